@@ -1,0 +1,42 @@
+# Prologue: the code before a kernel's first line.
+#
+#   make setup run      install what is missing, boot the demonstration kernel
+#   make setup check    ... and run all tests
+#   make help           all targets and their variables
+
+BUILD ?= build
+CLANG ?= clang
+CLANGXX ?= clang++
+LLD ?= ld.lld
+AR := llvm-ar
+OBJCOPY := llvm-objcopy
+PYTHON ?= /usr/bin/python3
+QEMU ?= qemu-system-x86_64
+export BUILD CLANG CLANGXX LLD QEMU
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+.PHONY: all
+all: kernels
+
+include arch/x86/library.mk
+include qemu/kernels/kernels.mk
+include qemu/feeder/feeder.mk
+include hosttests/hosttests.mk
+include qemu/qemu.mk
+
+# What is built depends on how it is built.
+$(OBJECTS32) $(OBJECTS64) $(KERNEL_OBJECTS): Makefile arch/x86/library.mk
+
+.PHONY: setup
+setup:
+	@qemu/setup.sh
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: help
+help:
+	@sed -n '/^## /s///p' docs/commands.md

@@ -1,0 +1,70 @@
+// Bits and numbers of the x86 architecture that both C++ and assembly name.
+// Source: Intel SDM vol. 3 and AMD APM vol. 2; section numbers beside each group.
+#pragma once
+
+// Control registers (SDM 2.5)
+#define CR0_PE 0x00000001
+#define CR0_MP 0x00000002
+#define CR0_ET 0x00000010
+#define CR0_NE 0x00000020
+#define CR0_WP 0x00010000
+#define CR0_PG 0x80000000
+#define CR4_PAE 0x00000020
+#define CR4_OSFXSR 0x00000200
+#define CR4_OSXMMEXCPT 0x00000400
+#define CR4_LA57 0x00001000
+
+// What CR0 and CR4 hold from the first 64-bit instruction on: written whole.
+#define CR0_LONG_MODE (CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
+#define CR4_LONG_MODE (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+
+// Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)
+#define MSR_EFER 0xc0000080
+#define EFER_LME 0x00000100
+#define EFER_NXE 0x00000800
+#define MSR_PAT 0x00000277
+#define MSR_SEV_STATUS 0xc0010131
+
+// CPUID (APM vol. 3 appendix E)
+#define CPUID_EXTENDED_MAX 0x80000000
+#define CPUID_EXTENDED_FEATURES 0x80000001
+#define EXTENDED_EDX_NX 0x00100000
+#define EXTENDED_EDX_1G_PAGES_BIT 26
+#define EXTENDED_EDX_LONG_MODE 0x20000000
+#define CPUID_ADDRESS_WIDTHS 0x80000008
+#define CPUID_STRUCTURED_FEATURES 7
+#define STRUCTURED_ECX_LA57_BIT 16
+
+// Selectors of our GDT, and what they are for
+#define SELECTOR_CODE64 0x08
+#define SELECTOR_DATA 0x10
+#define SELECTOR_CODE32_BASED 0x18 // its base is entry_base: 32-bit offsets are link-time constants
+#define SELECTOR_CODE32_FLAT 0x20  // for the C++ of the 32-bit stage
+#define SELECTOR_TSS 0x28
+
+// Page-table entries (SDM 4.5)
+#define PTE_PRESENT 0x001
+#define PTE_WRITABLE 0x002
+#define PTE_LARGE 0x080
+
+#define PAGE_BYTES 4096
+#define TABLE_ENTRIES 512
+
+// Top-level entry of the early tables through which 64-bit code runs: the
+// first of the upper half, with four and with five levels alike.
+#define WINDOW_ENTRY 256
+
+// Exceptions that push an error code: #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX
+#define VECTORS_WITH_ERROR_CODE 0x60227d00
+#define VECTORS 32
+#define VECTOR_NMI 2
+#define VECTOR_DOUBLE_FAULT 8
+#define VECTOR_MACHINE_CHECK 18
+#define ISR64_STRIDE 16
+
+// MXCSR with all exceptions masked, as at reset
+#define MXCSR_DEFAULT 0x1f80
+
+// The kernel's stack, and each of the three that exceptions have for themselves
+#define STACK_BYTES 16384
+#define EXCEPTION_STACK_BYTES 4096

@@ -1,0 +1,249 @@
+// The one entry, in 32-bit mode: from the loader's jump to the first 64-bit
+// instruction. Every contract arrives here, through its header or by e_entry.
+//
+// Expects (contracts.md's common ground, and no more):
+//   protected mode, paging off, CS, DS, ES and SS flat, interrupts off;
+//   EAX = Multiboot's magic, or EBX = a PVH start info; EBX = the loader's
+//   information; our .bss zero, as the ELF and Multiboot contracts promise.
+// Not expected: a stack, a GDT, a known selector, CR4, EFER, a load address.
+//
+// Leaves, at prologue_start64: 64-bit mode, our GDT; the 32-bit IDT, which is
+// no longer valid; the early identity map (the first 4 GiB, or without 1 GiB
+// pages all GiBs up to the image's end); ESP = prologue_stack_top, and
+//   EDI = the loader's information, ESI = its magic, EBX = CPUID 80000001 EDX.
+//
+// One idea keeps this short: the based code segment begins at entry_base,
+// wherever that was loaded. Offsets of gates and fix-ups and the first far
+// jump's target are then link-time constants, and only one descriptor is
+// patched. EBP is the address of entry_base throughout; data is AT(symbol).
+
+#include "bits.h"
+#include "contract_magic.h"
+#include "errors.h"
+#include "prologue/wishes.h"
+#include "stage32.h"
+
+#define AT(symbol) (symbol - entry_base)(%ebp)
+#define BASED(symbol) (symbol - entry_base)
+#define TABLE_BITS (PTE_PRESENT | PTE_WRITABLE)
+#define GIB_BITS (PTE_PRESENT | PTE_WRITABLE | PTE_LARGE)
+
+// An aligned word that is RAM on every PC: only for a loader of no known kind.
+#define CONVENTIONAL_SCRATCH 0x7bfc
+
+.macro GATE32 vector
+        .short  BASED(isr32_\vector), SELECTOR_CODE32_BASED, 0x8e00, 0
+.endm
+
+        .text
+        .code32
+
+        // PVH: EBX = hvm_start_info, and no magic in a register.
+        .globl  prologue_pvh_start
+prologue_pvh_start:
+        movl    (%ebx), %eax
+        cmpl    $PVH_MAGIC, %eax
+        jne     unknown_loader
+
+        // Where are we? CALL wants a stack: borrow the information's first
+        // word, which is in RAM by contract, and put it back.
+known_loader:
+        movl    (%ebx), %edi
+        leal    4(%ebx), %esp
+        call    entry_base
+        .globl  entry_base
+        .hidden entry_base
+entry_base:
+        popl    %ebp
+        movl    %edi, (%ebx)
+base_known:
+        leal    AT(prologue_stack_top), %esp
+
+        // Own GDT, with our base in the based code segment.
+        movl    %ebp, %ecx
+        movw    %cx, AT(gdt_code32_based + 2)
+        shrl    $16, %ecx
+        movb    %cl, AT(gdt_code32_based + 4)
+        movb    %ch, AT(gdt_code32_based + 7)
+        addl    %ebp, AT(gdt_pointer + 2)
+        lgdt    AT(gdt_pointer)
+        movl    $SELECTOR_DATA, %ecx
+        movl    %ecx, %ds
+        movl    %ecx, %es
+        movl    %ecx, %ss
+        movl    %ecx, %fs
+        movl    %ecx, %gs
+        ljmpl   $SELECTOR_CODE32_BASED, $BASED(own_segments)
+own_segments:
+
+        // Own IDT. Nothing before this could fault or exit; whatever does from
+        // here on is reported.
+        addl    %ebp, AT(idt32_pointer + 2)
+        lidt    AT(idt32_pointer)
+        .globl  prologue_idt32_stands
+prologue_idt32_stands:
+
+        // An SEV guest? Most CPUs lack this MSR: isr32_gp resumes at no_sev.
+        movl    %eax, %esi
+        movl    $MSR_SEV_STATUS, %ecx
+sev_status_read:
+        rdmsr
+        testl   %eax, %eax
+        jnz     fail_sev
+no_sev:
+
+        // The CPU: long mode and NX are needed, 1 GiB pages are liked.
+        movl    %ebx, %edi
+        movl    $CPUID_EXTENDED_MAX, %eax
+        cpuid
+        cmpl    $CPUID_EXTENDED_FEATURES, %eax
+        jb      fail_no_extended_leaf
+        movl    $CPUID_EXTENDED_FEATURES, %eax
+        cpuid
+        movl    %edx, %ebx
+        notl    %edx
+        andl    $(EXTENDED_EDX_LONG_MODE | EXTENDED_EDX_NX), %edx
+        jnz     fail_no_long_mode
+
+        // CR4 is written whole while paging is off: PAE, and LA57 on a wish.
+        movl    $CR4_LONG_MODE, %eax
+        leal    AT(prologue_early_pml4), %ecx
+        cmpl    $PROLOGUE_PAGING_FOUR, AT(prologue_wishes + PROLOGUE_WISHES_PAGING_OFFSET)
+        jne     maybe_five_levels
+depth_known:
+        movl    %eax, %cr4
+        movl    %ecx, %cr3
+
+        // The early identity map, in tables that are zero so far.
+        btl     $EXTENDED_EDX_1G_PAGES_BIT, %ebx
+        jnc     map_2m_pages
+        movl    $(0x00000000 + GIB_BITS), AT(prologue_early_pdpt)
+        movl    $(0x40000000 + GIB_BITS), AT(prologue_early_pdpt + 8)
+        movl    $(0x80000000 + GIB_BITS), AT(prologue_early_pdpt + 16)
+        movl    $(0xc0000000 + GIB_BITS), AT(prologue_early_pdpt + 24)
+        leal    AT(prologue_early_pdpt + TABLE_BITS), %eax
+        movl    %eax, AT(prologue_early_pml4)
+tables_stand:
+
+        // Long mode: EFER.LME takes effect with CR0.PG, and the far jump
+        // leaves compatibility mode. The 32-bit gates are invalid from PG on,
+        // so nothing that can fault stands between it and the 64-bit IDT.
+        movl    $MSR_EFER, %ecx
+        movl    $(EFER_LME | EFER_NXE), %eax
+        xorl    %edx, %edx
+        wrmsr
+        addl    %ebp, AT(far_start64)
+        movl    $CR0_LONG_MODE, %eax
+        movl    %eax, %cr0
+        ljmpl   *AT(far_start64)
+
+        // ---- Off the straight line ----
+
+        // e_entry, for the loaders that use it: Multiboot, and PVH at a guess.
+        .globl  prologue_start
+prologue_start:
+        cmpl    $MULTIBOOT2_MAGIC, %eax
+        je      known_loader
+        cmpl    $MULTIBOOT1_MAGIC, %eax
+        je      known_loader
+        cmpl    $PVH_MAGIC, (%ebx)
+        je      prologue_pvh_start
+
+        // No contract is recognised; the 64-bit stage will say so with what
+        // came in EAX and EBX. EBX cannot be trusted for a stack.
+unknown_loader:
+        movl    CONVENTIONAL_SCRATCH, %edi
+        movl    $(CONVENTIONAL_SCRATCH + 4), %esp
+        call    1f
+1:      popl    %ebp
+        movl    %edi, CONVENTIONAL_SCRATCH
+        subl    $(1b - entry_base), %ebp
+        jmp     base_known
+
+        // Five levels, where they are wished for and the CPU has them.
+        // Keeps EBX, ESI, EDI; leaves CR4 in EAX, the top-level table in ECX.
+maybe_five_levels:
+        pushl   %ebx
+        xorl    %eax, %eax
+        cpuid
+        cmpl    $CPUID_STRUCTURED_FEATURES, %eax
+        jb      no_five_levels
+        movl    $CPUID_STRUCTURED_FEATURES, %eax
+        xorl    %ecx, %ecx
+        cpuid
+        btl     $STRUCTURED_ECX_LA57_BIT, %ecx
+        jnc     no_five_levels
+        popl    %ebx
+        leal    AT(prologue_early_pml4 + TABLE_BITS), %eax
+        leal    AT(prologue_early_pml5), %ecx
+        movl    %eax, (%ecx)
+        movl    $(CR4_LONG_MODE | CR4_LA57), %eax
+        jmp     depth_known
+no_five_levels:
+        popl    %ebx
+        movl    AT(prologue_wishes + PROLOGUE_WISHES_PAGING_OFFSET), %eax
+        cmpl    $PROLOGUE_PAGING_FIVE, %eax
+        je      fail_wish_paging
+        movl    $CR4_LONG_MODE, %eax
+        leal    AT(prologue_early_pml4), %ecx
+        jmp     depth_known
+
+        // 2 MiB pages: the page-table builder in the 32-bit stage's C++.
+map_2m_pages:
+        leal    AT(prologue_early_pd), %eax
+        pushl   %eax
+        leal    AT(prologue_early_pdpt), %eax
+        pushl   %eax
+        leal    AT(prologue_early_pml4), %eax
+        pushl   %eax
+        pushl   $STAGE32_EARLY_TABLES
+        leal    AT(tables_stand), %eax // runs on in the flat segment
+        pushl   %eax
+
+        // Jumps to the 32-bit stage's C++ in the flat code segment, with its
+        // return address and arguments on the stack. Clobbers EAX.
+enter_stage32:
+        pushl   $SELECTOR_CODE32_FLAT
+        leal    AT(prologue_stage32), %eax
+        pushl   %eax
+        lretl
+
+        // Errors: ECX = which, EAX and EDX = its numbers.
+fail_sev:
+        movl    $ERROR_SEV, %ecx
+        jmp     fatal32
+fail_no_extended_leaf:
+        movl    $ERROR_NO_EXTENDED_LEAF, %ecx
+        jmp     fatal32
+fail_no_long_mode:
+        movl    %edx, %eax
+        movl    $ERROR_NO_LONG_MODE, %ecx
+        jmp     fatal32
+fail_wish_paging:
+        movl    $ERROR_WISH_PAGING, %ecx
+fatal32:
+        pushl   $0
+        pushl   %edx
+        pushl   %eax
+        pushl   %ecx
+        pushl   $STAGE32_FATAL
+        pushl   $0
+        jmp     enter_stage32
+
+        // The pointers that the entry completes with its own address. They
+        // stand in .text because only from there can a link-time constant be
+        // relative to entry_base; nothing writes here once paging is on.
+gdt_pointer:
+        .short  prologue_gdt_end - prologue_gdt - 1
+        .long   BASED(prologue_gdt)
+idt32_pointer:
+        .short  idt32_end - idt32 - 1
+        .long   BASED(idt32)
+far_start64:
+        .long   BASED(prologue_start64)
+        .short  SELECTOR_CODE64
+
+#include "isr32.inc"
+#include "tables.inc"
+
+        .section .note.GNU-stack, "", @progbits

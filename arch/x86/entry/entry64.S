@@ -1,0 +1,90 @@
+// From the first 64-bit instruction to C++, and from C++ to the kernel.
+
+#include "bits.h"
+#include "prologue/handoff.h"
+
+        .text
+        .code64
+
+        // Expects what entry32.S leaves: identity-mapped, 32-bit registers with
+        // undefined upper halves, EDI = the loader's information, ESI = its
+        // magic, EBX = CPUID 80000001 EDX, ESP = prologue_stack_top.
+        //
+        // Moves to the window, the place of the later direct map, by showing
+        // the early map there too: addresses taken from now on keep their
+        // meaning until the kernel runs, whatever becomes of the low half.
+        .globl  prologue_start64
+        .hidden prologue_start64
+prologue_start64:
+        movq    %cr3, %rax
+        movq    (%rax), %rcx
+        movq    %rcx, (WINDOW_ENTRY * 8)(%rax)
+        movabsq $PROLOGUE_DIRECT_MAP_4_LEVEL, %rcx
+        movq    %cr4, %rax
+        testl   $CR4_LA57, %eax
+        jz      1f
+        movabsq $PROLOGUE_DIRECT_MAP_5_LEVEL, %rcx
+1:      leaq    in_window(%rip), %rax
+        addq    %rcx, %rax
+        movl    %esp, %esp
+        addq    %rcx, %rsp
+        jmpq    *%rax
+in_window:
+        movl    %edi, %edi
+        movl    %esi, %esi
+        movl    %ebx, %edx
+        xorl    %ebp, %ebp
+        call    prologue_stage64
+
+        // void prologue_enter_kernel(handoff, cr3, distance): does not return.
+        // Expects to run in the window, with the early tables showing the
+        // kernel's addresses already; `distance` is from here to there.
+        // The IDT that catches faults at those addresses is loaded before the
+        // tables in which the window is no longer executable.
+        .globl  prologue_enter_kernel
+        .hidden prologue_enter_kernel
+prologue_enter_kernel:
+        movq    %cr3, %rax
+        movq    %rax, %cr3
+        leaq    at_kernel_address(%rip), %rax
+        addq    %rdx, %rax
+        jmpq    *%rax
+at_kernel_address:
+        leaq    prologue_stack_top(%rip), %rsp
+        pushq   %rsi
+        pushq   %rdi
+        call    prologue_install_descriptors
+        popq    %rbx
+        popq    %rax
+        movq    %rax, %cr3
+
+        // The state that the contract promises: PAT, x87 and SSE control,
+        // argument, no frame; the rest stands.
+        movl    $MSR_PAT, %ecx
+        movl    $(PROLOGUE_PAT & 0xffffffff), %eax
+        movl    $(PROLOGUE_PAT >> 32), %edx
+        wrmsr
+        fninit
+        pushq   $MXCSR_DEFAULT
+        ldmxcsr (%rsp)
+        popq    %rax
+        movq    %rbx, %rdi
+        xorl    %ebp, %ebp
+        cld
+        .globl  prologue_calls_kernel
+        .hidden prologue_calls_kernel
+prologue_calls_kernel:
+        call    kernel_main
+        call    prologue_kernel_returned
+
+        .bss
+        .balign PAGE_BYTES
+        .globl  prologue_stack_guard, prologue_stack_bottom, prologue_stack_top
+        .hidden prologue_stack_guard, prologue_stack_bottom, prologue_stack_top
+prologue_stack_guard: // not mapped in the kernel's tables
+        .skip   PAGE_BYTES
+prologue_stack_bottom:
+        .skip   STACK_BYTES
+prologue_stack_top:
+
+        .section .note.GNU-stack, "", @progbits

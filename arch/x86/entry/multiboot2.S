@@ -1,0 +1,43 @@
+// Multiboot 2: the header, which must lie in the first 32 KiB of the file, and
+// the contract's record. GRUB enters at e_entry, moved along with the image.
+// Source: Multiboot2 Specification 2.0, sections 3.1.1 to 3.1.12.
+
+#include "contract.inc"
+#include "contract_magic.h"
+
+#define HEADER_MAGIC 0xe85250d6
+#define ARCHITECTURE_I386 0
+#define TAG_END 0
+#define TAG_MODULE_ALIGN 6
+#define TAG_RELOCATABLE 10
+#define PREFER_LOWEST 1
+
+        .section .prologue.headers, "a", @progbits
+        .balign 8
+        .globl  prologue_multiboot2
+prologue_multiboot2:
+        .long   HEADER_MAGIC
+        .long   ARCHITECTURE_I386
+        .long   multiboot2_end - prologue_multiboot2
+        .long   -(HEADER_MAGIC + ARCHITECTURE_I386 + (multiboot2_end - prologue_multiboot2))
+
+        .balign 8
+        .short  TAG_MODULE_ALIGN, 0
+        .long   8
+
+        // Anywhere below 4 GiB: at the linked address where that is free.
+        .balign 8
+        .short  TAG_RELOCATABLE, 0
+        .long   24
+        .long   prologue_relocate_min
+        .long   0xffffffff
+        .long   4096
+        .long   PREFER_LOWEST
+
+        .balign 8
+        .short  TAG_END, 0
+        .long   8
+multiboot2_end:
+
+        CONTRACT MULTIBOOT2_MAGIC, prologue_parse_multiboot2, prologue_next_multiboot2_module
+        .section .note.GNU-stack, "", @progbits

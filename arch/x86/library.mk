@@ -1,0 +1,65 @@
+# libprologue.a: the 32-bit stage, linked apart as a flat binary; the 64-bit
+# stage and the entry around it. A folder is an execution environment and has
+# its flags; boot/, paging/ and report/ are compiled for each that needs them.
+
+LIBRARY := $(BUILD)/libprologue.a
+STAGE32 := $(BUILD)/stage32.elf
+
+INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x86/paging \
+	arch/x86/report arch/x86/stage32 arch/x86/stage64)
+FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
+	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
+	-fno-threadsafe-statics -fno-strict-aliasing -Wall -Wextra -Werror -g $(INCLUDES)
+FLAGS32 := --target=i386-none-elf -march=i686 -mno-sse -Os $(FREESTANDING)
+FLAGS64 := --target=x86_64-none-elf -mno-red-zone -O2 -ffunction-sections $(FREESTANDING)
+
+SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
+SOURCES32 := $(wildcard arch/x86/stage32/*.cpp) $(SHARED)
+SOURCES64 := $(wildcard arch/x86/stage64/*.cpp boot/*.cpp) \
+	$(filter-out boot/%,$(SHARED))
+ENTRY := $(wildcard arch/x86/entry/*.S)
+
+OBJECTS32 := $(SOURCES32:%.cpp=$(BUILD)/32/%.o)
+OBJECTS64 := $(SOURCES64:%.cpp=$(BUILD)/64/%.o) $(ENTRY:%.S=$(BUILD)/64/%.o)
+
+# Only the table builder may use SSE in 32-bit mode: the entry has turned it on
+# by then, but not when a report is due.
+$(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -O2
+
+$(BUILD)/32/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CLANGXX) $(FLAGS32) -MMD -MP -c -o $@ $<
+
+$(BUILD)/64/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CLANGXX) $(FLAGS64) -MMD -MP -c -o $@ $<
+
+$(BUILD)/64/%.o: %.S
+	@mkdir -p $(@D)
+	$(CLANG) --target=x86_64-none-elf $(INCLUDES) -Wa,-I$(BUILD) -g -MMD -MP -c -o $@ $<
+
+LINK32 := $(LLD) -m elf_i386 -pie --no-dynamic-linker --hash-style=sysv --orphan-handling=error \
+	-T linker/stage32.ld
+
+$(STAGE32): $(OBJECTS32) linker/stage32.ld
+	$(LINK32) --defsym=STAGE32_BASE=0 -o $@ $(OBJECTS32)
+
+$(BUILD)/stage32-elsewhere.elf: $(OBJECTS32) linker/stage32.ld
+	$(LINK32) --defsym=STAGE32_BASE=0x2a345000 -o $@ $(OBJECTS32)
+
+$(BUILD)/%.bin: $(BUILD)/%.elf
+	$(OBJCOPY) -O binary -j .stage32 $< $@
+
+# Linked at two bases, the 32-bit stage is the same bytes: it has no address in it.
+$(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
+	cmp $^
+	@mkdir -p $(@D)
+	$(CLANG) --target=x86_64-none-elf $(INCLUDES) -Wa,-I$(BUILD) -g -c -o $@ \
+		arch/x86/entry/stage32_blob.S
+
+$(LIBRARY): $(OBJECTS64) linker/relocations.sh
+	linker/relocations.sh $(OBJECTS64)
+	rm -f $@
+	$(AR) rcs $@ $(OBJECTS64)
+
+-include $(OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)

@@ -1,0 +1,94 @@
+// Our descriptor tables in 64-bit mode: an IDT with all 32 vectors, and a TSS
+// that gives #DF, NMI and #MC stacks of their own.
+// Source: SDM vol. 3, 3.5, 6.14 and 7.7.
+#include "bits.h"
+
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+extern "C" {
+extern const char prologue_isr64[];
+extern uint64_t prologue_gdt[];
+void prologue_install_descriptors();
+}
+
+namespace {
+
+struct Gate {
+    uint64_t low;  // offset 15:0, selector, IST and type, offset 31:16
+    uint64_t high; // offset 63:32
+};
+
+struct Tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3;
+    uint16_t io_map_base;
+} __attribute__((packed));
+static_assert(sizeof(Tss) == 104);
+
+struct TablePointer {
+    uint16_t limit;
+    const void* base;
+} __attribute__((packed));
+
+constexpr uint64_t kInterruptGate = uint64_t{0x8e} << 40 | uint64_t{SELECTOR_CODE64} << 16;
+constexpr uint64_t kAvailableTss = uint64_t{0x89} << 40;
+constexpr unsigned kIstShift = 32;
+constexpr unsigned kGdtBytes = SELECTOR_TSS + 16;
+
+// Exceptions that cannot trust the stack they interrupt; their index here,
+// from 1, is their IST.
+constexpr unsigned kOwnStack[] = {VECTOR_DOUBLE_FAULT, VECTOR_NMI, VECTOR_MACHINE_CHECK};
+constexpr unsigned kOwnStacks = sizeof kOwnStack / sizeof *kOwnStack;
+
+alignas(16) Gate idt[VECTORS];
+alignas(16) Tss tss;
+alignas(16) char exception_stacks[kOwnStacks][EXCEPTION_STACK_BYTES];
+
+// The address of a symbol as code sees it now. Without this the compiler would
+// lay out the pointer at link time, with the address that the kernel is linked
+// for.
+template <class T>
+T* where_it_is(T* symbol) {
+    asm("" : "+r"(symbol));
+    return symbol;
+}
+
+void fill_idt() {
+    const auto isr = reinterpret_cast<uintptr_t>(prologue_isr64);
+    const uint64_t low = (isr & 0xffff) | kInterruptGate | (isr >> 16 & 0xffff) << 48;
+    for (unsigned vector = 0; vector != VECTORS; ++vector)
+        idt[vector] = {low + vector * ISR64_STRIDE, isr >> 32};
+    for (unsigned i = 0; i != kOwnStacks; ++i)
+        idt[kOwnStack[i]].low |= uint64_t{i + 1} << kIstShift;
+}
+
+void fill_tss() {
+    for (unsigned i = 0; i != kOwnStacks; ++i)
+        tss.ist[i] = reinterpret_cast<uintptr_t>(exception_stacks[i] + EXCEPTION_STACK_BYTES);
+    tss.io_map_base = sizeof tss;
+    const auto base = reinterpret_cast<uintptr_t>(&tss);
+    uint64_t* descriptor = prologue_gdt + SELECTOR_TSS / 8;
+    descriptor[0] = (sizeof tss - 1) | (base & 0xffffff) << 16 | kAvailableTss |
+                    (base >> 24 & 0xff) << 56;
+    descriptor[1] = base >> 32;
+}
+
+}  // namespace
+
+// Loads GDT, IDT and TSS at the addresses where this code runs: once in the
+// window, once where the kernel is mapped.
+void prologue_install_descriptors() {
+    fill_idt();
+    const TablePointer idt_pointer = {sizeof idt - 1, where_it_is(idt)};
+    asm volatile("lidt %0" : : "m"(idt_pointer));
+    fill_tss();
+    const TablePointer gdt_pointer = {kGdtBytes - 1, where_it_is(prologue_gdt)};
+    asm volatile("lgdt %0" : : "m"(gdt_pointer));
+    asm volatile("ltr %w0" : : "r"(SELECTOR_TSS));
+}

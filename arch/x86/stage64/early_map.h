@@ -1,0 +1,17 @@
+// The early map as the entry left it: the first GiBs of physical memory, in the
+// low half and, through the same tables, in the window. It grows when a
+// loader's structure lies beyond it.
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include "phys_memory.h"
+#include "ranges.h"
+
+namespace prologue {
+
+// What can be seen from the start, in the window at `window`.
+PhysMemory early_map(uint64_t window, bool has_1g_pages, Span image);
+
+}  // namespace prologue
+
+#pragma GCC visibility pop

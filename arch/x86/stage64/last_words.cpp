@@ -1,0 +1,85 @@
+// How a boot ends in 64-bit mode: by an error of its own, or by an exception.
+#pragma GCC visibility push(hidden)
+#include "bits.h"
+#include "cpu.h"
+#include "image.h"
+#include "prologue/wishes.h"
+#include "report.h"
+
+extern "C" {
+extern const char __ehdr_start[];
+struct Frame64;
+[[noreturn]] void prologue_exception(const Frame64& frame);
+[[noreturn]] void prologue_kernel_returned();
+}
+
+// What isr64.S leaves on the stack.
+struct Frame64 {
+    uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t vector, error;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+static_assert(sizeof(Frame64) == 22 * 8);
+
+namespace prologue {
+namespace {
+
+constexpr char kSentences[] =
+    PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE);
+
+unsigned exceptions_seen;
+
+ReportedImage reported_image() {
+    const auto start = reinterpret_cast<uintptr_t>(__ehdr_start);
+    const Image image(0, start);
+    return {start, image.span().bytes(), start + image.virtual_offset()};
+}
+
+}  // namespace
+
+void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    const uint64_t numbers[] = {a, b, c, d};
+    Console console;
+    print_error(console, sentence(kSentences, error), what, numbers);
+    end_boot(prologue_wishes.flags);
+}
+
+void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    fail_in("", error, a, b, c, d);
+}
+
+}  // namespace prologue
+
+void prologue_exception(const Frame64& frame) {
+    using namespace prologue;
+    ++exceptions_seen;
+    if (exceptions_seen == 2)
+        fail(Error::nested_fault, frame.vector, frame.error, frame.rip);
+    if (exceptions_seen > 2)
+        end_boot(prologue_wishes.flags);
+    const ExceptionReport exception = {
+        .bits = 64,
+        .vector = frame.vector,
+        .error = frame.error,
+        .ip = frame.rip,
+        .cs = frame.cs,
+        .flags = frame.rflags,
+        .sp = frame.rsp,
+        .registers = {frame.rax, frame.rcx, frame.rdx, frame.rbx, frame.rsp, frame.rbp, frame.rsi,
+                      frame.rdi, frame.r8, frame.r9, frame.r10, frame.r11, frame.r12, frame.r13,
+                      frame.r14, frame.r15},
+        .cr0 = read_cr0(),
+        .cr2 = read_cr2(),
+        .cr3 = read_cr3(),
+        .cr4 = read_cr4(),
+        .efer = read_msr(MSR_EFER),
+    };
+    Console console;
+    print_exception(console, exception, reported_image());
+    end_boot(prologue_wishes.flags);
+}
+
+void prologue_kernel_returned() {
+    prologue::fail(prologue::Error::kernel_returned);
+}

@@ -1,0 +1,233 @@
+// The 64-bit stage: from the first 64-bit instructions to the kernel.
+// Read prologue_stage64, at the end, from top to bottom: it is the boot.
+#pragma GCC visibility push(hidden)
+#include "bits.h"
+#include "bytes.h"
+#include "cpu.h"
+#include "early_map.h"
+#include "errors.h"
+#include "free_memory.h"
+#include "image.h"
+#include "kernel_map.h"
+#include "loader_info.h"
+#include "memory_map.h"
+#include "page_tables.h"
+#include "prologue/wishes.h"
+#include "stage32.h"
+
+extern "C" {
+extern const char __ehdr_start[];
+extern const prologue::Contract __start_prologue_contracts[];
+extern const prologue::Contract __stop_prologue_contracts[];
+extern uint64_t prologue_early_pml4[];
+extern uint64_t prologue_early_pd[];
+extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
+
+void prologue_install_descriptors();
+[[noreturn]] void prologue_enter_kernel(const prologue_handoff* handoff, uint64_t cr3,
+                                        uint64_t distance);
+[[noreturn]] void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features,
+                                   uint64_t window);
+}
+
+namespace prologue {
+namespace {
+
+constexpr uint64_t kArenaLimit = 4 * kGiB; // tables that any later 32-bit start can load
+constexpr uint64_t kLeastArena = 64 * 1024;
+
+// CPUs with long mode have at least 36 physical address bits, so only RAM above
+// that is worth the exit that a CPUID is in a guest.
+constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
+
+const Contract& find_contract(uint32_t magic, uint64_t info) {
+    for (const Contract* contract = __start_prologue_contracts;
+         contract != __stop_prologue_contracts; ++contract)
+        if (contract->magic == magic)
+            return *contract;
+    fail(Error::unknown_loader, magic, info);
+}
+
+// Visits all that a loader has put into memory: its structures, its modules
+// and their strings.
+template <class Visit>
+void for_each_loader_span(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
+                          Visit visit) {
+    for (unsigned i = 0; i != loader.structure_count; ++i)
+        visit(loader.structures[i], PROLOGUE_MEMORY_LOADER);
+    ModuleCursor cursor = loader.modules;
+    for (LoaderModule module; next_module(memory, cursor, module);) {
+        visit(module.bytes, PROLOGUE_MEMORY_MODULE);
+        if (module.cmdline.bytes != 0)
+            visit(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1),
+                  PROLOGUE_MEMORY_LOADER);
+    }
+}
+
+struct Counts {
+    uint64_t ranges = 0;
+    uint64_t spans = 0;
+    uint64_t modules = 0;
+};
+
+// Counts what there is to store, and refuses what lies on the image: our .bss
+// has been written to, so it is lost.
+Counts count(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module, Span image) {
+    Counts counts;
+    for_each_range(loader.memory, [&](const RawRange&) { ++counts.ranges; });
+    for_each_loader_span(memory, loader, next_module, [&](Span span, uint32_t type) {
+        if (span.overlaps(image))
+            fail_in(type == PROLOGUE_MEMORY_MODULE ? "module" : "loader's structure",
+                    Error::on_the_image, span.start, span.end, image.start, image.end);
+        counts.modules += type == PROLOGUE_MEMORY_MODULE;
+        ++counts.spans;
+    });
+    return counts;
+}
+
+MemoryMap build_memory_map(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
+                           Span image, const Counts& counts, Arena& arena) {
+    // Two more: the image, and what the arena will have given away.
+    const uint64_t capacity = MemoryMap::storage_for(counts.ranges + counts.spans + 2);
+    MemoryMap map(arena.array<prologue_range>(capacity), capacity);
+    for_each_range(loader.memory, [&](const RawRange& range) {
+        map.add(range.start, range.bytes, range.e820_type);
+    });
+    map.overlay(image, PROLOGUE_MEMORY_KERNEL);
+    for_each_loader_span(memory, loader, next_module, [&](Span span, uint32_t type) {
+        map.overlay({page_down(span.start), page_up(span.end)}, type);
+    });
+    return map;
+}
+
+void check_physical_width(const MemoryMap& map) {
+    uint64_t highest = 0;
+    Span top;
+    for (const prologue_range& range : map)
+        if (range.type == PROLOGUE_MEMORY_USABLE)
+            highest = (top = {range.start, range.end}).end;
+    if (highest <= kSurelyAddressable)
+        return;
+    const uint32_t bits = cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff;
+    if ((highest - 1) >> bits != 0)
+        fail(Error::range_too_high, top.start, top.end, bits);
+}
+
+const prologue_module* copy_modules(PhysMemory& memory, const LoaderInfo& loader,
+                                    NextModule* next_module, uint64_t count, Arena& arena) {
+    auto* modules = arena.array<prologue_module>(count);
+    ModuleCursor cursor = loader.modules;
+    LoaderModule module;
+    for (prologue_module* to = modules; next_module(memory, cursor, module); ++to)
+        *to = {module.bytes.start, module.bytes.bytes(),
+               arena.copy(module.cmdline.start, module.cmdline.bytes, true),
+               module.cmdline.bytes};
+    return modules;
+}
+
+uint64_t rsdp_of(const LoaderInfo& loader, Arena& arena, const PhysMemory& memory) {
+    if (loader.rsdp_copy.bytes == 0)
+        return loader.rsdp_phys;
+    return memory.phys_of(arena.copy(loader.rsdp_copy.start, loader.rsdp_copy.bytes, false));
+}
+
+}  // namespace
+}  // namespace prologue
+
+using namespace prologue;
+
+// `info` and `magic` are the loader's, `features` is CPUID 80000001 EDX, and
+// `window` the virtual address at which physical memory is seen.
+void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t window) {
+    // From here on, a fault is reported.
+    prologue_install_descriptors();
+    const uint64_t tsc = read_tsc();
+
+    // Who and where are we?
+    const unsigned levels = window == PROLOGUE_DIRECT_MAP_5_LEVEL ? 5 : 4;
+    const bool has_1g_pages = (features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0;
+    KernelMap kernel_map = direct_map_of(levels);
+    const Image image(window, reinterpret_cast<uintptr_t>(__ehdr_start) - window);
+    image.check({window, window + kernel_map.direct_map_bytes});
+    if (prologue_wishes.paging != PROLOGUE_PAGING_BEST && prologue_wishes.paging != levels)
+        fail(Error::bad_wish, prologue_wishes.paging);
+
+    // The loader's information, in one form whoever it was.
+    PhysMemory memory = early_map(window, has_1g_pages, image.span());
+    const Contract& contract = find_contract(magic, info);
+    NextModule* const next_module = contract.next_module();
+    LoaderInfo loader;
+    contract.parse()(memory, info, loader);
+    const Counts counts = count(memory, loader, next_module, image.span());
+
+    // Memory of our own, then the memory map in it.
+    const Span free = find_free_memory(memory, loader, next_module, image.span(), kArenaLimit,
+                                       kLeastArena);
+    memory.at("free memory", free.start, free.bytes());
+    Arena arena(window, free);
+    MemoryMap map =
+        build_memory_map(memory, loader, next_module, image.span(), counts, arena);
+    check_physical_width(map);
+
+    // What the kernel gets to know.
+    auto* handoff = arena.array<prologue_handoff>(1);
+    const uint64_t offset = image.virtual_offset();
+    const auto kernel_address = [&](const char* seen) {
+        return reinterpret_cast<uintptr_t>(seen) - window + offset;
+    };
+    *handoff = {
+        .magic = PROLOGUE_HANDOFF_MAGIC,
+        .version = PROLOGUE_HANDOFF_VERSION,
+        .size = sizeof *handoff,
+        .loader = loader.loader,
+        .entry_mode = PROLOGUE_ENTRY_PROTECTED32,
+        .loader_magic = magic,
+        .paging_levels = levels,
+        .loader_info_phys = info,
+        .load_base = image.span().start,
+        .load_end = image.span().end,
+        .kernel_offset = offset,
+        .direct_map = window,
+        .direct_map_bytes = kernel_map.direct_map_bytes,
+        .identity_bytes = 0,
+        .page_size = has_1g_pages ? kGiB : 2 * kMiB,
+        .memory = map.begin(),
+        .memory_count = 0,
+        .cmdline = arena.copy(loader.cmdline.start, loader.cmdline.bytes, true),
+        .cmdline_bytes = loader.cmdline.bytes,
+        .modules = copy_modules(memory, loader, next_module, counts.modules, arena),
+        .module_count = counts.modules,
+        .rsdp_phys = rsdp_of(loader, arena, memory),
+        .framebuffer = loader.framebuffer,
+        .page_tables_phys = 0,
+        .spare_start = reinterpret_cast<uintptr_t>(prologue_early_pml4) - window,
+        .spare_end = reinterpret_cast<uintptr_t>(prologue_early_pd) - window +
+                     uint64_t{EARLY_PDS} * kPage,
+        .stack_bottom = kernel_address(prologue_stack_bottom),
+        .stack_top = kernel_address(prologue_stack_top),
+        .tsc = tsc,
+        .sev = {},
+    };
+
+    // The kernel's tables, after which the arena's share is known.
+    const PagingMode mode = {.levels = levels, .has_1g_pages = has_1g_pages};
+    TablePages pages = {arena.rest().start, arena.rest().end};
+    pages.next += kPage; // the top-level table
+    clear_bytes(memory.seen(pages.next - kPage), kPage);
+    PageTables tables(window, pages.next - kPage, mode, pages);
+    map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
+    map.overlay({free.start, pages.next}, PROLOGUE_MEMORY_PROLOGUE);
+    handoff->memory_count = map.size();
+    handoff->identity_bytes = kernel_map.identity_bytes;
+    handoff->page_tables_phys = tables.root();
+
+    // Show the kernel's addresses in the early tables too, and go there.
+    const Span kernel = image.virtual_span();
+    uint64_t* const early_top = memory.seen<uint64_t>(read_cr3());
+    const uint64_t ends[] = {kernel.start, kernel.end - 1};
+    for (const uint64_t address : ends) {
+        const unsigned index = tables.top_index(address);
+        early_top[index] = *tables.entry(tables.root(), index);
+    }
+    prologue_enter_kernel(handoff, tables.root(), offset - window);
+}

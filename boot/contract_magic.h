@@ -1,0 +1,7 @@
+// The magic by which each contract is told, where assembly and C++ both look.
+// Sources: Xen public/arch-x86/hvm/start_info.h, Multiboot 0.6.96, Multiboot 2.0.
+#pragma once
+
+#define PVH_MAGIC 0x336ec578
+#define MULTIBOOT1_MAGIC 0x2badb002
+#define MULTIBOOT2_MAGIC 0x36d76289

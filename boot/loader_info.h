@@ -1,0 +1,101 @@
+// The funnel's normal form: what any loader said, before anything is allocated
+// or copied. A contract's parser fills it; nothing after it asks which loader
+// it was, except to report it.
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include "phys_memory.h"
+#include "prologue/handoff.h"
+#include "ranges.h"
+
+namespace prologue {
+
+// A text of the loader's, seen through the window, without its NUL.
+struct Text {
+    const char* start = "";
+    uint64_t bytes = 0;
+};
+
+// Entries of {u64 start, u64 bytes, u32 type} with the e820's types, `stride`
+// bytes apart; where that is 0, each has a u32 before it that gives the size of
+// the rest (Multiboot 1). All of it lies in mapped memory.
+struct RawMap {
+    const uint8_t* entries = nullptr;
+    uint64_t bytes = 0;
+    uint32_t stride = 0;
+};
+
+// Where a contract's list of modules is to be read on.
+struct ModuleCursor {
+    uint64_t at = 0;
+    uint64_t end = 0;
+};
+
+struct LoaderModule {
+    Span bytes;
+    Text cmdline;
+};
+
+inline constexpr unsigned kMaxStructures = 8;
+
+struct LoaderInfo {
+    uint32_t loader = 0; // enum prologue_loader
+    RawMap memory;
+    Text cmdline;
+    ModuleCursor modules;
+    uint64_t rsdp_phys = 0;
+    Text rsdp_copy; // where the loader gave a copy and no address
+    prologue_framebuffer framebuffer = {};
+
+    // What the loader's structures and texts occupy, modules' texts apart.
+    Span structures[kMaxStructures];
+    unsigned structure_count = 0;
+
+    void occupies(uint64_t start, uint64_t bytes) {
+        structures[structure_count++] = {start, start + bytes};
+    }
+};
+
+using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& loader);
+// The module at the cursor, which moves on; false where there is none left.
+using NextModule = bool(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module);
+
+// One contract that the image carries; laid out by entry/contract.inc.
+struct Contract {
+    uint32_t magic;
+    int32_t parse_offset;       // of a ParseLoaderInfo, from this field
+    int32_t next_module_offset; // of a NextModule, from this field
+
+    auto parse() const {
+        return reinterpret_cast<ParseLoaderInfo*>(reinterpret_cast<uintptr_t>(&parse_offset) +
+                                                  static_cast<intptr_t>(parse_offset));
+    }
+    auto next_module() const {
+        return reinterpret_cast<NextModule*>(reinterpret_cast<uintptr_t>(&next_module_offset) +
+                                             static_cast<intptr_t>(next_module_offset));
+    }
+};
+static_assert(sizeof(Contract) == 12);
+
+extern "C" {
+ParseLoaderInfo prologue_parse_pvh, prologue_parse_multiboot1, prologue_parse_multiboot2;
+NextModule prologue_next_pvh_module, prologue_next_multiboot1_module,
+    prologue_next_multiboot2_module;
+}
+
+// The longest string that is believed: the bound on a search for its end.
+inline constexpr uint64_t kLongestText = 64 * 1024;
+
+// The string at a physical address, ended by a NUL. Physical 0 means none.
+Text text_at(PhysMemory& memory, const char* what, uint64_t phys);
+
+// A command line without the image path that QEMU, SYSLINUX, iPXE and GRUB 0.97
+// put before it; GRUB 2, and a loader without a name, put none.
+Text without_image_path(Text cmdline, Text loader_name);
+
+// A module of the loader's, or a failure if its end wraps.
+Span module_span(const char* contract, uint64_t start, uint64_t bytes);
+
+}  // namespace prologue
+
+#pragma GCC visibility pop

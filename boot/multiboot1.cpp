@@ -1,0 +1,128 @@
+// Multiboot 1's information structure. Source: Multiboot Specification 0.6.96,
+// section 3.3.
+#include "errors.h"
+#include "loader_info.h"
+
+namespace prologue {
+namespace {
+
+struct Info {
+    uint32_t flags;
+    uint32_t mem_lower, mem_upper;
+    uint32_t boot_device;
+    uint32_t cmdline;
+    uint32_t module_count, modules;
+    uint32_t symbols[4];
+    uint32_t mmap_bytes, mmap;
+    uint32_t drives_bytes, drives;
+    uint32_t config_table;
+    uint32_t loader_name;
+    uint32_t apm_table;
+    uint32_t vbe[4];
+    // From flag 12:
+    uint64_t framebuffer;
+    uint32_t framebuffer_pitch, framebuffer_width, framebuffer_height;
+    uint8_t framebuffer_bits, framebuffer_kind;
+    uint8_t colours[6]; // red shift, red bits, green ..., blue ...
+} __attribute__((packed));
+static_assert(sizeof(Info) == 116);
+static_assert(offsetof(Info, framebuffer) == 88);
+
+enum Flag : uint32_t {
+    kCmdline = 1 << 2,
+    kModules = 1 << 3,
+    kMemoryMap = 1 << 6,
+    kLoaderName = 1 << 9,
+    kFramebuffer = 1 << 12,
+};
+
+struct ModuleEntry {
+    uint32_t start, end, string, reserved;
+} __attribute__((packed));
+static_assert(sizeof(ModuleEntry) == 16);
+
+constexpr uint32_t kEntrySizeField = 4;
+constexpr uint32_t kEntryBytes = 20;
+
+// Checks each entry's own size. Nearly all loaders give one size to all, which
+// the map then has for a stride.
+RawMap memory_map(PhysMemory& memory, const Info& info) {
+    const uint8_t* entries = memory.at("multiboot1 memory map", info.mmap, info.mmap_bytes);
+    const uint64_t bytes = info.mmap_bytes;
+    const uint32_t first = bytes < kEntrySizeField ? 0 : read_unaligned<uint32_t>(entries);
+    bool alike = true;
+    for (uint64_t at = 0; at < bytes;) {
+        const uint64_t left = bytes - at;
+        const uint32_t size =
+            left < kEntrySizeField ? 0 : read_unaligned<uint32_t>(entries + at);
+        if (size < kEntryBytes || size > left - kEntrySizeField)
+            fail(Error::multiboot1_entry, info.mmap + at, size, left);
+        alike &= size == first;
+        at += uint64_t{kEntrySizeField} + size;
+    }
+    if (alike)
+        return {entries + kEntrySizeField, bytes - kEntrySizeField, first + kEntrySizeField};
+    return {entries, bytes, 0};
+}
+
+}  // namespace
+
+void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo& loader) {
+    const auto& info = *memory.at<Info>("multiboot1 information", address);
+    const uint32_t flags = info.flags;
+    if ((flags & kMemoryMap) == 0 || info.mmap_bytes == 0)
+        fail(Error::multiboot1_memory, flags);
+
+    loader.loader = PROLOGUE_LOADER_MULTIBOOT1;
+    loader.occupies(address, sizeof info);
+    loader.memory = memory_map(memory, info);
+    loader.occupies(info.mmap, info.mmap_bytes);
+
+    if ((flags & kModules) != 0 && info.module_count != 0) {
+        const uint64_t bytes = uint64_t{info.module_count} * sizeof(ModuleEntry);
+        memory.at("multiboot1 module list", info.modules, bytes);
+        loader.modules = {info.modules, info.modules + bytes};
+        loader.occupies(info.modules, bytes);
+    }
+    Text name;
+    if ((flags & kLoaderName) != 0 && info.loader_name != 0) {
+        name = text_at(memory, "multiboot1 loader name", info.loader_name);
+        loader.occupies(info.loader_name, name.bytes + 1);
+    }
+    if ((flags & kCmdline) != 0 && info.cmdline != 0) {
+        const Text whole = text_at(memory, "multiboot1 command line", info.cmdline);
+        loader.occupies(info.cmdline, whole.bytes + 1);
+        loader.cmdline = without_image_path(whole, name);
+    }
+    if ((flags & kFramebuffer) != 0) {
+        loader.framebuffer = {
+            .phys = info.framebuffer,
+            .pitch = info.framebuffer_pitch,
+            .width = info.framebuffer_width,
+            .height = info.framebuffer_height,
+            .bits_per_pixel = info.framebuffer_bits,
+            .kind = info.framebuffer_kind,
+            .red_shift = info.colours[0],
+            .red_bits = info.colours[1],
+            .green_shift = info.colours[2],
+            .green_bits = info.colours[3],
+            .blue_shift = info.colours[4],
+            .blue_bits = info.colours[5],
+        };
+    }
+}
+
+bool prologue_next_multiboot1_module(PhysMemory& memory, ModuleCursor& cursor,
+                                     LoaderModule& module) {
+    if (cursor.at == cursor.end)
+        return false;
+    const auto& entry = *memory.at<ModuleEntry>("multiboot1 module list", cursor.at);
+    if (entry.end < entry.start)
+        fail_in("multiboot1", Error::module_backwards, entry.end, entry.start);
+    cursor.at += sizeof entry;
+    module.bytes = {entry.start, entry.end};
+    module.cmdline = text_at(memory, "multiboot1 module's string", entry.string);
+    return true;
+}
+
+}  // namespace prologue

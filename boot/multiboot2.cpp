@@ -1,0 +1,180 @@
+// Multiboot 2's information: a list of tags. Source: Multiboot2 Specification
+// 2.0, section 3.6.
+#include "errors.h"
+#include "loader_info.h"
+
+namespace prologue {
+namespace {
+
+struct Header {
+    uint32_t bytes, reserved;
+} __attribute__((packed));
+
+struct Tag {
+    uint32_t type, bytes;
+} __attribute__((packed));
+
+enum TagType : uint32_t {
+    kEnd = 0,
+    kCmdline = 1,
+    kLoaderName = 2,
+    kModule = 3,
+    kMemoryMap = 6,
+    kFramebuffer = 8,
+    kRsdp1 = 14,
+    kRsdp2 = 15,
+    kBootServices = 18,
+};
+
+struct ModuleTag {
+    Tag tag;
+    uint32_t start, end;
+} __attribute__((packed));
+
+struct MemoryMapTag {
+    Tag tag;
+    uint32_t entry_bytes, entry_version;
+} __attribute__((packed));
+
+struct FramebufferTag {
+    Tag tag;
+    uint64_t address;
+    uint32_t pitch, width, height;
+    uint8_t bits, kind;
+    uint16_t reserved;
+} __attribute__((packed));
+
+constexpr uint64_t kMostBytes = 16 * kMiB;
+constexpr uint32_t kLeastEntryBytes = 20;
+constexpr uint64_t kColourBytes = 6;
+
+// Tags from `cursor.at` on, which moves to the next one; null at the end tag.
+const Tag* next_tag(PhysMemory& memory, ModuleCursor& cursor) {
+    const uint64_t left = cursor.end - cursor.at;
+    if (left < sizeof(Tag))
+        fail(Error::multiboot2_no_end, cursor.at, left);
+    const auto* tag = memory.at<Tag>("multiboot2 tag", cursor.at);
+    if (tag->bytes < sizeof(Tag))
+        fail(Error::multiboot2_tag, tag->type, cursor.at, tag->bytes, sizeof(Tag));
+    if (tag->bytes > left)
+        fail(Error::multiboot2_past_end, tag->type, cursor.at, tag->bytes, left);
+    if (tag->type == kEnd)
+        return nullptr;
+    const uint64_t padded = (uint64_t{tag->bytes} + 7) & ~uint64_t{7};
+    cursor.at += padded < left ? padded : left;
+    return tag;
+}
+
+// A tag's structure, if the tag is as long as that.
+template <class T>
+const T& as(const Tag* tag, uint64_t phys, uint64_t more = 0) {
+    if (tag->bytes < sizeof(T) + more)
+        fail(Error::multiboot2_tag, tag->type, phys, tag->bytes, sizeof(T) + more);
+    return *reinterpret_cast<const T*>(tag);
+}
+
+// The string that ends a tag. It should end in a NUL; the tag's end will do.
+Text text_in(const Tag* tag, uint64_t offset) {
+    const auto* start = reinterpret_cast<const char*>(tag) + offset;
+    uint64_t bytes = 0;
+    while (bytes < tag->bytes - offset && start[bytes] != 0)
+        ++bytes;
+    return {start, bytes};
+}
+
+prologue_framebuffer framebuffer(const Tag* tag, uint64_t phys) {
+    const auto& from = as<FramebufferTag>(tag, phys);
+    prologue_framebuffer to = {};
+    to.phys = from.address;
+    to.pitch = from.pitch;
+    to.width = from.width;
+    to.height = from.height;
+    to.bits_per_pixel = from.bits;
+    to.kind = from.kind;
+    if (from.kind == 1) {
+        as<FramebufferTag>(tag, phys, kColourBytes);
+        const auto* colours = reinterpret_cast<const uint8_t*>(&from + 1);
+        to.red_shift = colours[0];
+        to.red_bits = colours[1];
+        to.green_shift = colours[2];
+        to.green_bits = colours[3];
+        to.blue_shift = colours[4];
+        to.blue_bits = colours[5];
+    }
+    return to;
+}
+
+RawMap memory_map(const Tag* tag, uint64_t phys) {
+    const auto& map = as<MemoryMapTag>(tag, phys);
+    if (map.entry_bytes < kLeastEntryBytes)
+        fail(Error::multiboot2_entry_size, phys, map.entry_bytes);
+    const uint64_t bytes = tag->bytes - sizeof map;
+    return {reinterpret_cast<const uint8_t*>(&map + 1), bytes - bytes % map.entry_bytes,
+            map.entry_bytes};
+}
+
+}  // namespace
+
+void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
+    const uint64_t bytes = memory.at<Header>("multiboot2 information", info)->bytes;
+    if (bytes < sizeof(Header) + sizeof(Tag) || bytes > kMostBytes)
+        fail(Error::multiboot2_size, info, bytes);
+    memory.at("multiboot2 information", info, bytes);
+
+    loader.loader = PROLOGUE_LOADER_MULTIBOOT2;
+    loader.occupies(info, bytes);
+    loader.modules = {info + sizeof(Header), info + bytes};
+
+    Text cmdline;
+    Text name;
+    ModuleCursor cursor = loader.modules;
+    uint64_t phys = cursor.at;
+    for (const Tag* tag; (tag = next_tag(memory, cursor)) != nullptr; phys = cursor.at) {
+        switch (tag->type) {
+        case kCmdline:
+            cmdline = text_in(tag, sizeof(Tag));
+            break;
+        case kLoaderName:
+            name = text_in(tag, sizeof(Tag));
+            break;
+        case kMemoryMap:
+            loader.memory = memory_map(tag, phys);
+            break;
+        case kFramebuffer:
+            loader.framebuffer = framebuffer(tag, phys);
+            break;
+        case kRsdp1:
+            if (loader.rsdp_copy.bytes != 0)
+                break;
+            [[fallthrough]];
+        case kRsdp2: // the newer one wins
+            loader.rsdp_copy = {reinterpret_cast<const char*>(tag + 1), tag->bytes - sizeof(Tag)};
+            break;
+        case kBootServices:
+            fail(Error::multiboot2_boot_services, phys);
+        default:
+            break;
+        }
+    }
+    if (loader.memory.bytes == 0)
+        fail(Error::multiboot2_memory, info);
+    loader.cmdline = without_image_path(cmdline, name);
+}
+
+bool prologue_next_multiboot2_module(PhysMemory& memory, ModuleCursor& cursor,
+                                     LoaderModule& module) {
+    uint64_t phys = cursor.at;
+    for (const Tag* tag; (tag = next_tag(memory, cursor)) != nullptr; phys = cursor.at) {
+        if (tag->type != kModule)
+            continue;
+        const auto& from = as<ModuleTag>(tag, phys);
+        if (from.end < from.start)
+            fail_in("multiboot2", Error::module_backwards, from.end, from.start);
+        module.bytes = {from.start, from.end};
+        module.cmdline = text_in(tag, sizeof from);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace prologue

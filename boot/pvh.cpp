@@ -1,0 +1,87 @@
+// PVH's hvm_start_info. Source: Xen public/arch-x86/hvm/start_info.h.
+#include "contract_magic.h"
+#include "errors.h"
+#include "loader_info.h"
+
+namespace prologue {
+namespace {
+
+struct StartInfo {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t flags;
+    uint32_t module_count;
+    uint64_t modules;
+    uint64_t cmdline;
+    uint64_t rsdp;
+    // From version 1:
+    uint64_t memory_map;
+    uint32_t memory_map_entries;
+    uint32_t reserved;
+} __attribute__((packed));
+static_assert(sizeof(StartInfo) == 56);
+constexpr uint64_t kVersion0Bytes = offsetof(StartInfo, memory_map);
+
+struct ModuleEntry {
+    uint64_t start;
+    uint64_t bytes;
+    uint64_t cmdline;
+    uint64_t reserved;
+} __attribute__((packed));
+static_assert(sizeof(ModuleEntry) == 32);
+
+constexpr uint32_t kMapEntryBytes = 24;
+constexpr uint32_t kMostMapEntries = 1 << 20;
+constexpr uint32_t kMostModules = 1 << 16;
+
+}  // namespace
+
+void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
+    const auto& start = *reinterpret_cast<const StartInfo*>(
+        memory.at("pvh start info", info, kVersion0Bytes));
+    if (start.magic != PVH_MAGIC)
+        fail(Error::pvh_magic, info, start.magic);
+    if (start.version == 0)
+        fail(Error::pvh_memory, 0, 0, 0);
+    memory.at<StartInfo>("pvh start info", info);
+    const uint32_t entries = start.memory_map_entries;
+    const uint32_t modules = start.module_count;
+    if (start.memory_map == 0 || entries == 0)
+        fail(Error::pvh_memory, start.version, entries, start.memory_map);
+    if (entries > kMostMapEntries)
+        fail_in("memory map", Error::pvh_count, entries, kMostMapEntries);
+    if (modules > kMostModules)
+        fail_in("module list", Error::pvh_count, modules, kMostModules);
+
+    loader.loader = PROLOGUE_LOADER_PVH;
+    loader.occupies(info, sizeof(StartInfo));
+
+    const uint64_t map_bytes = uint64_t{entries} * kMapEntryBytes;
+    loader.memory = {memory.at("pvh memory map", start.memory_map, map_bytes), map_bytes,
+                     kMapEntryBytes};
+    loader.occupies(start.memory_map, map_bytes);
+
+    const uint64_t list_bytes = modules * sizeof(ModuleEntry);
+    if (list_bytes != 0) {
+        memory.at("pvh module list", start.modules, list_bytes);
+        loader.modules = {start.modules, start.modules + list_bytes};
+        loader.occupies(start.modules, list_bytes);
+    }
+
+    loader.cmdline = text_at(memory, "pvh command line", start.cmdline);
+    if (start.cmdline != 0)
+        loader.occupies(start.cmdline, loader.cmdline.bytes + 1);
+    loader.rsdp_phys = start.rsdp;
+}
+
+bool prologue_next_pvh_module(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module) {
+    if (cursor.at == cursor.end)
+        return false;
+    const auto& entry = *memory.at<ModuleEntry>("pvh module list", cursor.at);
+    cursor.at += sizeof entry;
+    module.bytes = module_span("pvh", entry.start, entry.bytes);
+    module.cmdline = text_at(memory, "pvh module's string", entry.cmdline);
+    return true;
+}
+
+}  // namespace prologue

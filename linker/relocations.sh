@@ -1,0 +1,15 @@
+#!/bin/sh
+# The 64-bit stage runs at an address it was not linked for, so it must hold
+# none: every relocation in what is loaded has to be relative to its place.
+# Headers, which are for the loader's eyes, name physical addresses.
+# Usage: relocations.sh OBJECT...
+set -eu
+bad=$(llvm-readelf -r "$@" | awk '
+    /^File:/ { file = $2 }
+    /^Relocation section/ { section = $3 }
+    / R_X86_64_/ && section !~ /debug|prologue\.headers|note\.prologue/ &&
+        $3 !~ /^R_X86_64_(PC32|PLT32)$/ { print file, section, $3, $5 }')
+[ -z "$bad" ] && exit 0
+echo "relocations that are not relative to their place:" >&2
+echo "$bad" >&2
+exit 1

@@ -1,0 +1,48 @@
+#pragma once
+
+// The script that the feeder plays: its first Multiboot module, written by qemu/feeding.py.
+//
+//   ScriptHeader
+//   count times: RecordHeader, `bytes` of payload, zeros up to the next multiple of 4
+//   CpuState
+//
+// Little-endian; every part is 4-aligned.
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace feeder {
+
+inline constexpr uint32_t script_magic = 0x44454546;  // "FEED"
+
+struct ScriptHeader {
+  uint32_t magic;
+  uint32_t count;
+};
+
+// `bytes` of payload belong at physical address `dest`.
+struct RecordHeader {
+  uint32_t dest;
+  uint32_t bytes;
+};
+
+// What the CPU holds at the first instruction after the feeder's jump.
+struct CpuState {
+  uint32_t eax, ebx, ecx, edx, esi, edi, ebp, esp, eip, eflags;
+  uint32_t cr0, cr3, cr4;
+  uint32_t efer;       // written only when not 0: not every CPU has the register
+  uint32_t gdt_base;   // 0: the feeder's own GDT, flat code32 at 0x08 and data at 0x10
+  uint32_t gdt_limit;
+  uint32_t cs;         // a selector in that GDT; one with CS.L set enters 64-bit mode
+  uint32_t data;       // for DS, ES and SS; FS and GS are null
+  uint32_t gdt_gone;   // not 0: GDTR is left with base 0 and limit 0
+};
+
+static_assert(sizeof(ScriptHeader) == 8);
+static_assert(sizeof(RecordHeader) == 8);
+static_assert(sizeof(CpuState) == 19 * 4);
+static_assert(offsetof(CpuState, eip) == 8 * 4);
+static_assert(offsetof(CpuState, cr0) == 10 * 4);
+static_assert(offsetof(CpuState, gdt_gone) == 18 * 4);
+
+}  // namespace feeder

@@ -1,0 +1,60 @@
+"""Bootable ISOs with GRUB (BIOS) in front of a Multiboot kernel."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Iterable, Tuple
+
+import cases
+import machine
+
+_GRUB = Path("/usr/lib/grub/i386-pc")
+_GRUB_MODULES = "multiboot multiboot2 serial terminal echo iorw normal"
+
+# Only reached when GRUB cannot boot the kernel: ends the VM with a status that is none of ours.
+_GIVE_UP = "echo the loader gave up\noutb 0xf4 0x40\n"
+LOADER_GAVE_UP = "exit status 0x81"
+
+
+def grub_iso(
+    kernel: Path,
+    protocol: str,
+    cmdline: str = "",
+    modules: Iterable[Tuple[Path, str]] = (),
+) -> Path:
+    """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot" or "multiboot2".
+
+    `modules` are (file, string) pairs. Strings are GRUB script: quotes, `$` and `;` mean there
+    what they mean in a shell.
+    """
+    tree = cases.scratch_directory()
+    module = {"multiboot": "module", "multiboot2": "module2"}[protocol]
+    lines = [f"{protocol} /kernel {cmdline}"]
+    shutil.copy(kernel, tree / "kernel")
+    for index, (path, string) in enumerate(modules):
+        shutil.copy(path, tree / f"module{index}")
+        lines.append(f"{module} /module{index} {string}")
+    (tree / "boot" / "grub").mkdir(parents=True)
+    (tree / "boot" / "grub" / "grub.cfg").write_text(_config(lines))
+    return _make(tree)
+
+
+def run_iso(iso: Path, **options) -> machine.Result:
+    """Boots an ISO in QEMU; options as for machine.Boot."""
+    return machine.run(machine.Boot(iso=iso, **options))
+
+
+def _config(lines: list) -> str:
+    console = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n"
+    return console + "\n".join(lines) + "\nboot\n" + _GIVE_UP
+
+
+def _make(tree: Path) -> Path:
+    iso = cases.scratch_directory() / "boot.iso"
+    subprocess.run(
+        ["grub-mkrescue", "-d", _GRUB, f"--install-modules={_GRUB_MODULES}"]
+        + ["--locales=", "--themes=", "--fonts=", "-o", iso, tree],
+        check=True,
+        capture_output=True,
+    )
+    return iso

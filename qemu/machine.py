@@ -1,0 +1,135 @@
+"""Boots a guest in QEMU and tells how it ended.
+
+A guest ends by writing to port 0xf4: 0x10 for success, 0x20 for a fatal error, and the feeder
+0x30 when it refuses its script. Value v becomes the exit status v << 1 | 1.
+"""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Sequence
+
+import cases
+
+OK = "ok"
+FATAL = "fatal"
+REFUSED = "refused by the feeder"
+RESET = "reset or powered off"
+HANG = "hang"
+
+_OUTCOMES = {0x21: OK, 0x41: FATAL, 0x61: REFUSED, 0: RESET}
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A guest to run. `initrd` entries are joined by commas, as QEMU's Multiboot loader takes
+    them ("path string"); an `iso` boots through the firmware instead of `kernel`."""
+
+    kernel: Optional[Path] = None
+    initrd: Sequence = ()
+    append: Optional[str] = None
+    iso: Optional[Path] = None
+    memory: str = "128M"
+    cpu: str = "max"
+    machine: str = "pc"
+    accel: str = "tcg"
+    extra: Sequence[str] = ()
+    timeout: float = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a machine ended. Texts are Latin-1: one character a byte. `status` is None on a hang."""
+
+    serial: str
+    debugcon: str
+    errors: str
+    status: Optional[int]
+
+    @property
+    def timed_out(self) -> bool:
+        return self.status is None
+
+    @property
+    def outcome(self) -> str:
+        if self.timed_out:
+            return HANG
+        return _OUTCOMES.get(self.status, f"exit status {self.status:#x}")
+
+    def expect(self, outcome: str, *patterns: str) -> "Result":
+        """Asserts how the machine ended and that each pattern is found on the serial port, `^` and
+        `$` standing for the ends of a line."""
+        assert self.outcome == outcome, f"{self.outcome}, not {outcome} {self.errors}".strip()
+        for pattern in patterns:
+            found = re.search(pattern, self.serial, re.MULTILINE)
+            assert found, f"no match for {pattern!r} on the serial port"
+        return self
+
+
+def kvm_missing() -> Optional[str]:
+    """Why KVM cannot be used here; None if it can."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm is not there or may not be opened"
+    return None
+
+
+def wall_limit(timeout: float) -> float:
+    """Seconds until a machine counts as hung: half as many again on a loaded host."""
+    loaded = os.getloadavg()[0] > os.cpu_count()
+    return timeout * 1.5 if loaded else timeout
+
+
+def read_text(path: Path) -> str:
+    return path.read_bytes().decode("latin-1") if path.exists() else ""
+
+
+def run(boot: Boot) -> Result:
+    """Boots and waits for the end, for `boot.timeout` seconds at most."""
+    output = cases.scratch_directory()
+    process = subprocess.Popen(
+        command(boot, output / "serial", output / "debugcon"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    status, errors = _finish(process, wall_limit(boot.timeout))
+    result = Result(
+        serial=read_text(output / "serial"),
+        debugcon=read_text(output / "debugcon"),
+        errors=errors,
+        status=status,
+    )
+    cases.journal().results.append(result)
+    return result
+
+
+def command(boot: Boot, serial: Path, debugcon: Path) -> list:
+    """QEMU's command line. Guest memory is reserved by nobody, so that 512G start anywhere."""
+    line = ["qemu-system-x86_64", "-display", "none", "-no-reboot", "-nodefaults"]
+    line += ["-accel", boot.accel, "-cpu", boot.cpu]
+    line += ["-machine", f"{boot.machine},memory-backend=memory", "-m", boot.memory]
+    line += ["-object", f"memory-backend-ram,id=memory,size={boot.memory},reserve=off"]
+    line += ["-serial", f"file:{serial}", "-debugcon", f"file:{debugcon}"]
+    line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+    if boot.kernel:
+        line += ["-kernel", str(boot.kernel)]
+    if boot.initrd:
+        line += ["-initrd", ",".join(map(str, boot.initrd))]
+    if boot.append is not None:
+        line += ["-append", boot.append]
+    if boot.iso:
+        line += ["-drive", f"file={boot.iso},format=raw,media=cdrom,readonly=on", "-boot", "d"]
+    return line + list(boot.extra)
+
+
+def _finish(process: subprocess.Popen, timeout: float) -> tuple:
+    try:
+        _, errors = process.communicate(timeout=timeout)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, errors = process.communicate()
+        status = None
+    return status, errors.decode("latin-1")
