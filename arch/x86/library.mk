@@ -52,7 +52,7 @@ $(BUILD)/%.bin: $(BUILD)/%.elf
 
 # Linked at two bases, the 32-bit stage is the same bytes: it has no address in it.
 $(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
-	cmp $^
+	cmp $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
 	@mkdir -p $(@D)
 	$(CLANG) --target=x86_64-none-elf $(INCLUDES) -Wa,-I$(BUILD) -g -c -o $@ \
 		arch/x86/entry/stage32_blob.S
