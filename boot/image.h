@@ -7,9 +7,10 @@
 
 namespace prologue {
 
+// A loadable segment, grown to whole pages.
 struct Segment {
-    uint64_t virt; // page-aligned, as the kernel was linked
-    uint64_t phys; // page-aligned, where it lies
+    uint64_t virt; // as the kernel was linked
+    uint64_t phys; // where it lies
     uint64_t bytes;
     bool writable;
     bool executable;
@@ -17,23 +18,21 @@ struct Segment {
     constexpr Span span() const { return {phys, phys + bytes}; }
 };
 
+inline constexpr unsigned kMostSegments = 16;
+
 class Image {
 public:
     // `phys` is where the ELF header lies and `window` the virtual address of
     // physical 0. Fails on headers that are not those of a loadable kernel.
     Image(uint64_t window, uint64_t phys);
 
-    // Calls visit(Segment) for each loadable segment.
-    template <class Visit>
-    void for_each_segment(Visit visit) const {
-        for (unsigned i = 0; i != header_count_; ++i)
-            if (headers_[i].type == kLoad)
-                visit(segment(i));
-    }
     // Fails unless the segments are in ascending order, at one distance from
     // virtual to physical, never writable and executable, page by page apart,
     // and clear of `direct_map` (virtual addresses).
     void check(Span direct_map) const;
+
+    const Segment* begin() const { return segments_; }
+    const Segment* end() const { return segments_ + count_; }
 
     Span span() const { return span_; }
     Span virtual_span() const {
@@ -43,18 +42,8 @@ public:
     uint64_t virtual_offset() const { return virtual_offset_; }
 
 private:
-    struct ProgramHeader {
-        uint32_t type, flags;
-        uint64_t file_offset, virt, phys, file_bytes, bytes, alignment;
-    };
-    static constexpr uint32_t kLoad = 1;
-    static constexpr uint32_t kExecutable = 1, kWritable = 2;
-
-    Segment segment(unsigned index) const;
-
-    const ProgramHeader* headers_;
-    unsigned header_count_;
-    uint64_t moved_; // physical address now minus physical address as linked
+    Segment segments_[kMostSegments];
+    unsigned count_ = 0;
     uint64_t virtual_offset_;
     Span span_;
 };

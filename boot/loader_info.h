@@ -16,13 +16,49 @@ struct Text {
     uint64_t bytes = 0;
 };
 
-// Entries of {u64 start, u64 bytes, u32 type} with the e820's types, `stride`
-// bytes apart; where that is 0, each has a u32 before it that gives the size of
-// the rest (Multiboot 1). All of it lies in mapped memory.
+// A range of memory as all contracts state it: with the e820's type numbers.
+struct RawRange {
+    uint64_t start;
+    uint64_t bytes;
+    uint32_t e820_type;
+} __attribute__((packed));
+static_assert(sizeof(RawRange) == 20);
+
+// A loader's memory map: RawRanges `stride` bytes apart, each after `prefix`
+// bytes of its own. Where the stride is 0, the prefix is a u32 that gives the
+// size of the rest (Multiboot 1). All of it lies in mapped memory, and entries
+// end where the map ends.
 struct RawMap {
     const uint8_t* entries = nullptr;
     uint64_t bytes = 0;
     uint32_t stride = 0;
+    uint32_t prefix = 0;
+
+    class Iterator {
+    public:
+        Iterator(const RawMap& map, const uint8_t* at)
+            : at_(at), stride_(map.stride), prefix_(map.prefix) {}
+        const RawRange& operator*() const {
+            return *reinterpret_cast<const RawRange*>(at_ + prefix_);
+        }
+        Iterator& operator++() {
+            at_ += stride_ != 0 ? stride_ : prefix_ + uint64_t{read_unaligned<uint32_t>(at_)};
+            return *this;
+        }
+        bool operator!=(const Iterator& other) const { return at_ != other.at_; }
+
+    private:
+        const uint8_t* at_;
+        uint64_t stride_;
+        uint64_t prefix_;
+    };
+    Iterator begin() const { return {*this, entries}; }
+    Iterator end() const { return {*this, entries + bytes}; }
+
+    // No more entries than this; exact where there is a stride.
+    uint64_t most_entries() const {
+        return stride != 0 ? bytes / stride : bytes / (prefix + sizeof(RawRange));
+    }
 };
 
 // Where a contract's list of modules is to be read on.
@@ -43,16 +79,21 @@ struct LoaderInfo {
     RawMap memory;
     Text cmdline;
     ModuleCursor modules;
+    uint64_t module_count = 0;
     uint64_t rsdp_phys = 0;
     Text rsdp_copy; // where the loader gave a copy and no address
     prologue_framebuffer framebuffer = {};
 
-    // What the loader's structures and texts occupy, modules' texts apart.
+    // The pages that the loader's structures and texts lie on, modules' texts
+    // apart. Neighbours are one span: most loaders need one or two.
     Span structures[kMaxStructures];
     unsigned structure_count = 0;
 
     void occupies(uint64_t start, uint64_t bytes) {
-        structures[structure_count++] = {start, start + bytes};
+        const Span pages = {page_down(start), page_up(start + bytes)};
+        if (structure_count != 0 && structures[structure_count - 1].join(pages))
+            return;
+        structures[structure_count++] = pages;
     }
 };
 

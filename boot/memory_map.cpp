@@ -4,121 +4,118 @@
 
 namespace prologue {
 
-Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
+Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
     if (bytes == 0)
         return {};
     const uint64_t last = start + (bytes - 1);
-    if (last < start) [[unlikely]]
+    if (last < start)
         fail(Error::range_wraps, start, bytes);
-    if (type == PROLOGUE_MEMORY_USABLE) {
-        // `last + 1` is 0 where the range ends at 2^64: no machine has that.
-        const Span span = {start < kPage ? kPage : page_up(start), page_down(last + 1)};
-        return span.start < span.end ? span : Span{};
+    // The last page has no end that can be written: it is left out. Usable
+    // memory up there is no machine's.
+    const uint64_t end = last < kLastPageStart ? page_up(last + 1) : kLastPageStart;
+    const uint64_t first = type == PROLOGUE_MEMORY_USABLE ? end : page_down(start);
+    return first < end ? Span{first, end} : Span{};
+}
+
+void MemoryMap::append(Span span, uint32_t type) {
+    if (end_ == limit_) [[unlikely]]
+        fail_full(1);
+    *end_++ = {span.start, span.end, type, 0};
+}
+
+// A span inside the last range, not at its start, and more restrictive.
+void MemoryMap::split_last(Span span, uint32_t type) {
+    const prologue_range old = end_[-1];
+    end_[-1].end = span.start;
+    append(span, type);
+    if (span.end != old.end)
+        append({span.end, old.end}, old.type);
+}
+
+void MemoryMap::grow(uint64_t start, uint64_t end) {
+    prologue_range* range = begin_;
+    while (range->end <= start)
+        ++range;
+    const uint32_t type = range->type;
+    if (range[1].end > end) {
+        range->end = end;
+        range[1].start = end;
+    } else {
+        overlay_within({range->end, end}, type);
     }
-    const uint64_t last_page = page_down(last);
-    return {page_down(start), last_page == kLastPageStart ? kLastPageStart : last_page + kPage};
 }
 
-void MemoryMap::add(uint64_t start, uint64_t bytes, uint32_t e820_type) {
-    const uint32_t type = type_of_e820(e820_type);
-    overlay(span_of_range(start, bytes, type), type);
+void MemoryMap::fail_full(int64_t more) const {
+    fail(Error::too_many_ranges, static_cast<uint64_t>(end_ + more - begin_),
+         static_cast<uint64_t>(limit_ - begin_));
 }
 
-void MemoryMap::overlay(Span span, uint32_t type) {
-    if (span.start >= span.end)
-        return;
-    if (count_ != 0 && span.start < ranges_[count_ - 1].end)
-        insert(span, type);
-    else
-        count_ = put(count_, span.start, span.end, type);
-}
-
-// Writes a range at `at`, or lets the one before it grow where they meet and
-// are alike. Returns where the next one goes.
-uint64_t MemoryMap::put(uint64_t at, uint64_t start, uint64_t end, uint32_t type) {
-    if (at != 0 && ranges_[at - 1].end == start && ranges_[at - 1].type == type) {
-        ranges_[at - 1].end = end;
-        return at;
-    }
-    if (at == capacity_) [[unlikely]]
-        fail(Error::too_many_ranges, at + 1, capacity_);
-    ranges_[at] = {start, end, type, 0};
-    return at + 1;
-}
-
-// A span that does not simply follow the others.
-void MemoryMap::insert(Span span, uint32_t type) {
-    uint64_t last = count_;
-    while (last != 0 && ranges_[last - 1].start >= span.end)
-        --last;
-    uint64_t first = last;
-    while (first != 0 && ranges_[first - 1].end > span.start)
+// A span that does not simply follow the others. It is laid down stretch by
+// stretch: each goes as far as the ranges under it are less restrictive.
+void MemoryMap::overlay_within(Span span, uint32_t type) {
+    prologue_range* first = end_;
+    while (first[-1].end > span.start)
         --first;
-    if (first == last) {
-        place(first, span, type);
-        return;
+    while (span.start < span.end) {
+        prologue_range* last = first;
+        while (last != end_ && last->start < span.end && last->type < type)
+            ++last;
+        const bool reaches_end = last == end_ || last->start >= span.end;
+        const uint64_t stretch_end = reaches_end ? span.end : last->start;
+        if (span.start < stretch_end)
+            last = replace(first, last, {span.start, stretch_end}, type);
+        if (reaches_end)
+            return;
+        span.start = last->end;
+        first = last + 1;
     }
-    const prologue_range& only = ranges_[first];
-    const bool changes_nothing = last - first == 1 && only.type >= type &&
-                                 only.start <= span.start && only.end >= span.end;
-    if (!changes_nothing)
-        blend(first, last, span, type);
 }
 
-// A span that overlaps nothing, before the range at `at`.
-void MemoryMap::place(uint64_t at, Span span, uint32_t type) {
-    open_gap(at, 1);
-    const uint64_t next = put(at, span.start, span.end, type);
-    close_gap(next, at + 1, count_ + 1);
-}
-
-// A span that overlaps the ranges from `first` up to `last`: each piece of it
-// and of them is written anew. m ranges become 2m + 1 pieces at the most, so
-// they are moved up by m + 1 and read from there; writing never overtakes.
-void MemoryMap::blend(uint64_t first, uint64_t last, Span span, uint32_t type) {
-    const uint64_t slots = last - first + 1;
-    const uint64_t end = count_ + slots;
-    open_gap(first, slots);
-    uint64_t to = first;
-    uint64_t done = span.start; // the span is dealt with up to here
-    for (uint64_t from = first + slots; from != last + slots; ++from) {
-        const prologue_range old = ranges_[from];
-        if (old.start < span.start)
-            to = put(to, old.start, span.start, old.type);
-        else if (old.start > done)
-            to = put(to, done, old.start, type);
-        const uint64_t shared = old.start > span.start ? old.start : span.start;
-        done = old.end < span.end ? old.end : span.end;
-        to = put(to, shared, done, old.type > type ? old.type : type);
-        if (old.end > span.end)
-            to = put(to, span.end, old.end, old.type);
+// Puts a range in place of [first, last), which lie under it; what sticks out
+// of them on either side stays. Returns what is now the first range that ends
+// after the span: the one at its end, where that is of the same type and so
+// became one with it.
+prologue_range* MemoryMap::replace(prologue_range* first, prologue_range* last, Span span,
+                                   uint32_t type) {
+    prologue_range below = {};
+    prologue_range above = {};
+    if (first != last) {
+        below = *first;
+        above = last[-1];
     }
-    if (done < span.end)
-        to = put(to, done, span.end, type);
-    close_gap(to, last + slots, end);
-}
-
-// Moves the ranges from `at` on up by some slots.
-void MemoryMap::open_gap(uint64_t at, uint64_t slots) {
-    if (slots > capacity_ - count_) [[unlikely]]
-        fail(Error::too_many_ranges, count_ + slots, capacity_);
-    for (uint64_t from = count_; from != at; --from)
-        ranges_[from - 1 + slots] = ranges_[from - 1];
-}
-
-// Moves the ranges [from, end) down to `to`; the first may merge with the one
-// before it.
-void MemoryMap::close_gap(uint64_t to, uint64_t from, uint64_t end) {
-    if (from != end) {
-        const prologue_range next = ranges_[from++];
-        to = put(to, next.start, next.end, next.type);
+    const bool left = first != last && below.start < span.start;
+    const bool right = above.end > span.end;
+    if (!left && first[-1].end == span.start && first[-1].type == type)
+        span.start = (--first)->start;
+    bool joined = false;
+    if (!right && last != end_ && last->start == span.end && last->type == type) {
+        span.end = (last++)->end;
+        joined = true;
     }
-    if (to == from)
-        to = end;
-    else
-        while (from != end)
-            ranges_[to++] = ranges_[from++];
-    count_ = to;
+    move_tail(last, first + left + 1 + right);
+    if (left)
+        *first++ = {below.start, span.start, below.type, 0};
+    *first++ = {span.start, span.end, type, 0};
+    if (right)
+        *first = {span.end, above.end, above.type, 0};
+    return joined ? first - 1 : first;
+}
+
+// Moves the ranges from `from` on, up or down, to begin at `to`.
+void MemoryMap::move_tail(prologue_range* from, prologue_range* to) {
+    prologue_range* const end = end_ + (to - from);
+    if (end > limit_) [[unlikely]]
+        fail_full(to - from);
+    if (to > from) {
+        for (prologue_range* range = end_; range != from;) {
+            --range;
+            range[to - from] = *range;
+        }
+    } else if (to < from) {
+        for (prologue_range* range = from; range != end_; ++range)
+            range[to - from] = *range;
+    }
+    end_ = end;
 }
 
 }  // namespace prologue

@@ -11,79 +11,80 @@ class MemoryMap {
 public:
     // `storage` holds the ranges and is the caller's. storage_for() says how
     // much n ranges can need, however they overlap.
-    MemoryMap(prologue_range* storage, uint64_t capacity) : ranges_(storage), capacity_(capacity) {}
-    static constexpr uint64_t storage_for(uint64_t ranges) { return 4 * ranges + 4; }
+    MemoryMap(prologue_range* storage, uint64_t capacity)
+        : begin_(storage + 1), end_(begin_), limit_(storage + capacity) {
+        *storage = {}; // so that every range has one before it
+    }
+    static constexpr uint64_t storage_for(uint64_t ranges) { return 2 * ranges + 2; }
 
     // Gives each page of the span the more restrictive of its type and `type`.
     // The span is page-aligned. Cheapest in ascending order.
-    void overlay(Span span, uint32_t type);
+    void overlay(Span span, uint32_t type) {
+        if (span.start >= span.end)
+            return;
+        prologue_range& last = end_[-1];
+        if (span.start > last.end || (span.start == last.end && type != last.type))
+            append(span, type);
+        else if (span.start == last.end)
+            last.end = span.end;
+        else if (span.start > last.start && span.end <= last.end && type > last.type)
+            split_last(span, type);
+        else
+            overlay_within(span, type);
+    }
+
+    // Lets the range that holds `start` end at `end`, at the cost of the next one,
+    // which must begin where it ended and reach at least so far.
+    void grow(uint64_t start, uint64_t end);
 
     // A range as a loader states it: usable memory shrinks to whole pages, and
     // loses physical page 0; all else grows.
     void add(uint64_t start, uint64_t bytes, uint32_t e820_type);
 
-    const prologue_range* begin() const { return ranges_; }
-    const prologue_range* end() const { return ranges_ + count_; }
-    uint64_t size() const { return count_; }
+    const prologue_range* begin() const { return begin_; }
+    const prologue_range* end() const { return end_; }
+    uint64_t size() const { return static_cast<uint64_t>(end_ - begin_); }
 
 private:
-    void insert(Span span, uint32_t type);
-    void place(uint64_t at, Span span, uint32_t type);
-    void blend(uint64_t first, uint64_t last, Span span, uint32_t type);
-    uint64_t put(uint64_t at, uint64_t start, uint64_t end, uint32_t type);
-    void close_gap(uint64_t to, uint64_t from, uint64_t end);
-    void open_gap(uint64_t at, uint64_t slots);
+    void append(Span span, uint32_t type);
+    void split_last(Span span, uint32_t type);
+    void overlay_within(Span span, uint32_t type);
+    prologue_range* replace(prologue_range* first, prologue_range* last, Span span, uint32_t type);
+    [[noreturn]] void fail_full(int64_t more) const;
+    void move_tail(prologue_range* from, prologue_range* to);
 
-    prologue_range* ranges_;
-    uint64_t capacity_;
-    uint64_t count_ = 0;
+    prologue_range* begin_;
+    prologue_range* end_;
+    prologue_range* limit_;
 };
 
 // The type of a range by the e820's numbers, which all contracts share; what is
 // not known is reserved.
 constexpr uint32_t type_of_e820(uint32_t e820_type) {
-    switch (e820_type) {
-    case 1:
-        return PROLOGUE_MEMORY_USABLE;
-    case 3:
-        return PROLOGUE_MEMORY_ACPI;
-    case 4:
-        return PROLOGUE_MEMORY_NVS;
-    case 5:
-        return PROLOGUE_MEMORY_BAD;
-    default:
-        return PROLOGUE_MEMORY_RESERVED;
-    }
+    constexpr uint32_t kTypes = // a hexadecimal digit for each number, from 0 on
+        PROLOGUE_MEMORY_RESERVED | PROLOGUE_MEMORY_USABLE << 4 | PROLOGUE_MEMORY_RESERVED << 8 |
+        PROLOGUE_MEMORY_ACPI << 12 | PROLOGUE_MEMORY_NVS << 16 | PROLOGUE_MEMORY_BAD << 20;
+    return e820_type < 6 ? kTypes >> (4 * e820_type) & 0xf : PROLOGUE_MEMORY_RESERVED;
 }
 
+// ... of a range that is empty or reaches the end of all addresses; or fails,
+// if it wraps.
+Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type);
+
 // The page-aligned span of a loader's range; empty if there is none left.
-Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type);
+inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
+    const uint64_t end = start + bytes;
+    if (end < start || end > kLastPageStart || bytes == 0) [[unlikely]]
+        return span_of_odd_range(start, bytes, type);
+    if (type != PROLOGUE_MEMORY_USABLE)
+        return {page_down(start), page_down(end + kPage - 1)};
+    const Span span = {start < kPage ? kPage : page_down(start + kPage - 1), page_down(end)};
+    return span.start < span.end ? span : Span{};
+}
 
-struct RawRange {
-    uint64_t start;
-    uint64_t bytes;
-    uint32_t e820_type;
-} __attribute__((packed));
-static_assert(sizeof(RawRange) == 20);
-
-// Calls visit(RawRange) for each entry, in the loader's order.
-template <class Visit>
-void for_each_range(const RawMap& map, Visit visit) {
-    const uint8_t* at = map.entries;
-    const uint8_t* end = at + map.bytes;
-    if (map.stride != 0) {
-        for (; static_cast<uint64_t>(end - at) >= sizeof(RawRange); at += map.stride) {
-            visit(*reinterpret_cast<const RawRange*>(at));
-            if (static_cast<uint64_t>(end - at) < map.stride)
-                return;
-        }
-        return;
-    }
-    while (at < end) {
-        const uint64_t size = read_unaligned<uint32_t>(at);
-        visit(*reinterpret_cast<const RawRange*>(at + 4));
-        at += 4 + size;
-    }
+inline void MemoryMap::add(uint64_t start, uint64_t bytes, uint32_t e820_type) {
+    const uint32_t type = type_of_e820(e820_type);
+    overlay(span_of_range(start, bytes, type), type);
 }
 
 }  // namespace prologue

@@ -60,9 +60,7 @@ RawMap memory_map(PhysMemory& memory, const Info& info) {
         alike &= size == first;
         at += uint64_t{kEntrySizeField} + size;
     }
-    if (alike)
-        return {entries + kEntrySizeField, bytes - kEntrySizeField, first + kEntrySizeField};
-    return {entries, bytes, 0};
+    return {entries, bytes, alike ? first + kEntrySizeField : 0, kEntrySizeField};
 }
 
 }  // namespace
@@ -82,6 +80,7 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
         const uint64_t bytes = uint64_t{info.module_count} * sizeof(ModuleEntry);
         memory.at("multiboot1 module list", info.modules, bytes);
         loader.modules = {info.modules, info.modules + bytes};
+        loader.module_count = info.module_count;
         loader.occupies(info.modules, bytes);
     }
     Text name;

@@ -110,7 +110,7 @@ RawMap memory_map(const Tag* tag, uint64_t phys) {
         fail(Error::multiboot2_entry_size, phys, map.entry_bytes);
     const uint64_t bytes = tag->bytes - sizeof map;
     return {reinterpret_cast<const uint8_t*>(&map + 1), bytes - bytes % map.entry_bytes,
-            map.entry_bytes};
+            map.entry_bytes, 0};
 }
 
 }  // namespace
@@ -136,6 +136,9 @@ void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& lo
             break;
         case kLoaderName:
             name = text_in(tag, sizeof(Tag));
+            break;
+        case kModule:
+            ++loader.module_count;
             break;
         case kMemoryMap:
             loader.memory = memory_map(tag, phys);

@@ -58,13 +58,14 @@ void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
 
     const uint64_t map_bytes = uint64_t{entries} * kMapEntryBytes;
     loader.memory = {memory.at("pvh memory map", start.memory_map, map_bytes), map_bytes,
-                     kMapEntryBytes};
+                     kMapEntryBytes, 0};
     loader.occupies(start.memory_map, map_bytes);
 
     const uint64_t list_bytes = modules * sizeof(ModuleEntry);
     if (list_bytes != 0) {
         memory.at("pvh module list", start.modules, list_bytes);
         loader.modules = {start.modules, start.modules + list_bytes};
+        loader.module_count = modules;
         loader.occupies(start.modules, list_bytes);
     }
 

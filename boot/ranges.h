@@ -30,6 +30,15 @@ struct Span {
     constexpr bool overlaps(const Span& other) const {
         return start < other.end && other.start < end;
     }
+
+    // Grows by a span that it touches; false if it does not touch it.
+    constexpr bool join(const Span& other) {
+        if (other.start > end || start > other.end)
+            return false;
+        start = other.start < start ? other.start : start;
+        end = other.end > end ? other.end : end;
+        return true;
+    }
 };
 
 }  // namespace prologue

@@ -4,11 +4,12 @@
 namespace prologue {
 namespace {
 
-constexpr uint64_t kOnes = 0x0101010101010101;
-constexpr uint64_t kHighs = 0x8080808080808080;
+using Chunk = char __attribute__((vector_size(16)));
 
-constexpr bool has_zero_byte(uint64_t word) {
-    return ((word - kOnes) & ~word & kHighs) != 0;
+// A bit for each byte of the chunk that is zero, the first byte's lowest.
+uint32_t zero_bytes(const uint8_t* aligned) {
+    const Chunk chunk = *reinterpret_cast<const Chunk*>(aligned);
+    return static_cast<uint32_t>(__builtin_ia32_pmovmskb128(chunk == Chunk{}));
 }
 
 bool starts_with(Text text, const char* prefix) {
@@ -20,29 +21,24 @@ bool starts_with(Text text, const char* prefix) {
 
 }  // namespace
 
-// Looks at eight aligned bytes at a time: such a word never crosses into a page
-// that is not mapped.
+// Looks at 16 aligned bytes at a time: those never cross into a page that is not
+// mapped, though they may begin before the string.
 Text text_at(PhysMemory& memory, const char* what, uint64_t phys) {
     if (phys == 0)
         return {};
-    const auto* start = memory.at<char>(what, phys);
-    uint64_t length = 0;
-    const auto ended_within = [&](uint64_t bytes) {
-        for (; length < bytes; ++length)
-            if (start[length] == 0)
-                return true;
-        return false;
-    };
-    if (ended_within(-phys % 8))
-        return {start, length};
-    for (; length <= kLongestText; length += 8) {
-        const uint8_t* word = memory.at(what, phys + length, 8);
-        if (has_zero_byte(read_unaligned<uint64_t>(word))) {
-            ended_within(length + 8);
-            return {start, length};
-        }
+    const uint64_t before = phys % sizeof(Chunk);
+    const uint64_t aligned = phys - before;
+    const uint8_t* chunk = memory.at(what, aligned, sizeof(Chunk));
+    const auto* start = reinterpret_cast<const char*>(chunk + before);
+    uint32_t zeros = zero_bytes(chunk) >> before << before;
+    for (uint64_t done = sizeof(Chunk); zeros == 0; done += sizeof(Chunk)) {
+        if (done > kLongestText)
+            fail_in(what, Error::text_not_ended, phys, kLongestText);
+        chunk = memory.at(what, aligned + done, sizeof(Chunk));
+        zeros = zero_bytes(chunk);
     }
-    fail_in(what, Error::text_not_ended, phys, kLongestText);
+    const auto* end = reinterpret_cast<const char*>(chunk) + __builtin_ctz(zeros);
+    return {start, static_cast<uint64_t>(end - start)};
 }
 
 Text without_image_path(Text cmdline, Text loader_name) {

@@ -67,9 +67,11 @@ class Label(NamedTuple):
 
 
 class Image:
-    """A kernel's file. Its code runs at physical addresses, then at virtual ones."""
+    """A kernel's file. Its code runs at physical addresses, then at virtual ones,
+    and perhaps in `windows`: where physical memory is seen from those bases on."""
 
-    def __init__(self, path):
+    def __init__(self, path, windows=()):
+        self._windows = (0, *windows)
         with open(path, "rb") as file:
             magic = file.read(4)
             if magic == b"\x7fELF":
@@ -82,14 +84,16 @@ class Image:
 
     def ranges(self):
         """(start, size) of all places where the image's code can run."""
-        both = [(address, segment.size) for segment in self.segments
-                for address in (segment.paddr, segment.vaddr)]
-        return sorted(set(both))
+        return sorted({(base, segment.size) for segment in self.segments
+                       for base in self._bases(segment)})
+
+    def _bases(self, segment):
+        return [segment.vaddr, *(window + segment.paddr for window in self._windows)]
 
     def link_address(self, pc):
         """The address that the linker knows the byte at `pc` by, or None."""
         for segment in self.segments:
-            for base in (segment.paddr, segment.vaddr):
+            for base in self._bases(segment):
                 if base <= pc < base + segment.size:
                     return pc - base + segment.vaddr
         return None
@@ -97,7 +101,7 @@ class Image:
     def code_at(self, pc):
         """The file's bytes of the instruction at `pc`; empty if it has none."""
         for segment in self.segments:
-            for base in (segment.paddr, segment.vaddr):
+            for base in self._bases(segment):
                 if base <= pc < base + len(segment.data):
                     return segment.data[pc - base:pc - base + MAX_INSTRUCTION_BYTES]
         return b""
@@ -473,16 +477,19 @@ class Result:
 
 
 def count(kernel, *, until=None, start=None, ranges=None, cpu="max", memory="2G", append=None,
-          initrd=None, qemu_args=(), qemu="qemu-system-x86_64", timeout=60):
+          initrd=None, qemu_args=(), qemu="qemu-system-x86_64", timeout=60, windows=(),
+          boot=None):
     """Boots `kernel` and counts up to `until` or, without it, the first 64-bit instruction.
 
     `until` and `start` are symbols or addresses ("0x100000"), `ranges` is a list of
     (start, size) in place of the image's own, `initrd` is QEMU's own syntax.
+    `windows` are bases at which the image is seen at base + physical address, and `boot`
+    is what QEMU loads where that is not `kernel` itself: a loader that loads it.
     """
-    image = Image(kernel)
+    image = Image(kernel, windows)
     ranges = ranges or image.ranges()
     tally = Tally(image, until, start)
-    options = ["-cpu", cpu, "-m", memory, "-kernel", kernel]
+    options = ["-cpu", cpu, "-m", memory, "-kernel", boot or kernel]
     options += ["-append", append] if append is not None else []
     options += ["-initrd", initrd] if initrd is not None else []
     ended = run(tally, lambda log: qemu_command(qemu, log, ranges, [*options, *qemu_args]), timeout)
@@ -568,6 +575,9 @@ def parse_arguments():
                         help="where to begin (default: the first instruction in the ranges)")
     parser.add_argument("--range", dest="ranges", action="append", type=parse_range,
                         metavar="START+SIZE", help="what to watch (default: the image)")
+    parser.add_argument("--window", dest="windows", action="append", default=[],
+                        type=lambda base: int(base, 0), metavar="BASE",
+                        help="physical memory is seen here too, and may be run from")
     parser.add_argument("--cpu", default="max")
     parser.add_argument("--memory", default="2G")
     parser.add_argument("--append", help="command line")

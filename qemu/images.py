@@ -104,6 +104,12 @@ class Image:
         raise KeyError(f"{vaddr:#x} is in no segment of {self.path}")
 
 
+def symbols(path: Path) -> dict:
+    """The addresses of an ELF's symbols by name, in 32 bits or 64."""
+    with open(path, "rb") as stream:
+        return _symbols(ELFFile(stream))
+
+
 def patch(path: Path, where: Where, replacement: bytes) -> Path:
     """A copy of an ELF with its bytes at a symbol or virtual address overwritten."""
     image = Image(path)

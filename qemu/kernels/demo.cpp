@@ -4,11 +4,11 @@
 #include "prologue/handoff.h"
 #include "prologue/wishes.h"
 
-#ifndef DEMO_PAGING
-#define DEMO_PAGING PROLOGUE_PAGING_FOUR
+#ifndef KERNEL_PAGING
+#define KERNEL_PAGING PROLOGUE_PAGING_FOUR
 #endif
 
-PROLOGUE_WISHES(DEMO_PAGING, PROLOGUE_WISH_QEMU_EXIT);
+PROLOGUE_WISHES(KERNEL_PAGING, PROLOGUE_WISH_QEMU_EXIT);
 
 namespace {
 

@@ -1,29 +1,38 @@
 # The test kernels: each is linked with the library, its default linker script
 # and the public headers, and nothing else of Prologue.
 
-KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -std=c++20 \
-	-ffreestanding -fno-pic -fno-exceptions -fno-rtti -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -Wall -Wextra -Werror -g -Iboot/include
+KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -ffreestanding \
+	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Werror -g \
+	-Iboot/include
+KERNEL_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti
+KERNEL_C := $(CLANG) -std=c11
 KERNEL_LINK := $(LLD) -static -z max-page-size=4096 -T linker/prologue.ld
 
-# One kernel a line, with the objects it is made of.
+# One kernel a line, with the objects it is made of. An object is named after
+# its source file and the variants of it, in a row: state-best-large.
 demo := demo console
 demo-best := demo-best console
 demo-five := demo-five console
 demo-multiboot1 := demo console
-KERNEL_NAMES := demo demo-best demo-five demo-multiboot1
+faults := faults console
+faults-best := faults-best console
+KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 faults faults-best
 
-$(BUILD)/kernels/demo-best.o: KERNEL_FLAGS += -DDEMO_PAGING=PROLOGUE_PAGING_BEST
-$(BUILD)/kernels/demo-five.o: KERNEL_FLAGS += -DDEMO_PAGING=PROLOGUE_PAGING_FIVE
-$(BUILD)/kernels/demo-best.o $(BUILD)/kernels/demo-five.o: SOURCE = qemu/kernels/demo.cpp
-$(BUILD)/demo-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
+VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+variants_of = $(foreach variant,$(wordlist 2,9,$(subst -, ,$(1))),$(VARIANT_$(variant)))
+source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.c .cpp))
+
+# Where and with which headers a kernel is linked, if not as the script says.
+%/demo-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 
 KERNELS := $(KERNEL_NAMES:%=$(BUILD)/%.elf)
 KERNEL_OBJECTS := $(sort $(foreach name,$(KERNEL_NAMES),$($(name):%=$(BUILD)/kernels/%.o)))
 
 $(BUILD)/kernels/%.o: $(wildcard qemu/kernels/*)
 	@mkdir -p $(@D)
-	$(CLANGXX) $(KERNEL_FLAGS) -MMD -MP -c -o $@ $(or $(SOURCE),qemu/kernels/$*.cpp)
+	$(KERNEL_$(if $(filter %.c,$(call source_of,$*)),C,CXX)) $(KERNEL_FLAGS) \
+		$(call variants_of,$*) -MMD -MP -c -o $@ $(call source_of,$*)
 
 define KERNEL_RULE
 $(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) linker/prologue.ld

@@ -10,21 +10,35 @@ namespace {
 typedef uint64_t TwoEntries __attribute__((vector_size(16)));
 typedef TwoEntries UnalignedTwoEntries __attribute__((aligned(8), may_alias));
 
-// `count` entries from `entry` on, each `step` above the one before it.
-void fill(uint64_t* entry, uint64_t count, uint64_t value, uint64_t step) {
-    constexpr unsigned kPairs = 8;
-    TwoEntries pair = {value, value + step};
-    const TwoEntries pair_step = {2 * step, 2 * step};
-    for (; count >= 2 * kPairs; count -= 2 * kPairs) {
-        for (unsigned i = 0; i != kPairs; ++i) {
-            *reinterpret_cast<UnalignedTwoEntries*>(entry + 2 * i) = pair;
-            pair += pair_step;
-        }
-        entry += 2 * kPairs;
-    }
-    value = pair[0];
-    for (; count != 0; --count, ++entry, value += step)
-        *entry = value;
+struct Run {
+    uint64_t* entry;
+    uint64_t count;
+    uint64_t value;
+    uint64_t step;
+};
+
+// Writes the entries of a run, kPairs pairs at a time, as long as there are so many.
+template <unsigned kPairs>
+inline void fill_by(Run& run) {
+    if (run.count < 2 * kPairs)
+        return;
+    TwoEntries pair = {run.value, run.value + run.step};
+    const TwoEntries next = {2 * run.step, 2 * run.step};
+    do {
+        for (unsigned i = 0; i != kPairs; ++i, pair += next)
+            *reinterpret_cast<UnalignedTwoEntries*>(run.entry + 2 * i) = pair;
+        run.entry += 2 * kPairs;
+        run.count -= 2 * kPairs;
+    } while (run.count >= 2 * kPairs);
+    run.value = pair[0];
+}
+
+inline void fill(Run run) {
+    fill_by<16>(run);
+    fill_by<4>(run);
+#pragma clang loop vectorize(disable) unroll(disable)
+    for (; run.count != 0; --run.count, run.value += run.step)
+        *run.entry++ = run.value;
 }
 
 }  // namespace
@@ -38,47 +52,63 @@ uint64_t PageTables::new_table() {
     return table;
 }
 
-// The table at `level` that covers `virt`, with all those above it.
+// The table at `level` that covers `virt`, with all those above it; null and a
+// reason where there is none to be had.
 uint64_t* PageTables::find_or_add_table(uint64_t virt, unsigned level, MapResult& result) {
     uint64_t table = root_;
     for (unsigned above = mode_.levels; above != level; --above) {
         uint64_t* slot = entry(table, index_of(virt, above));
-        if (*slot == 0) {
+        uint64_t found = *slot;
+        if (found == 0) [[unlikely]] {
             const uint64_t added = new_table();
             if (added == 0) {
                 result = MapResult::no_memory;
                 return nullptr;
             }
-            *slot = added | PTE_PRESENT | PTE_WRITABLE | mode_.c_bit_mask;
-        } else if ((*slot & PTE_LARGE) != 0) {
+            *slot = found = added | PTE_PRESENT | PTE_WRITABLE | mode_.c_bit_mask;
+        }
+        if ((found & PTE_LARGE) != 0) [[unlikely]] {
             result = MapResult::conflict;
             return nullptr;
         }
-        table = *slot & kTableAddress & ~mode_.c_bit_mask;
+        table = found & kTableAddress & ~mode_.c_bit_mask;
     }
-    return entry(table, index_of(virt, level));
+    return entry(table, 0);
+}
+
+// The level of the largest page that both addresses and the length allow.
+unsigned PageTables::level_for(uint64_t addresses, uint64_t bytes) const {
+    if (addresses % page_of(2) != 0 || bytes < page_of(2))
+        return 1;
+    if (addresses % page_of(3) != 0 || bytes < page_of(3) || !mode_.has_1g_pages)
+        return 2;
+    return 3;
 }
 
 MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits) {
-    MapResult result = MapResult::ok;
     bits |= PTE_PRESENT | mode_.c_bit_mask;
+    MapResult result = MapResult::ok;
     while (bytes != 0) {
-        // The largest page that both addresses and what is left allow.
-        unsigned level = mode_.has_1g_pages ? 3 : 2;
-        while (level != 1 && (((virt | phys) & (page_of(level) - 1)) != 0 || bytes < page_of(level)))
-            --level;
-        uint64_t* slot = find_or_add_table(virt, level, result);
-        if (slot == nullptr)
-            return result;
-        const uint64_t page = page_of(level);
-        const uint64_t room = TABLE_ENTRIES - index_of(virt, level);
+        const unsigned level = level_for(virt | phys, bytes);
+        uint64_t* table = last_table_;
+        if (level != 1 || virt >> shift_of(2) != last_covers_) {
+            table = find_or_add_table(virt, level, result);
+            if (table == nullptr)
+                return result;
+        }
+        if (level == 1) {
+            last_table_ = table;
+            last_covers_ = virt >> shift_of(2);
+        }
+        const unsigned index = index_of(virt, level);
         uint64_t count = bytes >> shift_of(level);
-        if (count > room)
-            count = room;
-        fill(slot, count, phys | bits | (level == 1 ? 0 : PTE_LARGE), page);
-        virt += count << shift_of(level);
-        phys += count << shift_of(level);
-        bytes -= count << shift_of(level);
+        if (count > TABLE_ENTRIES - index)
+            count = TABLE_ENTRIES - index;
+        fill({table + index, count, phys | bits | (level == 1 ? 0 : PTE_LARGE), page_of(level)});
+        const uint64_t done = count << shift_of(level);
+        virt += done;
+        phys += done;
+        bytes -= done;
     }
     return result;
 }

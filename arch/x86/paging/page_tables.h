@@ -56,12 +56,17 @@ private:
     static constexpr unsigned index_of(uint64_t virt, unsigned level) {
         return static_cast<unsigned>(virt >> shift_of(level)) % TABLE_ENTRIES;
     }
+    unsigned level_for(uint64_t addresses, uint64_t bytes) const;
     uint64_t* find_or_add_table(uint64_t virt, unsigned level, MapResult& result);
 
     uint64_t window_;
     uint64_t root_;
     PagingMode mode_;
     TablePages& pages_;
+    // The last table of 4 KiB pages, and the 2 MiB that it covers: most runs of
+    // small pages follow each other in one table.
+    uint64_t* last_table_ = nullptr;
+    uint64_t last_covers_ = ~uint64_t{0};
 };
 
 }  // namespace prologue

@@ -24,18 +24,18 @@ uint64_t bits_of(bool writable, bool executable) {
 }
 
 void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
-    image.for_each_segment([&](const Segment& segment) {
+    for (const Segment& segment : image) {
         const uint64_t bits = bits_of(segment.writable, segment.executable);
         const uint64_t before_guard = guard - segment.virt;
         if (before_guard >= segment.bytes) {
             map_or_fail(tables, segment.virt, segment.phys, segment.bytes, bits);
-            return;
+            continue;
         }
         const uint64_t after = before_guard + kPage;
         map_or_fail(tables, segment.virt, segment.phys, before_guard, bits);
         map_or_fail(tables, segment.virt + after, segment.phys + after, segment.bytes - after,
                     bits);
-    });
+    }
 }
 
 constexpr bool is_ram(uint32_t type) {
@@ -94,12 +94,12 @@ private:
 
 void add_image(RamMapper& mapper, const Image& image, Span whole) {
     uint64_t done = whole.start;
-    image.for_each_segment([&](const Segment& segment) {
+    for (const Segment& segment : image) {
         if (segment.phys > done)
             mapper.add({done, segment.phys}, true);
         mapper.add(segment.span(), segment.writable);
         done = segment.span().end;
-    });
+    }
     if (done < whole.end)
         mapper.add({done, whole.end}, true);
 }

@@ -48,81 +48,82 @@ const Contract& find_contract(uint32_t magic, uint64_t info) {
     fail(Error::unknown_loader, magic, info);
 }
 
-// Visits all that a loader has put into memory: its structures, its modules
-// and their strings.
-template <class Visit>
-void for_each_loader_span(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
-                          Visit visit) {
-    for (unsigned i = 0; i != loader.structure_count; ++i)
-        visit(loader.structures[i], PROLOGUE_MEMORY_LOADER);
-    ModuleCursor cursor = loader.modules;
-    for (LoaderModule module; next_module(memory, cursor, module);) {
-        visit(module.bytes, PROLOGUE_MEMORY_MODULE);
-        if (module.cmdline.bytes != 0)
-            visit(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1),
-                  PROLOGUE_MEMORY_LOADER);
-    }
+// What the loader has put into memory must not lie on the image: our .bss has
+// been written to.
+void check_clear_of(Span image, const char* what, Span span) {
+    if (span.overlaps(image))
+        fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
 }
 
-struct Counts {
-    uint64_t ranges = 0;
-    uint64_t spans = 0;
-    uint64_t modules = 0;
+// Spans that the loader's map does not know of: what is in use already. Kept
+// sorted, since each goes into the memory map most cheaply in its turn.
+class Marks {
+public:
+    Marks(Arena& arena, uint64_t most) : begin_(arena.array<Mark>(most)), end_(begin_) {}
+
+    void add(Span span, uint32_t type) {
+        const Span pages = {page_down(span.start), page_up(span.end)};
+        Mark* at = end_++;
+        for (; at != begin_ && at[-1].span.start > pages.start; --at)
+            *at = at[-1];
+        *at = {pages, type};
+    }
+
+    struct Mark {
+        Span span;
+        uint64_t type;
+    };
+    const Mark* begin() const { return begin_; }
+    const Mark* end() const { return end_; }
+
+private:
+    Mark* begin_;
+    Mark* end_;
 };
 
-// Counts what there is to store, and refuses what lies on the image: our .bss
-// has been written to, so it is lost.
-Counts count(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module, Span image) {
-    Counts counts;
-    for_each_range(loader.memory, [&](const RawRange&) { ++counts.ranges; });
-    for_each_loader_span(memory, loader, next_module, [&](Span span, uint32_t type) {
-        if (span.overlaps(image))
-            fail_in(type == PROLOGUE_MEMORY_MODULE ? "module" : "loader's structure",
-                    Error::on_the_image, span.start, span.end, image.start, image.end);
-        counts.modules += type == PROLOGUE_MEMORY_MODULE;
-        ++counts.spans;
-    });
-    return counts;
+// Copies the list of modules, with their texts, and marks what they occupy.
+const prologue_module* take_modules(PhysMemory& memory, const LoaderInfo& loader,
+                                    NextModule* next_module, Span image, Marks& marks,
+                                    Arena& arena) {
+    auto* modules = arena.array<prologue_module>(loader.module_count);
+    ModuleCursor cursor = loader.modules;
+    LoaderModule module;
+    for (prologue_module* to = modules; next_module(memory, cursor, module); ++to) {
+        const Span bytes = module.bytes;
+        const Text text = module.cmdline;
+        check_clear_of(image, "module", bytes);
+        marks.add(bytes, PROLOGUE_MEMORY_MODULE);
+        marks.add(memory.span_of(text.start, text.bytes), PROLOGUE_MEMORY_LOADER);
+        *to = {bytes.start, bytes.bytes(), arena.copy(text.start, text.bytes, true), text.bytes};
+    }
+    return modules;
 }
 
-MemoryMap build_memory_map(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
-                           Span image, const Counts& counts, Arena& arena) {
-    // Two more: the image, and what the arena will have given away.
-    const uint64_t capacity = MemoryMap::storage_for(counts.ranges + counts.spans + 2);
+MemoryMap build_memory_map(const LoaderInfo& loader, const Marks& marks, Arena& arena) {
+    const uint64_t ranges =
+        loader.memory.most_entries() + static_cast<uint64_t>(marks.end() - marks.begin());
+    const uint64_t capacity = MemoryMap::storage_for(ranges);
     MemoryMap map(arena.array<prologue_range>(capacity), capacity);
-    for_each_range(loader.memory, [&](const RawRange& range) {
+    const Marks::Mark* mark = marks.begin();
+    for (const RawRange& range : loader.memory) {
+        for (; mark != marks.end() && mark->span.end <= range.start; ++mark)
+            map.overlay(mark->span, static_cast<uint32_t>(mark->type));
         map.add(range.start, range.bytes, range.e820_type);
-    });
-    map.overlay(image, PROLOGUE_MEMORY_KERNEL);
-    for_each_loader_span(memory, loader, next_module, [&](Span span, uint32_t type) {
-        map.overlay({page_down(span.start), page_up(span.end)}, type);
-    });
+    }
+    for (; mark != marks.end(); ++mark)
+        map.overlay(mark->span, static_cast<uint32_t>(mark->type));
     return map;
 }
 
 void check_physical_width(const MemoryMap& map) {
-    uint64_t highest = 0;
-    Span top;
-    for (const prologue_range& range : map)
-        if (range.type == PROLOGUE_MEMORY_USABLE)
-            highest = (top = {range.start, range.end}).end;
-    if (highest <= kSurelyAddressable)
+    const prologue_range* top = map.end() - 1;
+    while (top != map.begin() && top->type != PROLOGUE_MEMORY_USABLE)
+        --top;
+    if (top->end <= kSurelyAddressable || top->type != PROLOGUE_MEMORY_USABLE)
         return;
     const uint32_t bits = cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff;
-    if ((highest - 1) >> bits != 0)
-        fail(Error::range_too_high, top.start, top.end, bits);
-}
-
-const prologue_module* copy_modules(PhysMemory& memory, const LoaderInfo& loader,
-                                    NextModule* next_module, uint64_t count, Arena& arena) {
-    auto* modules = arena.array<prologue_module>(count);
-    ModuleCursor cursor = loader.modules;
-    LoaderModule module;
-    for (prologue_module* to = modules; next_module(memory, cursor, module); ++to)
-        *to = {module.bytes.start, module.bytes.bytes(),
-               arena.copy(module.cmdline.start, module.cmdline.bytes, true),
-               module.cmdline.bytes};
-    return modules;
+    if ((top->end - 1) >> bits != 0)
+        fail(Error::range_too_high, top->start, top->end, bits);
 }
 
 uint64_t rsdp_of(const LoaderInfo& loader, Arena& arena, const PhysMemory& memory) {
@@ -158,15 +159,23 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     NextModule* const next_module = contract.next_module();
     LoaderInfo loader;
     contract.parse()(memory, info, loader);
-    const Counts counts = count(memory, loader, next_module, image.span());
 
-    // Memory of our own, then the memory map in it.
+    // Memory of our own, the modules, and the memory map with all that is in use.
     const Span free = find_free_memory(memory, loader, next_module, image.span(), kArenaLimit,
                                        kLeastArena);
     memory.at("free memory", free.start, free.bytes());
     Arena arena(window, free);
-    MemoryMap map =
-        build_memory_map(memory, loader, next_module, image.span(), counts, arena);
+    // Of our own there are the image and the arena; a module has a text, too.
+    Marks marks(arena, 2 + loader.structure_count + 2 * loader.module_count);
+    marks.add(image.span(), PROLOGUE_MEMORY_KERNEL);
+    marks.add({free.start, free.start + kPage}, PROLOGUE_MEMORY_PROLOGUE);
+    for (unsigned i = 0; i != loader.structure_count; ++i) {
+        check_clear_of(image.span(), "loader's structure", loader.structures[i]);
+        marks.add(loader.structures[i], PROLOGUE_MEMORY_LOADER);
+    }
+    const prologue_module* modules =
+        take_modules(memory, loader, next_module, image.span(), marks, arena);
+    MemoryMap map = build_memory_map(loader, marks, arena);
     check_physical_width(map);
 
     // What the kernel gets to know.
@@ -195,8 +204,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         .memory_count = 0,
         .cmdline = arena.copy(loader.cmdline.start, loader.cmdline.bytes, true),
         .cmdline_bytes = loader.cmdline.bytes,
-        .modules = copy_modules(memory, loader, next_module, counts.modules, arena),
-        .module_count = counts.modules,
+        .modules = modules,
+        .module_count = loader.module_count,
         .rsdp_phys = rsdp_of(loader, arena, memory),
         .framebuffer = loader.framebuffer,
         .page_tables_phys = 0,
@@ -216,7 +225,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     clear_bytes(memory.seen(pages.next - kPage), kPage);
     PageTables tables(window, pages.next - kPage, mode, pages);
     map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
-    map.overlay({free.start, pages.next}, PROLOGUE_MEMORY_PROLOGUE);
+    map.grow(free.start, pages.next);
     handoff->memory_count = map.size();
     handoff->identity_bytes = kernel_map.identity_bytes;
     handoff->page_tables_phys = tables.root();

@@ -1,0 +1,350 @@
+// MemoryMap against a model that looks at every page, and at its limits.
+
+#include "memory_map.h"
+
+#include "dice.h"
+#include "range_model.h"
+#include "seams.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace prologue::test {
+namespace {
+
+constexpr uint64_t kTop = kLastPageStart; // no range ends above it
+
+// A map in storage of exactly that capacity: ASan sees the first byte past it.
+struct Stored {
+    explicit Stored(uint64_t capacity)
+        : storage(new prologue_range[capacity]), map(storage.get(), capacity) {}
+
+    void state(const Statement& statement) {
+        if (statement.kind == Statement::kAdd)
+            map.add(statement.start, statement.bytes, statement.type);
+        else
+            map.overlay({statement.start, statement.start + statement.bytes}, statement.type);
+    }
+    Ranges ranges() const { return {map.begin(), map.end()}; }
+
+    std::unique_ptr<prologue_range[]> storage;
+    MemoryMap map;
+};
+
+Ranges map_of(const std::vector<Statement>& statements) {
+    Stored stored(MemoryMap::storage_for(statements.size()));
+    for (const Statement& statement : statements)
+        stored.state(statement);
+    return stored.ranges();
+}
+
+Statement add(uint64_t start, uint64_t bytes, uint32_t e820_type) {
+    return {Statement::kAdd, start, bytes, e820_type};
+}
+
+Statement overlay(uint64_t start_page, uint64_t pages, uint32_t type) {
+    return {Statement::kOverlay, start_page * kPage, pages * kPage, type};
+}
+
+// An address near a page boundary more often than not.
+uint64_t address_in(Dice& dice, uint64_t universe, uint64_t pages) {
+    const uint64_t page = universe + dice.below(pages) * kPage;
+    return page + dice.one_of<uint64_t>({0, 0, 0, 1, kPage - 1, dice.below(kPage)});
+}
+
+Statement random_statement(Dice& dice, uint64_t universe, uint64_t pages) {
+    const uint64_t last = universe + pages * kPage - 1;
+    if (dice.one_in(3)) {
+        const uint64_t start = universe + dice.below(pages) * kPage;
+        const uint64_t most = std::min(last + 1 - start, kTop - start);
+        const auto type = static_cast<uint32_t>(dice.between(1, PROLOGUE_MEMORY_KERNEL));
+        return {Statement::kOverlay, start, dice.below(most / kPage + 1) * kPage, type};
+    }
+    const uint64_t start = address_in(dice, universe, pages);
+    const uint64_t end = address_in(dice, universe, pages);
+    const auto type = static_cast<uint32_t>(dice.below(8));
+    if (dice.one_in(20))
+        return add(start, 0, type);
+    if (dice.one_in(20)) // to the universe's end, which may be that of the address space
+        return add(start, last - start + 1, type);
+    return add(std::min(start, end), std::max(start, end) - std::min(start, end), type);
+}
+
+TEST(MemoryMap, AgreesWithALookAtEveryPage) {
+    constexpr uint64_t kPages = 48;
+    Dice dice(1);
+    for (int round = 0; round != 20000; ++round) {
+        const uint64_t universe =
+            dice.one_of<uint64_t>({0, 4 * kGiB - 3 * kPage, uint64_t{0} - kPages * kPage});
+        std::vector<Statement> statements(dice.below(14));
+        for (Statement& statement : statements)
+            statement = random_statement(dice, universe, kPages);
+        const Ranges ranges = map_of(statements);
+        ASSERT_EQ(flaw_of(ranges.data(), ranges.data() + ranges.size()), "") << "round " << round;
+        ASSERT_EQ(ranges, map_by_pages(statements, universe, kPages))
+            << "round " << round << ": " << testing::PrintToString(statements);
+    }
+}
+
+TEST(MemoryMap, TheOrderOfStatementsChangesNothing) {
+    Dice dice(2);
+    for (int round = 0; round != 2000; ++round) {
+        std::vector<Statement> statements(dice.between(2, 10));
+        for (Statement& statement : statements)
+            statement = random_statement(dice, 0, 64);
+        const Ranges ranges = map_of(statements);
+        dice.shuffle(statements);
+        ASSERT_EQ(map_of(statements), ranges) << testing::PrintToString(statements);
+    }
+}
+
+TEST(MemoryMap, IsEmptyUntilSomethingIsStated) {
+    EXPECT_EQ(map_of({}), Ranges());
+    EXPECT_EQ(map_of({add(kMiB, 0, 1), add(kMiB, 0, 2), overlay(5, 0, 9)}), Ranges());
+}
+
+TEST(MemoryMap, KnowsTheE820Types) {
+    const uint32_t types[] = {PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE,
+                              PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_ACPI,
+                              PROLOGUE_MEMORY_NVS,      PROLOGUE_MEMORY_BAD,
+                              PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_RESERVED};
+    for (uint32_t e820 = 0; e820 != std::size(types); ++e820)
+        EXPECT_EQ(map_of({add(kMiB, kPage, e820)}),
+                  (Ranges{{kMiB, kMiB + kPage, types[e820], 0}})) << e820;
+    EXPECT_EQ(type_of_e820(~0u), uint32_t{PROLOGUE_MEMORY_RESERVED});
+}
+
+TEST(MemoryMap, TheMoreRestrictiveTypeWinsWhicheverComesFirst) {
+    for (uint32_t a = PROLOGUE_MEMORY_USABLE; a <= PROLOGUE_MEMORY_KERNEL; ++a)
+        for (uint32_t b = a + 1; b <= PROLOGUE_MEMORY_KERNEL; ++b) {
+            const Ranges expected = {{0, kPage, a, 0}, {kPage, 2 * kPage, b, 0},
+                                     {2 * kPage, 3 * kPage, a, 0}};
+            EXPECT_EQ(map_of({overlay(0, 3, a), overlay(1, 1, b)}), expected);
+            EXPECT_EQ(map_of({overlay(1, 1, b), overlay(0, 3, a)}), expected);
+        }
+}
+
+TEST(MemoryMap, UsableMemoryShrinksToWholePages) {
+    EXPECT_EQ(map_of({add(kMiB + 1, 3 * kPage, 1)}),
+              (Ranges{{kMiB + kPage, kMiB + 3 * kPage, PROLOGUE_MEMORY_USABLE, 0}}));
+    EXPECT_EQ(map_of({add(kMiB + 1, 2 * kPage - 2, 1)}), Ranges()) << "no whole page in it";
+    EXPECT_EQ(map_of({add(kMiB, kPage / 2, 1), add(kMiB + kPage / 2, kPage / 2, 1)}), Ranges())
+        << "two halves of a page are not taken for one";
+}
+
+TEST(MemoryMap, AllElseGrowsToWholePages) {
+    EXPECT_EQ(map_of({add(kMiB + kPage - 1, 2, 2)}),
+              (Ranges{{kMiB, kMiB + 2 * kPage, PROLOGUE_MEMORY_RESERVED, 0}}));
+    EXPECT_EQ(map_of({add(kMiB, 2 * kPage, 1), add(kMiB + 5, 1, 3)}),
+              (Ranges{{kMiB, kMiB + kPage, PROLOGUE_MEMORY_ACPI, 0},
+                      {kMiB + kPage, kMiB + 2 * kPage, PROLOGUE_MEMORY_USABLE, 0}}));
+}
+
+TEST(MemoryMap, UsableMemoryLosesPhysicalPage0) {
+    EXPECT_EQ(map_of({add(0, 0x9fc00, 1)}), (Ranges{{kPage, 0x9f000, PROLOGUE_MEMORY_USABLE, 0}}));
+    EXPECT_EQ(map_of({add(0, kPage, 1)}), Ranges());
+    EXPECT_EQ(map_of({add(0, 1, 2)}), (Ranges{{0, kPage, PROLOGUE_MEMORY_RESERVED, 0}}));
+}
+
+TEST(MemoryMap, NeighboursOfOneTypeMergeAndOthersDoNot) {
+    const Ranges merged = {{kMiB, kMiB + 3 * kPage, PROLOGUE_MEMORY_USABLE, 0}};
+    EXPECT_EQ(map_of({add(kMiB, kPage, 1), add(kMiB + kPage, 2 * kPage, 1)}), merged);
+    EXPECT_EQ(map_of({add(kMiB + kPage, 2 * kPage, 1), add(kMiB, kPage, 1)}), merged);
+    EXPECT_EQ(map_of({add(kMiB, kPage, 1), add(kMiB + 2 * kPage, kPage, 1),
+                      add(kMiB + kPage, kPage, 1)}),
+              merged) << "the one in the middle joins both";
+    EXPECT_EQ(map_of({add(kMiB, kPage, 1), add(kMiB + kPage, kPage, 2)}),
+              (Ranges{{kMiB, kMiB + kPage, PROLOGUE_MEMORY_USABLE, 0},
+                      {kMiB + kPage, kMiB + 2 * kPage, PROLOGUE_MEMORY_RESERVED, 0}}));
+}
+
+TEST(MemoryMap, GoesToTheLastPageButOne) {
+    EXPECT_EQ(map_of({add(kTop - kPage, 2 * kPage, 2)}),
+              (Ranges{{kTop - kPage, kTop, PROLOGUE_MEMORY_RESERVED, 0}}));
+    EXPECT_EQ(map_of({add(kTop - 1, kPage, 2)}),
+              (Ranges{{kTop - kPage, kTop, PROLOGUE_MEMORY_RESERVED, 0}}));
+    EXPECT_EQ(map_of({add(kTop, kPage, 2)}), Ranges());
+    EXPECT_EQ(map_of({add(kTop - kPage, kPage, 1)}),
+              (Ranges{{kTop - kPage, kTop, PROLOGUE_MEMORY_USABLE, 0}}));
+}
+
+TEST(MemoryMap, RefusesARangeThatWraps) {
+    for (uint32_t type = 0; type != 8; ++type) {
+        Stored stored(MemoryMap::storage_for(1));
+        EXPECT_EQ(failure_of([&] { stored.map.add(kTop, kPage + 1, type); }),
+                  failure(Error::range_wraps, {kTop, kPage + 1}));
+        EXPECT_EQ(failure_of([&] { stored.map.add(1, ~uint64_t{0}, type); }),
+                  std::nullopt) << "ends at 2^64";
+        EXPECT_EQ(failure_of([&] { stored.map.add(2, ~uint64_t{0}, type); }),
+                  failure(Error::range_wraps, {2, ~uint64_t{0}}));
+    }
+}
+
+// --- Storage ------------------------------------------------------------------------------
+
+// Inputs that make as many ranges, or need as much room on the way, as can be.
+using Pattern = std::vector<Statement> (*)(uint64_t count);
+
+std::vector<Statement> onion(uint64_t count) { // each within the one before
+    std::vector<Statement> statements;
+    for (uint64_t i = 0; i != count; ++i)
+        statements.push_back(overlay(i, 2 * (count - i), i % 9 + 1));
+    return statements;
+}
+
+std::vector<Statement> inverse_onion(uint64_t count) { // each around the one before
+    std::vector<Statement> statements = onion(count);
+    std::reverse(statements.begin(), statements.end());
+    return statements;
+}
+
+std::vector<Statement> comb(uint64_t count) { // teeth, then all that is between them
+    std::vector<Statement> statements;
+    for (uint64_t i = 0; i + 1 < count; ++i)
+        statements.push_back(overlay(2 * i + 1, 1, PROLOGUE_MEMORY_KERNEL));
+    statements.push_back(overlay(0, 2 * count, PROLOGUE_MEMORY_USABLE));
+    return statements;
+}
+
+std::vector<Statement> comb_upon_one(uint64_t count) { // one, then teeth from the last on
+    std::vector<Statement> statements = comb(count);
+    std::reverse(statements.begin(), statements.end());
+    return statements;
+}
+
+std::vector<Statement> comb_within_two(uint64_t count) {
+    std::vector<Statement> statements = comb(count);
+    statements.push_back(overlay(0, 2 * count + 1, PROLOGUE_MEMORY_ACPI));
+    return statements;
+}
+
+std::vector<Statement> stairs(uint64_t count) { // each over half of the one before
+    std::vector<Statement> statements;
+    for (uint64_t i = 0; i != count; ++i)
+        statements.push_back(overlay(count - i, 2, i % 2 + 1));
+    return statements;
+}
+
+std::vector<Statement> descending(uint64_t count) {
+    std::vector<Statement> statements;
+    for (uint64_t i = 0; i != count; ++i)
+        statements.push_back(overlay(2 * (count - i), 1, i % 9 + 1));
+    return statements;
+}
+
+std::vector<Statement> halves(uint64_t count) { // teeth, last first; then a blanket for half
+    std::vector<Statement> statements = descending(count / 2);
+    for (uint64_t i = 0; i != count / 2; ++i)
+        statements.push_back(overlay(0, 4 * i + 1, PROLOGUE_MEMORY_USABLE));
+    return statements;
+}
+
+TEST(MemoryMap, StorageForSufficesHoweverRangesOverlap) {
+    const Pattern patterns[] = {onion,           inverse_onion, comb,       comb_upon_one,
+                                comb_within_two, stairs,        descending, halves};
+    for (const Pattern& pattern : patterns)
+        for (uint64_t count = 1; count != 80; ++count) {
+            const std::vector<Statement> statements = pattern(count);
+            std::optional<Ranges> ranges;
+            ASSERT_EQ(failure_of([&] { ranges = map_of(statements); }), std::nullopt)
+                << "pattern " << &pattern - patterns << ", count " << count;
+            ASSERT_EQ(ranges, map_by_sweep(statements))
+                << "pattern " << &pattern - patterns << ", count " << count;
+        }
+}
+
+TEST(MemoryMap, CapacityIsExceededByNameAndNotByAByte) {
+    Dice dice(3);
+    uint64_t refused = 0;
+    for (int round = 0; round != 5000; ++round) {
+        std::vector<Statement> statements(dice.between(1, 10));
+        for (Statement& statement : statements)
+            statement = random_statement(dice, kMiB, 64);
+        const uint64_t capacity =
+            dice.between(1, MemoryMap::storage_for(statements.size()) - 1);
+        Stored stored(capacity);
+        const auto failed = failure_of([&] {
+            for (const Statement& statement : statements)
+                stored.state(statement);
+        });
+        if (failed) {
+            ASSERT_EQ(failed->error, Error::too_many_ranges) << *failed;
+            ASSERT_GT(failed->numbers[0], failed->numbers[1]) << *failed;
+            ASSERT_LE(failed->numbers[1], capacity) << *failed;
+            ++refused;
+        } else {
+            ASSERT_EQ(stored.ranges(), map_by_sweep(statements));
+        }
+    }
+    EXPECT_GT(refused, 1000u) << "the test's own reach";
+}
+
+TEST(MemoryMap, ManyEqualStatementsNeedTheRoomOfOne) {
+    Stored stored(MemoryMap::storage_for(1));
+    for (int i = 0; i != 100; ++i)
+        stored.map.overlay({kMiB, 2 * kMiB}, PROLOGUE_MEMORY_USABLE);
+    stored.map.overlay({kMiB + kPage, 2 * kMiB - kPage}, PROLOGUE_MEMORY_USABLE);
+    stored.map.overlay({2 * kMiB, 3 * kMiB}, PROLOGUE_MEMORY_USABLE);
+    EXPECT_EQ(stored.ranges(), (Ranges{{kMiB, 3 * kMiB, PROLOGUE_MEMORY_USABLE, 0}}));
+}
+
+// --- Ten thousand -------------------------------------------------------------------------
+
+constexpr uint64_t kMany = 10000;
+
+std::vector<Statement> ten_thousand() {
+    std::vector<Statement> statements;
+    for (uint64_t i = 0; i != kMany; ++i)
+        statements.push_back(add(kMiB + i * 3 * kPage, (1 + i % 3) * kPage, i % 5 + 1));
+    return statements;
+}
+
+TEST(MemoryMap, TakesTenThousandRangesInOrder) {
+    const std::vector<Statement> statements = ten_thousand();
+    EXPECT_TRUE(map_of(statements) == map_by_sweep(statements));
+}
+
+TEST(MemoryMap, TakesTenThousandRangesBackwards) {
+    std::vector<Statement> statements = ten_thousand();
+    std::reverse(statements.begin(), statements.end());
+    EXPECT_TRUE(map_of(statements) == map_by_sweep(statements));
+}
+
+TEST(MemoryMap, TakesTenThousandRangesInDisorder) {
+    std::vector<Statement> statements = ten_thousand();
+    Dice(4).shuffle(statements);
+    EXPECT_TRUE(map_of(statements) == map_by_sweep(statements));
+}
+
+TEST(MemoryMap, TakesTenThousandRangesThatOverlap) {
+    Dice dice(5);
+    std::vector<Statement> statements(kMany);
+    for (Statement& statement : statements) {
+        statement = random_statement(dice, dice.below(1 << 20) * kPage, 1 << 10);
+        if (dice.one_in(100))
+            statement = random_statement(dice, 0, 1 << 20);
+    }
+    EXPECT_TRUE(map_of(statements) == map_by_sweep(statements));
+}
+
+TEST(MemoryMap, AgreesOverAllOfTheAddressSpace) {
+    Dice dice(6);
+    for (int round = 0; round != 5000; ++round) {
+        std::vector<Statement> statements(dice.below(12));
+        for (Statement& statement : statements) {
+            const uint64_t start = dice.any() >> dice.below(60);
+            const uint64_t bytes = dice.any() >> dice.below(64);
+            // Up to 2^64 at the most: what wraps is another test's.
+            statement = add(start, std::min(bytes, uint64_t{0} - start), dice.below(7));
+            if (start == 0)
+                statement.bytes = bytes;
+        }
+        ASSERT_EQ(map_of(statements), map_by_sweep(statements))
+            << testing::PrintToString(statements);
+    }
+}
+
+}  // namespace
+}  // namespace prologue::test
