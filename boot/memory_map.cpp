@@ -17,14 +17,41 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
     return first < end ? Span{first, end} : Span{};
 }
 
-void MemoryMap::append(Span span, uint32_t type) {
+void MemoryMap::add(uint64_t start, uint64_t bytes, uint32_t e820_type) {
+    const uint32_t type = type_of_e820(e820_type);
+    lay(span_of_range(start, bytes, type), type);
+}
+
+void MemoryMap::overlay(Span span, uint32_t type) {
+    lay(span, type);
+}
+
+inline void MemoryMap::lay(Span span, uint32_t type) {
+    if (span.start >= span.end)
+        return;
+    prologue_range& last = end_[-1];
+    if (span.start > last.end || (span.start == last.end && type != last.type))
+        append(span, type);
+    else if (span.start == last.end)
+        last.end = span.end;
+    else if (span.start > last.start && span.end <= last.end && type > last.type)
+        split_last(span, type);
+    else
+        overlay_within(span, type);
+}
+
+inline void MemoryMap::append(Span span, uint32_t type) {
     if (end_ == limit_) [[unlikely]]
         fail_full(1);
-    *end_++ = {span.start, span.end, type, 0};
+    prologue_range* const range = end_++;
+    range->start = span.start;
+    range->end = span.end;
+    range->type = type;
+    range->flags = 0;
 }
 
 // A span inside the last range, not at its start, and more restrictive.
-void MemoryMap::split_last(Span span, uint32_t type) {
+[[gnu::noinline]] void MemoryMap::split_last(Span span, uint32_t type) {
     const prologue_range old = end_[-1];
     end_[-1].end = span.start;
     append(span, type);
@@ -52,7 +79,7 @@ void MemoryMap::fail_full(int64_t more) const {
 
 // A span that does not simply follow the others. It is laid down stretch by
 // stretch: each goes as far as the ranges under it are less restrictive.
-void MemoryMap::overlay_within(Span span, uint32_t type) {
+[[gnu::noinline]] void MemoryMap::overlay_within(Span span, uint32_t type) {
     prologue_range* first = end_;
     while (first[-1].end > span.start)
         --first;

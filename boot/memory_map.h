@@ -19,19 +19,7 @@ public:
 
     // Gives each page of the span the more restrictive of its type and `type`.
     // The span is page-aligned. Cheapest in ascending order.
-    void overlay(Span span, uint32_t type) {
-        if (span.start >= span.end)
-            return;
-        prologue_range& last = end_[-1];
-        if (span.start > last.end || (span.start == last.end && type != last.type))
-            append(span, type);
-        else if (span.start == last.end)
-            last.end = span.end;
-        else if (span.start > last.start && span.end <= last.end && type > last.type)
-            split_last(span, type);
-        else
-            overlay_within(span, type);
-    }
+    void overlay(Span span, uint32_t type);
 
     // Lets the range that holds `start` end at `end`, at the cost of the next one,
     // which must begin where it ended and reach at least so far.
@@ -46,6 +34,7 @@ public:
     uint64_t size() const { return static_cast<uint64_t>(end_ - begin_); }
 
 private:
+    void lay(Span span, uint32_t type);
     void append(Span span, uint32_t type);
     void split_last(Span span, uint32_t type);
     void overlay_within(Span span, uint32_t type);
@@ -80,11 +69,6 @@ inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
         return {page_down(start), page_down(end + kPage - 1)};
     const Span span = {start < kPage ? kPage : page_down(start + kPage - 1), page_down(end)};
     return span.start < span.end ? span : Span{};
-}
-
-inline void MemoryMap::add(uint64_t start, uint64_t bytes, uint32_t e820_type) {
-    const uint32_t type = type_of_e820(e820_type);
-    overlay(span_of_range(start, bytes, type), type);
 }
 
 }  // namespace prologue

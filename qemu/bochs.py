@@ -13,7 +13,7 @@ import cases
 from machine import Result, read_text, wall_limit
 
 _CONFIGURATION = """\
-cpu: model={model}, count=1, ips=100000000, reset_on_triple_fault=0
+cpu: model={model}, count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 memory: guest={mebibytes}, host={mebibytes}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin

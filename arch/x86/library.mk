@@ -28,7 +28,7 @@ $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 
 # Small everywhere, and fast where `make bench` sees the difference.
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
-	arch/x86/stage64/kernel_map.o boot/memory_map.o boot/free_memory.o): FLAGS64 += -O2
+	boot/memory_map.o boot/free_memory.o): FLAGS64 += -O2
 
 $(BUILD)/32/%.o: %.cpp
 	@mkdir -p $(@D)

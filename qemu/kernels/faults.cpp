@@ -20,6 +20,7 @@ constexpr uint64_t kNonCanonical = uint64_t{1} << 63;
 constexpr uint64_t kFreeSelector = 0x20; // in the GDT, of no use in 64-bit mode
 constexpr uint64_t kBeyondGdt = 0x50;
 constexpr uint64_t kAbsentData = 0x00cf13000000ffff;
+constexpr int kTrapFlag = 1 << 8; // in RFLAGS
 constexpr uint64_t kTaskSwitched = 1 << 3; // in CR0
 
 const prologue_handoff* handoff;
@@ -115,7 +116,9 @@ RAISES divide_by_zero() {
 }
 
 RAISES single_step() {
-    asm volatile(".byte 0xf1"); // here: single_step
+    asm volatile("pushfq; orq %0, (%%rsp); popfq" : : "i"(kTrapFlag));
+    asm volatile("nop");
+    asm volatile("nop"); // here: single_step
 }
 
 RAISES breakpoint() {

@@ -23,97 +23,86 @@ uint64_t bits_of(bool writable, bool executable) {
     return (writable ? PTE_WRITABLE : 0) | (executable ? 0 : kNoExecute);
 }
 
-void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
-    for (const Segment& segment : image) {
-        const uint64_t bits = bits_of(segment.writable, segment.executable);
-        const uint64_t before_guard = guard - segment.virt;
-        if (before_guard >= segment.bytes) {
-            map_or_fail(tables, segment.virt, segment.phys, segment.bytes, bits);
-            continue;
-        }
-        const uint64_t after = before_guard + kPage;
-        map_or_fail(tables, segment.virt, segment.phys, before_guard, bits);
-        map_or_fail(tables, segment.virt + after, segment.phys + after, segment.bytes - after,
-                    bits);
-    }
-}
+constexpr uint64_t kData = PTE_WRITABLE | kNoExecute;
 
 constexpr bool is_ram(uint32_t type) {
-    return type < PROLOGUE_MEMORY_RESERVED || type == PROLOGUE_MEMORY_KERNEL;
+    return type < PROLOGUE_MEMORY_RESERVED;
 }
 
-// Maps RAM at `base` + its physical address, below `limit`, without the virtual
-// addresses of `hole`. Neighbouring spans of one permission become one run, so
-// that marks in the memory map cost no large pages.
-class RamMapper {
+// Maps spans of physical memory, in ascending order, at `offset` above their
+// addresses, as far as they lie in `limits`. Neighbours of the same kind become
+// one run, so that marks in the memory map cost no large pages.
+class Runs {
 public:
-    RamMapper(PageTables& tables, uint64_t base, uint64_t limit, Span hole)
-        : tables_(tables), base_(base), limit_(limit), hole_(hole) {}
+    Runs(PageTables& tables, uint64_t offset, Span limits)
+        : tables_(tables), offset_(offset), limits_(limits) {}
 
-    void add(Span span, bool writable) {
-        if (span.start == run_.end && writable == writable_) {
-            run_.end = span.end;
+    void add(uint64_t start, uint64_t end, uint64_t bits) {
+        if (start == end)
+            return;
+        if (start == end_ && bits == bits_) {
+            end_ = end;
             return;
         }
         flush();
-        run_ = span;
-        writable_ = writable;
+        start_ = start;
+        end_ = end;
+        bits_ = bits;
     }
 
-    void flush() {
-        if (run_.start < kPage)
-            run_.start = kPage; // address 0 is nobody's, whatever lies there
-        if (run_.end > limit_)
-            run_.end = limit_;
-        if (run_.start >= run_.end)
-            return;
-        const Span virt = {base_ + run_.start, base_ + run_.end};
-        if (!virt.overlaps(hole_)) {
-            map(virt);
-            return;
-        }
-        if (virt.start < hole_.start)
-            map({virt.start, hole_.start});
-        if (virt.end > hole_.end)
-            map({hole_.end, virt.end});
+    [[gnu::noinline]] void flush() {
+        const uint64_t start = start_ > limits_.start ? start_ : limits_.start;
+        const uint64_t end = end_ < limits_.end ? end_ : limits_.end;
+        if (start < end)
+            map_or_fail(tables_, offset_ + start, start, end - start, bits_);
+        end_ = 0;
     }
 
 private:
-    void map(Span virt) {
-        map_or_fail(tables_, virt.start, virt.start - base_, virt.bytes(),
-                    bits_of(writable_, false));
-    }
-
     PageTables& tables_;
-    uint64_t base_;
-    uint64_t limit_;
-    Span hole_;
-    Span run_;
-    bool writable_ = true;
+    uint64_t offset_;
+    Span limits_;
+    uint64_t start_ = 0;
+    uint64_t end_ = 0;
+    uint64_t bits_ = 0;
 };
 
-void add_image(RamMapper& mapper, const Image& image, Span whole) {
-    uint64_t done = whole.start;
+void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
+    Runs runs(tables, image.virtual_offset(), image.span());
+    const uint64_t guard_page = guard - image.virtual_offset();
     for (const Segment& segment : image) {
-        if (segment.phys > done)
-            mapper.add({done, segment.phys}, true);
-        mapper.add(segment.span(), segment.writable);
-        done = segment.span().end;
+        const Span span = segment.span();
+        const uint64_t bits = bits_of(segment.writable, segment.executable);
+        if (guard_page - span.start < segment.bytes) {
+            runs.add(span.start, guard_page, bits);
+            runs.add(guard_page + kPage, span.end, bits);
+        } else {
+            runs.add(span.start, span.end, bits);
+        }
     }
-    if (done < whole.end)
-        mapper.add({done, whole.end}, true);
+    runs.flush();
 }
 
+void add_image(Runs& runs, const Image& image, uint64_t start, uint64_t end) {
+    for (const Segment& segment : image) {
+        runs.add(start, segment.phys, kData);
+        runs.add(segment.phys, segment.span().end, bits_of(segment.writable, false));
+        start = segment.span().end;
+    }
+    runs.add(start, end, kData);
+}
+
+// Maps RAM at `base` + its physical address, as far as that lies in `limits`.
 void map_ram(PageTables& tables, const Image& image, const MemoryMap& memory, uint64_t base,
-             uint64_t limit, Span hole) {
-    RamMapper mapper(tables, base, limit, hole);
+             Span limits) {
+    Runs runs(tables, base, limits);
     for (const prologue_range& range : memory) {
         if (range.type == PROLOGUE_MEMORY_KERNEL)
-            add_image(mapper, image, {range.start, range.end});
+            add_image(runs, image, range.start, range.end);
         else if (is_ram(range.type))
-            mapper.add({range.start, range.end}, true);
+            runs.add(range.start, range.end, kData);
     }
-    mapper.flush();
+    runs.flush();
 }
 
 }  // namespace
@@ -127,7 +116,8 @@ KernelMap direct_map_of(unsigned levels) {
 void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const MemoryMap& memory,
                 KernelMap& map) {
     map_segments(tables, image, guard);
-    map_ram(tables, image, memory, map.direct_map, map.direct_map_bytes, {});
+    // Physical page 0 is left out, and with it address 0.
+    map_ram(tables, image, memory, map.direct_map, {kPage, map.direct_map_bytes});
 
     // The low half: the direct map's first top-level entry serves both. Only a
     // kernel that lives in the low half itself needs a low map of its own.
@@ -138,7 +128,8 @@ void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const Me
         map.identity_bytes = tables.top_entry_bytes();
     } else {
         map.identity_bytes = 4 * kGiB;
-        map_ram(tables, image, memory, 0, map.identity_bytes, kernel);
+        map_ram(tables, image, memory, 0, {kPage, kernel.start});
+        map_ram(tables, image, memory, 0, {kernel.end, map.identity_bytes});
     }
 }
 
