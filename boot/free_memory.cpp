@@ -20,12 +20,16 @@ void trim(Span& piece, Span occupied) {
     piece = below_bytes >= above_bytes ? Span{piece.start, piece.start + below_bytes} : above;
 }
 
-// The piece without all that is known to occupy some of it.
-[[gnu::noinline]] Span unoccupied(Span piece, PhysMemory& memory, const LoaderInfo& loader,
-                                  NextModule* next_module, Span image) {
-    for (const RawRange& range : loader.memory)
-        if (range.e820_type != kUsable && range.start < piece.end)
+// The piece without what the loader's map says is not usable.
+void trim_by_map(Span& piece, const RawMap& map) {
+    for (const RawRange& range : map)
+        if (range.e820_type != kUsable)
             trim(piece, span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
+}
+
+// The piece without the image and what the loader has put into memory.
+[[gnu::noinline]] void trim_by_contents(Span& piece, PhysMemory& memory, const LoaderInfo& loader,
+                                        NextModule* next_module, Span image) {
     trim(piece, image);
     for (unsigned i = 0; i != loader.structure_count; ++i)
         trim(piece, loader.structures[i]);
@@ -34,13 +38,24 @@ void trim(Span& piece, Span occupied) {
         trim(piece, module.bytes);
         trim(piece, memory.span_of(module.cmdline.start, module.cmdline.bytes));
     }
-    return piece;
+}
+
+// Do the ranges follow each other without overlaps?
+bool is_sorted(const RawMap& map) {
+    uint64_t previous_end = 0;
+    for (const RawRange& range : map) {
+        if (range.start < previous_end || range.bytes > ~range.start)
+            return false;
+        previous_end = range.start + range.bytes;
+    }
+    return true;
 }
 
 }  // namespace
 
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, uint64_t limit, uint64_t least) {
+    const bool sorted = is_sorted(loader.memory);
     Span best;
     for (const RawRange& range : loader.memory) {
         if (range.e820_type != kUsable || range.bytes <= best.bytes())
@@ -52,7 +67,9 @@ Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* 
             piece.end = limit;
         if (piece.start >= piece.end || piece.bytes() <= best.bytes())
             continue;
-        piece = unoccupied(piece, memory, loader, next_module, image);
+        if (!sorted)
+            trim_by_map(piece, loader.memory);
+        trim_by_contents(piece, memory, loader, next_module, image);
         if (piece.bytes() > best.bytes())
             best = piece;
     }

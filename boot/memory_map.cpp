@@ -17,29 +17,6 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
     return first < end ? Span{first, end} : Span{};
 }
 
-void MemoryMap::add(uint64_t start, uint64_t bytes, uint32_t e820_type) {
-    const uint32_t type = type_of_e820(e820_type);
-    lay(span_of_range(start, bytes, type), type);
-}
-
-void MemoryMap::overlay(Span span, uint32_t type) {
-    lay(span, type);
-}
-
-inline void MemoryMap::lay(Span span, uint32_t type) {
-    if (span.start >= span.end)
-        return;
-    prologue_range& last = end_[-1];
-    if (span.start > last.end || (span.start == last.end && type != last.type))
-        append(span, type);
-    else if (span.start == last.end)
-        last.end = span.end;
-    else if (span.start > last.start && span.end <= last.end && type > last.type)
-        split_last(span, type);
-    else
-        overlay_within(span, type);
-}
-
 inline void MemoryMap::append(Span span, uint32_t type) {
     if (end_ == limit_) [[unlikely]]
         fail_full(1);
@@ -50,13 +27,67 @@ inline void MemoryMap::append(Span span, uint32_t type) {
     range->flags = 0;
 }
 
-// A span inside the last range, not at its start, and more restrictive.
-[[gnu::noinline]] void MemoryMap::split_last(Span span, uint32_t type) {
-    const prologue_range old = end_[-1];
-    end_[-1].end = span.start;
-    append(span, type);
-    if (span.end != old.end)
-        append({span.end, old.end}, old.type);
+inline void MemoryMap::lay(Span span, uint32_t type) {
+    if (span.start >= span.end)
+        return;
+    prologue_range& last = end_[-1];
+    if (span.start < last.end)
+        lay_below(span, type);
+    else if (span.start == last.end && type == last.type)
+        last.end = span.end;
+    else
+        append(span, type);
+}
+
+// A span that does not simply follow the others.
+[[gnu::noinline]] void MemoryMap::lay_below(Span span, uint32_t type) {
+    const prologue_range last = end_[-1];
+    if (span.start > last.start) {
+        if (span.end > last.end || type <= last.type) {
+            overlay_within(span, type);
+            return;
+        }
+        // Inside the last range, and more restrictive: a mark in its turn.
+        end_[-1].end = span.start;
+        append(span, type);
+        if (span.end != last.end)
+            append({span.end, last.end}, last.type);
+        return;
+    }
+    // Between two others: one step of an insertion sort.
+    if (end_ == limit_)
+        fail_full(1);
+    prologue_range* at = end_++;
+    for (; at[-1].start >= span.end; --at)
+        *at = at[-1];
+    const bool touches_next = at + 1 != end_ && at[1].start == span.end && at[1].type == type;
+    if (at[-1].end < span.start && !touches_next) {
+        *at = {span.start, span.end, type, 0};
+        return;
+    }
+    move_tail(at + 1, at);
+    overlay_within(span, type);
+}
+
+void MemoryMap::add(const RawRange& range) {
+    const uint32_t type = type_of_e820(range.e820_type);
+    lay(span_of_range(range.start, range.bytes, type), type);
+}
+
+void MemoryMap::add(const RawMap& ranges, const Marks& marks) {
+    const Mark* mark = marks.begin();
+    for (const RawRange& range : ranges) {
+        for (; mark != marks.end() && mark->span.end <= range.start; ++mark)
+            overlay(mark->span, mark->type);
+        const uint32_t type = type_of_e820(range.e820_type);
+        lay(span_of_range(range.start, range.bytes, type), type);
+    }
+    for (; mark != marks.end(); ++mark)
+        overlay(mark->span, mark->type);
+}
+
+void MemoryMap::overlay(Span span, uint32_t type) {
+    lay(span, type);
 }
 
 void MemoryMap::grow(uint64_t start, uint64_t end) {

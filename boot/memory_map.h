@@ -7,6 +7,34 @@
 
 namespace prologue {
 
+// A span that the loader's map does not know of: what is in use already.
+struct Mark {
+    Span span; // page-aligned
+    uint32_t type;
+};
+
+// Marks, kept sorted, in memory of the caller's.
+class Marks {
+public:
+    explicit Marks(Mark* storage) : begin_(storage), end_(storage) {}
+
+    void add(Span span, uint32_t type) {
+        const Span pages = {page_down(span.start), page_up(span.end)};
+        Mark* at = end_++;
+        for (; at != begin_ && at[-1].span.start > pages.start; --at)
+            *at = at[-1];
+        *at = {pages, type};
+    }
+
+    const Mark* begin() const { return begin_; }
+    const Mark* end() const { return end_; }
+    uint64_t size() const { return static_cast<uint64_t>(end_ - begin_); }
+
+private:
+    Mark* begin_;
+    Mark* end_;
+};
+
 class MemoryMap {
 public:
     // `storage` holds the ranges and is the caller's. storage_for() says how
@@ -27,7 +55,11 @@ public:
 
     // A range as a loader states it: usable memory shrinks to whole pages, and
     // loses physical page 0; all else grows.
-    void add(uint64_t start, uint64_t bytes, uint32_t e820_type);
+    void add(const RawRange& range);
+
+    // All of a loader's ranges, and each mark as soon as what lies below is
+    // there: where the loader's map is sorted, nothing has to be moved for it.
+    void add(const RawMap& ranges, const Marks& marks);
 
     const prologue_range* begin() const { return begin_; }
     const prologue_range* end() const { return end_; }
@@ -35,8 +67,8 @@ public:
 
 private:
     void lay(Span span, uint32_t type);
+    void lay_below(Span span, uint32_t type);
     void append(Span span, uint32_t type);
-    void split_last(Span span, uint32_t type);
     void overlay_within(Span span, uint32_t type);
     prologue_range* replace(prologue_range* first, prologue_range* last, Span span, uint32_t type);
     [[noreturn]] void fail_full(int64_t more) const;

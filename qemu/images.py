@@ -110,6 +110,13 @@ def symbols(path: Path) -> dict:
         return _symbols(ELFFile(stream))
 
 
+def mangled(symbols_: dict, *names: str) -> str:
+    """The only symbol of a C++ function of this name, its class or namespace before it."""
+    fragment = "".join(f"{len(name)}{name}" for name in names) + "E"
+    (found,) = (symbol for symbol in symbols_ if fragment in symbol)
+    return found
+
+
 def patch(path: Path, where: Where, replacement: bytes) -> Path:
     """A copy of an ELF with its bytes at a symbol or virtual address overwritten."""
     image = Image(path)

@@ -13,7 +13,7 @@ import reports
 from assembler import assemble
 from bochs import run_bochs
 from cases import Case, note
-from images import Image, patch, rebased, symbols
+from images import Image, mangled, patch, rebased, symbols
 from iso import grub_iso
 from machine import Boot
 from reports import Nested, Report
@@ -214,19 +214,17 @@ def before_paging_behind_the_cpp_stage() -> None:
 
 
 STAGE32 = cases.BUILD / "stage32.elf"
-BUILDER = "_ZN8prologue10PageTables3mapEyyyy"
-PRINTER = "_ZN8prologue15print_exceptionERNS_7ConsoleERKNS_15ExceptionReportERKNS_13ReportedImageE"
-ERROR_PRINTER = "_ZN8prologue11print_errorERNS_7ConsoleEPKcS3_PKy"
 
 
-def in_stage32(symbol: str) -> int:
+def in_stage32(*name: str) -> int:
     """The virtual address at which the demonstration kernel has a function of the 32-bit stage."""
-    return Image(DEMO).virtual("prologue_stage32") + symbols(STAGE32)[symbol]
+    table = symbols(STAGE32)
+    return Image(DEMO).virtual("prologue_stage32") + table[mangled(table, *name)]
 
 
 def inside_the_cpp_stage() -> None:
     """The builder of 2 MiB pages; symbols of that code are in stage32.elf."""
-    at = in_stage32(BUILDER)
+    at = in_stage32("PageTables", "map")
     patched = patch(DEMO, at, UD2)
     report = boot_to_report(Boot(kernel=patched, cpu="qemu64"))
     expect_exception(report, reports.UD, 0)
@@ -258,7 +256,7 @@ def reported_under_multiboot() -> None:
 
 def fault_in_the_report() -> None:
     """Its own line, and the end."""
-    printer = in_stage32(PRINTER)
+    printer = in_stage32("print_exception")
     patched = patch(patch(DEMO, "prologue_idt32_stands", b"\xcd\x05"), printer, UD2)
     result = machine.run(Boot(kernel=patched)).expect(machine.FATAL)
     nested = reports.parse_nested(result.debugcon)
@@ -270,8 +268,8 @@ def fault_in_the_report() -> None:
 def fault_in_the_report_of_that() -> None:
     """No third report: the CPU halts, and is not reset."""
     patched = patch(DEMO, "prologue_idt32_stands", UD2)
-    for symbol in (PRINTER, ERROR_PRINTER):
-        patched = patch(patched, in_stage32(symbol), UD2)
+    for name in ("print_exception", "print_error"):
+        patched = patch(patched, in_stage32(name), UD2)
     result = machine.run(Boot(kernel=patched, timeout=1)).expect(machine.HANG)
     assert result.serial == "", result.serial
 

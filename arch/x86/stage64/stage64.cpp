@@ -55,32 +55,6 @@ void check_clear_of(Span image, const char* what, Span span) {
         fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
 }
 
-// Spans that the loader's map does not know of: what is in use already. Kept
-// sorted, since each goes into the memory map most cheaply in its turn.
-class Marks {
-public:
-    Marks(Arena& arena, uint64_t most) : begin_(arena.array<Mark>(most)), end_(begin_) {}
-
-    void add(Span span, uint32_t type) {
-        const Span pages = {page_down(span.start), page_up(span.end)};
-        Mark* at = end_++;
-        for (; at != begin_ && at[-1].span.start > pages.start; --at)
-            *at = at[-1];
-        *at = {pages, type};
-    }
-
-    struct Mark {
-        Span span;
-        uint64_t type;
-    };
-    const Mark* begin() const { return begin_; }
-    const Mark* end() const { return end_; }
-
-private:
-    Mark* begin_;
-    Mark* end_;
-};
-
 // Copies the list of modules, with their texts, and marks what they occupy.
 const prologue_module* take_modules(PhysMemory& memory, const LoaderInfo& loader,
                                     NextModule* next_module, Span image, Marks& marks,
@@ -100,18 +74,10 @@ const prologue_module* take_modules(PhysMemory& memory, const LoaderInfo& loader
 }
 
 MemoryMap build_memory_map(const LoaderInfo& loader, const Marks& marks, Arena& arena) {
-    const uint64_t ranges =
-        loader.memory.most_entries() + static_cast<uint64_t>(marks.end() - marks.begin());
-    const uint64_t capacity = MemoryMap::storage_for(ranges);
+    const uint64_t capacity =
+        MemoryMap::storage_for(loader.memory.most_entries() + marks.size());
     MemoryMap map(arena.array<prologue_range>(capacity), capacity);
-    const Marks::Mark* mark = marks.begin();
-    for (const RawRange& range : loader.memory) {
-        for (; mark != marks.end() && mark->span.end <= range.start; ++mark)
-            map.overlay(mark->span, static_cast<uint32_t>(mark->type));
-        map.add(range.start, range.bytes, range.e820_type);
-    }
-    for (; mark != marks.end(); ++mark)
-        map.overlay(mark->span, static_cast<uint32_t>(mark->type));
+    map.add(loader.memory, marks);
     return map;
 }
 
@@ -166,7 +132,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     memory.at("free memory", free.start, free.bytes());
     Arena arena(window, free);
     // Of our own there are the image and the arena; a module has a text, too.
-    Marks marks(arena, 2 + loader.structure_count + 2 * loader.module_count);
+    Marks marks(arena.array<Mark>(2 + loader.structure_count + 2 * loader.module_count));
     marks.add(image.span(), PROLOGUE_MEMORY_KERNEL);
     marks.add({free.start, free.start + kPage}, PROLOGUE_MEMORY_PROLOGUE);
     for (unsigned i = 0; i != loader.structure_count; ++i) {
