@@ -9,6 +9,9 @@ namespace {
 
 constexpr uint32_t kUsable = 1; // the e820's number for it
 
+// Room for any tables: with less than that, it is worth looking for more.
+constexpr uint64_t kEnough = 16 * kMiB;
+
 // What is left of a piece when something occupies part of it: the larger side.
 void trim(Span& piece, Span occupied) {
     if (!piece.overlaps(occupied)) [[likely]]
@@ -40,39 +43,57 @@ void trim_by_map(Span& piece, const RawMap& map) {
     }
 }
 
-// Do the ranges follow each other without overlaps?
-bool is_sorted(const RawMap& map) {
-    uint64_t previous_end = 0;
-    for (const RawRange& range : map) {
-        if (range.start < previous_end || range.bytes > ~range.start)
-            return false;
-        previous_end = range.start + range.bytes;
+// The part of a usable range that the boot may have.
+Span allowed(const RawRange& range, uint64_t limit) {
+    const Span piece = span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE);
+    const uint64_t start = piece.start > kMiB ? piece.start : kMiB;
+    const uint64_t end = piece.end < limit ? piece.end : limit;
+    return start < end ? Span{start, end} : Span{};
+}
+
+// A piece that was tried first may have lost most of itself: tries them all.
+[[gnu::noinline]] Span largest_of_all(PhysMemory& memory, const LoaderInfo& loader,
+                                      NextModule* next_module, Span image, uint64_t limit) {
+    Span best;
+    for (const RawRange& range : loader.memory) {
+        if (range.e820_type != kUsable)
+            continue;
+        Span piece = allowed(range, limit);
+        if (piece.bytes() <= best.bytes())
+            continue;
+        trim_by_map(piece, loader.memory);
+        trim_by_contents(piece, memory, loader, next_module, image);
+        if (piece.bytes() > best.bytes())
+            best = piece;
     }
-    return true;
+    return best;
 }
 
 }  // namespace
 
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, uint64_t limit, uint64_t least) {
-    const bool sorted = is_sorted(loader.memory);
+    // Nearly always the largest usable range will do, and in a map that is
+    // sorted no other range can lie on it.
     Span best;
+    uint64_t previous_end = 0;
+    bool sorted = true;
     for (const RawRange& range : loader.memory) {
-        if (range.e820_type != kUsable || range.bytes <= best.bytes())
+        const uint64_t start = range.start;
+        const uint64_t bytes = range.bytes;
+        sorted &= start >= previous_end && bytes <= ~start;
+        previous_end = start + bytes;
+        if (range.e820_type != kUsable || bytes <= best.bytes())
             continue;
-        Span piece = span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE);
-        if (piece.start < kMiB)
-            piece.start = kMiB;
-        if (piece.end > limit)
-            piece.end = limit;
-        if (piece.start >= piece.end || piece.bytes() <= best.bytes())
-            continue;
-        if (!sorted)
-            trim_by_map(piece, loader.memory);
-        trim_by_contents(piece, memory, loader, next_module, image);
+        const Span piece = allowed(range, limit);
         if (piece.bytes() > best.bytes())
             best = piece;
     }
+    if (!sorted)
+        trim_by_map(best, loader.memory);
+    trim_by_contents(best, memory, loader, next_module, image);
+    if (best.bytes() < least + kEnough)
+        best = largest_of_all(memory, loader, next_module, image, limit);
     if (best.bytes() < least)
         fail(Error::no_free_memory, least, best.bytes());
     return best;

@@ -32,9 +32,10 @@ private:
     uint64_t next_;
 };
 
-// The largest page-aligned piece of usable memory from the first MiB up to
-// `limit` that no other range of the map, no structure or module of the loader
-// and no page of the image touches. Fails if that is below `least` bytes.
+// A large page-aligned piece of usable memory from the first MiB up to `limit`
+// that no other range of the map, no structure or module of the loader and no
+// page of the image touches; the largest, where they are scarce. Fails if that
+// is below `least` bytes.
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, uint64_t limit, uint64_t least);
 

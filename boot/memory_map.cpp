@@ -42,16 +42,16 @@ inline void MemoryMap::lay(Span span, uint32_t type) {
 // A span that does not simply follow the others.
 [[gnu::noinline]] void MemoryMap::lay_below(Span span, uint32_t type) {
     const prologue_range last = end_[-1];
-    if (span.start > last.start) {
-        if (span.end > last.end || type <= last.type) {
-            overlay_within(span, type);
-            return;
-        }
+    if (span.start > last.start && span.end <= last.end && type > last.type) {
         // Inside the last range, and more restrictive: a mark in its turn.
         end_[-1].end = span.start;
         append(span, type);
         if (span.end != last.end)
             append({span.end, last.end}, last.type);
+        return;
+    }
+    if (span.end > last.start) {
+        overlay_within(span, type);
         return;
     }
     // Between two others: one step of an insertion sort.

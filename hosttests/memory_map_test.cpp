@@ -23,7 +23,7 @@ struct Stored {
 
     void state(const Statement& statement) {
         if (statement.kind == Statement::kAdd)
-            map.add(statement.start, statement.bytes, statement.type);
+            map.add(RawRange{statement.start, statement.bytes, statement.type});
         else
             map.overlay({statement.start, statement.start + statement.bytes}, statement.type);
     }
@@ -173,11 +173,11 @@ TEST(MemoryMap, GoesToTheLastPageButOne) {
 TEST(MemoryMap, RefusesARangeThatWraps) {
     for (uint32_t type = 0; type != 8; ++type) {
         Stored stored(MemoryMap::storage_for(1));
-        EXPECT_EQ(failure_of([&] { stored.map.add(kTop, kPage + 1, type); }),
+        EXPECT_EQ(failure_of([&] { stored.map.add(RawRange{kTop, kPage + 1, type}); }),
                   failure(Error::range_wraps, {kTop, kPage + 1}));
-        EXPECT_EQ(failure_of([&] { stored.map.add(1, ~uint64_t{0}, type); }),
+        EXPECT_EQ(failure_of([&] { stored.map.add(RawRange{1, ~uint64_t{0}, type}); }),
                   std::nullopt) << "ends at 2^64";
-        EXPECT_EQ(failure_of([&] { stored.map.add(2, ~uint64_t{0}, type); }),
+        EXPECT_EQ(failure_of([&] { stored.map.add(RawRange{2, ~uint64_t{0}, type}); }),
                   failure(Error::range_wraps, {2, ~uint64_t{0}}));
     }
 }

@@ -86,6 +86,11 @@ class Image:
         assert vaddr - segment.vaddr < len(segment.data), f"{where} is in BSS, not in the file"
         return vaddr - segment.vaddr + segment.offset
 
+    def find(self, after: Where, code: bytes) -> int:
+        """The virtual address of the first such machine code behind a symbol or address."""
+        start = self.file_offset(after)
+        return self.virtual(after) + self.contents.index(code, start) - start
+
     def pvh_entry(self, base: Optional[int] = None) -> int:
         """The physical entry that the PVH note names."""
         assert self.pvh_entry_field, f"{self.path} has no PVH note"

@@ -161,13 +161,6 @@ def expect_state(report: Report, **expected) -> None:
         assert seen == value, f"{name} is {seen:#x}, not {value:#x}"
 
 
-def find_code(image: Image, after: str, code: bytes) -> int:
-    """The virtual address of the first such instruction behind a symbol."""
-    start = image.file_offset(after)
-    found = image.contents.index(code, start)
-    return image.virtual(after) + found - start
-
-
 def any_vector(vector: int) -> Case:
     """INT of a vector that has an error code pushes none: the report then takes EIP for it, CS for
     EIP and the flags for CS; what shows is that this vector's gate leads to a handler that knows of
@@ -191,7 +184,7 @@ def any_vector(vector: int) -> Case:
 def ud2_where_paging_comes_on(kernel: Path, cpu: str, cs: int, table: str, cr4: int) -> None:
     """ud2 in the place of the instruction that sets CR0.PG."""
     image = Image(kernel)
-    before_paging = find_code(image, "prologue_idt32_stands", MOV_TO_CR0)
+    before_paging = image.find("prologue_idt32_stands", MOV_TO_CR0)
     patched = patch(kernel, before_paging, UD2)
     report = boot_to_report(Boot(kernel=patched, cpu=cpu))
     expect_exception(report, reports.UD, 0)
@@ -237,7 +230,7 @@ def inside_the_cpp_stage() -> None:
 
 def address_names_its_line() -> None:
     """As the docs say: llvm-symbolizer with the linked address."""
-    at = find_code(Image(DEMO), "prologue_idt32_stands", RDMSR)
+    at = Image(DEMO).find("prologue_idt32_stands", RDMSR)
     patched = patch(DEMO, at, UD2)
     report = boot_to_report(Boot(kernel=patched))
     source = reports.symbolize(DEMO, report.linked)
@@ -277,7 +270,7 @@ def fault_in_the_report_of_that() -> None:
 def missing_msr_is_stepped_over() -> None:
     """QEMU's CPUs read unknown MSRs as 0, so another #GP stands in: an INT beyond the IDT, as long
     as the RDMSR of SEV_STATUS that it replaces."""
-    at = find_code(Image(DEMO), "prologue_idt32_stands", RDMSR)
+    at = Image(DEMO).find("prologue_idt32_stands", RDMSR)
     machine.run(Boot(kernel=patch(DEMO, at, INT_BEYOND_IDT))).expect(machine.OK, "^result: ok")
 
 
@@ -285,10 +278,10 @@ def missing_msr_is_stepped_over_in_bochs() -> None:
     """Bochs raises #GP for it, which shows when the fix-up is taken away: its comparison with the
     RDMSR's offset is spoilt. With it the boot goes on, as all of Bochs' boots prove."""
     image = Image(DEMO)
-    at = find_code(image, "prologue_idt32_stands", RDMSR)
+    at = image.find("prologue_idt32_stands", RDMSR)
     offset = at - image.virtual("entry_base")
     comparison, never = (assemble(f"cmpl ${o}, 4(%esp)", 32) for o in (offset, offset + 1))
-    kernel = patch(DEMO, find_code(image, "isr32_13", comparison), never)
+    kernel = patch(DEMO, image.find("isr32_13", comparison), never)
     result = run_bochs(grub_iso(kernel, "multiboot2")).expect(machine.FATAL)
     report = reports.parse(reports.plain(result.serial))
     expect_exception(report, reports.GP, 0)

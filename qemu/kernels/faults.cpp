@@ -13,6 +13,13 @@ PROLOGUE_WISHES(KERNEL_PAGING, PROLOGUE_WISH_QEMU_EXIT);
 
 #define RAISES extern "C" [[gnu::noinline]] void
 
+extern "C" {
+extern const uint64_t constant;
+extern uint64_t data;
+const uint64_t constant = 1;
+uint64_t data = 0xc3c3c3c3c3c3c3c3; // RETs, if anything ran here
+}
+
 namespace {
 
 constexpr uint64_t kTiB = uint64_t{1} << 40;
@@ -24,10 +31,7 @@ constexpr int kTrapFlag = 1 << 8; // in RFLAGS
 constexpr uint64_t kTaskSwitched = 1 << 3; // in CR0
 
 const prologue_handoff* handoff;
-unsigned number; // after the fault's name, for those that take one
-
-const uint64_t constant = 1;
-uint64_t data[] = {0xc3c3c3c3c3c3c3c3}; // RETs, if anything ran here
+uint64_t number; // after the fault's name, for those that take one
 
 // No line of its own: what it touches is touched by its caller.
 [[gnu::always_inline, gnu::nodebug]] inline volatile uint64_t& at(uint64_t address) {
@@ -67,7 +71,7 @@ software_interrupts:
   .set vector, 0
   .rept 32
         .balign 4
-        int     $vector
+        .byte   0xcd, vector // for 3 too, which has an opcode of its own
         ret
     .set vector, vector + 1
   .endr
@@ -105,8 +109,6 @@ RAISES known_registers() {
         movabsq $0xa013111111111111, %r13
         movabsq $0xa014111111111111, %r14
         movabsq $0xa015111111111111, %r15
-        .globl  known_registers_end
-known_registers_end:
         ud2
     )");
 }
@@ -168,11 +170,11 @@ RAISES vector_beyond_idt() {
 }
 
 RAISES read_not_mapped() {
-    (void)at(not_mapped()); // here: read_not_mapped
+    number = at(not_mapped()); // here: read_not_mapped
 }
 
 RAISES read_null() {
-    (void)at(0); // here: read_null
+    number = at(0); // here: read_null
 }
 
 RAISES write_physical_null() {
@@ -196,15 +198,15 @@ RAISES write_constant() {
 }
 
 RAISES read_guard_page() {
-    (void)at(handoff->stack_bottom - 8); // here: read_guard_page
+    number = at(handoff->stack_bottom - 8); // here: read_guard_page
 }
 
 RAISES run_data() {
-    reinterpret_cast<void (*)()>(data)();
+    reinterpret_cast<void (*)()>(address_of(&data))();
 }
 
 RAISES run_stack() {
-    volatile uint64_t code = data[0];
+    volatile uint64_t code = data;
     reinterpret_cast<void (*)()>(address_of(&code))();
 }
 
@@ -277,11 +279,11 @@ const char* after_word(const char* text, const char* name) {
     return *text == 0 || *text == ' ' ? text : nullptr;
 }
 
-unsigned decimal(const char* text) {
-    unsigned value = 0;
+uint64_t decimal(const char* text) {
+    uint64_t value = 0;
     for (; *text != 0; ++text)
         if (*text != ' ')
-            value = 10 * value + static_cast<unsigned>(*text - '0');
+            value = 10 * value + static_cast<uint64_t>(*text - '0');
     return value;
 }
 

@@ -6,7 +6,8 @@ KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -ffre
 	-Iboot/include
 KERNEL_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti
 KERNEL_C := $(CLANG) -std=c11
-KERNEL_LINK := $(LLD) -static -z max-page-size=4096 -T linker/prologue.ld
+# Symbols that the script provides are given before it, or come too late.
+KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -T linker/prologue.ld
 
 # One kernel a line, with the objects it is made of. An object is named after
 # its source file and the variants of it, in a row: state-best-large.
@@ -14,9 +15,10 @@ demo := demo console
 demo-best := demo-best console
 demo-five := demo-five console
 demo-multiboot1 := demo console
+demo-low := demo console
 faults := faults console
 faults-best := faults-best console
-KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 faults faults-best
+KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-low faults faults-best
 
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
@@ -25,6 +27,7 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 
 # Where and with which headers a kernel is linked, if not as the script says.
 %/demo-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+%/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 
 KERNELS := $(KERNEL_NAMES:%=$(BUILD)/%.elf)
 KERNEL_OBJECTS := $(sort $(foreach name,$(KERNEL_NAMES),$($(name):%=$(BUILD)/kernels/%.o)))

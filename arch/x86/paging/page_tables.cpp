@@ -90,21 +90,18 @@ MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t
     MapResult result = MapResult::ok;
     while (bytes != 0) {
         const unsigned level = level_for(virt | phys, bytes);
-        uint64_t* table = last_table_;
-        if (level != 1 || virt >> shift_of(2) != last_covers_) {
-            table = find_or_add_table(virt, level, result);
-            if (table == nullptr)
+        Last& last = last_[level - 1];
+        if (virt >> shift_of(level + 1) != last.covers) {
+            last.table = find_or_add_table(virt, level, result);
+            if (result != MapResult::ok)
                 return result;
-        }
-        if (level == 1) {
-            last_table_ = table;
-            last_covers_ = virt >> shift_of(2);
+            last.covers = virt >> shift_of(level + 1);
         }
         const unsigned index = index_of(virt, level);
         uint64_t count = bytes >> shift_of(level);
         if (count > TABLE_ENTRIES - index)
             count = TABLE_ENTRIES - index;
-        fill({table + index, count, phys | bits | (level == 1 ? 0 : PTE_LARGE), page_of(level)});
+        fill({last.table + index, count, phys | bits | (level == 1 ? 0 : PTE_LARGE), page_of(level)});
         const uint64_t done = count << shift_of(level);
         virt += done;
         phys += done;

@@ -63,10 +63,13 @@ private:
     uint64_t root_;
     PagingMode mode_;
     TablePages& pages_;
-    // The last table of 4 KiB pages, and the 2 MiB that it covers: most runs of
-    // small pages follow each other in one table.
-    uint64_t* last_table_ = nullptr;
-    uint64_t last_covers_ = ~uint64_t{0};
+    // The last table written to at each level, and what it covers: most runs
+    // follow each other in one table.
+    struct Last {
+        uint64_t* table = nullptr;
+        uint64_t covers = ~uint64_t{0};
+    };
+    Last last_[3];
 };
 
 }  // namespace prologue
