@@ -13,8 +13,8 @@ constexpr uint32_t kUsable = 1; // the e820's number for it
 constexpr uint64_t kEnough = 16 * kMiB;
 
 // What is left of a piece when something occupies part of it: the larger side.
-void trim(Span& piece, Span occupied) {
-    if (!piece.overlaps(occupied)) [[likely]]
+[[gnu::noinline]] void trim(Span& piece, Span occupied) {
+    if (!piece.overlaps(occupied))
         return;
     const Span below = {piece.start, page_down(occupied.start)};
     const Span above = {page_up(occupied.end), piece.end};
@@ -24,9 +24,9 @@ void trim(Span& piece, Span occupied) {
 }
 
 // The piece without what the loader's map says is not usable.
-void trim_by_map(Span& piece, const RawMap& map) {
+[[gnu::noinline]] void trim_by_map(Span& piece, const RawMap& map) {
     for (const RawRange& range : map)
-        if (range.e820_type != kUsable)
+        if (range.e820_type != kUsable && range.start < piece.end)
             trim(piece, span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
 }
 
@@ -73,24 +73,16 @@ Span allowed(const RawRange& range, uint64_t limit) {
 
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, uint64_t limit, uint64_t least) {
-    // Nearly always the largest usable range will do, and in a map that is
-    // sorted no other range can lie on it.
+    // Nearly always the largest usable range will do.
     Span best;
-    uint64_t previous_end = 0;
-    bool sorted = true;
     for (const RawRange& range : loader.memory) {
-        const uint64_t start = range.start;
-        const uint64_t bytes = range.bytes;
-        sorted &= start >= previous_end && bytes <= ~start;
-        previous_end = start + bytes;
-        if (range.e820_type != kUsable || bytes <= best.bytes())
+        if (range.e820_type != kUsable || range.bytes <= best.bytes())
             continue;
         const Span piece = allowed(range, limit);
         if (piece.bytes() > best.bytes())
             best = piece;
     }
-    if (!sorted)
-        trim_by_map(best, loader.memory);
+    trim_by_map(best, loader.memory);
     trim_by_contents(best, memory, loader, next_module, image);
     if (best.bytes() < least + kEnough)
         best = largest_of_all(memory, loader, next_module, image, limit);

@@ -17,28 +17,6 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
     return first < end ? Span{first, end} : Span{};
 }
 
-inline void MemoryMap::append(Span span, uint32_t type) {
-    if (end_ == limit_) [[unlikely]]
-        fail_full(1);
-    prologue_range* const range = end_++;
-    range->start = span.start;
-    range->end = span.end;
-    range->type = type;
-    range->flags = 0;
-}
-
-inline void MemoryMap::lay(Span span, uint32_t type) {
-    if (span.start >= span.end)
-        return;
-    prologue_range& last = end_[-1];
-    if (span.start < last.end)
-        lay_below(span, type);
-    else if (span.start == last.end && type == last.type)
-        last.end = span.end;
-    else
-        append(span, type);
-}
-
 // A span that does not simply follow the others.
 [[gnu::noinline]] void MemoryMap::lay_below(Span span, uint32_t type) {
     const prologue_range last = end_[-1];
@@ -69,24 +47,18 @@ inline void MemoryMap::lay(Span span, uint32_t type) {
     overlay_within(span, type);
 }
 
-void MemoryMap::add(const RawRange& range) {
-    const uint32_t type = type_of_e820(range.e820_type);
-    lay(span_of_range(range.start, range.bytes, type), type);
-}
-
 void MemoryMap::add(const RawMap& ranges, const Marks& marks) {
     const Mark* mark = marks.begin();
     for (const RawRange& range : ranges) {
         for (; mark != marks.end() && mark->span.end <= range.start; ++mark)
             overlay(mark->span, mark->type);
-        const uint32_t type = type_of_e820(range.e820_type);
-        lay(span_of_range(range.start, range.bytes, type), type);
+        add(range);
     }
     for (; mark != marks.end(); ++mark)
         overlay(mark->span, mark->type);
 }
 
-void MemoryMap::overlay(Span span, uint32_t type) {
+[[gnu::noinline]] void MemoryMap::overlay(Span span, uint32_t type) {
     lay(span, type);
 }
 

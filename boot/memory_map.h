@@ -95,12 +95,39 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type);
 // The page-aligned span of a loader's range; empty if there is none left.
 inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
     const uint64_t end = start + bytes;
-    if (end < start || end > kLastPageStart || bytes == 0) [[unlikely]]
+    if (end - 1 < start || end > kLastPageStart) [[unlikely]] // empty but at 0, or wraps
         return span_of_odd_range(start, bytes, type);
     if (type != PROLOGUE_MEMORY_USABLE)
         return {page_down(start), page_down(end + kPage - 1)};
     const Span span = {start < kPage ? kPage : page_down(start + kPage - 1), page_down(end)};
     return span.start < span.end ? span : Span{};
+}
+
+inline void MemoryMap::append(Span span, uint32_t type) {
+    if (end_ == limit_) [[unlikely]]
+        fail_full(1);
+    prologue_range* const range = end_++;
+    range->start = span.start;
+    range->end = span.end;
+    range->type = type;
+    range->flags = 0;
+}
+
+inline void MemoryMap::lay(Span span, uint32_t type) {
+    if (span.start >= span.end)
+        return;
+    prologue_range& last = end_[-1];
+    if (span.start < last.end)
+        lay_below(span, type);
+    else if (span.start == last.end && type == last.type)
+        last.end = span.end;
+    else
+        append(span, type);
+}
+
+[[gnu::always_inline]] inline void MemoryMap::add(const RawRange& range) {
+    const uint32_t type = type_of_e820(range.e820_type);
+    lay(span_of_range(range.start, range.bytes, type), type);
 }
 
 }  // namespace prologue

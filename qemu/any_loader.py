@@ -55,6 +55,7 @@ class Load:
     modules: Sequence[Placed] = ()
     cmdline: Optional[Text] = None
     loader_name: Optional[Text] = None
+    entry_bytes: int = 24  # of Multiboot 2's memory map
 
     @property
     def path(self) -> Path:
@@ -131,7 +132,7 @@ def _multiboot1(load: Load) -> Layout:
 
 
 def _multiboot2(load: Load) -> Layout:
-    tags = [composers.tag_memory_map(load.memory_map)]
+    tags = [composers.tag_memory_map(load.memory_map, load.entry_bytes)]
     if load.cmdline is not None:
         tags.append(composers.tag_cmdline(load.cmdline))
     if load.loader_name is not None:

@@ -46,7 +46,7 @@ class Report:
         self.fields = {}
         self.memory: List[Range] = []
         self.modules: List[Module] = []
-        for line in text[begin.start() :].splitlines():
+        for line in text[begin.start() :].rstrip("\n").split("\n"):
             self._read(*line.split(": ", 1))
 
     def _read(self, key: str, value: str = "") -> None:
@@ -103,7 +103,8 @@ def expect_not_usable(report: Report, placed: Iterable[range]) -> None:
     """No page of what the loader put into memory is said to be free."""
     for span in placed:
         for free in report.of_kind("usable"):
-            assert not _overlap(free, span.start, span.stop), f"{free} has the loader's {span}"
+            apart = not span or span.stop <= free.start or free.end <= span.start
+            assert apart, f"{free} has the loader's {span.start:#x} {span.stop:#x}"
 
 
 def merged(ranges: Iterable[Range]) -> List[Range]:
@@ -167,10 +168,6 @@ def page_down(address: int) -> int:
 
 def page_up(address: int) -> int:
     return -(-address // PAGE) * PAGE
-
-
-def _overlap(r: Range, start: int, end: int) -> bool:
-    return r.start < end and start < r.end
 
 
 def _short(value) -> str:

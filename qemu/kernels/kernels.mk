@@ -18,16 +18,42 @@ demo-multiboot1 := demo console
 demo-low := demo console
 faults := faults console
 faults-best := faults-best console
-KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-low faults faults-best
+state := state console
+state-best := state-best console
+state-multiboot1 := state console
+state-elsewhere := state console
+state-low := state console
+state-user := state-large console-large
+state-high := state-large console-large
+state-across := state-large console-large
+state-window := state-best-pie console-pie
+c_kernel := c_kernel
+c_kernel-wishes := c_kernel-wishes
+KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-low faults faults-best state \
+	state-best state-multiboot1 state-elsewhere state-low state-user state-high state-across \
+	state-window c_kernel c_kernel-wishes
 
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+VARIANT_large := -mcmodel=large
+VARIANT_pie := -mcmodel=small -fPIE
+VARIANT_wishes := -DC_KERNEL_WISHES
 variants_of = $(foreach variant,$(wordlist 2,9,$(subst -, ,$(1))),$(VARIANT_$(variant)))
 source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.c .cpp))
 
-# Where and with which headers a kernel is linked, if not as the script says.
-%/demo-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+# With which headers and where a kernel is linked, if not as the script says:
+# in the low half of the first top-level entry, and of another; right behind the
+# direct map of four levels; across two top-level entries; and where that direct
+# map is, which leaves room for it with five levels only.
+%/demo-multiboot1.elf %/state-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
+%/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
+%/state-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0
+%/state-user.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0x400000000000
+%/state-high.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0xffffc00000000000
+%/state-across.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0xffffff7fff000000 \
+	--defsym=PROLOGUE_PHYSICAL=0xff8000
+%/state-window.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0xffff900000000000
 
 KERNELS := $(KERNEL_NAMES:%=$(BUILD)/%.elf)
 KERNEL_OBJECTS := $(sort $(foreach name,$(KERNEL_NAMES),$($(name):%=$(BUILD)/kernels/%.o)))

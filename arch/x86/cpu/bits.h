@@ -60,7 +60,7 @@
 #define VECTOR_NMI 2
 #define VECTOR_DOUBLE_FAULT 8
 #define VECTOR_MACHINE_CHECK 18
-#define ISR64_STRIDE 16
+#define ISR64_STRIDE 8
 
 // MXCSR with all exceptions masked, as at reset
 #define MXCSR_DEFAULT 0x1f80

@@ -15,34 +15,39 @@ prologue_isr64:
   .set vector, 0
   .rept VECTORS
         .balign ISR64_STRIDE
-    .if (VECTORS_WITH_ERROR_CODE >> vector) & 1 == 0
-        pushq   $0
-    .endif
         pushq   $vector
         jmp     report
     .set vector, vector + 1
   .endr
 
-        // Stack: vector, error code, RIP, CS, RFLAGS, RSP, SS. The CPU aligned
-        // it to 16 before; 22 quadwords later it is so again.
+        // Stack: vector, error code where the vector has one, RIP, CS, RFLAGS,
+        // RSP, SS. Where it has none, a zero is put in its place.
 report:
-        pushq   %r15
-        pushq   %r14
-        pushq   %r13
-        pushq   %r12
-        pushq   %r11
-        pushq   %r10
-        pushq   %r9
-        pushq   %r8
-        pushq   %rdi
-        pushq   %rsi
-        pushq   %rbp
-        pushq   %rbx
-        pushq   %rdx
-        pushq   %rcx
         pushq   %rax
+        movl    8(%rsp), %eax
+        btl     %eax, with_error_code(%rip)
+        jc      1f
+        pushq   (%rsp)
+        movq    %rax, 8(%rsp)
+        movq    $0, 16(%rsp)
+1:      pushq   %rcx
+        pushq   %rdx
+        pushq   %rbx
+        pushq   %rbp
+        pushq   %rsi
+        pushq   %rdi
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
         cld
         movq    %rsp, %rdi
-        call    prologue_exception
+        call    prologue_exception // aligned: the CPU was at 16, 22 quadwords ago
+with_error_code:
+        .long   VECTORS_WITH_ERROR_CODE
 
         .section .note.GNU-stack, "", @progbits

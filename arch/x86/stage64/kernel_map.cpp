@@ -1,5 +1,6 @@
 #include "kernel_map.h"
 
+#include "cpu.h"
 #include "errors.h"
 #include "prologue/handoff.h"
 
@@ -23,11 +24,19 @@ uint64_t bits_of(bool writable, bool executable) {
     return (writable ? PTE_WRITABLE : 0) | (executable ? 0 : kNoExecute);
 }
 
-constexpr uint64_t kData = PTE_WRITABLE | kNoExecute;
+// CPUs with long mode have at least 36 physical address bits, so only RAM above
+// that is worth the exit that a CPUID is in a guest.
+constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
 
-constexpr bool is_ram(uint32_t type) {
-    return type < PROLOGUE_MEMORY_RESERVED;
+// The end of what this CPU can address, which RAM must not go beyond.
+uint64_t check_addressable(uint64_t start, uint64_t end) {
+    const uint32_t bits = cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff;
+    if ((end - 1) >> bits != 0)
+        fail(Error::range_too_high, start, end, bits);
+    return uint64_t{1} << bits;
 }
+
+constexpr uint64_t kData = PTE_WRITABLE | kNoExecute;
 
 // Maps spans of physical memory, in ascending order, at `offset` above their
 // addresses, as far as they lie in `limits`. Neighbours of the same kind become
@@ -37,7 +46,7 @@ public:
     Runs(PageTables& tables, uint64_t offset, Span limits)
         : tables_(tables), offset_(offset), limits_(limits) {}
 
-    void add(uint64_t start, uint64_t end, uint64_t bits) {
+    [[gnu::noinline]] void add(uint64_t start, uint64_t end, uint64_t bits) {
         if (start == end)
             return;
         if (start == end_ && bits == bits_) {
@@ -50,11 +59,14 @@ public:
         bits_ = bits;
     }
 
-    [[gnu::noinline]] void flush() {
+    void flush() {
         const uint64_t start = start_ > limits_.start ? start_ : limits_.start;
         const uint64_t end = end_ < limits_.end ? end_ : limits_.end;
-        if (start < end)
+        if (start < end) {
+            if (end > addressable_)
+                addressable_ = check_addressable(start, end);
             map_or_fail(tables_, offset_ + start, start, end - start, bits_);
+        }
         end_ = 0;
     }
 
@@ -62,6 +74,7 @@ private:
     PageTables& tables_;
     uint64_t offset_;
     Span limits_;
+    uint64_t addressable_ = kSurelyAddressable;
     uint64_t start_ = 0;
     uint64_t end_ = 0;
     uint64_t bits_ = 0;
@@ -97,10 +110,10 @@ void map_ram(PageTables& tables, const Image& image, const MemoryMap& memory, ui
              Span limits) {
     Runs runs(tables, base, limits);
     for (const prologue_range& range : memory) {
-        if (range.type == PROLOGUE_MEMORY_KERNEL)
-            add_image(runs, image, range.start, range.end);
-        else if (is_ram(range.type))
+        if (range.type < PROLOGUE_MEMORY_RESERVED)
             runs.add(range.start, range.end, kData);
+        else if (range.type == PROLOGUE_MEMORY_KERNEL)
+            add_image(runs, image, range.start, range.end);
     }
     runs.flush();
 }

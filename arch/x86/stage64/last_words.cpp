@@ -15,8 +15,8 @@ struct Frame64;
 
 // What isr64.S leaves on the stack.
 struct Frame64 {
-    uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
     uint64_t vector, error;
     uint64_t rip, cs, rflags, rsp, ss;
 };

@@ -36,10 +36,6 @@ namespace {
 constexpr uint64_t kArenaLimit = 4 * kGiB; // tables that any later 32-bit start can load
 constexpr uint64_t kLeastArena = 64 * 1024;
 
-// CPUs with long mode have at least 36 physical address bits, so only RAM above
-// that is worth the exit that a CPUID is in a guest.
-constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
-
 const Contract& find_contract(uint32_t magic, uint64_t info) {
     for (const Contract* contract = __start_prologue_contracts;
          contract != __stop_prologue_contracts; ++contract)
@@ -79,17 +75,6 @@ MemoryMap build_memory_map(const LoaderInfo& loader, const Marks& marks, Arena& 
     MemoryMap map(arena.array<prologue_range>(capacity), capacity);
     map.add(loader.memory, marks);
     return map;
-}
-
-void check_physical_width(const MemoryMap& map) {
-    const prologue_range* top = map.end() - 1;
-    while (top != map.begin() && top->type != PROLOGUE_MEMORY_USABLE)
-        --top;
-    if (top->end <= kSurelyAddressable || top->type != PROLOGUE_MEMORY_USABLE)
-        return;
-    const uint32_t bits = cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff;
-    if ((top->end - 1) >> bits != 0)
-        fail(Error::range_too_high, top->start, top->end, bits);
 }
 
 uint64_t rsdp_of(const LoaderInfo& loader, Arena& arena, const PhysMemory& memory) {
@@ -142,7 +127,6 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const prologue_module* modules =
         take_modules(memory, loader, next_module, image.span(), marks, arena);
     MemoryMap map = build_memory_map(loader, marks, arena);
-    check_physical_width(map);
 
     // What the kernel gets to know.
     auto* handoff = arena.array<prologue_handoff>(1);

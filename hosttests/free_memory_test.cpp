@@ -1,0 +1,326 @@
+// Where the boot may write: held against a look at every page.
+
+#include "free_memory.h"
+
+#include "dice.h"
+#include "parsing.h"
+#include "seams.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace prologue::test {
+namespace {
+
+constexpr uint64_t kFirstPage = kMiB / kPage; // below it lies what is the firmware's
+constexpr uint64_t kFar = 4 * kGiB;
+
+// What a loader put into memory, of which nothing but the addresses counts: no
+// memory is behind them.
+struct Layout {
+    std::vector<StatedRange> map;
+    std::vector<Span> structures; // whole pages
+    std::vector<Span> modules;
+    std::vector<Span> texts; // one a module; its last byte is the NUL, if it has any byte
+    Span image = {kMiB, kMiB + kPage};
+    uint64_t limit = kFar;
+};
+
+// The modules of the layout that is looked at: a NextModule is a plain function.
+const Layout* listed;
+
+bool next_listed(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module) {
+    if (cursor.at == cursor.end)
+        return false;
+    const Span text = listed->texts[cursor.at];
+    module.bytes = listed->modules[cursor.at];
+    module.cmdline = text.start == text.end
+                         ? Text{}
+                         : Text{memory.seen<const char>(text.start), text.bytes() - 1};
+    ++cursor.at;
+    return true;
+}
+
+Span find(const Layout& layout, uint64_t least) {
+    std::string map;
+    for (const StatedRange& range : layout.map)
+        map += raw(range.start) + raw(range.bytes) + raw(range.type) + raw(uint32_t{0});
+    LoaderInfo loader;
+    loader.memory = {reinterpret_cast<const uint8_t*>(map.data()), map.size(), 24, 0};
+    for (const Span& span : layout.structures)
+        loader.structures[loader.structure_count++] = span;
+    listed = &layout;
+    loader.modules = {0, layout.modules.size()};
+    loader.module_count = layout.modules.size();
+    // A window far from where the compiler keeps its "".
+    PhysMemory memory = {.window = uint64_t{1} << 62, .mapped = kFar};
+    return find_free_memory(memory, loader, next_listed, layout.image, layout.limit, least);
+}
+
+// --- Every page -----------------------------------------------------------------------------
+
+constexpr uint64_t kPages = 768; // 3 MiB: what the random layouts lie in
+
+struct Model {
+    std::vector<bool> free = std::vector<bool>(kPages);
+    uint64_t largest = 0; // bytes of the largest piece within one range of the map
+
+    explicit Model(const Layout& layout) {
+        for (const StatedRange& range : layout.map)
+            if (range.type == 1)
+                for_whole_pages(range, [&](uint64_t page) { free[page] = true; });
+        for (uint64_t page = 0; page != kPages; ++page)
+            if (page < kFirstPage || page >= layout.limit / kPage)
+                free[page] = false;
+        for (const StatedRange& range : layout.map)
+            if (range.type != 1)
+                occupy({range.start, range.start + range.bytes});
+        for (const auto& list : {layout.structures, layout.modules, layout.texts})
+            for (const Span& span : list)
+                occupy(span);
+        occupy(layout.image);
+        for (const StatedRange& range : layout.map) {
+            uint64_t run = 0, next = 0;
+            if (range.type == 1)
+                for_whole_pages(range, [&](uint64_t page) {
+                    run = !free[page] ? 0 : page == next ? run + kPage : kPage;
+                    next = page + 1;
+                    largest = std::max(largest, run);
+                });
+        }
+    }
+
+    bool is_free(Span span) const {
+        for (uint64_t at = span.start; at < span.end; at += kPage)
+            if (at / kPage >= kPages || !free[at / kPage])
+                return false;
+        return true;
+    }
+
+private:
+    static void for_whole_pages(const StatedRange& range,
+                                const std::function<void(uint64_t)>& visit) {
+        const uint64_t end = range.start + range.bytes;
+        for (uint64_t page = 0; page != kPages; ++page)
+            if (page * kPage >= range.start && (page + 1) * kPage <= end)
+                visit(page);
+    }
+
+    void occupy(Span span) {
+        for (uint64_t page = 0; page != kPages; ++page)
+            if (span.start < span.end && span.start < (page + 1) * kPage &&
+                page * kPage < span.end)
+                free[page] = false;
+    }
+};
+
+Span random_span(Dice& dice, uint64_t most_pages) {
+    const uint64_t ends = kPages * kPage;
+    const uint64_t start = dice.below(ends);
+    const uint64_t bytes = dice.below(most_pages * kPage);
+    const Span span = {start, std::min(start + bytes, ends)};
+    if (dice.one_in(2))
+        return {page_down(span.start), page_down(span.end)};
+    return span;
+}
+
+Span whole_pages(Span span) {
+    return {page_down(span.start), page_up(span.end)};
+}
+
+Layout random_layout(Dice& dice) {
+    Layout layout;
+    for (uint64_t left = dice.below(5); left != 0; --left) {
+        const Span span = random_span(dice, 600);
+        layout.map.push_back({span.start, span.bytes(), 1});
+    }
+    for (uint64_t left = dice.below(4); left != 0; --left) {
+        const Span span = random_span(dice, 30);
+        layout.map.push_back({span.start, span.bytes(), static_cast<uint32_t>(dice.below(7))});
+    }
+    if (dice.one_in(2))
+        std::sort(layout.map.begin(), layout.map.end(),
+                  [](const auto& a, const auto& b) { return a.start < b.start; });
+    else
+        dice.shuffle(layout.map);
+    for (uint64_t left = dice.below(4); left != 0; --left)
+        layout.structures.push_back(whole_pages(random_span(dice, 4)));
+    for (uint64_t left = dice.below(4); left != 0; --left) {
+        layout.modules.push_back(random_span(dice, 50));
+        if (dice.one_in(10))
+            layout.modules.back().end = layout.modules.back().start;
+        Span text = random_span(dice, 2);
+        if (dice.one_in(4)) // the NUL has a page of its own
+            text = {page_down(text.start) + kPage - 5, page_down(text.start) + kPage + 1};
+        layout.texts.push_back(dice.one_in(3) ? Span{} : text);
+    }
+    layout.image = whole_pages(random_span(dice, 60));
+    layout.limit = dice.one_in(4) ? dice.between(1, kPages) * kPage : kFar;
+    return layout;
+}
+
+TEST(FreeMemory, IsUsedByNobodyInRandomLayouts) {
+    Dice dice(21);
+    int found = 0;
+    for (int round = 0; round != 20000; ++round) {
+        const Layout layout = random_layout(dice);
+        const Model model(layout);
+        const uint64_t least = dice.between(1, 40) * kPage;
+        Span piece;
+        const auto failed = failure_of([&] { piece = find(layout, least); });
+        if (failed) {
+            ASSERT_EQ(failed->error, Error::no_free_memory) << round;
+            ASSERT_EQ(failed->numbers[0], least) << round;
+            ASSERT_LT(failed->numbers[1], least) << round;
+            ASSERT_LE(failed->numbers[1], model.largest) << round;
+            continue;
+        }
+        ++found;
+        ASSERT_GE(piece.bytes(), least) << round;
+        ASSERT_EQ(piece.start % kPage, 0u) << round;
+        ASSERT_EQ(piece.end % kPage, 0u) << round;
+        ASSERT_TRUE(model.is_free(piece))
+            << "round " << round << std::hex << ": " << piece.start << " to " << piece.end;
+    }
+    EXPECT_GT(found, 5000) << "the test's own reach";
+}
+
+TEST(FreeMemory, IsTheLargestPieceInRandomLayouts) {
+    Dice dice(22);
+    for (int round = 0; round != 10000; ++round) {
+        const Layout layout = random_layout(dice);
+        const Model model(layout);
+        Span piece;
+        const auto failed = failure_of([&] { piece = find(layout, kPage); });
+        if (model.largest == 0) {
+            ASSERT_EQ(failed, failure(Error::no_free_memory, {kPage, 0})) << round;
+            continue;
+        }
+        ASSERT_EQ(failed, std::nullopt) << round;
+        ASSERT_GE(piece.bytes(), model.largest) << round;
+    }
+}
+
+// --- Cases ----------------------------------------------------------------------------------
+
+void expect_span(Span span, uint64_t start, uint64_t end) {
+    EXPECT_EQ(span.start, start);
+    EXPECT_EQ(span.end, end);
+}
+
+TEST(FreeMemory, LiesAboveTheImageAndTheFirstMiB) {
+    const Layout layout = {.map = {{0, 64 * kMiB, 1}}, .image = {2 * kMiB, 3 * kMiB}};
+    expect_span(find(layout, kPage), 3 * kMiB, 64 * kMiB);
+    expect_span(find({.map = {{0, 3 * kMiB, 1}}, .image = {2 * kMiB, 3 * kMiB}}, kPage), kMiB,
+                2 * kMiB);
+}
+
+TEST(FreeMemory, LiesBelowTheLimit) {
+    const Layout layout = {.map = {{0, 16 * kGiB, 1}}, .limit = kFar};
+    expect_span(find(layout, kPage), kMiB + kPage, kFar);
+    const Layout above = {.map = {{kFar, 16 * kGiB, 1}}, .limit = kFar};
+    EXPECT_EQ(failure_of([&] { find(above, kPage); }),
+              failure(Error::no_free_memory, {kPage, 0}));
+}
+
+TEST(FreeMemory, IsTheLargestOfSeveralRanges) {
+    const Layout layout = {
+        .map = {{2 * kMiB, 3 * kMiB, 1}, {8 * kMiB, 5 * kMiB, 1}, {16 * kMiB, 4 * kMiB, 1}}};
+    expect_span(find(layout, kPage), 8 * kMiB, 13 * kMiB);
+}
+
+TEST(FreeMemory, IsFoundAroundWhateverOrderOccupantsComeIn) {
+    // What is left between the loader's structure and the module is the larger side of
+    // the structure, but the module takes all of it.
+    const Layout layout = {.map = {{kMiB, 32 * kMiB, 1}},
+                           .structures = {{16 * kMiB, 17 * kMiB}},
+                           .modules = {{17 * kMiB, 33 * kMiB}},
+                           .texts = {{}}};
+    Span piece;
+    EXPECT_EQ(failure_of([&] { piece = find(layout, kMiB); }), std::nullopt);
+    expect_span(piece, kMiB + kPage, 16 * kMiB);
+}
+
+TEST(FreeMemory, LosesNothingToWhatIsEmpty) {
+    const Layout layout = {.map = {{kMiB, 32 * kMiB, 1}, {20 * kMiB, 0, 2}},
+                           .modules = {{16 * kMiB + 1, 16 * kMiB + 1}},
+                           .texts = {{}}};
+    expect_span(find(layout, kPage), kMiB + kPage, 33 * kMiB);
+}
+
+TEST(FreeMemory, DoesNotLieOnTheNulOfAModulesText) {
+    // The list of modules is read again once the piece is in use.
+    const Layout layout = {.map = {{kMiB, 32 * kMiB, 1}},
+                           .modules = {{2 * kMiB, 4 * kMiB}},
+                           .texts = {{4 * kMiB - 5, 4 * kMiB + 1}}};
+    expect_span(find(layout, kPage), 4 * kMiB + kPage, 33 * kMiB);
+}
+
+TEST(FreeMemory, ThatIsTooSmallIsNamed) {
+    const Layout layout = {.map = {{kMiB, 5 * kPage, 1}}};
+    EXPECT_EQ(failure_of([&] { find(layout, 5 * kPage); }),
+              failure(Error::no_free_memory, {5 * kPage, 4 * kPage}));
+    expect_span(find(layout, 4 * kPage), kMiB + kPage, kMiB + 5 * kPage);
+    EXPECT_EQ(failure_of([&] { find({.map = {{kMiB, kMiB, 2}}}, kPage); }),
+              failure(Error::no_free_memory, {kPage, 0}));
+}
+
+// --- Arena ----------------------------------------------------------------------------------
+
+TEST(Arena, GivesWhatIsAskedForInOrderAndAligned) {
+    Arena arena(0, {0x10000, 0x20000});
+    EXPECT_EQ(arena.take(3, 1), 0x10000u);
+    EXPECT_EQ(arena.take(1, 1), 0x10003u);
+    EXPECT_EQ(arena.take(8, 8), 0x10008u);
+    EXPECT_EQ(arena.take(0, 16), 0x10010u);
+    EXPECT_EQ(arena.take(16, 16), 0x10010u);
+    EXPECT_EQ(arena.take(1, 4096), 0x11000u);
+    EXPECT_EQ(arena.taken().start, 0x10000u);
+    EXPECT_EQ(arena.taken().end, 0x12000u);
+    EXPECT_EQ(arena.rest().start, 0x12000u);
+    EXPECT_EQ(arena.rest().end, 0x20000u);
+}
+
+TEST(Arena, GivesArraysThroughTheWindow) {
+    FakeMemory memory(2 * kPage, 0x10000);
+    Arena arena(memory.window(), {0x10000, 0x12000});
+    arena.array<char>(1);
+    EXPECT_EQ(memory.seen.phys_of(arena.array<uint64_t>(3)), 0x10008u);
+    EXPECT_EQ(memory.seen.phys_of(arena.array<prologue_range>(2)), 0x10020u);
+}
+
+TEST(Arena, CopiesTexts) {
+    FakeMemory memory(kPage, 0x10000, 0xff);
+    Arena arena(memory.window(), {0x10000, 0x11000});
+    const char* with_nul = arena.copy("abcdef", 3, true);
+    const char* without = arena.copy("abcdef", 3, false);
+    EXPECT_EQ(memory.seen.phys_of(with_nul), 0x10000u);
+    EXPECT_EQ(memory.seen.phys_of(without), 0x10004u);
+    EXPECT_EQ(std::string(with_nul, 8), std::string("abc\0abc\xff", 8));
+    EXPECT_STREQ(arena.copy("", 0, true), "");
+}
+
+TEST(Arena, GivesItsLastByteAndThenNamesWhatIsMissing) {
+    Arena arena(0, {0x10000, 0x20000});
+    EXPECT_EQ(arena.take(0xfff0, 1), 0x10000u);
+    EXPECT_EQ(failure_of([&] { arena.take(0x11, 1); }),
+              failure(Error::no_free_memory, {0x11, 0x10}));
+    EXPECT_EQ(failure_of([&] { arena.take(1, 0x10000); }), failure(Error::no_free_memory, {1, 0x10}))
+        << "aligned up, it starts past the end";
+    EXPECT_EQ(arena.take(0x10, 16), 0x1fff0u);
+    EXPECT_EQ(arena.take(0, 1), 0x20000u);
+    EXPECT_EQ(failure_of([&] { arena.take(1, 1); }), failure(Error::no_free_memory, {1, 0}));
+}
+
+TEST(Arena, RefusesSizesThatWrap) {
+    Arena arena(0, {0x10000, 0x20000});
+    for (const uint64_t bytes : {~uint64_t{0}, uint64_t{0} - 0x10000, uint64_t{0x10001}})
+        EXPECT_EQ(failure_of([&] { arena.take(bytes, 8); }),
+                  failure(Error::no_free_memory, {bytes, 0x10000}));
+    EXPECT_EQ(arena.take(0x10000, 8), 0x10000u) << "a refusal takes nothing";
+}
+
+}  // namespace
+}  // namespace prologue::test

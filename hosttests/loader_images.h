@@ -1,0 +1,115 @@
+// What loaders leave in memory, written byte by byte from their specifications
+// and from nothing else in this tree.
+#pragma once
+
+#include "prologue/handoff.h"
+#include "seams.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace prologue::test {
+
+struct StatedRange {
+    uint64_t start, bytes;
+    uint32_t type; // the e820's
+};
+
+struct StatedModule {
+    uint64_t start, bytes;
+    std::optional<std::string> cmdline;
+};
+
+// What a loader has to say. Fields that a contract has no word for are ignored.
+struct Stated {
+    std::vector<StatedRange> memory = {
+        {0, 0x9fc00, 1}, {0x9fc00, 0x400, 2}, {0xf0000, 0x10000, 2}, {0x100000, 0x7f00000, 1}};
+    std::vector<StatedModule> modules = {};
+    std::optional<std::string> cmdline = {};
+    std::optional<std::string> loader_name = {};
+    uint64_t rsdp = 0;
+    std::optional<prologue_framebuffer> framebuffer = {};
+};
+
+// Where the put functions lay things: each on pages of its own, texts in the
+// order of the modules. A kMemory of it all is enough.
+namespace at {
+inline constexpr uint64_t kInfo = 0x1000;
+inline constexpr uint64_t kMap = 0x3000;
+inline constexpr uint64_t kModules = 0x5000;
+inline constexpr uint64_t kCmdline = 0x7010;
+inline constexpr uint64_t kLoaderName = 0x9003;
+inline constexpr uint64_t kModuleTexts = 0xb001;
+inline constexpr uint64_t kMemory = 0x10000;
+}  // namespace at
+
+// Each returns the address of the information structure.
+uint64_t put_pvh(FakeMemory& memory, const Stated& stated);
+uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated);
+uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated);
+
+// PVH's fields, as offsets into hvm_start_info (Xen public/arch-x86/hvm/start_info.h).
+namespace pvh {
+enum : uint64_t {
+    kMagic = 0x00,
+    kVersion = 0x04,
+    kModuleCount = 0x0c,
+    kModuleList = 0x10,
+    kCmdline = 0x18,
+    kRsdp = 0x20,
+    kMap = 0x28,
+    kMapEntries = 0x30,
+    kBytes = 0x38,
+    kMapEntryBytes = 24,
+    kModuleBytes = 32,
+};
+}
+
+// Multiboot 1's (Multiboot 0.6.96, 3.3).
+namespace multiboot1 {
+enum : uint64_t {
+    kFlags = 0,
+    kCmdline = 16,
+    kModuleCount = 20,
+    kModuleList = 24,
+    kMapBytes = 44,
+    kMap = 48,
+    kLoaderName = 64,
+    kFramebuffer = 88,
+    kBytes = 116,
+    kMapEntryBytes = 24,
+    kModuleBytes = 16,
+};
+}
+
+// Multiboot 2's tags, one after the other (Multiboot2 2.0, 3.6).
+class Tags {
+public:
+    static constexpr uint64_t kHeaderBytes = 8;
+
+    // Returns the tag's offset from the start of the information.
+    uint64_t add(uint32_t type, const std::string& payload);
+    uint64_t add_text(uint32_t type, const std::string& text); // and a NUL
+    uint64_t add_module(uint32_t start, uint32_t end, const std::string& text);
+    uint64_t add_memory_map(const std::vector<StatedRange>& ranges, uint32_t entry_bytes = 24);
+    uint64_t add_framebuffer(const prologue_framebuffer& framebuffer);
+    uint64_t end() { return add(0, ""); }
+
+    // The tags so far, with the header before them; padded to 8 bytes if asked.
+    std::string bytes(bool padded = true) const;
+    void put(FakeMemory& memory, uint64_t address, bool padded = true) const;
+
+private:
+    std::string tags_;
+    uint64_t unpadded_ = 0;
+};
+
+// The bytes of a value as they lie in memory.
+template <class T>
+std::string raw(const T& value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+}  // namespace prologue::test

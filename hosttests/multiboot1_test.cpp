@@ -1,0 +1,260 @@
+// Multiboot 1: what is read out of its information, and how each lie in it is named.
+
+#include "parsing.h"
+
+namespace prologue::test {
+namespace {
+
+using namespace multiboot1;
+
+constexpr uint32_t kMapFlag = 1 << 6;
+
+struct Multiboot1 : testing::Test {
+    FakeMemory memory{at::kMemory};
+    uint64_t info = 0;
+    LoaderInfo loader;
+
+    void put(const Stated& stated) { info = put_multiboot1(memory, stated); }
+    void poke(uint64_t offset, uint32_t value) { memory.put(info + offset, value); }
+    void parse() {
+        loader = {};
+        prologue_parse_multiboot1(memory.seen, info, loader);
+    }
+    std::optional<Failure> parse_fails() {
+        return failure_of([&] { parse(); });
+    }
+    std::vector<StatedModule> modules() {
+        return modules_of(memory, prologue_next_multiboot1_module, loader.modules);
+    }
+    std::optional<Failure> modules_fail() {
+        parse();
+        return failure_of([&] { modules(); });
+    }
+
+    // A memory map of entries with those sizes, as their size fields say them.
+    void put_map(const std::vector<StatedRange>& ranges, const std::vector<uint32_t>& sizes) {
+        uint64_t next = at::kMap;
+        for (size_t i = 0; i != ranges.size(); ++i) {
+            memory.put(next, sizes[i]);
+            memory.put(next + 4, ranges[i].start);
+            memory.put(next + 12, ranges[i].bytes);
+            memory.put(next + 20, ranges[i].type);
+            next += 4 + sizes[i];
+        }
+        poke(kMapBytes, static_cast<uint32_t>(next - at::kMap));
+    }
+};
+
+const std::vector<StatedModule> kThreeModules = {
+    {0x1000000, 0x12345, "/boot/initrd one"}, {0x2000000, 0, std::nullopt}, {0x3000001, 1, ""}};
+
+TEST_F(Multiboot1, IsReadWhole) {
+    const Stated stated = {
+        .modules = kThreeModules,
+        .cmdline = "console=ttyS0 quiet",
+        .loader_name = "GRUB 2.06-13",
+        .framebuffer = kTrueColour,
+    };
+    put(stated);
+    parse();
+    EXPECT_EQ(loader.loader, uint32_t{PROLOGUE_LOADER_MULTIBOOT1});
+    EXPECT_EQ(ranges_of(loader.memory), stated.memory);
+    EXPECT_EQ(loader.memory.most_entries(), stated.memory.size());
+    EXPECT_EQ(str(loader.cmdline), stated.cmdline);
+    EXPECT_EQ(memory.seen.phys_of(loader.cmdline.start), at::kCmdline);
+    EXPECT_EQ(loader.module_count, 3u);
+    EXPECT_EQ(modules(), stated.modules);
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    EXPECT_EQ(loader.rsdp_copy.bytes, 0u);
+    EXPECT_TRUE(same(loader.framebuffer, kTrueColour));
+    EXPECT_EQ(pages_occupied(loader),
+              pages_on({{info, info + kBytes},
+                        {at::kMap, at::kMap + stated.memory.size() * kMapEntryBytes},
+                        {at::kModules, at::kModules + 3 * kModuleBytes},
+                        text_span(at::kCmdline, stated.cmdline),
+                        text_span(at::kLoaderName, stated.loader_name)}));
+}
+
+TEST_F(Multiboot1, NeedsNothingButAMemoryMap) {
+    put({});
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
+    EXPECT_EQ(str(loader.cmdline), "");
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+    EXPECT_TRUE(same(loader.framebuffer, {}));
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1}, {at::kMap, at::kMap + 1}}));
+}
+
+TEST_F(Multiboot1, FieldsWithoutTheirFlagAreNotBelieved) {
+    put({.modules = kThreeModules, .cmdline = "c", .loader_name = "qemu",
+         .framebuffer = kTrueColour});
+    poke(kFlags, kMapFlag);
+    parse();
+    EXPECT_EQ(str(loader.cmdline), "");
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+    EXPECT_TRUE(same(loader.framebuffer, {}));
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1}, {at::kMap, at::kMap + 1}}));
+}
+
+TEST_F(Multiboot1, FlagsWithNothingBehindThemAreNothing) {
+    put({.modules = kThreeModules, .cmdline = "c", .loader_name = "qemu"});
+    poke(kModuleCount, 0);
+    poke(kCmdline, 0);
+    poke(kLoaderName, 0);
+    parse();
+    EXPECT_EQ(str(loader.cmdline), "");
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+}
+
+TEST_F(Multiboot1, TheImagePathIsTakenOffTheCommandLine) {
+    put({.cmdline = "kernel.elf console=ttyS0", .loader_name = "qemu"});
+    parse();
+    EXPECT_EQ(str(loader.cmdline), "console=ttyS0");
+    EXPECT_EQ(pages_occupied(loader).count(at::kCmdline / kPage), 1u);
+}
+
+// All that is said of colours is where they lie in a direct colour's pixel. In
+// the same bytes, an indexed framebuffer has its palette's address.
+TEST_F(Multiboot1, ColoursAreOnlyReadForDirectColour) {
+    prologue_framebuffer indexed = kTrueColour;
+    indexed.kind = 0;
+    put({.framebuffer = indexed});
+    parse();
+    prologue_framebuffer expected = kEgaText;
+    expected.phys = indexed.phys;
+    expected.pitch = indexed.pitch;
+    expected.width = indexed.width;
+    expected.height = indexed.height;
+    expected.bits_per_pixel = indexed.bits_per_pixel;
+    expected.kind = 0;
+    EXPECT_TRUE(same(loader.framebuffer, expected));
+}
+
+TEST_F(Multiboot1, EntriesMayHaveAnyOneSize) {
+    const Stated stated;
+    for (const uint32_t size : {20u, 21u, 24u, 60u}) {
+        put(stated);
+        put_map(stated.memory, std::vector<uint32_t>(stated.memory.size(), size));
+        parse();
+        EXPECT_EQ(ranges_of(loader.memory), stated.memory) << size;
+        EXPECT_GE(loader.memory.most_entries(), stated.memory.size()) << size;
+    }
+}
+
+TEST_F(Multiboot1, EntriesMayHaveDifferentSizes) {
+    const Stated stated;
+    const std::vector<std::vector<uint32_t>> sizes = {
+        {20, 24, 20, 20}, {24, 20, 20, 20}, {20, 20, 20, 33}, {47, 20, 48, 21}};
+    for (const std::vector<uint32_t>& some : sizes) {
+        put(stated);
+        put_map(stated.memory, some);
+        parse();
+        EXPECT_EQ(ranges_of(loader.memory), stated.memory);
+        EXPECT_GE(loader.memory.most_entries(), stated.memory.size());
+    }
+}
+
+TEST_F(Multiboot1, AMapMayEndWhereMemoryEnds) {
+    put({});
+    for (const uint32_t size : {20u, 24u}) {
+        const uint64_t entry = memory.end() - 4 - size;
+        memory.put(entry, size);
+        memory.put(entry + 4, kMiB);
+        memory.put(entry + 12, kGiB);
+        memory.put(entry + 20, uint32_t{1});
+        poke(kMap, static_cast<uint32_t>(entry));
+        poke(kMapBytes, 4 + size);
+        parse();
+        EXPECT_EQ(ranges_of(loader.memory), (std::vector<StatedRange>{{kMiB, kGiB, 1}}));
+    }
+}
+
+TEST_F(Multiboot1, WithoutAMemoryMapItIsNamed) {
+    put({.cmdline = "c"});
+    poke(kFlags, 1 << 0 | 1 << 2);
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_memory, {1 << 0 | 1 << 2}));
+    poke(kFlags, kMapFlag);
+    poke(kMapBytes, 0);
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_memory, {kMapFlag}));
+}
+
+TEST_F(Multiboot1, AnEntryThatIsTooSmallIsNamed) {
+    const Stated stated;
+    put(stated);
+    memory.put<uint32_t>(at::kMap + 2 * kMapEntryBytes, 19);
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry,
+                                     {at::kMap + 2 * kMapEntryBytes, 19, 2 * kMapEntryBytes}));
+    memory.put<uint32_t>(at::kMap, 0);
+    EXPECT_EQ(parse_fails(),
+              failure(Error::multiboot1_entry, {at::kMap, 0, 4 * kMapEntryBytes}));
+}
+
+TEST_F(Multiboot1, AnEntryThatRunsPastTheMapIsNamed) {
+    put({});
+    const uint64_t last = at::kMap + 3 * kMapEntryBytes;
+    memory.put<uint32_t>(last, 21);
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry, {last, 21, kMapEntryBytes}));
+    memory.put<uint32_t>(last, 0xffffffff);
+    EXPECT_EQ(parse_fails(),
+              failure(Error::multiboot1_entry, {last, 0xffffffff, kMapEntryBytes}));
+}
+
+TEST_F(Multiboot1, AMapThatEndsWithinAnEntryIsNamed) {
+    for (uint32_t more = 1; more != kMapEntryBytes; ++more) {
+        put({});
+        poke(kMapBytes, kMapEntryBytes + more);
+        const uint64_t second = at::kMap + kMapEntryBytes;
+        const auto failed = parse_fails();
+        ASSERT_TRUE(failed) << more;
+        EXPECT_EQ(failed->error, Error::multiboot1_entry) << *failed;
+        EXPECT_EQ(failed->numbers[0], second) << *failed;
+        EXPECT_EQ(failed->numbers[2], more) << *failed;
+    }
+}
+
+TEST_F(Multiboot1, WhatRunsPastMemoryIsNamed) {
+    const uint64_t end = memory.end();
+    info = end - kBytes + 1;
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {kBytes, info},
+                                     "multiboot1 information"));
+    put({});
+    poke(kMapBytes, 0xfffffff0);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0xfffffff0, at::kMap},
+                                     "multiboot1 memory map"));
+    put({.modules = kThreeModules});
+    poke(kModuleCount, 0xffffffff);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0xffffffff0, at::kModules},
+                                     "multiboot1 module list"));
+    const struct {
+        uint64_t field;
+        const char* what;
+    } texts[] = {{kCmdline, "multiboot1 command line"},
+                 {kLoaderName, "multiboot1 loader name"}};
+    for (const auto& text : texts) {
+        put({.cmdline = "c", .loader_name = "n"});
+        poke(text.field, static_cast<uint32_t>(end));
+        const auto failed = parse_fails();
+        ASSERT_TRUE(failed) << text.what;
+        EXPECT_EQ(failed->error, Error::out_of_reach) << *failed;
+        EXPECT_EQ(failed->what, text.what);
+    }
+    put({.modules = kThreeModules});
+    memory.put<uint32_t>(at::kModules + 8, 0xffffffff);
+    const auto failed = modules_fail();
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->error, Error::out_of_reach) << *failed;
+    EXPECT_EQ(failed->what, "multiboot1 module's string");
+}
+
+TEST_F(Multiboot1, AModuleThatEndsBeforeItStartsIsNamed) {
+    put({.modules = kThreeModules});
+    memory.put<uint32_t>(at::kModules + kModuleBytes + 4, 0x1ffffff);
+    EXPECT_EQ(modules_fail(),
+              failure(Error::module_backwards, {0x1ffffff, 0x2000000}, "multiboot1"));
+}
+
+}  // namespace
+}  // namespace prologue::test

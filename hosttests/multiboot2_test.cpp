@@ -1,0 +1,337 @@
+// Multiboot 2: what is read out of its tags, and how each lie in them is named.
+
+#include "parsing.h"
+
+namespace prologue::test {
+namespace {
+
+enum : uint32_t { kMemoryMap = 6, kFramebuffer = 8, kRsdp1 = 14, kRsdp2 = 15, kBootServices = 18 };
+
+constexpr uint64_t kInfo = at::kInfo;
+
+const std::vector<StatedRange> kRam = {{0x100000, 0x7f00000, 1}};
+
+struct Multiboot2 : testing::Test {
+    FakeMemory memory{at::kMemory};
+    uint64_t info = kInfo;
+    LoaderInfo loader;
+    Tags tags;
+
+    void parse() {
+        loader = {};
+        prologue_parse_multiboot2(memory.seen, info, loader);
+    }
+    void put_and_parse() {
+        tags.put(memory, kInfo);
+        parse();
+    }
+    std::optional<Failure> parse_fails() {
+        return failure_of([&] { parse(); });
+    }
+    std::optional<Failure> put_and_parse_fails() {
+        tags.put(memory, kInfo);
+        return parse_fails();
+    }
+    std::vector<StatedModule> modules() {
+        return modules_of(memory, prologue_next_multiboot2_module, loader.modules);
+    }
+    // Puts the information so that the first byte after it is past memory.
+    void put_at_the_end(bool padded) {
+        info = (memory.end() - tags.bytes(padded).size()) & ~uint64_t{7};
+        tags.put(memory, info, padded);
+    }
+};
+
+TEST_F(Multiboot2, IsReadWhole) {
+    const Stated stated = {
+        .modules = {{0x1000000, 0x12345, "/boot/initrd one"}, {0x2000000, 0, ""},
+                    {0xfffffffe, 1, "last"}},
+        .cmdline = "console=ttyS0 quiet",
+        .loader_name = "GRUB 2.06-13",
+        .framebuffer = kTrueColour,
+    };
+    info = put_multiboot2(memory, stated);
+    parse();
+    EXPECT_EQ(loader.loader, uint32_t{PROLOGUE_LOADER_MULTIBOOT2});
+    EXPECT_EQ(ranges_of(loader.memory), stated.memory);
+    EXPECT_EQ(loader.memory.most_entries(), stated.memory.size());
+    EXPECT_EQ(str(loader.cmdline), stated.cmdline);
+    EXPECT_EQ(loader.module_count, 3u);
+    EXPECT_EQ(modules(), stated.modules);
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    EXPECT_EQ(loader.rsdp_copy.bytes, 0u);
+    EXPECT_TRUE(same(loader.framebuffer, kTrueColour));
+    const auto bytes = memory.get<uint32_t>(info);
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + bytes}}));
+}
+
+TEST_F(Multiboot2, NeedsNothingButAMemoryMap) {
+    tags.add_memory_map(kRam);
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(ranges_of(loader.memory), kRam);
+    EXPECT_EQ(str(loader.cmdline), "");
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+    EXPECT_EQ(loader.rsdp_copy.bytes, 0u);
+    EXPECT_TRUE(same(loader.framebuffer, {}));
+}
+
+TEST_F(Multiboot2, TheImagePathIsTakenOffOnceTheNameIsKnown) {
+    tags.add_text(1, "/boot/kernel quiet");
+    tags.add_memory_map(kRam);
+    tags.add_text(2, "GNU GRUB 0.97"); // after the command line
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(str(loader.cmdline), "quiet");
+}
+
+TEST_F(Multiboot2, UnknownTagsAndPaddingAreSteppedOver) {
+    for (const uint32_t type : {4u, 5u, 9u, 10u, 11u, 12u, 13u, 16u, 17u, 21u, 22u, 0xffffffffu})
+        tags.add(type, std::string(type % 17, '\xff'));
+    tags.add_module(1, 2, "seven"); // with its NUL, 22 bytes
+    tags.add(99, std::string(1, '\xff'));
+    tags.add_memory_map(kRam);
+    tags.add(99, "");
+    tags.add_module(3, 5, "");
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(ranges_of(loader.memory), kRam);
+    EXPECT_EQ(loader.module_count, 2u);
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{1, 1, "seven"}, {3, 2, ""}}));
+}
+
+TEST_F(Multiboot2, WhatFollowsTheEndTagIsNotRead) {
+    tags.add_memory_map(kRam);
+    tags.end();
+    tags.add_module(1, 2, "not there");
+    tags.add(kBootServices, "");
+    put_and_parse();
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+}
+
+TEST_F(Multiboot2, MapEntriesMayBeLargerThanWhatIsKnown) {
+    for (const uint32_t entry_bytes : {20u, 24u, 25u, 40u}) {
+        tags = {};
+        tags.add_memory_map(Stated().memory, entry_bytes);
+        tags.end();
+        put_and_parse();
+        EXPECT_EQ(ranges_of(loader.memory), Stated().memory) << entry_bytes;
+        EXPECT_EQ(loader.memory.most_entries(), Stated().memory.size()) << entry_bytes;
+    }
+}
+
+TEST_F(Multiboot2, APieceOfAMapEntryIsLeftOut) {
+    const uint64_t map = tags.add_memory_map(Stated().memory);
+    tags.end();
+    tags.put(memory, kInfo);
+    const auto bytes = memory.get<uint32_t>(kInfo + map + 4);
+    memory.put(kInfo + map + 4, bytes - 1);
+    parse();
+    std::vector<StatedRange> all_but_one = Stated().memory;
+    all_but_one.pop_back();
+    EXPECT_EQ(ranges_of(loader.memory), all_but_one);
+}
+
+TEST_F(Multiboot2, ATextEndsWithItsTagIfNotWithANul) {
+    tags.add(1, "quiet"); // and three bytes of padding
+    tags.add(2, "GRUB 2.06");
+    tags.add(3, raw(uint32_t{1}) + raw(uint32_t{2}) + "initrd12");
+    tags.add_memory_map(kRam);
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(str(loader.cmdline), "quiet");
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{1, 1, "initrd12"}}));
+}
+
+TEST_F(Multiboot2, AModuleNeedsNoText) {
+    tags.add(3, raw(uint32_t{1}) + raw(uint32_t{2}));
+    tags.add_memory_map(kRam);
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{1, 1, ""}}));
+}
+
+TEST_F(Multiboot2, TheLastTagNeedsNoPadding) {
+    tags.add_memory_map(kRam);
+    tags.add(99, "x");
+    tags.end();
+    // An end tag may follow only at a multiple of 8, so it is the end tag itself
+    // that ends the information, and memory with it.
+    put_at_the_end(false);
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), kRam);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+}
+
+TEST_F(Multiboot2, TheNewerRsdpWinsWhicheverComesFirst) {
+    const std::string first(20, '1'), second(36, '2');
+    for (const bool newer_first : {false, true}) {
+        tags = {};
+        tags.add_memory_map(kRam);
+        const uint64_t one = tags.add(newer_first ? kRsdp2 : kRsdp1, newer_first ? second : first);
+        const uint64_t two = tags.add(newer_first ? kRsdp1 : kRsdp2, newer_first ? first : second);
+        tags.end();
+        put_and_parse();
+        EXPECT_EQ(str(loader.rsdp_copy), second);
+        EXPECT_EQ(memory.seen.phys_of(loader.rsdp_copy.start),
+                  kInfo + (newer_first ? one : two) + 8);
+        EXPECT_EQ(loader.rsdp_phys, 0u);
+    }
+}
+
+TEST_F(Multiboot2, TheOlderRsdpWillDo) {
+    tags.add_memory_map(kRam);
+    tags.add(kRsdp1, std::string(20, '1'));
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(str(loader.rsdp_copy), std::string(20, '1'));
+}
+
+TEST_F(Multiboot2, AFramebufferWithoutColoursHasNone) {
+    for (const uint8_t kind : {0, 2}) {
+        prologue_framebuffer framebuffer = kEgaText;
+        framebuffer.kind = kind;
+        tags = {};
+        tags.add_memory_map(kRam);
+        tags.add_framebuffer(framebuffer);
+        tags.end();
+        put_and_parse();
+        EXPECT_TRUE(same(loader.framebuffer, framebuffer)) << int{kind};
+    }
+}
+
+TEST_F(Multiboot2, ASizeThatCannotBeTrueIsNamed) {
+    tags.add_memory_map(kRam);
+    tags.end();
+    tags.put(memory, kInfo);
+    for (const uint32_t bytes : {0u, 8u, 15u, 16u * 1024 * 1024 + 1, 0xffffffffu}) {
+        memory.put(kInfo, bytes);
+        EXPECT_EQ(parse_fails(), failure(Error::multiboot2_size, {kInfo, bytes}));
+    }
+}
+
+TEST_F(Multiboot2, InformationThatRunsPastMemoryIsNamed) {
+    tags.add_memory_map(kRam);
+    tags.end();
+    info = memory.end();
+    EXPECT_EQ(parse_fails(),
+              failure(Error::out_of_reach, {8, info}, "multiboot2 information"));
+    tags.put(memory, kInfo);
+    info = kInfo;
+    const auto bytes = static_cast<uint32_t>(memory.end() - kInfo + 1);
+    memory.put(kInfo, bytes);
+    EXPECT_EQ(parse_fails(),
+              failure(Error::out_of_reach, {bytes, kInfo}, "multiboot2 information"));
+}
+
+TEST_F(Multiboot2, ATagSmallerThanATagIsNamed) {
+    const uint64_t odd = tags.add(99, "");
+    tags.add_memory_map(kRam);
+    tags.end();
+    tags.put(memory, kInfo);
+    for (const uint32_t bytes : {0u, 1u, 7u}) {
+        memory.put(kInfo + odd + 4, bytes);
+        EXPECT_EQ(parse_fails(), failure(Error::multiboot2_tag, {99, kInfo + odd, bytes, 8}));
+    }
+}
+
+TEST_F(Multiboot2, ATagSmallerThanItsContentIsNamed) {
+    const struct {
+        uint32_t type;
+        std::string payload;
+        uint64_t needs;
+    } cases[] = {
+        {kMemoryMap, std::string(7, '\0'), 16},
+        {kFramebuffer, std::string(23, '\0'), 32},
+        {kFramebuffer, std::string(21, '\0') + '\1' + std::string(7, '\0'), 38},
+    };
+    for (const auto& one : cases) {
+        tags = {};
+        const uint64_t tag = tags.add(one.type, one.payload);
+        tags.add_memory_map(kRam);
+        tags.end();
+        EXPECT_EQ(put_and_parse_fails(),
+                  failure(Error::multiboot2_tag,
+                          {one.type, kInfo + tag, 8 + one.payload.size(), one.needs}));
+    }
+}
+
+TEST_F(Multiboot2, AModuleTagSmallerThanAModuleIsNamed) {
+    tags.add_memory_map(kRam);
+    const uint64_t tag = tags.add(3, "1234567");
+    tags.end();
+    tags.put(memory, kInfo);
+    EXPECT_EQ(failure_of([&] {
+                  parse();
+                  modules();
+              }),
+              failure(Error::multiboot2_tag, {3, kInfo + tag, 15, 16}));
+}
+
+TEST_F(Multiboot2, ATagThatRunsPastTheInformationIsNamed) {
+    tags.add_memory_map(kRam);
+    const uint64_t odd = tags.add(99, "12345678");
+    tags.end();
+    tags.put(memory, kInfo);
+    const uint64_t left = 16 + 8;
+    for (const uint32_t bytes : {25u, 0xfffffff8u, 0xffffffffu}) {
+        memory.put(kInfo + odd + 4, bytes);
+        EXPECT_EQ(parse_fails(),
+                  failure(Error::multiboot2_past_end, {99, kInfo + odd, bytes, left}));
+    }
+}
+
+TEST_F(Multiboot2, WithoutAnEndTagTheInformationIsNamed) {
+    tags.add_memory_map(kRam);
+    tags.add(99, "12345678");
+    const uint64_t bytes = tags.bytes().size();
+    EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_no_end, {kInfo, bytes}));
+    tags.add(99, "123"); // unpadded, it leaves less than a tag
+    tags.put(memory, kInfo, false);
+    EXPECT_EQ(parse_fails(),
+              failure(Error::multiboot2_no_end, {kInfo, tags.bytes(false).size()}));
+}
+
+TEST_F(Multiboot2, WithoutAMemoryMapItIsNamed) {
+    tags.add_text(1, "quiet");
+    tags.end();
+    EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_memory, {kInfo}));
+    tags = {};
+    tags.add_memory_map({});
+    tags.end();
+    EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_memory, {kInfo}));
+}
+
+TEST_F(Multiboot2, MapEntriesThatAreTooSmallAreNamed) {
+    const uint64_t map = tags.add_memory_map(kRam);
+    tags.end();
+    tags.put(memory, kInfo);
+    for (const uint32_t entry_bytes : {0u, 1u, 19u}) {
+        memory.put(kInfo + map + 8, entry_bytes);
+        EXPECT_EQ(parse_fails(),
+                  failure(Error::multiboot2_entry_size, {kInfo + map, entry_bytes}));
+    }
+    memory.put(kInfo + map + 8, 0xffffffffu);
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot2_memory, {kInfo})) << "none fits";
+}
+
+TEST_F(Multiboot2, BootServicesThatStillRunAreNamed) {
+    tags.add_memory_map(kRam);
+    const uint64_t tag = tags.add(kBootServices, "");
+    tags.end();
+    EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_boot_services, {kInfo + tag}));
+}
+
+TEST_F(Multiboot2, AModuleThatEndsBeforeItStartsIsNamed) {
+    tags.add_memory_map(kRam);
+    tags.add_module(0x200000, 0x1fffff, "");
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(failure_of([&] { modules(); }),
+              failure(Error::module_backwards, {0x1fffff, 0x200000}, "multiboot2"));
+}
+
+}  // namespace
+}  // namespace prologue::test

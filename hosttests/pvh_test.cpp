@@ -1,0 +1,209 @@
+// PVH: what is read out of hvm_start_info, and how each lie in it is named.
+
+#include "parsing.h"
+
+namespace prologue::test {
+namespace {
+
+struct Pvh : testing::Test {
+    FakeMemory memory{at::kMemory};
+    uint64_t info = 0;
+    LoaderInfo loader;
+
+    void put(const Stated& stated) { info = put_pvh(memory, stated); }
+    template <class T>
+    void poke(uint64_t offset, T value) {
+        memory.put<T>(info + offset, value);
+    }
+    void parse() {
+        loader = {};
+        prologue_parse_pvh(memory.seen, info, loader);
+    }
+    std::optional<Failure> parse_fails() {
+        return failure_of([&] { parse(); });
+    }
+    std::vector<StatedModule> modules() {
+        return modules_of(memory, prologue_next_pvh_module, loader.modules);
+    }
+    std::optional<Failure> modules_fail() {
+        parse();
+        return failure_of([&] { modules(); });
+    }
+};
+
+TEST_F(Pvh, IsReadWhole) {
+    const Stated stated = {
+        .modules = {{0x1000000, 0x12345, "initrd one"}, {0x2000000, 0, std::nullopt},
+                    {0x500000000, 0x700000000, ""}},
+        .cmdline = "console=ttyS0 /not/a/path quiet",
+        .rsdp = 0xf5a40,
+    };
+    put(stated);
+    parse();
+    EXPECT_EQ(loader.loader, uint32_t{PROLOGUE_LOADER_PVH});
+    EXPECT_EQ(ranges_of(loader.memory), stated.memory);
+    EXPECT_EQ(loader.memory.most_entries(), stated.memory.size());
+    EXPECT_EQ(str(loader.cmdline), stated.cmdline);
+    EXPECT_EQ(loader.cmdline.start[loader.cmdline.bytes], 0);
+    EXPECT_EQ(memory.seen.phys_of(loader.cmdline.start), at::kCmdline);
+    EXPECT_EQ(loader.module_count, 3u);
+    EXPECT_EQ(modules(), stated.modules);
+    EXPECT_EQ(loader.rsdp_phys, stated.rsdp);
+    EXPECT_EQ(loader.rsdp_copy.bytes, 0u);
+    EXPECT_TRUE(same(loader.framebuffer, {}));
+    EXPECT_EQ(pages_occupied(loader),
+              pages_on({{info, info + pvh::kBytes},
+                        {at::kMap, at::kMap + stated.memory.size() * pvh::kMapEntryBytes},
+                        {at::kModules, at::kModules + 3 * pvh::kModuleBytes},
+                        text_span(at::kCmdline, stated.cmdline)}));
+}
+
+TEST_F(Pvh, NeedsNothingButAMemoryMap) {
+    put({});
+    parse();
+    EXPECT_EQ(str(loader.cmdline), "");
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1}, {at::kMap, at::kMap + 1}}));
+}
+
+TEST_F(Pvh, LaterVersionsAreReadAsTheFirst) {
+    put({});
+    poke<uint32_t>(pvh::kVersion, 2);
+    poke<uint32_t>(pvh::kBytes, 0xffffffff); // what a later version may have there
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
+}
+
+TEST_F(Pvh, StructuresNeedNotBeAligned) {
+    put({});
+    const uint64_t bytes = Stated().memory.size() * pvh::kMapEntryBytes;
+    memory.put_bytes(at::kMap + 0x801, memory.at(at::kMap), bytes);
+    poke<uint64_t>(pvh::kMap, at::kMap + 0x801);
+    memory.put_bytes(at::kInfo + 0x83, memory.at(at::kInfo), pvh::kBytes);
+    info = at::kInfo + 0x83;
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
+}
+
+TEST_F(Pvh, StructuresMayEndWhereMemoryEnds) {
+    put({.modules = {{1, 2, "m"}}, .cmdline = "c"});
+    const auto move_to_the_end = [&](uint64_t from, uint64_t bytes) {
+        const uint64_t to = memory.end() - bytes;
+        std::memcpy(memory.at(to), memory.at(from), bytes);
+        return to;
+    };
+    const uint64_t map_bytes = Stated().memory.size() * pvh::kMapEntryBytes;
+    poke<uint64_t>(pvh::kMap, move_to_the_end(at::kMap, map_bytes));
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
+    poke<uint64_t>(pvh::kMap, at::kMap);
+    poke<uint64_t>(pvh::kModuleList, move_to_the_end(at::kModules, pvh::kModuleBytes));
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{1, 2, "m"}}));
+    info = move_to_the_end(at::kInfo, pvh::kBytes);
+    poke<uint64_t>(pvh::kModuleList, at::kModules);
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
+}
+
+TEST_F(Pvh, AWrongMagicIsNamed) {
+    put({});
+    poke<uint32_t>(pvh::kMagic, 0x336ec579);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_magic, {info, 0x336ec579}));
+}
+
+TEST_F(Pvh, Version0HasNoMemoryMap) {
+    put({});
+    poke<uint32_t>(pvh::kVersion, 0);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {0, 0, 0}));
+}
+
+TEST_F(Pvh, Version0IsToldWithoutAByteOfVersion1) {
+    const uint64_t version_0_bytes = pvh::kMap;
+    info = memory.end() - version_0_bytes;
+    poke<uint32_t>(pvh::kMagic, 0x336ec578);
+    poke<uint32_t>(pvh::kVersion, 0);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {0, 0, 0}));
+    poke<uint32_t>(pvh::kVersion, 1);
+    const auto failed = parse_fails();
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(*failed, failure(Error::out_of_reach, {pvh::kBytes, info}, "pvh start info"));
+}
+
+TEST_F(Pvh, AnEmptyOrAbsentMemoryMapIsNamed) {
+    put({});
+    poke<uint32_t>(pvh::kMapEntries, 0);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {1, 0, at::kMap}));
+    poke<uint32_t>(pvh::kMapEntries, 3);
+    poke<uint64_t>(pvh::kMap, 0);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {1, 3, 0}));
+}
+
+TEST_F(Pvh, CountsThatCannotBeTrueAreNamed) {
+    put({.modules = {{1, 2, "m"}}});
+    poke<uint32_t>(pvh::kMapEntries, 0x100001);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_count, {0x100001, 0x100000}, "memory map"));
+    poke<uint32_t>(pvh::kMapEntries, 1);
+    poke<uint32_t>(pvh::kModuleCount, 0x10001);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_count, {0x10001, 0x10000}, "module list"));
+}
+
+TEST_F(Pvh, WhatRunsPastMemoryIsNamed) {
+    const uint64_t end = memory.end();
+    info = end - 8;
+    auto failed = parse_fails();
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->error, Error::out_of_reach);
+    EXPECT_EQ(failed->what, "pvh start info");
+    EXPECT_EQ(failed->numbers[1], info);
+
+    put({.modules = {{1, 2, "m"}}, .cmdline = "c"});
+    poke<uint64_t>(pvh::kMap, end - 4 * pvh::kMapEntryBytes + 1);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,
+                                     {4 * pvh::kMapEntryBytes, end - 4 * pvh::kMapEntryBytes + 1},
+                                     "pvh memory map"));
+    poke<uint64_t>(pvh::kMap, ~uint64_t{0} - 5);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,
+                                     {4 * pvh::kMapEntryBytes, ~uint64_t{0} - 5},
+                                     "pvh memory map"));
+    put({.modules = {{1, 2, "m"}}, .cmdline = "c"});
+    poke<uint64_t>(pvh::kModuleList, end - pvh::kModuleBytes + 1);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,
+                                     {pvh::kModuleBytes, end - pvh::kModuleBytes + 1},
+                                     "pvh module list"));
+    put({.cmdline = "c"});
+    poke<uint64_t>(pvh::kCmdline, end + 5);
+    failed = parse_fails();
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->error, Error::out_of_reach);
+    EXPECT_EQ(failed->what, "pvh command line");
+}
+
+TEST_F(Pvh, AModulesTextPastMemoryIsNamed) {
+    put({.modules = {{1, 2, "m"}}});
+    memory.put<uint64_t>(at::kModules + 16, memory.end());
+    const auto failed = modules_fail();
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->error, Error::out_of_reach);
+    EXPECT_EQ(failed->what, "pvh module's string");
+}
+
+TEST_F(Pvh, AModuleThatWrapsIsNamed) {
+    put({.modules = {{kMiB, ~uint64_t{0} - kMiB + 1, "m"}}});
+    EXPECT_EQ(modules_fail(),
+              failure(Error::module_wraps, {kMiB, ~uint64_t{0} - kMiB + 1}, "pvh"));
+    put({.modules = {{~uint64_t{0}, 0, "m"}}});
+    EXPECT_EQ(modules_fail(), failure(Error::module_wraps, {~uint64_t{0}, 0}, "pvh"))
+        << "in the last page, whose end is no number";
+}
+
+TEST_F(Pvh, AModuleMayEndAtTheLastPage) {
+    put({.modules = {{kMiB, kLastPageStart - kMiB, "m"}}});
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{kMiB, kLastPageStart - kMiB, "m"}}));
+}
+
+}  // namespace
+}  // namespace prologue::test
