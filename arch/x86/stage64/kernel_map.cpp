@@ -20,10 +20,6 @@ void map_or_fail(PageTables& tables, uint64_t virt, uint64_t phys, uint64_t byte
     }
 }
 
-uint64_t bits_of(bool writable, bool executable) {
-    return (writable ? PTE_WRITABLE : 0) | (executable ? 0 : kNoExecute);
-}
-
 // CPUs with long mode have at least 36 physical address bits, so only RAM above
 // that is worth the exit that a CPUID is in a guest.
 constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
@@ -36,86 +32,85 @@ uint64_t check_addressable(uint64_t start, uint64_t end) {
     return uint64_t{1} << bits;
 }
 
+constexpr uint64_t kReadOnly = kNoExecute;
 constexpr uint64_t kData = PTE_WRITABLE | kNoExecute;
 
-// Maps spans of physical memory, in ascending order, at `offset` above their
-// addresses, as far as they lie in `limits`. Neighbours of the same kind become
-// one run, so that marks in the memory map cost no large pages.
-class Runs {
-public:
-    Runs(PageTables& tables, uint64_t offset, Span limits)
-        : tables_(tables), offset_(offset), limits_(limits) {}
+constexpr uint64_t bits_of(const Segment& segment) {
+    return (segment.writable ? PTE_WRITABLE : 0) | (segment.executable ? 0 : kNoExecute);
+}
 
-    [[gnu::noinline]] void add(uint64_t start, uint64_t end, uint64_t bits) {
-        if (start == end)
-            return;
-        if (start == end_ && bits == bits_) {
-            end_ = end;
-            return;
+void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
+    for (const Segment& segment : image) {
+        const uint64_t before = guard - segment.virt;
+        uint64_t done = 0;
+        if (before < segment.bytes) {
+            map_or_fail(tables, segment.virt, segment.phys, before, bits_of(segment));
+            done = before + kPage;
         }
-        flush();
-        start_ = start;
-        end_ = end;
-        bits_ = bits;
+        map_or_fail(tables, segment.virt + done, segment.phys + done, segment.bytes - done,
+                    bits_of(segment));
     }
+}
 
-    void flush() {
-        const uint64_t start = start_ > limits_.start ? start_ : limits_.start;
-        const uint64_t end = end_ < limits_.end ? end_ : limits_.end;
-        if (start < end) {
-            if (end > addressable_)
-                addressable_ = check_addressable(start, end);
-            map_or_fail(tables_, offset_ + start, start, end - start, bits_);
+// Maps RAM at `base` + its physical address, as far as that lies in `limits`:
+// never executable, and read-only where a segment of the image is.
+class RamMapper {
+public:
+    RamMapper(PageTables& tables, const Image& image, uint64_t base, Span limits)
+        : tables_(tables), image_(image), base_(base), limits_(limits) {}
+
+    void map(const MemoryMap& memory) {
+        // Neighbours are one run, so that marks cost no large pages.
+        Span run;
+        for (const prologue_range& range : memory) {
+            if (range.type == PROLOGUE_MEMORY_RESERVED || range.type == PROLOGUE_MEMORY_BAD)
+                continue;
+            if (range.start != run.end) {
+                map_run(run);
+                run.start = range.start;
+            }
+            run.end = range.end;
         }
-        end_ = 0;
+        map_run(run);
     }
 
 private:
+    void map_run(Span run) {
+        const Segment* segment = image_.begin();
+        for (; segment != image_.end(); ++segment) {
+            if (segment->writable || segment->phys < run.start || segment->phys >= run.end)
+                continue;
+            const uint64_t start = segment->phys;
+            while (segment + 1 != image_.end() && !segment[1].writable &&
+                   segment[1].phys == segment->span().end)
+                ++segment;
+            map_within_limits({run.start, start}, kData);
+            map_within_limits({start, segment->span().end}, kReadOnly);
+            run.start = segment->span().end;
+        }
+        map_within_limits(run, kData);
+    }
+
+    void map_within_limits(Span span, uint64_t bits) {
+        const uint64_t start = span.start > limits_.start ? span.start : limits_.start;
+        const uint64_t end = span.end < limits_.end ? span.end : limits_.end;
+        if (start >= end)
+            return;
+        if (end > addressable_)
+            addressable_ = check_addressable(start, end);
+        map_or_fail(tables_, base_ + start, start, end - start, bits);
+    }
+
     PageTables& tables_;
-    uint64_t offset_;
+    const Image& image_;
+    uint64_t base_;
     Span limits_;
     uint64_t addressable_ = kSurelyAddressable;
-    uint64_t start_ = 0;
-    uint64_t end_ = 0;
-    uint64_t bits_ = 0;
 };
 
-void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
-    Runs runs(tables, image.virtual_offset(), image.span());
-    const uint64_t guard_page = guard - image.virtual_offset();
-    for (const Segment& segment : image) {
-        const Span span = segment.span();
-        const uint64_t bits = bits_of(segment.writable, segment.executable);
-        if (guard_page - span.start < segment.bytes) {
-            runs.add(span.start, guard_page, bits);
-            runs.add(guard_page + kPage, span.end, bits);
-        } else {
-            runs.add(span.start, span.end, bits);
-        }
-    }
-    runs.flush();
-}
-
-void add_image(Runs& runs, const Image& image, uint64_t start, uint64_t end) {
-    for (const Segment& segment : image) {
-        runs.add(start, segment.phys, kData);
-        runs.add(segment.phys, segment.span().end, bits_of(segment.writable, false));
-        start = segment.span().end;
-    }
-    runs.add(start, end, kData);
-}
-
-// Maps RAM at `base` + its physical address, as far as that lies in `limits`.
 void map_ram(PageTables& tables, const Image& image, const MemoryMap& memory, uint64_t base,
              Span limits) {
-    Runs runs(tables, base, limits);
-    for (const prologue_range& range : memory) {
-        if (range.type < PROLOGUE_MEMORY_RESERVED)
-            runs.add(range.start, range.end, kData);
-        else if (range.type == PROLOGUE_MEMORY_KERNEL)
-            add_image(runs, image, range.start, range.end);
-    }
-    runs.flush();
+    RamMapper(tables, image, base, limits).map(memory);
 }
 
 }  // namespace
