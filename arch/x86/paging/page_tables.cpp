@@ -10,35 +10,28 @@ namespace {
 typedef uint64_t TwoEntries __attribute__((vector_size(16)));
 typedef TwoEntries UnalignedTwoEntries __attribute__((aligned(8), may_alias));
 
-struct Run {
-    uint64_t* entry;
-    uint64_t count;
-    uint64_t value;
-    uint64_t step;
-};
-
-// Writes the entries of a run, kPairs pairs at a time, as long as there are so many.
+// Writes kPairs pairs, and moves on.
 template <unsigned kPairs>
-inline void fill_by(Run& run) {
-    if (run.count < 2 * kPairs)
-        return;
-    TwoEntries pair = {run.value, run.value + run.step};
-    const TwoEntries next = {2 * run.step, 2 * run.step};
-    do {
-        for (unsigned i = 0; i != kPairs; ++i, pair += next)
-            *reinterpret_cast<UnalignedTwoEntries*>(run.entry + 2 * i) = pair;
-        run.entry += 2 * kPairs;
-        run.count -= 2 * kPairs;
-    } while (run.count >= 2 * kPairs);
-    run.value = pair[0];
+inline void write_pairs(uint64_t*& entry, TwoEntries& pair, TwoEntries next) {
+    for (unsigned i = 0; i != kPairs; ++i, pair += next)
+        *reinterpret_cast<UnalignedTwoEntries*>(entry + 2 * i) = pair;
+    entry += 2 * kPairs;
 }
 
-inline void fill(Run run) {
-    fill_by<16>(run);
-    fill_by<4>(run);
+// `count` entries from `entry` on, each `step` above the one before it: singly
+// until 8 divides what is left, then by 8 until 32 does.
+inline void fill(uint64_t* entry, uint64_t count, uint64_t value, uint64_t step) {
 #pragma clang loop vectorize(disable) unroll(disable)
-    for (; run.count != 0; --run.count, run.value += run.step)
-        *run.entry++ = run.value;
+    for (; count % 8 != 0; --count, value += step)
+        *entry++ = value;
+    if (count == 0)
+        return;
+    TwoEntries pair = {value, value + step};
+    const TwoEntries next = {2 * step, 2 * step};
+    for (; count % 32 != 0; count -= 8)
+        write_pairs<4>(entry, pair, next);
+    for (; count != 0; count -= 32)
+        write_pairs<16>(entry, pair, next);
 }
 
 }  // namespace
@@ -101,7 +94,7 @@ MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t
         uint64_t count = bytes >> shift_of(level);
         if (count > TABLE_ENTRIES - index)
             count = TABLE_ENTRIES - index;
-        fill({last.table + index, count, phys | bits | (level == 1 ? 0 : PTE_LARGE), page_of(level)});
+        fill(last.table + index, count, phys | bits | (level == 1 ? 0 : PTE_LARGE), page_of(level));
         const uint64_t done = count << shift_of(level);
         virt += done;
         phys += done;
