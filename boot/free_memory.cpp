@@ -9,9 +9,6 @@ namespace {
 
 constexpr uint32_t kUsable = 1; // the e820's number for it
 
-// Room for any tables: with less than that, it is worth looking for more.
-constexpr uint64_t kEnough = 16 * kMiB;
-
 // What is left of a piece when something occupies part of it: the larger side.
 [[gnu::noinline]] void trim(Span& piece, Span occupied) {
     if (!piece.overlaps(occupied))
@@ -51,9 +48,10 @@ Span allowed(const RawRange& range, uint64_t limit) {
     return start < end ? Span{start, end} : Span{};
 }
 
-// A piece that was tried first may have lost most of itself: tries them all.
-[[gnu::noinline]] Span largest_of_all(PhysMemory& memory, const LoaderInfo& loader,
-                                      NextModule* next_module, Span image, uint64_t limit) {
+}  // namespace
+
+Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
+                      Span image, uint64_t limit, uint64_t least) {
     Span best;
     for (const RawRange& range : loader.memory) {
         if (range.e820_type != kUsable)
@@ -66,35 +64,22 @@ Span allowed(const RawRange& range, uint64_t limit) {
         if (piece.bytes() > best.bytes())
             best = piece;
     }
-    return best;
-}
-
-}  // namespace
-
-Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
-                      Span image, uint64_t limit, uint64_t least) {
-    // Nearly always the largest usable range will do.
-    Span best;
-    for (const RawRange& range : loader.memory) {
-        if (range.e820_type != kUsable || range.bytes <= best.bytes())
-            continue;
-        const Span piece = allowed(range, limit);
-        if (piece.bytes() > best.bytes())
-            best = piece;
-    }
-    trim_by_map(best, loader.memory);
-    trim_by_contents(best, memory, loader, next_module, image);
-    if (best.bytes() < least + kEnough)
-        best = largest_of_all(memory, loader, next_module, image, limit);
     if (best.bytes() < least)
         fail(Error::no_free_memory, least, best.bytes());
     return best;
 }
 
+Arena::Arena(PhysMemory& memory, Span span)
+    : window_(memory.window), start_(span.start), next_(span.start), end_(span.end) {
+    if (span.bytes() > kMost)
+        end_ = span.start + kMost;
+    memory.at("free memory", start_, end_ - start_);
+}
+
 uint64_t Arena::take(uint64_t bytes, uint64_t alignment) {
     const uint64_t start = (next_ + alignment - 1) & ~(alignment - 1);
-    if (start > span_.end || bytes > span_.end - start)
-        fail(Error::no_free_memory, bytes, span_.end - next_);
+    if (start > end_ || bytes > end_ - start)
+        fail(Error::no_free_memory, bytes, end_ - next_);
     next_ = start + bytes;
     return start;
 }

@@ -1,5 +1,5 @@
-// Where the boot may write before there is a memory map: one piece of memory
-// that the loader's own map says is usable and nothing known lies on.
+// Where the boot may write: free memory, before there is a memory map that says
+// so, and the allocator for it.
 #pragma once
 #pragma GCC visibility push(hidden)
 
@@ -10,7 +10,10 @@ namespace prologue {
 // A bump allocator over one piece of free memory, zeroed by nobody.
 class Arena {
 public:
-    Arena(uint64_t window, Span span) : window_(window), span_(span), next_(span.start) {}
+    // Makes the piece visible, and uses kMost of it at the most: the early map
+    // is not grown for more.
+    Arena(PhysMemory& memory, Span span);
+    static constexpr uint64_t kMost = 128 * kMiB;
 
     // Memory for `count` objects, as seen through the window.
     template <class T>
@@ -22,20 +25,21 @@ public:
     // The physical address of `bytes` bytes.
     uint64_t take(uint64_t bytes, uint64_t alignment);
 
-    // From the next page on: what has not been taken; and what has.
-    Span rest() const { return {page_up(next_), span_.end}; }
-    Span taken() const { return {span_.start, page_up(next_)}; }
+    uint64_t start() const { return start_; }
+    // From the next page on: what has not been taken.
+    Span rest() const { return {page_up(next_), end_}; }
 
 private:
     uint64_t window_;
-    Span span_;
+    uint64_t start_;
     uint64_t next_;
+    uint64_t end_;
 };
 
-// A large page-aligned piece of usable memory from the first MiB up to `limit`
-// that no other range of the map, no structure or module of the loader and no
-// page of the image touches; the largest, where they are scarce. Fails if that
-// is below `least` bytes.
+// A page-aligned piece of usable memory from the first MiB up to `limit` that no
+// other range of the loader's map, no structure or module of its and no page of
+// the image touches: the largest that is left when each of these takes its part
+// and the smaller side of it. Fails if that is below `least` bytes.
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, uint64_t limit, uint64_t least);
 

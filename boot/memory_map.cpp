@@ -20,9 +20,12 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
 // A span that does not simply follow the others.
 [[gnu::noinline]] void MemoryMap::lay_below(Span span, uint32_t type) {
     const prologue_range last = end_[-1];
-    if (span.start > last.start && span.end <= last.end && type > last.type) {
+    const prologue_range& before = end_[-2];
+    if (span.start >= last.start && span.end <= last.end && type > last.type &&
+        (span.start != before.end || type != before.type)) {
         // Inside the last range, and more restrictive: a mark in its turn.
         end_[-1].end = span.start;
+        end_ -= span.start == last.start;
         append(span, type);
         if (span.end != last.end)
             append({span.end, last.end}, last.type);
@@ -62,17 +65,19 @@ void MemoryMap::add(const RawMap& ranges, const Marks& marks) {
     lay(span, type);
 }
 
-void MemoryMap::grow(uint64_t start, uint64_t end) {
-    prologue_range* range = begin_;
-    while (range->end <= start)
-        ++range;
-    const uint32_t type = range->type;
-    if (range[1].end > end) {
-        range->end = end;
-        range[1].start = end;
-    } else {
-        overlay_within({range->end, end}, type);
+Span MemoryMap::largest_usable(Span limits, uint64_t least) const {
+    Span best;
+    for (const prologue_range& range : *this) {
+        if (range.type != PROLOGUE_MEMORY_USABLE)
+            continue;
+        const Span span = {range.start > limits.start ? range.start : limits.start,
+                           range.end < limits.end ? range.end : limits.end};
+        if (span.start < span.end && span.bytes() > best.bytes())
+            best = span;
     }
+    if (best.bytes() < least)
+        fail(Error::no_free_memory, least, best.bytes());
+    return best;
 }
 
 void MemoryMap::fail_full(int64_t more) const {

@@ -49,9 +49,9 @@ public:
     // The span is page-aligned. Cheapest in ascending order.
     void overlay(Span span, uint32_t type);
 
-    // Lets the range that holds `start` end at `end`, at the cost of the next one,
-    // which must begin where it ended and reach at least so far.
-    void grow(uint64_t start, uint64_t end);
+    // The largest usable span within `limits`; fails if that is below `least`
+    // bytes.
+    Span largest_usable(Span limits, uint64_t least) const;
 
     // A range as a loader states it: usable memory shrinks to whole pages, and
     // loses physical page 0; all else grows.

@@ -165,11 +165,13 @@ std::vector<Stretch> all_of(const Mapped& mapped) {
         identity = ram_at(mapped, 0, 4 * kGiB);
         cut(identity, kernel, kernel + machine.image_bytes());
     }
-    std::vector<Stretch> all = segments_of(machine);
-    const std::vector<Stretch> direct = ram_at(mapped, direct_map, direct_map_bytes);
-    all.insert(all.end(), direct.begin(), direct.end());
-    all.insert(all.end(), identity.begin(), identity.end());
-    return joined(all);
+    // Neighbours of one kind share large pages, but the kernel shares none with RAM.
+    std::vector<Stretch> all;
+    for (const auto& part :
+         {segments_of(machine), ram_at(mapped, direct_map, direct_map_bytes), identity})
+        for (const Stretch& stretch : joined(part))
+            all.push_back(stretch);
+    return all;
 }
 
 std::string flaw_of(const Mapped& mapped) {
@@ -218,7 +220,7 @@ std::vector<Range> random_memory(Dice& dice, const Cpu& cpu) {
                           PROLOGUE_MEMORY_USABLE});
     }
     const uint64_t edge = cpu.levels == 5 ? 4096 * kTiB : 64 * kTiB; // the direct map's end
-    if (dice.one_in(4))
+    if (cpu.c_bit == 0 && dice.one_in(4)) // the C-bit is an address bit of less
         ranges.push_back({edge - dice.below(3) * kGiB - 5 * kPage, edge + dice.below(2) * kGiB,
                           PROLOGUE_MEMORY_USABLE});
     for (uint64_t left = dice.below(8); left != 0; --left) {

@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import NamedTuple, Tuple
 
 import cases
+import exceptions
 import machine
 import reports
 from assembler import assemble
 from bochs import run_bochs
 from cases import Case, note
+from exceptions import UD2, boot_to_report, expect_fields, expect_place
 from images import Image, mangled, patch, rebased, symbols
 from iso import grub_iso
 from machine import Boot
-from reports import Nested, Report
+from reports import Report
 
 DEMO = cases.BUILD / "demo.elf"
 
 CS_BASED, CS_FLAT, FREE_SELECTOR = 0x18, 0x20, 0x28  # in our GDT; the last is the later TSS
 BEYOND_GDT = 0x38
 ABSENT_DATA, ABSENT_CODE = 0x00CF13000000FFFF, 0x00CF1B000000FFFF
-
-FLAGS = 0x200C93  # ID, OF, DF, SF, AF, CF and the bit that is always set
-RESUME_FLAG = 1 << 16  # which a CPU may set in what it pushes at a fault
 
 # CR0, CR3 and so on before and after the entry has written them.
 PROTECTED = 0x11
@@ -37,11 +36,10 @@ MSR_SEV_STATUS = 0xC0010131
 MOV_TO_CR0 = b"\x0f\x22\xc0"
 RDMSR = b"\x0f\x32"
 INT_BEYOND_IDT = b"\xcd\x40"
-UD2 = b"\x0f\x0b"
 
 
 class Fault(NamedTuple):
-    """An instruction, with ECX and EDI 0 and EAX a selector, and what must come of it."""
+    """An instruction, with ECX, EDX and EDI 0 and EAX a selector, and what must come of it."""
 
     title: str
     code: str
@@ -93,24 +91,11 @@ FAULTS = [
     ),
 ]
 
-STACK = [0x57AC0000 + i for i in range(8)]
-
-
-def known_state(eax: int) -> Tuple[str, dict]:
-    """Code after which every register, the flags and eight words of stack hold what we know; and
-    the registers' values but for ESP."""
-    registers = {"eax": eax, "ecx": 0, "edi": 0}
-    registers.update({"edx": 0, "ebx": 0xA0333333, "ebp": 0xA0555555, "esi": 0xA0666666})
-    pushes = [f"pushl ${word:#x}" for word in reversed(STACK)]
-    moves = [f"mov ${value:#x}, %{name}" for name, value in registers.items()]
-    return "\n".join([*pushes, f"pushl ${FLAGS:#x}", "popfl", *moves]), registers
-
-
-def fault_at_idt_stands(fault: Fault, kernel: Path = DEMO, **options) -> None:
-    """Raises `fault` behind known_state() and checks every field of the report."""
+def fault_at_idt_stands(fault: Fault, kernel: Path = DEMO) -> None:
+    """Raises `fault` with every register known, and checks every field of the report."""
     image = Image(kernel)
-    prelude, registers = known_state(fault.eax)
-    prelude, code = assemble(prelude, 32), assemble(fault.code, 32)
+    prelude, registers = exceptions.known_state(32, eax=fault.eax, ecx=0, edx=0, edi=0)
+    code = assemble(fault.code, 32)
     start = image.virtual("prologue_idt32_stands")
     room = image.virtual("enter_stage32") - start
     assert len(prelude + code) <= room, "the code to put there overwrites what reports it"
@@ -118,47 +103,27 @@ def fault_at_idt_stands(fault: Fault, kernel: Path = DEMO, **options) -> None:
     for symbol, offset, data in fault.patches:
         patched = patch(patched, image.virtual(symbol) + offset, data)
 
-    report = boot_to_report(Boot(kernel=patched, **options))
-    faulting = start + len(prelude) + (len(code) if fault.trap else 0)
+    report = report_of(Boot(kernel=patched))
     expect_exception(report, fault.vector, fault.error)
-    expect_place(report, patched, faulting)
-    expect_state(report, cs=CS_BASED, **AT_ENTRY)
-    assert report.state["flags"] & ~RESUME_FLAG == FLAGS, f"flags are {report.state['flags']:#x}"
-    esp = image.physical("prologue_stack_top") - 4 * len(STACK)
-    registers["esp"] = esp
-    for name, value in registers.items():
-        assert report.registers[name] == value, f"{name} is {report.registers[name]:#x}"
-    assert report.stack == STACK, [hex(word) for word in report.stack]
-    assert report.nested is None
+    expect_physical_place(report, patched, start + len(prelude + code if fault.trap else prelude))
+    expect_fields(report.state, cs=CS_BASED, **AT_ENTRY)
+    registers["esp"] = image.physical("prologue_stack_top") - 4 * len(exceptions.STACK)
+    exceptions.expect_known_state(report, registers)
 
 
-def boot_to_report(boot: Boot) -> Report:
-    """Boots to a fatal end and reads the report, which both ports must show alike and alone."""
-    result = machine.run(boot).expect(machine.FATAL)
-    assert reports.plain(result.serial) == result.debugcon, "the ports differ"
-    assert result.debugcon.startswith("prologue: fatal: "), "there is more than the report"
-    return reports.parse(result.debugcon)
+def report_of(boot: Boot) -> Report:
+    """The report, with nothing before it."""
+    before, report = boot_to_report(boot)
+    assert before == "", repr(before)
+    return report
 
 
-def expect_exception(report: Report, vector: int, error: int) -> None:
-    seen = (report.bits, report.vector, report.name, report.error)
-    assert seen == (32, vector, reports.NAMES[vector], error), seen
+def expect_exception(report: Report, vector: int, error: int = 0) -> None:
+    exceptions.expect_exception(report, 32, vector, error)
 
 
-def expect_place(report: Report, kernel: Path, virtual: int) -> None:
-    """The fault was at this address of the image, and the bytes there are the image's."""
-    image = Image(kernel)
-    at = image.physical(virtual)
-    seen = (report.at, report.offset, report.linked)
-    assert seen == (at, at - image.base, virtual), [hex(value) for value in seen]
-    offset = image.file_offset(virtual)
-    assert report.code == image.contents[offset : offset + 16], report.code.hex(" ")
-
-
-def expect_state(report: Report, **expected) -> None:
-    for name, value in expected.items():
-        seen = report.state[name]
-        assert seen == value, f"{name} is {seen:#x}, not {value:#x}"
+def expect_physical_place(report: Report, kernel: Path, virtual: int) -> None:
+    expect_place(report, kernel, virtual, at=Image(kernel).physical(virtual))
 
 
 def any_vector(vector: int) -> Case:
@@ -169,14 +134,14 @@ def any_vector(vector: int) -> Case:
     def function() -> None:
         stands = Image(DEMO).virtual("prologue_idt32_stands")
         patched = patch(DEMO, stands, bytes([0xCD, vector]))
-        report = boot_to_report(Boot(kernel=patched))
+        report = report_of(Boot(kernel=patched))
         if vector in reports.WITH_ERROR_CODE:
             offset = stands + 2 - Image(DEMO).virtual("entry_base")
             expect_exception(report, vector, offset)
             assert report.at == CS_BASED, hex(report.at)
         else:
-            expect_exception(report, vector, 0)
-            expect_place(report, patched, stands + 2)
+            expect_exception(report, vector)
+            expect_physical_place(report, patched, stands + 2)
 
     return Case(f"exceptions32: vector {vector} has its gate", function)
 
@@ -186,11 +151,11 @@ def ud2_where_paging_comes_on(kernel: Path, cpu: str, cs: int, table: str, cr4: 
     image = Image(kernel)
     before_paging = image.find("prologue_idt32_stands", MOV_TO_CR0)
     patched = patch(kernel, before_paging, UD2)
-    report = boot_to_report(Boot(kernel=patched, cpu=cpu))
-    expect_exception(report, reports.UD, 0)
-    expect_place(report, patched, before_paging)
+    report = report_of(Boot(kernel=patched, cpu=cpu))
+    expect_exception(report, reports.UD)
+    expect_physical_place(report, patched, before_paging)
     cr3 = image.physical(table)
-    expect_state(report, cs=cs, cr0=PROTECTED, cr3=cr3, cr4=cr4, efer=EFER_BEFORE_PAGING)
+    expect_fields(report.state, cs=cs, cr0=PROTECTED, cr3=cr3, cr4=cr4, efer=EFER_BEFORE_PAGING)
 
 
 def before_paging_with_4_levels() -> None:
@@ -219,10 +184,10 @@ def inside_the_cpp_stage() -> None:
     """The builder of 2 MiB pages; symbols of that code are in stage32.elf."""
     at = in_stage32("PageTables", "map")
     patched = patch(DEMO, at, UD2)
-    report = boot_to_report(Boot(kernel=patched, cpu="qemu64"))
-    expect_exception(report, reports.UD, 0)
-    expect_place(report, patched, at)
-    expect_state(report, cs=CS_FLAT, cr0=PROTECTED, cr4=CR4_FOUR, efer=0)
+    report = report_of(Boot(kernel=patched, cpu="qemu64"))
+    expect_exception(report, reports.UD)
+    expect_physical_place(report, patched, at)
+    expect_fields(report.state, cs=CS_FLAT, cr0=PROTECTED, cr4=CR4_FOUR, efer=0)
     source = reports.symbolize(STAGE32, report.linked - Image(DEMO).virtual("prologue_stage32"))
     assert source.function.startswith("prologue::PageTables::map("), source
     assert source.file == "page_tables.cpp", source
@@ -232,7 +197,7 @@ def address_names_its_line() -> None:
     """As the docs say: llvm-symbolizer with the linked address."""
     at = Image(DEMO).find("prologue_idt32_stands", RDMSR)
     patched = patch(DEMO, at, UD2)
-    report = boot_to_report(Boot(kernel=patched))
+    report = report_of(Boot(kernel=patched))
     source = reports.symbolize(DEMO, report.linked)
     lines = (cases.ROOT / "arch/x86/entry/entry32.S").read_text().splitlines()
     assert source.file == "entry32.S", source
@@ -252,10 +217,7 @@ def fault_in_the_report() -> None:
     printer = in_stage32("print_exception")
     patched = patch(patch(DEMO, "prologue_idt32_stands", b"\xcd\x05"), printer, UD2)
     result = machine.run(Boot(kernel=patched)).expect(machine.FATAL)
-    nested = reports.parse_nested(result.debugcon)
-    assert nested == Nested(reports.UD, 0, Image(DEMO).physical(printer)), nested
-    assert len(result.debugcon.split("\n")) <= 3, result.debugcon
-    assert reports.plain(result.serial) == result.debugcon, "the ports differ"
+    exceptions.expect_nested_only(result, reports.UD, Image(DEMO).physical(printer))
 
 
 def fault_in_the_report_of_that() -> None:
@@ -284,8 +246,8 @@ def missing_msr_is_stepped_over_in_bochs() -> None:
     kernel = patch(DEMO, image.find("isr32_13", comparison), never)
     result = run_bochs(grub_iso(kernel, "multiboot2")).expect(machine.FATAL)
     report = reports.parse(reports.plain(result.serial))
-    expect_exception(report, reports.GP, 0)
-    expect_place(report, kernel, at)
+    expect_exception(report, reports.GP)
+    expect_physical_place(report, kernel, at)
     assert report.registers["ecx"] == MSR_SEV_STATUS, hex(report.registers["ecx"])
 
 

@@ -4,7 +4,7 @@
 import os
 import subprocess
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
@@ -17,7 +17,6 @@ import state_report
 from any_loader import MULTIBOOT1, MULTIBOOT2, PVH, Load, Placed
 from bochs import run_bochs
 from cases import Case
-from feeding import Registers, gdt_record
 from images import Image, rebased
 from iso import grub_iso, run_iso
 from machine import Boot
@@ -279,7 +278,8 @@ def on(guest: Guest) -> Case:
 def kernel_in_the_direct_map() -> None:
     """With four levels there is no room at 0xffff900000000000."""
     image = Image(kernel("state-window"))
-    line = rf"^prologue: fatal: image: segment 0 \({image.segments[0].vaddr:x}\) lies in the direct map\r$"
+    segment = rf"segment 0 \({image.segments[0].vaddr:x}\)"
+    line = f"^prologue: fatal: image: {segment} lies in the direct map\r$"
     machine.run(Boot(kernel=image.path, cpu="max,-la57")).expect(machine.FATAL, line)
 
 
@@ -300,7 +300,7 @@ def virtual_address_that_a_mask_would_spoil() -> None:
 
 def multiboot1_modules() -> None:
     path = kernel("state-multiboot1")
-    modules = [(module_file(size), string) for size, string in ((1, "one"), (4096, ""), (9999, "c d"))]
+    modules = [(module_file(size), text) for size, text in ((1, "one"), (4096, ""), (9999, "c d"))]
     initrd = [f"{file} {string}".strip() for file, string in modules]
     result = machine.run(Boot(kernel=path, initrd=initrd, append="a b=c"))
     seen = [(file, f"{file} {string}".strip()) for file, string in modules]
@@ -388,7 +388,7 @@ def wished_end_exits() -> None:
 CASES = [
     *map(on, GUESTS),
     Case("state: a kernel in the direct map is refused", kernel_in_the_direct_map),
-    Case("state: a mask of e_entry is minded at link time", virtual_address_that_a_mask_would_spoil),
+    Case("state: the linker minds a mask of e_entry", virtual_address_that_a_mask_would_spoil),
     Case("state: Multiboot 1 with modules", multiboot1_modules),
     Case(
         "state: GRUB's Multiboot 1",
@@ -414,7 +414,7 @@ CASES = [
     ),
     Case("state: the spare pages are zero", spare_pages),
     Case("state: the identity map can be dropped", lambda: drop_identity("state", 4)),
-    Case("state: the identity map can be dropped, 5 levels", lambda: drop_identity("state-best", 5)),
+    Case("state: the identity map is dropped, 5 levels", lambda: drop_identity("state-best", 5)),
     Case("state: a C kernel without wishes boots", lambda: c_kernel_boots("c_kernel", 4)),
     Case("state: a C kernel with wishes boots", lambda: c_kernel_boots("c_kernel-wishes", 5)),
     Case("state: by default a fatal end halts", default_end_halts),

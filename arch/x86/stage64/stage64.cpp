@@ -36,6 +36,9 @@ namespace {
 constexpr uint64_t kArenaLimit = 4 * kGiB; // tables that any later 32-bit start can load
 constexpr uint64_t kLeastArena = 64 * 1024;
 
+// Room for the map of 150 ranges or so.
+alignas(16) char map_storage[8192];
+
 const Contract& find_contract(uint32_t magic, uint64_t info) {
     for (const Contract* contract = __start_prologue_contracts;
          contract != __stop_prologue_contracts; ++contract)
@@ -51,30 +54,36 @@ void check_clear_of(Span image, const char* what, Span span) {
         fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
 }
 
-// Copies the list of modules, with their texts, and marks what they occupy.
-const prologue_module* take_modules(PhysMemory& memory, const LoaderInfo& loader,
-                                    NextModule* next_module, Span image, Marks& marks,
-                                    Arena& arena) {
+// Marks all that is in use: the image, the loader's structures, its modules
+// and their texts.
+void mark_all(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module, Span image,
+              Marks& marks) {
+    marks.add(image, PROLOGUE_MEMORY_KERNEL);
+    for (unsigned i = 0; i != loader.structure_count; ++i) {
+        check_clear_of(image, "loader's structure", loader.structures[i]);
+        marks.add(loader.structures[i], PROLOGUE_MEMORY_LOADER);
+    }
+    ModuleCursor cursor = loader.modules;
+    for (LoaderModule module; next_module(memory, cursor, module);) {
+        check_clear_of(image, "module", module.bytes);
+        marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
+        if (module.cmdline.bytes != 0)
+            marks.add(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1),
+                      PROLOGUE_MEMORY_LOADER);
+    }
+}
+
+// Copies the list of modules, and their texts.
+const prologue_module* copy_modules(PhysMemory& memory, const LoaderInfo& loader,
+                                    NextModule* next_module, Arena& arena) {
     auto* modules = arena.array<prologue_module>(loader.module_count);
     ModuleCursor cursor = loader.modules;
     LoaderModule module;
-    for (prologue_module* to = modules; next_module(memory, cursor, module); ++to) {
-        const Span bytes = module.bytes;
-        const Text text = module.cmdline;
-        check_clear_of(image, "module", bytes);
-        marks.add(bytes, PROLOGUE_MEMORY_MODULE);
-        marks.add(memory.span_of(text.start, text.bytes), PROLOGUE_MEMORY_LOADER);
-        *to = {bytes.start, bytes.bytes(), arena.copy(text.start, text.bytes, true), text.bytes};
-    }
+    for (prologue_module* to = modules; next_module(memory, cursor, module); ++to)
+        *to = {module.bytes.start, module.bytes.bytes(),
+               arena.copy(module.cmdline.start, module.cmdline.bytes, true),
+               module.cmdline.bytes};
     return modules;
-}
-
-MemoryMap build_memory_map(const LoaderInfo& loader, const Marks& marks, Arena& arena) {
-    const uint64_t capacity =
-        MemoryMap::storage_for(loader.memory.most_entries() + marks.size());
-    MemoryMap map(arena.array<prologue_range>(capacity), capacity);
-    map.add(loader.memory, marks);
-    return map;
 }
 
 uint64_t rsdp_of(const LoaderInfo& loader, Arena& arena, const PhysMemory& memory) {
@@ -111,22 +120,23 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     LoaderInfo loader;
     contract.parse()(memory, info, loader);
 
-    // Memory of our own, the modules, and the memory map with all that is in use.
-    const Span free = find_free_memory(memory, loader, next_module, image.span(), kArenaLimit,
-                                       kLeastArena);
-    memory.at("free memory", free.start, free.bytes());
-    Arena arena(window, free);
-    // Of our own there are the image and the arena; a module has a text, too.
-    Marks marks(arena.array<Mark>(2 + loader.structure_count + 2 * loader.module_count));
-    marks.add(image.span(), PROLOGUE_MEMORY_KERNEL);
-    marks.add({free.start, free.start + kPage}, PROLOGUE_MEMORY_PROLOGUE);
-    for (unsigned i = 0; i != loader.structure_count; ++i) {
-        check_clear_of(image.span(), "loader's structure", loader.structures[i]);
-        marks.add(loader.structures[i], PROLOGUE_MEMORY_LOADER);
-    }
-    const prologue_module* modules =
-        take_modules(memory, loader, next_module, image.span(), marks, arena);
-    MemoryMap map = build_memory_map(loader, marks, arena);
+    // The memory map, with all that is in use. It is made in our own .bss; only
+    // one that is too long for that goes where the loader's map has room.
+    const uint64_t spans = 1 + loader.structure_count + 2 * loader.module_count;
+    const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() + spans);
+    const uint64_t map_bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
+    const bool fits = map_bytes <= sizeof map_storage;
+    Arena arena(memory, fits ? memory.span_of(map_storage, sizeof map_storage)
+                             : find_free_memory(memory, loader, next_module, image.span(),
+                                                kArenaLimit, map_bytes + kLeastArena));
+    Marks marks(arena.array<Mark>(spans));
+    mark_all(memory, loader, next_module, image.span(), marks);
+    MemoryMap map(arena.array<prologue_range>(ranges), ranges);
+    map.add(loader.memory, marks);
+
+    // Memory for what the kernel gets.
+    if (fits)
+        arena = Arena(memory, map.largest_usable({kMiB, kArenaLimit}, kLeastArena));
 
     // What the kernel gets to know.
     auto* handoff = arena.array<prologue_handoff>(1);
@@ -154,7 +164,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         .memory_count = 0,
         .cmdline = arena.copy(loader.cmdline.start, loader.cmdline.bytes, true),
         .cmdline_bytes = loader.cmdline.bytes,
-        .modules = modules,
+        .modules = copy_modules(memory, loader, next_module, arena),
         .module_count = loader.module_count,
         .rsdp_phys = rsdp_of(loader, arena, memory),
         .framebuffer = loader.framebuffer,
@@ -175,7 +185,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     clear_bytes(memory.seen(pages.next - kPage), kPage);
     PageTables tables(window, pages.next - kPage, mode, pages);
     map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
-    map.grow(free.start, pages.next);
+    map.overlay({arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
     handoff->memory_count = map.size();
     handoff->identity_bytes = kernel_map.identity_bytes;
     handoff->page_tables_phys = tables.root();

@@ -1,0 +1,96 @@
+// The public headers mean the same in C11, in C++20 and in assembly.
+
+#include "handoff_facts.h"
+
+#include "bits.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <string>
+
+namespace prologue::test {
+namespace {
+
+const handoff_fact kFactsInCxx[] = {HANDOFF_FIELDS(HANDOFF_FACT)};
+
+TEST(Handoff, HasTheSameLayoutInCAndCxx) {
+    ASSERT_EQ(handoff_facts_in_c_count, std::size(kFactsInCxx));
+    for (size_t i = 0; i != std::size(kFactsInCxx); ++i) {
+        const handoff_fact &c = handoff_facts_in_c[i], &cxx = kFactsInCxx[i];
+        EXPECT_STREQ(c.name, cxx.name);
+        EXPECT_EQ(c.offset, cxx.offset) << c.name;
+        EXPECT_EQ(c.field_bytes, cxx.field_bytes) << c.name;
+        EXPECT_EQ(c.structure_bytes, cxx.structure_bytes) << c.name;
+    }
+}
+
+// Padding would be bytes that nobody writes, and a field that no test names.
+TEST(Handoff, HasNoPaddingAndNoFieldThatTheListForgets) {
+    std::map<std::string, size_t> named, bytes;
+    for (const handoff_fact& fact : kFactsInCxx) {
+        const std::string name = fact.name;
+        const std::string structure = name.substr(0, name.find('.'));
+        EXPECT_EQ(fact.offset, named[structure]) << name << " does not follow the field before it";
+        named[structure] += fact.field_bytes;
+        bytes[structure] = fact.structure_bytes;
+    }
+    EXPECT_EQ(named, bytes);
+}
+
+// A kernel built against version 1 stays right for ever: no field ever moves.
+TEST(Handoff, Version1IsWhereItWas) {
+    EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 1);
+    EXPECT_EQ(offsetof(prologue_handoff, magic), 0u);
+    EXPECT_EQ(offsetof(prologue_handoff, size), 12u);
+    EXPECT_EQ(offsetof(prologue_handoff, memory_count), 104u);
+    EXPECT_EQ(offsetof(prologue_handoff, module_count), 136u);
+    EXPECT_EQ(offsetof(prologue_handoff, spare_end), 200u);
+    EXPECT_EQ(offsetof(prologue_handoff, stack_top), 216u);
+    EXPECT_EQ(sizeof(prologue_handoff), 288u);
+}
+
+TEST(Handoff, MagicSpellsTheName) {
+    const uint64_t magic = PROLOGUE_HANDOFF_MAGIC;
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(&magic), 8), "Prologue");
+}
+
+TEST(Handoff, HasTheSameConstantsInAssembly) {
+    const uint64_t constants[] = {
+        PROLOGUE_HANDOFF_MAGIC,        PROLOGUE_HANDOFF_VERSION,
+        PROLOGUE_DIRECT_MAP_4_LEVEL,   PROLOGUE_DIRECT_MAP_5_LEVEL,
+        PROLOGUE_SELECTOR_CODE64,      PROLOGUE_SELECTOR_DATA,
+        PROLOGUE_SELECTOR_TSS,         PROLOGUE_PAT,
+        PROLOGUE_PAGING_BEST,          PROLOGUE_PAGING_FOUR,
+        PROLOGUE_PAGING_FIVE,          PROLOGUE_WISH_QEMU_EXIT,
+        PROLOGUE_EXIT_PORT,            PROLOGUE_EXIT_SUCCESS,
+        PROLOGUE_EXIT_FATAL,           PROLOGUE_NOTE_WISHES,
+        PROLOGUE_WISHES_PAGING_OFFSET, PROLOGUE_WISHES_FLAGS_OFFSET,
+    };
+    for (size_t i = 0; i != std::size(constants); ++i)
+        EXPECT_EQ(handoff_constants_in_assembly[i], constants[i]) << i;
+}
+
+TEST(Handoff, NamesTheSelectorsThatTheEntryLoads) {
+    EXPECT_EQ(PROLOGUE_SELECTOR_CODE64, SELECTOR_CODE64);
+    EXPECT_EQ(PROLOGUE_SELECTOR_DATA, SELECTOR_DATA);
+    EXPECT_EQ(PROLOGUE_SELECTOR_TSS, SELECTOR_TSS);
+}
+
+// handoff_facts.c has wishes; the reader of a note knows nothing of the macro.
+TEST(Wishes, AreAnElfNote) {
+    uint32_t words[8];
+    static_assert(sizeof words == sizeof prologue_wishes);
+    std::memcpy(words, &prologue_wishes, sizeof words);
+    EXPECT_EQ(words[0], sizeof "Prologue") << "namesz, with its NUL";
+    EXPECT_EQ(words[1], 8u) << "descsz";
+    EXPECT_EQ(words[2], 1u) << "type";
+    EXPECT_EQ(std::memcmp(words + 3, "Prologue\0\0\0\0", 12), 0) << "padded to 4 bytes";
+    EXPECT_EQ(words[6], 5u) << "paging";
+    EXPECT_EQ(words[7], 1u) << "flags";
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(&prologue_wishes) % 4, 0u);
+}
+
+}  // namespace
+}  // namespace prologue::test

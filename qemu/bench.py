@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""Counts what Prologue costs, exactly and the same on every run: guest instructions from the
+loader's jump to the first 64-bit instruction and to kernel_main, accesses that a VM pays for,
+bytes added to an image, bytes held at the handoff. Beside each stands what it should not exceed.
+
+The maps are given by the feeder, so that they do not depend on QEMU's version.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from typing import Optional
+
+import cases
+import composers
+import count
+import feeding
+import footprint
+import images
+import machine
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+USABLE, RESERVED = 1, 2
+WINDOWS = (0xFFFF800000000000, 0xFF00000000000000)
+INFO_AT = 0x2000
+MODULE = (0x4000000, 5000)
+
+# Ten sorted ranges of a PC with 6 GiB; edges of RAM above the first MiB lie at GiBs.
+TEN_RANGES = [
+    (0, 0xA0000, USABLE),
+    (0xA0000, 0x60000, RESERVED),
+    (MIB, 2 * GIB - MIB, USABLE),
+    (0xB0000000, 0x10000000, RESERVED),
+    (0xFEC00000, 0x1000, RESERVED),
+    (0xFED00000, 0x1000, RESERVED),
+    (0xFEE00000, 0x1000, RESERVED),
+    (0xFFFC0000, 0x40000, RESERVED),
+    (4 * GIB, 4 * GIB, USABLE),
+    (0xFD00000000, 0x300000000, RESERVED),
+]
+MORE = 40
+FURTHER = [(0x10000000000 + 2 * i * GIB, GIB, RESERVED) for i in range(MORE)]
+# The same RAM, in ranges that do not end at any large page's edge.
+RAGGED = [
+    (start, size, kind) if start != MIB else (start, size - 0x20000, kind)
+    for start, size, kind in TEN_RANGES
+]
+
+
+@dataclass
+class Row:
+    what: str
+    value: float
+    limit: Optional[float] = None
+    remark: str = ""
+
+    def __str__(self) -> str:
+        value = f"{self.value:,.1f}" if self.value % 1 else f"{int(self.value):,}"
+        limit = "" if self.limit is None else f"{int(self.limit):,}"
+        mark = "" if self.limit is None else ("ok" if self.value <= self.limit else "OVER")
+        return f"{self.what:<58}{value:>10}{limit:>9}  {mark:<5}{self.remark}".rstrip()
+
+
+def counted(kernel, memory_map=TEN_RANGES, cpu="max"):
+    """The count of a PVH boot with this map and one module, through the feeder."""
+    image = images.Image(kernel)
+    info = composers.pvh_info(
+        INFO_AT, memory_map=memory_map, modules=[composers.Module(*MODULE, "init arg")],
+        cmdline="console=ttyS0 root=/dev/ram0")
+    registers = feeding.Registers(ebx=info.pointer, eip=image.pvh_entry())
+    script = cases.scratch_file(feeding.script(image.records() + info.records, registers))
+    result = count.count(
+        str(kernel), until="kernel_main", boot=str(cases.BUILD / "feeder.elf"),
+        initrd=str(script), windows=WINDOWS, cpu=cpu, memory="1G", qemu_args=["-serial", "null"])
+    assert result.reached, result.ended
+    return result.tally
+
+
+def kernel(name):
+    return cases.BUILD / f"{name}.elf"
+
+
+def table_entries(kernel_path, memory_map):
+    """Leaves of 4 KiB and 2 MiB that the direct map of this map needs, with 1 GiB pages."""
+    image = images.Image(kernel_path)
+    edges = {image.base}
+    for segment in image.segments:
+        edges.add(segment.paddr & ~0xFFF)
+    edges.add(max(s.paddr + s.memsz for s in image.segments) + 0xFFF & ~0xFFF)
+    for start, size, kind in memory_map:
+        if kind == USABLE:
+            edges |= {max(start, 0x1000), start + size}
+    gibs = {edge // GIB for edge in edges if edge % GIB}
+    pages = {edge // (2 * MIB) for edge in edges if edge % (2 * MIB)}
+
+    def in_ram(start, size):
+        return any(kind == USABLE and base < start + size and start < base + length
+                   for base, length, kind in memory_map)
+    large = sum(in_ram(gib * GIB + i * 2 * MIB, 2 * MIB) and gib * 512 + i not in pages
+                for gib in gibs for i in range(512))
+    small = sum(in_ram(page * 2 * MIB + i * 4096, 4096) and page * 512 + i != 0
+                for page in pages for i in range(512))
+    return large + small
+
+
+def way_up():
+    plain = counted(kernel("demo"))
+    yield Row("to the first 64-bit instruction", plain.first64.instructions, 64)
+    faulting = images.patch(kernel("demo"), "sev_status_read", LOAD_BAD_SS)
+    yield Row("  where the read of SEV_STATUS faults, more",
+              counted(faulting).first64.instructions - plain.first64.instructions, 6)
+    yield Row("  with five levels, more",
+              counted(kernel("demo-best")).first64.instructions - plain.first64.instructions, 16)
+    yield Row("  with 2 MiB pages", counted(kernel("demo"), cpu="qemu64").first64.instructions, 2600)
+
+
+# mov %eax, %ss with a loader's magic in EAX: #GP, in the two bytes of the RDMSR.
+LOAD_BAD_SS = bytes((0x8E, 0xD0))
+
+
+def to_kernel():
+    plain = counted(kernel("demo")).until
+    small_pages = table_entries(kernel("demo"), TEN_RANGES)
+    yield Row("to kernel_main: ten sorted ranges, one module", plain.instructions,
+              2400 + 2 * small_pages,
+              f"2,400 and 2 for each of {small_pages} entries below 1 GiB")
+    ragged_pages = table_entries(kernel("demo"), RAGGED)
+    ragged = counted(kernel("demo"), RAGGED).until.instructions
+    yield Row("  an edge of RAM off the large pages: each entry more",
+              (ragged - plain.instructions) / (ragged_pages - small_pages), 2,
+              f"{ragged_pages - small_pages} entries")
+    further = counted(kernel("demo"), TEN_RANGES + FURTHER).until.instructions
+    yield Row("  each further sorted range", (further - plain.instructions) / MORE, 60)
+    reversed_map = TEN_RANGES + FURTHER[::-1]
+    inversions = MORE * (MORE - 1) // 2
+    yield Row("  each inversion",
+              (counted(kernel("demo"), reversed_map).until.instructions - further) / inversions, 12)
+    yield Row("  REP instructions", plain.reps)
+    yield Row("  their iterations: bytes cleared or copied", plain.rep_iterations)
+    yield Row("CPUIDs", plain.cpuid, 3)
+    yield Row("  with five levels", counted(kernel("demo-best")).until.cpuid, 4)
+    yield Row("MSR accesses", plain.rdmsr + plain.wrmsr, 4)
+    yield Row("port accesses", plain.port_in + plain.port_out, 0)
+    yield Row("to kernel_main with five levels",
+              counted(kernel("demo-best")).until.instructions)
+    yield Row("to kernel_main with 2 MiB pages",
+              counted(kernel("demo"), cpu="qemu64").until.instructions)
+
+
+def sizes():
+    added = footprint.footprint(str(kernel("demo").with_suffix(".map")), str(kernel("demo")))
+    yield Row("bytes added to an image", added["file"], 24 * KIB,
+              f"code {added['code']:,}, rodata {added['rodata']:,}, data {added['data']:,}")
+    report = machine.run(machine.Boot(kernel=kernel("demo"), memory="512G", machine="q35")).serial
+    held = sum(int(end, 16) - int(start, 16) for start, end in re.findall(
+        r"^memory: (0x[0-9a-f]+) (0x[0-9a-f]+) prologue", report, re.MULTILINE))
+    yield Row("bytes held at the handoff, 512 GiB with 1 GiB pages",
+              held + added["nobits"], 128 * KIB,
+              f"tables and handoff {held:,}, .bss {added['nobits']:,}")
+
+
+def main() -> int:
+    print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
+    for part in (way_up, to_kernel, sizes):
+        for row in part():
+            print(row, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
