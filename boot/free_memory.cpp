@@ -40,14 +40,6 @@ constexpr uint32_t kUsable = 1; // the e820's number for it
     }
 }
 
-// The part of a usable range that the boot may have.
-Span allowed(const RawRange& range, uint64_t limit) {
-    const Span piece = span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE);
-    const uint64_t start = piece.start > kMiB ? piece.start : kMiB;
-    const uint64_t end = piece.end < limit ? piece.end : limit;
-    return start < end ? Span{start, end} : Span{};
-}
-
 }  // namespace
 
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
@@ -56,7 +48,8 @@ Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* 
     for (const RawRange& range : loader.memory) {
         if (range.e820_type != kUsable)
             continue;
-        Span piece = allowed(range, limit);
+        Span piece = Span{kMiB, limit}.shared(
+            span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE));
         if (piece.bytes() <= best.bytes())
             continue;
         trim_by_map(piece, loader.memory);

@@ -1,5 +1,6 @@
 #include "memory_map.h"
 
+#include "bytes.h"
 #include "errors.h"
 
 namespace prologue {
@@ -65,19 +66,26 @@ void MemoryMap::add(const RawMap& ranges, const Marks& marks) {
     lay(span, type);
 }
 
-Span MemoryMap::largest_usable(Span limits, uint64_t least) const {
-    Span best;
+const prologue_range& MemoryMap::largest_usable(Span limits, uint64_t least) const {
+    const prologue_range* best = begin_;
+    uint64_t best_bytes = 0;
     for (const prologue_range& range : *this) {
         if (range.type != PROLOGUE_MEMORY_USABLE)
             continue;
-        const Span span = {range.start > limits.start ? range.start : limits.start,
-                           range.end < limits.end ? range.end : limits.end};
-        if (span.start < span.end && span.bytes() > best.bytes())
-            best = span;
+        const uint64_t bytes = limits.shared(range).bytes();
+        if (bytes > best_bytes) {
+            best = &range;
+            best_bytes = bytes;
+        }
     }
-    if (best.bytes() < least)
-        fail(Error::no_free_memory, least, best.bytes());
-    return best;
+    if (best_bytes < least)
+        fail(Error::no_free_memory, least, best_bytes);
+    return *best;
+}
+
+void MemoryMap::carve(const prologue_range& range, Span span, uint32_t type) {
+    prologue_range* first = begin_ + (&range - begin_);
+    replace(first, first + 1, span, type);
 }
 
 void MemoryMap::fail_full(int64_t more) const {
@@ -141,15 +149,11 @@ void MemoryMap::move_tail(prologue_range* from, prologue_range* to) {
     prologue_range* const end = end_ + (to - from);
     if (end > limit_) [[unlikely]]
         fail_full(to - from);
-    if (to > from) {
-        for (prologue_range* range = end_; range != from;) {
-            --range;
-            range[to - from] = *range;
-        }
-    } else if (to < from) {
-        for (prologue_range* range = from; range != end_; ++range)
-            range[to - from] = *range;
-    }
+    const auto bytes = reinterpret_cast<uintptr_t>(end_) - reinterpret_cast<uintptr_t>(from);
+    if (to > from)
+        copy_bytes_up(to, from, bytes);
+    else if (to < from)
+        copy_bytes(to, from, bytes);
     end_ = end;
 }
 

@@ -49,9 +49,12 @@ public:
     // The span is page-aligned. Cheapest in ascending order.
     void overlay(Span span, uint32_t type);
 
-    // The largest usable span within `limits`; fails if that is below `least`
-    // bytes.
-    Span largest_usable(Span limits, uint64_t least) const;
+    // The usable range with the largest share in `limits`; fails if that is
+    // below `least` bytes.
+    const prologue_range& largest_usable(Span limits, uint64_t least) const;
+
+    // Gives a span inside one range of this map another type.
+    void carve(const prologue_range& range, Span span, uint32_t type);
 
     // A range as a loader states it: usable memory shrinks to whole pages, and
     // loses physical page 0; all else grows.
@@ -82,10 +85,10 @@ private:
 // The type of a range by the e820's numbers, which all contracts share; what is
 // not known is reserved.
 constexpr uint32_t type_of_e820(uint32_t e820_type) {
-    constexpr uint32_t kTypes = // a hexadecimal digit for each number, from 0 on
-        PROLOGUE_MEMORY_RESERVED | PROLOGUE_MEMORY_USABLE << 4 | PROLOGUE_MEMORY_RESERVED << 8 |
-        PROLOGUE_MEMORY_ACPI << 12 | PROLOGUE_MEMORY_NVS << 16 | PROLOGUE_MEMORY_BAD << 20;
-    return e820_type < 6 ? kTypes >> (4 * e820_type) & 0xf : PROLOGUE_MEMORY_RESERVED;
+    constexpr uint8_t kTypes[] = {PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE,
+                                  PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_ACPI,
+                                  PROLOGUE_MEMORY_NVS,      PROLOGUE_MEMORY_BAD};
+    return e820_type < sizeof kTypes ? kTypes[e820_type] : PROLOGUE_MEMORY_RESERVED;
 }
 
 // ... of a range that is empty or reaches the end of all addresses; or fails,

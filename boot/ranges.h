@@ -31,6 +31,14 @@ struct Span {
         return start < other.end && other.start < end;
     }
 
+    // What both have; empty if that is nothing. For all that has start and end.
+    template <class Other>
+    constexpr Span shared(const Other& other) const {
+        const uint64_t first = other.start > start ? other.start : start;
+        const uint64_t last = other.end < end ? other.end : end;
+        return first < last ? Span{first, last} : Span{};
+    }
+
     // Grows by a span that it touches; false if it does not touch it.
     constexpr bool join(const Span& other) {
         if (other.start > end || start > other.end)

@@ -88,7 +88,7 @@ extern "C" {
 /* As C11 has it. */
 extern const struct handoff_fact handoff_facts_in_c[];
 extern const size_t handoff_facts_in_c_count;
-/* As assembly has it; in the order of the macros that handoff_facts.S names. */
+/* As assembly has it; in the order of handoff_constants.S. */
 extern const uint64_t handoff_constants_in_assembly[];
 #ifdef __cplusplus
 }

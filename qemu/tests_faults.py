@@ -4,6 +4,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
@@ -265,9 +266,9 @@ def any_vector(vector: int) -> Case:
             expect_place(report, kernel, behind)
             return
         boot = Boot(kernel=FAULTS, append=f"software_interrupt {vector}")
-        name = re.escape(reports.NAMES[vector])
-        headline = rf"{name} \(vector {vector}\), error {behind:x}, 64-bit, at {SELECTOR_CODE64:016x}"
-        machine.run(boot).expect(machine.FATAL, f"^prologue: fatal: {headline}\r$")
+        exception = re.escape(f"{reports.NAMES[vector]} (vector {vector}), error {behind:x}")
+        line = f"^prologue: fatal: {exception}, 64-bit, at {SELECTOR_CODE64:016x}\r$"
+        machine.run(boot).expect(machine.FATAL, line)
 
     return Case(f"faults: vector {vector} has its gate", function)
 
@@ -309,7 +310,7 @@ def send_nmi(monitor: Path, seconds: float = 10) -> None:
     """Sends one as soon as the CPU halts in the kernel."""
     deadline = time.monotonic() + seconds
     halted = re.compile(rb"RIP=ffffffff8.*HLT=1", re.DOTALL)
-    with socket.socket(socket.AF_UNIX) as connection:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         while connection.connect_ex(str(monitor)) and time.monotonic() < deadline:
             time.sleep(0.05)
         connection.settimeout(seconds)
@@ -349,10 +350,7 @@ CASES = [
         "faults: text is read-only in the identity map",
         lambda: alias_write("write_text_at_identity", 0),
     ),
-    Case(
-        "faults: data is not executable",
-        lambda: not_executable("run_data", "data"),
-    ),
+    Case("faults: data is not executable", lambda: not_executable("run_data", "data")),
     Case("faults: the stack is not executable", lambda: not_executable("run_stack", None)),
     Case("faults: the direct map is not executable", direct_map_is_not_executable),
     Case("faults: a call of null is reported", call_of_null),

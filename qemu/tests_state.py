@@ -321,11 +321,14 @@ UNKIND_CR4 = 0x3107DE  # SMAP, SMEP, FSGSBASE, OSXMMEXCPT and all below but PAE 
 UNKIND_EFER = 0x901  # NXE, LME, SCE
 
 
-def unkind(load: Load, **entry) -> None:
+def unkind(load: Load, page_size: int = GIB, **entry) -> None:
+    cpu = "max" if page_size == GIB else WITHOUT_1G_PAGES
     values = {"ecx": 0xFFFFFFFF, "edx": 0xFFFFFFFF, "esp": 3, **entry}
-    result = machine.run(any_loader.fed(load, entry=any_loader.registers(load, **values)))
+    registers = any_loader.registers(load, **values)
+    result = machine.run(any_loader.fed(load, entry=registers, cpu=cpu))
     modules = [(cases.scratch_file(m.contents), m.cmdline or "") for m in load.modules]
-    check(result, Expected(load.path, load.contract, 4, GIB, load.base, load.cmdline, modules))
+    expected = Expected(load.path, load.contract, 4, page_size, load.base, load.cmdline, modules)
+    check(result, expected)
 
 
 def fed(contract: str) -> Load:
@@ -342,8 +345,16 @@ def direction_flag(contract: str) -> None:
     unkind(fed(contract), eflags=DIRECTION_FLAG | 2)
 
 
+UNKIND_CONTROL = {"cr0": UNKIND_CR0, "cr4": UNKIND_CR4, "efer": UNKIND_EFER, "cr3": 0x12000}
+
+
 def unkind_control_registers(contract: str) -> None:
-    unkind(fed(contract), cr0=UNKIND_CR0, cr4=UNKIND_CR4, efer=UNKIND_EFER, cr3=0x12000)
+    unkind(fed(contract), **UNKIND_CONTROL)
+
+
+def unkind_control_registers_2m(contract: str) -> None:
+    """Where C++ runs, in 32-bit mode already."""
+    unkind(fed(contract), page_size=MIB2, **UNKIND_CONTROL)
 
 
 def without_a_gdt(contract: str) -> None:
@@ -409,6 +420,7 @@ CASES = [
             ("the loader's flags", unkind_flags),
             ("the loader's direction flag", direction_flag),
             ("the loader's control registers", unkind_control_registers),
+            ("the loader's control registers, 2 MiB pages", unkind_control_registers_2m),
             ("the loader's GDT gone", without_a_gdt),
         )
     ),

@@ -25,10 +25,10 @@ void map_or_fail(PageTables& tables, uint64_t virt, uint64_t phys, uint64_t byte
 constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
 
 // The end of what this CPU can address, which RAM must not go beyond.
-uint64_t check_addressable(uint64_t start, uint64_t end) {
+uint64_t check_addressable(Span span) {
     const uint32_t bits = cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff;
-    if ((end - 1) >> bits != 0)
-        fail(Error::range_too_high, start, end, bits);
+    if ((span.end - 1) >> bits != 0)
+        fail(Error::range_too_high, span.start, span.end, bits);
     return uint64_t{1} << bits;
 }
 
@@ -92,13 +92,12 @@ private:
     }
 
     void map_within_limits(Span span, uint64_t bits) {
-        const uint64_t start = span.start > limits_.start ? span.start : limits_.start;
-        const uint64_t end = span.end < limits_.end ? span.end : limits_.end;
-        if (start >= end)
+        span = limits_.shared(span);
+        if (span.bytes() == 0)
             return;
-        if (end > addressable_)
-            addressable_ = check_addressable(start, end);
-        map_or_fail(tables_, base_ + start, start, end - start, bits);
+        if (span.end > addressable_)
+            addressable_ = check_addressable(span);
+        map_or_fail(tables_, base_ + span.start, span.start, span.bytes(), bits);
     }
 
     PageTables& tables_;

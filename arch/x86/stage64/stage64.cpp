@@ -135,8 +135,10 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     map.add(loader.memory, marks);
 
     // Memory for what the kernel gets.
-    if (fits)
-        arena = Arena(memory, map.largest_usable({kMiB, kArenaLimit}, kLeastArena));
+    constexpr Span kAllowed = {kMiB, kArenaLimit};
+    const prologue_range* const home = fits ? &map.largest_usable(kAllowed, kLeastArena) : nullptr;
+    if (home != nullptr)
+        arena = Arena(memory, kAllowed.shared(*home));
 
     // What the kernel gets to know.
     auto* handoff = arena.array<prologue_handoff>(1);
@@ -185,7 +187,11 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     clear_bytes(memory.seen(pages.next - kPage), kPage);
     PageTables tables(window, pages.next - kPage, mode, pages);
     map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
-    map.overlay({arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
+    const Span taken = {arena.start(), pages.next};
+    if (home != nullptr)
+        map.carve(*home, taken, PROLOGUE_MEMORY_PROLOGUE);
+    else
+        map.overlay(taken, PROLOGUE_MEMORY_PROLOGUE);
     handoff->memory_count = map.size();
     handoff->identity_bytes = kernel_map.identity_bytes;
     handoff->page_tables_phys = tables.root();
