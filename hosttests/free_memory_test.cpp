@@ -187,22 +187,6 @@ TEST(FreeMemory, IsUsedByNobodyInRandomLayouts) {
     EXPECT_GT(found, 5000) << "the test's own reach";
 }
 
-TEST(FreeMemory, IsTheLargestPieceInRandomLayouts) {
-    Dice dice(22);
-    for (int round = 0; round != 10000; ++round) {
-        const Layout layout = random_layout(dice);
-        const Model model(layout);
-        Span piece;
-        const auto failed = failure_of([&] { piece = find(layout, kPage); });
-        if (model.largest == 0) {
-            ASSERT_EQ(failed, failure(Error::no_free_memory, {kPage, 0})) << round;
-            continue;
-        }
-        ASSERT_EQ(failed, std::nullopt) << round;
-        ASSERT_GE(piece.bytes(), model.largest) << round;
-    }
-}
-
 // --- Cases ----------------------------------------------------------------------------------
 
 void expect_span(Span span, uint64_t start, uint64_t end) {
@@ -231,18 +215,6 @@ TEST(FreeMemory, IsTheLargestOfSeveralRanges) {
     expect_span(find(layout, kPage), 8 * kMiB, 13 * kMiB);
 }
 
-TEST(FreeMemory, IsFoundAroundWhateverOrderOccupantsComeIn) {
-    // What is left between the loader's structure and the module is the larger side of
-    // the structure, but the module takes all of it.
-    const Layout layout = {.map = {{kMiB, 32 * kMiB, 1}},
-                           .structures = {{16 * kMiB, 17 * kMiB}},
-                           .modules = {{17 * kMiB, 33 * kMiB}},
-                           .texts = {{}}};
-    Span piece;
-    EXPECT_EQ(failure_of([&] { piece = find(layout, kMiB); }), std::nullopt);
-    expect_span(piece, kMiB + kPage, 16 * kMiB);
-}
-
 TEST(FreeMemory, LosesNothingToWhatIsEmpty) {
     const Layout layout = {.map = {{kMiB, 32 * kMiB, 1}, {20 * kMiB, 0, 2}},
                            .modules = {{16 * kMiB + 1, 16 * kMiB + 1}},
@@ -269,31 +241,32 @@ TEST(FreeMemory, ThatIsTooSmallIsNamed) {
 
 // --- Arena ----------------------------------------------------------------------------------
 
-TEST(Arena, GivesWhatIsAskedForInOrderAndAligned) {
-    Arena arena(0, {0x10000, 0x20000});
+struct ArenaTest : testing::Test {
+    static constexpr uint64_t kStart = 0x10000, kEnd = 0x20000;
+    FakeMemory memory{kEnd - kStart, kStart, 0xff};
+    Arena arena{memory.seen, {kStart, kEnd}};
+};
+
+TEST_F(ArenaTest, GivesWhatIsAskedForInOrderAndAligned) {
     EXPECT_EQ(arena.take(3, 1), 0x10000u);
     EXPECT_EQ(arena.take(1, 1), 0x10003u);
     EXPECT_EQ(arena.take(8, 8), 0x10008u);
     EXPECT_EQ(arena.take(0, 16), 0x10010u);
     EXPECT_EQ(arena.take(16, 16), 0x10010u);
+    EXPECT_EQ(arena.rest().start, 0x11000u);
     EXPECT_EQ(arena.take(1, 4096), 0x11000u);
-    EXPECT_EQ(arena.taken().start, 0x10000u);
-    EXPECT_EQ(arena.taken().end, 0x12000u);
+    EXPECT_EQ(arena.start(), 0x10000u);
     EXPECT_EQ(arena.rest().start, 0x12000u);
     EXPECT_EQ(arena.rest().end, 0x20000u);
 }
 
-TEST(Arena, GivesArraysThroughTheWindow) {
-    FakeMemory memory(2 * kPage, 0x10000);
-    Arena arena(memory.window(), {0x10000, 0x12000});
+TEST_F(ArenaTest, GivesArraysThroughTheWindow) {
     arena.array<char>(1);
     EXPECT_EQ(memory.seen.phys_of(arena.array<uint64_t>(3)), 0x10008u);
     EXPECT_EQ(memory.seen.phys_of(arena.array<prologue_range>(2)), 0x10020u);
 }
 
-TEST(Arena, CopiesTexts) {
-    FakeMemory memory(kPage, 0x10000, 0xff);
-    Arena arena(memory.window(), {0x10000, 0x11000});
+TEST_F(ArenaTest, CopiesTexts) {
     const char* with_nul = arena.copy("abcdef", 3, true);
     const char* without = arena.copy("abcdef", 3, false);
     EXPECT_EQ(memory.seen.phys_of(with_nul), 0x10000u);
@@ -302,24 +275,32 @@ TEST(Arena, CopiesTexts) {
     EXPECT_STREQ(arena.copy("", 0, true), "");
 }
 
-TEST(Arena, GivesItsLastByteAndThenNamesWhatIsMissing) {
-    Arena arena(0, {0x10000, 0x20000});
+TEST_F(ArenaTest, GivesItsLastByteAndThenNamesWhatIsMissing) {
     EXPECT_EQ(arena.take(0xfff0, 1), 0x10000u);
     EXPECT_EQ(failure_of([&] { arena.take(0x11, 1); }),
               failure(Error::no_free_memory, {0x11, 0x10}));
-    EXPECT_EQ(failure_of([&] { arena.take(1, 0x10000); }), failure(Error::no_free_memory, {1, 0x10}))
+    EXPECT_EQ(failure_of([&] { arena.take(1, 0x10000); }),
+              failure(Error::no_free_memory, {1, 0x10}))
         << "aligned up, it starts past the end";
     EXPECT_EQ(arena.take(0x10, 16), 0x1fff0u);
     EXPECT_EQ(arena.take(0, 1), 0x20000u);
     EXPECT_EQ(failure_of([&] { arena.take(1, 1); }), failure(Error::no_free_memory, {1, 0}));
 }
 
-TEST(Arena, RefusesSizesThatWrap) {
-    Arena arena(0, {0x10000, 0x20000});
+TEST_F(ArenaTest, RefusesSizesThatWrap) {
     for (const uint64_t bytes : {~uint64_t{0}, uint64_t{0} - 0x10000, uint64_t{0x10001}})
         EXPECT_EQ(failure_of([&] { arena.take(bytes, 8); }),
                   failure(Error::no_free_memory, {bytes, 0x10000}));
     EXPECT_EQ(arena.take(0x10000, 8), 0x10000u) << "a refusal takes nothing";
+}
+
+TEST_F(ArenaTest, MakesVisibleNoMoreThanItWillUse) {
+    PhysMemory vast = {.window = 0, .mapped = kMiB + Arena::kMost};
+    const Arena first(vast, {kMiB, 3 * kGiB});
+    EXPECT_EQ(first.rest().start, kMiB);
+    EXPECT_EQ(first.rest().end, kMiB + Arena::kMost);
+    EXPECT_EQ(failure_of([&] { Arena(vast, {kMiB + kPage, 3 * kGiB}); }),
+              failure(Error::out_of_reach, {Arena::kMost, kMiB + kPage}, "free memory"));
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 # GoogleTest on the host: the same sources as the target's, compiled for the
-# host, with the seams (fail, PhysMemory::extend, ports) of hosttests/.
+# host, with the seams (fail, PhysMemory::extend) of seams.cpp and the hardware of fakes/.
 
 HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
-HOST_INCLUDES := -Ihosttests/fake_ports $(INCLUDES) -Ihosttests
+HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests
 HOST_FLAGS := -std=c++20 -O1 -g -Wall -Wextra -Werror -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
 HOST_C_FLAGS := -std=c11 -g -Wall -Wextra -Wpedantic -Werror $(HOST_INCLUDES)

@@ -3,6 +3,7 @@
 
 #include "kernel_map.h"
 
+#include "cpu.h"
 #include "dice.h"
 #include "elf_image.h"
 #include "range_model.h"
@@ -244,6 +245,9 @@ std::vector<LinkedSegment> random_segments(Dice& dice) {
         const uint64_t pages = dice.one_in(4) ? dice.between(1, 2000) : dice.between(1, 20);
         const uint32_t flags =
             kRead | dice.one_of<uint32_t>({0, kExecute, kWrite, kWrite});
+        // Whether two segments of one kind may share a large page is not laid down.
+        if (!segments.empty() && segments.back().flags == flags)
+            next += kPage;
         segments.push_back({next, next, pages * kPage, flags});
         next += pages * kPage;
         if (dice.one_in(3)) // up to the next large page, or so
@@ -448,6 +452,33 @@ TEST(KernelMap, AKernelLinkedAbove4GiBInTheLowHalfHasRamUpTo4GiB) {
     EXPECT_EQ(mapped.kernel_map.identity_bytes, 4 * kGiB);
     EXPECT_FALSE(is_mapped(mapped, 4 * kGiB));
     EXPECT_EQ(flaw_of(mapped), "");
+}
+
+TEST(KernelMap, RamThatTheCpuCannotAddressIsNamed) {
+    Machine machine = usual(kHigh + k2M);
+    machine.stated.push_back({kTiB, kTiB + kGiB, PROLOGUE_MEMORY_USABLE});
+    fake_cpu = {.address_bits = 40};
+    EXPECT_EQ(failure_of([&] { Mapped mapped(machine); }),
+              failure(Error::range_too_high, {kTiB, kTiB + kGiB, 40}));
+    fake_cpu = {.address_bits = 41};
+    EXPECT_EQ(failure_of([&] { Mapped mapped(machine); }), std::nullopt);
+    machine.stated.back() = {kTiB - kGiB, kTiB, PROLOGUE_MEMORY_USABLE};
+    fake_cpu = {.address_bits = 40};
+    EXPECT_EQ(failure_of([&] { Mapped mapped(machine); }), std::nullopt) << "just within";
+    fake_cpu = {};
+}
+
+TEST(KernelMap, AsksTheCpuOnlyAboutRamThatNotEveryCpuReaches) {
+    Machine machine = usual(kHigh + k2M);
+    fake_cpu = {};
+    Mapped below(machine);
+    EXPECT_EQ(fake_cpu.cpuids, 0u);
+    for (uint64_t i = 0; i != 5; ++i)
+        machine.stated.push_back(
+            {(100 + 2 * i) * kGiB, (101 + 2 * i) * kGiB, PROLOGUE_MEMORY_USABLE});
+    Mapped above(machine);
+    EXPECT_EQ(fake_cpu.cpuids, 1u);
+    fake_cpu = {};
 }
 
 TEST(KernelMap, WithoutPagesForTablesItNamesWhatIsNotMapped) {

@@ -285,6 +285,19 @@ TEST(PageTables, ForgetATableThatALargePageHasReplaced) {
     }
 }
 
+TEST(PageTables, MapOnAfterARefusal) {
+    const Stretch first = data(k2M + kPage, kPage, kPage), large = data(kGiB, kGiB, k2M);
+    const Stretch next = data(k2M + 2 * kPage, 5 * kPage, kPage);
+    Build build(kFour, 5);
+    ASSERT_EQ(build.map(first), MapResult::ok);
+    ASSERT_EQ(build.map(large), MapResult::ok);
+    EXPECT_EQ(build.map(data(kGiB + kPage, kPage, kPage)), MapResult::conflict);
+    EXPECT_EQ(build.map(next), MapResult::ok);
+    EXPECT_EQ(build.map(data(kMiB, kMiB, kPage)), MapResult::no_memory);
+    EXPECT_EQ(build.map(next), MapResult::ok);
+    EXPECT_EQ(build.flaw({first, large, next}), "");
+}
+
 TEST(PageTables, NewTablesAreZeroedPagesInAscendingOrder) {
     Build build(kFour, 3);
     EXPECT_EQ(build.tables->root(), build.root());

@@ -175,3 +175,15 @@ def many_growing() -> MemoryMap:
         at += (pages + 1) * PAGE
     many = [(2 * GIB + i * 2 * PAGE, PAGE, RESERVED) for i in range(_MANY - len(ranges))]
     return ranges + many
+
+
+def many_misleading() -> MemoryMap:
+    """One RAM range, cut again and again in what is left of it: whoever keeps the larger side of
+    each cut ends up with next to nothing, and 57 MiB are free elsewhere."""
+    ranges, start, end = [(MIB, 127 * MIB, RAM)], MIB, 128 * MIB
+    while end - start > 128 * PAGE:
+        cut = start + (end - start) * 45 // 100 // PAGE * PAGE
+        ranges.append((cut, PAGE, RESERVED))
+        start = cut + PAGE
+    many = [(2 * GIB + i * 2 * PAGE, PAGE, RESERVED) for i in range(_MANY - len(ranges))]
+    return ranges + many

@@ -101,6 +101,7 @@ _MAPS = [
     mapped("10,000 ranges, shuffled", e820.many_shuffled(), MULTIBOOT2, "max"),
     mapped("10,000 ranges, overlapping", e820.many_overlapping(), PVH, "qemu64"),
     mapped("10,000 ranges, overlapping", e820.many_overlapping(), MULTIBOOT1, "max"),
+    mapped("10,000 ranges, misleading", e820.many_misleading(), PVH, "max"),
     mapped("10,000 ranges, growing", e820.many_growing(), MULTIBOOT2, "max", memory="1G"),
 ]
 

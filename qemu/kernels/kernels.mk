@@ -25,6 +25,7 @@ state-best := state-best console
 state-multiboot1 := state console
 state-elsewhere := state console
 state-low := state console
+state-8g := state-large console-large
 state-user := state-large console-large
 state-high := state-large console-large
 state-across := state-large console-large
@@ -32,9 +33,9 @@ state-window := state-best-pie console-pie
 c_kernel := c_kernel
 c_kernel-wishes := c_kernel-wishes
 KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
-	demo-five-multiboot1 demo-low faults faults-best state \
-	state-best state-multiboot1 state-elsewhere state-low state-user state-high state-across \
-	state-window c_kernel c_kernel-wishes
+	demo-five-multiboot1 demo-low faults faults-best state state-best state-multiboot1 \
+	state-elsewhere state-low state-8g state-user state-high state-across state-window c_kernel \
+	c_kernel-wishes
 
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
@@ -45,14 +46,15 @@ variants_of = $(foreach variant,$(wordlist 2,9,$(subst -, ,$(1))),$(VARIANT_$(va
 source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.c .cpp))
 
 # With which headers and where a kernel is linked, if not as the script says:
-# in the low half of the first top-level entry, and of another; right behind the
-# direct map of four levels; across two top-level entries; and where that direct
-# map is, which leaves room for it with five levels only.
+# in the low half's first top-level entry, below 4 GiB and above, and in another;
+# right behind the direct map of four levels; across two top-level entries; and
+# where that direct map is, which leaves room for it with five levels only.
 %/demo-multiboot1.elf %/demo-best-multiboot1.elf %/demo-five-multiboot1.elf \
 	%/state-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
 %/state-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0
+%/state-8g.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0x200000000
 %/state-user.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0x400000000000
 %/state-high.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0xffffc00000000000
 %/state-across.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0xffffff7fff000000 \

@@ -185,17 +185,17 @@ void check_place(const prologue_handoff& handoff, const char* name, const void* 
 }
 
 void check_places(const prologue_handoff& handoff) {
-    check_place(handoff, "handoff", &handoff, handoff.size);
-    check_place(handoff, "memory-map", handoff.memory,
+    check_place(handoff, "place-handoff", &handoff, handoff.size);
+    check_place(handoff, "place-memory-map", handoff.memory,
                 handoff.memory_count * sizeof *handoff.memory);
-    check_place(handoff, "cmdline", handoff.cmdline, handoff.cmdline_bytes + 1);
+    check_place(handoff, "place-cmdline", handoff.cmdline, handoff.cmdline_bytes + 1);
     if (handoff.module_count != 0)
-        check_place(handoff, "modules", handoff.modules,
+        check_place(handoff, "place-modules", handoff.modules,
                     handoff.module_count * sizeof *handoff.modules);
     for (uint64_t i = 0; i != handoff.module_count; ++i)
-        check_place(handoff, "module-cmdline", handoff.modules[i].cmdline,
+        check_place(handoff, "place-module-cmdline", handoff.modules[i].cmdline,
                     handoff.modules[i].cmdline_bytes + 1);
-    check("page-tables", type_at(handoff, handoff.page_tables_phys),
+    check("place-page-tables", type_at(handoff, handoff.page_tables_phys),
           PROLOGUE_MEMORY_PROLOGUE);
 }
 

@@ -2,6 +2,7 @@
 
 #include "bits.h"
 #include "prologue/handoff.h"
+#include "stage32.h"
 
         .cfi_sections .debug_frame // for gdb alone
         .text
@@ -63,6 +64,12 @@ at_kernel_address:
         popq    %rbx
         popq    %rax
         movq    %rax, %cr3
+
+        // The early tables are the kernel's now, as spare pages.
+        leaq    prologue_early_pml4(%rip), %rdi
+        movl    $(EARLY_TABLES * PAGE_BYTES / 8), %ecx
+        xorl    %eax, %eax
+        rep     stosq
 
         // The state that the contract promises: PAT, x87 and SSE control,
         // argument, no frame; the rest stands.

@@ -16,3 +16,6 @@
 
 // Page directories there are for the early map: all that 32 bits can reach.
 #define EARLY_PDS 4
+
+// With those, a PML5, a PML4 and a PDPT: all early tables, one after the other.
+#define EARLY_TABLES (EARLY_PDS + 3)

@@ -20,7 +20,6 @@ extern const char __ehdr_start[];
 extern const prologue::Contract __start_prologue_contracts[];
 extern const prologue::Contract __stop_prologue_contracts[];
 extern uint64_t prologue_early_pml4[];
-extern uint64_t prologue_early_pd[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
 void prologue_install_descriptors();
@@ -140,8 +139,10 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     if (home != nullptr)
         arena = Arena(memory, kAllowed.shared(*home));
 
-    // What the kernel gets to know.
+    // What the kernel gets to know. Two more ranges is what the arena's own
+    // share of the map can make.
     auto* handoff = arena.array<prologue_handoff>(1);
+    auto* const final_map = arena.array<prologue_range>(map.size() + 2);
     const uint64_t offset = image.virtual_offset();
     const auto kernel_address = [&](const char* seen) {
         return reinterpret_cast<uintptr_t>(seen) - window + offset;
@@ -162,7 +163,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         .direct_map_bytes = kernel_map.direct_map_bytes,
         .identity_bytes = 0,
         .page_size = has_1g_pages ? kGiB : 2 * kMiB,
-        .memory = map.begin(),
+        .memory = final_map,
         .memory_count = 0,
         .cmdline = arena.copy(loader.cmdline.start, loader.cmdline.bytes, true),
         .cmdline_bytes = loader.cmdline.bytes,
@@ -172,8 +173,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         .framebuffer = loader.framebuffer,
         .page_tables_phys = 0,
         .spare_start = reinterpret_cast<uintptr_t>(prologue_early_pml4) - window,
-        .spare_end = reinterpret_cast<uintptr_t>(prologue_early_pd) - window +
-                     uint64_t{EARLY_PDS} * kPage,
+        .spare_end = reinterpret_cast<uintptr_t>(prologue_early_pml4) - window +
+                     EARLY_TABLES * kPage,
         .stack_bottom = kernel_address(prologue_stack_bottom),
         .stack_top = kernel_address(prologue_stack_top),
         .tsc = tsc,
@@ -192,6 +193,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         map.carve(*home, taken, PROLOGUE_MEMORY_PROLOGUE);
     else
         map.overlay(taken, PROLOGUE_MEMORY_PROLOGUE);
+    copy_bytes(final_map, map.begin(), map.size() * sizeof *final_map);
     handoff->memory_count = map.size();
     handoff->identity_bytes = kernel_map.identity_bytes;
     handoff->page_tables_phys = tables.root();
