@@ -9,7 +9,6 @@
 #define ERROR_NO_LONG_MODE 2
 #define ERROR_WISH_PAGING 3
 #define ERROR_NESTED_FAULT 4
-#define ERROR_EARLY_TABLES 5
 
 #define PROLOGUE_ENTRY_ERRORS(X)                                                                   \
     X(sev, "sev: SEV_STATUS is %x: SEV guests are not served yet")                                 \
@@ -17,6 +16,7 @@
     X(no_long_mode, "cpu: long mode or NX is missing (CPUID 80000001 EDX lacks %x)")               \
     X(wish_paging, "wish: paging with %u levels: this CPU has no LA57")                            \
     X(nested_fault, "exception %u (error %x) at %x while an exception was reported")               \
+    X(image_header, "image: the ELF header at %x is not that of this kernel")                      \
     X(early_tables, "paging: the image ends at %x: too high for early tables of 2 MiB pages")
 
 #define PROLOGUE_BOOT_ERRORS(X)                                                                    \
@@ -25,26 +25,24 @@
     X(out_of_reach, "%s: %x bytes at %x cannot be reached before the kernel's tables stand")       \
     X(on_the_image, "%s: %x to %x lies on the kernel image (%x to %x)")                            \
     X(bad_wish, "wish: paging %u is none of 0 (best), 4 and 5")                                    \
+    X(too_many_entries, "%s has %x entries, more than %x")                                         \
     X(text_not_ended, "%s: the string at %x does not end within %x bytes")                         \
-    X(pvh_magic, "pvh: start info at %x says magic %x, not 336ec578")                              \
     X(pvh_memory, "pvh: start info of version %u has no memory map (%u entries at %x)")            \
-    X(pvh_count, "pvh: %s has %x entries, more than %x")                                           \
-    X(multiboot1_memory, "multiboot1: flags %x: no memory map (bit 6), or it is empty")            \
+    X(multiboot1_memory, "multiboot1: information at %x has flags %x: no memory map, or none in it")            \
     X(multiboot1_entry, "multiboot1: memory map entry at %x claims %x bytes, has %x")              \
     X(multiboot2_size, "multiboot2: information at %x claims %x bytes")                            \
     X(multiboot2_tag, "multiboot2: tag %u at %x claims %x bytes, needs %x")                        \
     X(multiboot2_past_end, "multiboot2: tag %u at %x claims %x bytes, but %x are left")            \
-    X(multiboot2_no_end, "multiboot2: information at %x has no end tag in its %x bytes")           \
+    X(multiboot2_no_end, "multiboot2: no end tag before %x, where the information ends")           \
     X(multiboot2_memory, "multiboot2: no memory map (tag 6) in the information at %x")             \
     X(multiboot2_entry_size, "multiboot2: memory map tag at %x has entries of %x bytes")           \
     X(multiboot2_boot_services, "multiboot2: EFI boot services are still running (tag 18 at %x)")  \
     X(module_backwards, "%s: a module ends (%x) before it starts (%x)")                              \
-    X(module_wraps, "%s: module at %x of %x bytes wraps")                                          \
+    X(module_too_high, "%s: module at %x of %x bytes lies beyond all physical memory")             \
     X(range_wraps, "memory map: range at %x of %x bytes wraps")                                    \
     X(range_too_high, "memory map: RAM at %x to %x, but the CPU has %u physical address bits")     \
     X(too_many_ranges, "memory map: %x ranges, more than %x")                                      \
     X(no_free_memory, "memory: %x bytes are wanted, the largest free piece below 4 GiB has %x")    \
-    X(image_header, "image: the ELF header at %x is not that of this kernel")                      \
     X(image_segment, "image: segment %u (%x, %x bytes) is not page-aligned, or wraps")             \
     X(image_writable_text, "image: segment %u (%x) is writable and executable")          \
     X(image_order, "image: segment %u (%x) begins before the one before it ends (%x)")                       \
@@ -70,7 +68,6 @@ static_assert(static_cast<uint32_t>(Error::no_extended_leaf) == ERROR_NO_EXTENDE
 static_assert(static_cast<uint32_t>(Error::no_long_mode) == ERROR_NO_LONG_MODE);
 static_assert(static_cast<uint32_t>(Error::wish_paging) == ERROR_WISH_PAGING);
 static_assert(static_cast<uint32_t>(Error::nested_fault) == ERROR_NESTED_FAULT);
-static_assert(static_cast<uint32_t>(Error::early_tables) == ERROR_EARLY_TABLES);
 
 // The sentence of `error`: found by counting, since a table of pointers would
 // need relocations. `sentences` is all of them, each ended by a NUL.

@@ -22,6 +22,9 @@ struct ProgramHeader {
 };
 static_assert(sizeof(ProgramHeader) == 56);
 
+// The program headers must lie in the image's first page, as linkers place them.
+constexpr unsigned kMostHeaders = 64;
+
 constexpr uint32_t kElfMagic = 0x464c457f;
 constexpr uint32_t kLoad = 1;
 constexpr uint32_t kExecutable = 1, kWritable = 2;
@@ -30,15 +33,17 @@ constexpr uint32_t kExecutable = 1, kWritable = 2;
 
 Image::Image(uint64_t window, uint64_t phys) {
     const auto* elf = reinterpret_cast<const ElfHeader*>(static_cast<uintptr_t>(window + phys));
+    const unsigned headers = elf->program_header_count;
     if (*reinterpret_cast<const uint32_t*>(elf->ident) != kElfMagic ||
-        elf->program_header_bytes != sizeof(ProgramHeader) || elf->program_headers > kPage)
+        elf->program_header_bytes != sizeof(ProgramHeader) || headers > kMostHeaders ||
+        elf->program_headers > kPage - kMostHeaders * sizeof(ProgramHeader))
         fail(Error::image_header, phys);
 
     const auto* header = reinterpret_cast<const ProgramHeader*>(
         static_cast<uintptr_t>(window + phys + elf->program_headers));
     span_ = {phys, phys};
     uint64_t moved = 0; // from where it was linked to be loaded to where it was
-    for (unsigned left = elf->program_header_count; left != 0; --left, ++header) {
+    for (unsigned left = headers; left != 0; --left, ++header) {
         if (header->type != kLoad)
             continue;
         if (count_ == kMostSegments)
@@ -60,6 +65,8 @@ Image::Image(uint64_t window, uint64_t phys) {
         if (segment.span().end > span_.end)
             span_.end = segment.span().end;
     }
+    if (count_ == 0)
+        fail(Error::image_header, phys);
 }
 
 void Image::check(Span direct_map) const {

@@ -61,6 +61,9 @@ struct RawMap {
     }
 };
 
+// More modules than this are taken for a lie.
+inline constexpr uint32_t kMostModules = 1 << 16;
+
 // Where a contract's list of modules is to be read on.
 struct ModuleCursor {
     uint64_t at = 0;
@@ -134,7 +137,7 @@ Text text_at(PhysMemory& memory, const char* what, uint64_t phys);
 // put before it; GRUB 2, and a loader without a name, put none.
 Text without_image_path(Text cmdline, Text loader_name);
 
-// A module of the loader's, or a failure if its end wraps.
+// A module of the loader's, or a failure if it lies where no memory can be.
 Span module_span(const char* contract, uint64_t start, uint64_t bytes);
 
 }  // namespace prologue

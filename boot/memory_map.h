@@ -98,7 +98,7 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type);
 // The page-aligned span of a loader's range; empty if there is none left.
 inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
     const uint64_t end = start + bytes;
-    if (end - 1 < start || end > kLastPageStart) [[unlikely]] // empty but at 0, or wraps
+    if (end <= start || end > kLastPageStart) [[unlikely]]
         return span_of_odd_range(start, bytes, type);
     if (type != PROLOGUE_MEMORY_USABLE)
         return {page_down(start), page_down(end + kPage - 1)};

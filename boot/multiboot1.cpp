@@ -69,7 +69,7 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
     const auto& info = *memory.at<Info>("multiboot1 information", address);
     const uint32_t flags = info.flags;
     if ((flags & kMemoryMap) == 0 || info.mmap_bytes == 0)
-        fail(Error::multiboot1_memory, flags);
+        fail(Error::multiboot1_memory, address, flags);
 
     loader.loader = PROLOGUE_LOADER_MULTIBOOT1;
     loader.occupies(address, sizeof info);
@@ -77,6 +77,9 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
     loader.occupies(info.mmap, info.mmap_bytes);
 
     if ((flags & kModules) != 0 && info.module_count != 0) {
+        if (info.module_count > kMostModules)
+            fail_in("multiboot1 module list", Error::too_many_entries, info.module_count,
+                    kMostModules);
         const uint64_t bytes = uint64_t{info.module_count} * sizeof(ModuleEntry);
         memory.at("multiboot1 module list", info.modules, bytes);
         loader.modules = {info.modules, info.modules + bytes};

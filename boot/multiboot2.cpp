@@ -52,7 +52,7 @@ constexpr uint64_t kColourBytes = 6;
 const Tag* next_tag(PhysMemory& memory, ModuleCursor& cursor) {
     const uint64_t left = cursor.end - cursor.at;
     if (left < sizeof(Tag))
-        fail(Error::multiboot2_no_end, cursor.at, left);
+        fail(Error::multiboot2_no_end, cursor.end);
     const auto* tag = memory.at<Tag>("multiboot2 tag", cursor.at);
     if (tag->bytes < sizeof(Tag))
         fail(Error::multiboot2_tag, tag->type, cursor.at, tag->bytes, sizeof(Tag));

@@ -1,5 +1,4 @@
 // PVH's hvm_start_info. Source: Xen public/arch-x86/hvm/start_info.h.
-#include "contract_magic.h"
 #include "errors.h"
 #include "loader_info.h"
 
@@ -32,15 +31,12 @@ static_assert(sizeof(ModuleEntry) == 32);
 
 constexpr uint32_t kMapEntryBytes = 24;
 constexpr uint32_t kMostMapEntries = 1 << 20;
-constexpr uint32_t kMostModules = 1 << 16;
 
 }  // namespace
 
 void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const auto& start = *reinterpret_cast<const StartInfo*>(
         memory.at("pvh start info", info, kVersion0Bytes));
-    if (start.magic != PVH_MAGIC)
-        fail(Error::pvh_magic, info, start.magic);
     if (start.version == 0)
         fail(Error::pvh_memory, 0, 0, 0);
     memory.at<StartInfo>("pvh start info", info);
@@ -49,9 +45,9 @@ void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     if (start.memory_map == 0 || entries == 0)
         fail(Error::pvh_memory, start.version, entries, start.memory_map);
     if (entries > kMostMapEntries)
-        fail_in("memory map", Error::pvh_count, entries, kMostMapEntries);
+        fail_in("pvh memory map", Error::too_many_entries, entries, kMostMapEntries);
     if (modules > kMostModules)
-        fail_in("module list", Error::pvh_count, modules, kMostModules);
+        fail_in("pvh module list", Error::too_many_entries, modules, kMostModules);
 
     loader.loader = PROLOGUE_LOADER_PVH;
     loader.occupies(info, sizeof(StartInfo));

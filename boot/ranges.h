@@ -10,6 +10,7 @@ namespace prologue {
 inline constexpr uint64_t kPage = 4096;
 inline constexpr uint64_t kMiB = 1024 * 1024;
 inline constexpr uint64_t kGiB = 1024 * kMiB;
+inline constexpr uint64_t kMostPhysical = uint64_t{1} << 52; // that x86 can ever address
 inline constexpr uint64_t kLastPageStart = ~uint64_t{kPage - 1};
 
 constexpr uint64_t page_down(uint64_t address) {

@@ -56,8 +56,8 @@ Text without_image_path(Text cmdline, Text loader_name) {
 }
 
 Span module_span(const char* contract, uint64_t start, uint64_t bytes) {
-    if (bytes > kLastPageStart - start || start > kLastPageStart)
-        fail_in(contract, Error::module_wraps, start, bytes);
+    if (start > kMostPhysical || bytes > kMostPhysical - start)
+        fail_in(contract, Error::module_too_high, start, bytes);
     return {start, start + bytes};
 }
 

@@ -33,3 +33,40 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 	$(HOST_CXX) $(HOST_FLAGS) -o $@ $^ -lgtest -lgtest_main -lpthread
 
 -include $(HOST_OBJECTS:.o=.d)
+
+# libFuzzer: a target for each loader's structures and one for the memory map,
+# with seeds that the target itself writes.
+#   make fuzz        each for FUZZ_SECONDS; what is found stays in $(BUILD)/fuzz
+#   make fuzz-short  each for a fixed number of runs with a fixed seed
+FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?= 12000
+FUZZ_NAMES := pvh multiboot1 multiboot2 memory_map
+FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0 -verbosity=0
+FUZZ_SHARED := hosttests/seams.cpp hosttests/range_model.cpp hosttests/loader_images.cpp \
+	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
+FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
+FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
+
+$(BUILD)/fuzz/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(HOST_CXX) $(HOST_FLAGS) -Ihosttests/fuzz -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
+	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
+	rm -rf $@.seeds
+	$@ --write-seeds $@.seeds
+
+.PHONY: fuzz fuzz-short $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=fuzz-short-%)
+fuzz: $(FUZZ_NAMES:%=fuzz-%)
+fuzz-short: $(FUZZ_NAMES:%=fuzz-short-%)
+
+$(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%
+	@mkdir -p $<.corpus
+	$< $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$<. $<.corpus $<.seeds
+
+# From the same inputs each time: nothing that an earlier run has found.
+$(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
+	@rm -rf $<.short && mkdir $<.short
+	$< $(FUZZ_FLAGS) -runs=$(FUZZ_RUNS) -seed=1 -artifact_prefix=$<. $<.short $<.seeds
+
+-include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)

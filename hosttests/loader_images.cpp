@@ -4,9 +4,10 @@ namespace prologue::test {
 namespace {
 
 // Puts the modules' texts one after the other; returns where each lies, 0 for none.
-std::vector<uint64_t> put_module_texts(FakeMemory& memory, const Stated& stated) {
+std::vector<uint64_t> put_module_texts(FakeMemory& memory, const Stated& stated,
+                                       const Places& places) {
     std::vector<uint64_t> where;
-    uint64_t next = at::kModuleTexts;
+    uint64_t next = places.module_texts;
     for (const StatedModule& module : stated.modules) {
         where.push_back(module.cmdline ? next : 0);
         if (!module.cmdline)
@@ -36,47 +37,47 @@ std::string spell_colours(const prologue_framebuffer& framebuffer) {
 
 }  // namespace
 
-uint64_t put_pvh(FakeMemory& memory, const Stated& stated) {
-    const uint64_t info = at::kInfo;
+uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places) {
+    const uint64_t info = places.info;
     memory.put(info, std::array<uint8_t, pvh::kBytes>{});
     memory.put<uint32_t>(info + pvh::kMagic, 0x336ec578);
     memory.put<uint32_t>(info + pvh::kVersion, 1);
     memory.put<uint32_t>(info + pvh::kMapEntries, static_cast<uint32_t>(stated.memory.size()));
-    memory.put<uint64_t>(info + pvh::kMap, at::kMap);
+    memory.put<uint64_t>(info + pvh::kMap, places.map);
     for (size_t i = 0; i != stated.memory.size(); ++i)
-        put_range(memory, at::kMap + i * pvh::kMapEntryBytes, stated.memory[i]);
+        put_range(memory, places.map + i * pvh::kMapEntryBytes, stated.memory[i]);
 
     if (!stated.modules.empty()) {
         const auto count = static_cast<uint32_t>(stated.modules.size());
         memory.put<uint32_t>(info + pvh::kModuleCount, count);
-        memory.put<uint64_t>(info + pvh::kModuleList, at::kModules);
-        const std::vector<uint64_t> texts = put_module_texts(memory, stated);
+        memory.put<uint64_t>(info + pvh::kModuleList, places.modules);
+        const std::vector<uint64_t> texts = put_module_texts(memory, stated, places);
         for (size_t i = 0; i != texts.size(); ++i) {
-            const uint64_t entry = at::kModules + i * pvh::kModuleBytes;
+            const uint64_t entry = places.modules + i * pvh::kModuleBytes;
             memory.put(entry, stated.modules[i].start);
             memory.put(entry + 8, stated.modules[i].bytes);
             memory.put(entry + 16, texts[i]);
         }
     }
     if (stated.cmdline) {
-        memory.put<uint64_t>(info + pvh::kCmdline, at::kCmdline);
-        memory.put_text(at::kCmdline, *stated.cmdline);
+        memory.put<uint64_t>(info + pvh::kCmdline, places.cmdline);
+        memory.put_text(places.cmdline, *stated.cmdline);
     }
     memory.put(info + pvh::kRsdp, stated.rsdp);
     return info;
 }
 
-uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated) {
-    const uint64_t info = at::kInfo;
+uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated, const Places& places) {
+    const uint64_t info = places.info;
     memory.put(info, std::array<uint8_t, multiboot1::kBytes>{});
     uint32_t flags = 1 << 0 | 1 << 1 | 1 << 6; // base memory, boot device, memory map
     memory.put<uint32_t>(info + 4, 639);
     memory.put<uint32_t>(info + 8, 127 * 1024);
-    memory.put<uint32_t>(info + multiboot1::kMap, at::kMap);
+    memory.put(info + multiboot1::kMap, static_cast<uint32_t>(places.map));
     const uint64_t map_bytes = stated.memory.size() * multiboot1::kMapEntryBytes;
     memory.put<uint32_t>(info + multiboot1::kMapBytes, static_cast<uint32_t>(map_bytes));
     for (size_t i = 0; i != stated.memory.size(); ++i) {
-        const uint64_t entry = at::kMap + i * multiboot1::kMapEntryBytes;
+        const uint64_t entry = places.map + i * multiboot1::kMapEntryBytes;
         memory.put<uint32_t>(entry, 20);
         put_range(memory, entry + 4, stated.memory[i]);
     }
@@ -84,11 +85,11 @@ uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated) {
         flags |= 1 << 3;
         const auto count = static_cast<uint32_t>(stated.modules.size());
         memory.put<uint32_t>(info + multiboot1::kModuleCount, count);
-        memory.put<uint32_t>(info + multiboot1::kModuleList, at::kModules);
-        const std::vector<uint64_t> texts = put_module_texts(memory, stated);
+        memory.put(info + multiboot1::kModuleList, static_cast<uint32_t>(places.modules));
+        const std::vector<uint64_t> texts = put_module_texts(memory, stated, places);
         for (size_t i = 0; i != texts.size(); ++i) {
             const StatedModule& module = stated.modules[i];
-            const uint64_t entry = at::kModules + i * multiboot1::kModuleBytes;
+            const uint64_t entry = places.modules + i * multiboot1::kModuleBytes;
             memory.put(entry, static_cast<uint32_t>(module.start));
             memory.put(entry + 4, static_cast<uint32_t>(module.start + module.bytes));
             memory.put(entry + 8, static_cast<uint32_t>(texts[i]));
@@ -96,13 +97,13 @@ uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated) {
     }
     if (stated.cmdline) {
         flags |= 1 << 2;
-        memory.put<uint32_t>(info + multiboot1::kCmdline, at::kCmdline);
-        memory.put_text(at::kCmdline, *stated.cmdline);
+        memory.put(info + multiboot1::kCmdline, static_cast<uint32_t>(places.cmdline));
+        memory.put_text(places.cmdline, *stated.cmdline);
     }
     if (stated.loader_name) {
         flags |= 1 << 9;
-        memory.put<uint32_t>(info + multiboot1::kLoaderName, at::kLoaderName);
-        memory.put_text(at::kLoaderName, *stated.loader_name);
+        memory.put(info + multiboot1::kLoaderName, static_cast<uint32_t>(places.loader_name));
+        memory.put_text(places.loader_name, *stated.loader_name);
     }
     if (stated.framebuffer) {
         flags |= 1 << 12;
@@ -113,7 +114,7 @@ uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated) {
     return info;
 }
 
-uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated) {
+uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& places) {
     Tags tags;
     if (stated.cmdline)
         tags.add_text(1, *stated.cmdline);
@@ -127,8 +128,8 @@ uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated) {
     if (stated.framebuffer)
         tags.add_framebuffer(*stated.framebuffer);
     tags.end();
-    tags.put(memory, at::kInfo);
-    return at::kInfo;
+    tags.put(memory, places.info);
+    return places.info;
 }
 
 uint64_t Tags::add(uint32_t type, const std::string& payload) {

@@ -45,10 +45,21 @@ inline constexpr uint64_t kModuleTexts = 0xb001;
 inline constexpr uint64_t kMemory = 0x10000;
 }  // namespace at
 
+struct Places {
+    uint64_t info = at::kInfo;
+    uint64_t map = at::kMap;
+    uint64_t modules = at::kModules;
+    uint64_t cmdline = at::kCmdline;
+    uint64_t loader_name = at::kLoaderName;
+    uint64_t module_texts = at::kModuleTexts;
+};
+// All of it in less than a page, for a few ranges and modules.
+inline constexpr Places kPacked = {0x40, 0x140, 0x240, 0x300, 0x340, 0x360};
+
 // Each returns the address of the information structure.
-uint64_t put_pvh(FakeMemory& memory, const Stated& stated);
-uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated);
-uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated);
+uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& places = {});
 
 // PVH's fields, as offsets into hvm_start_info (Xen public/arch-x86/hvm/start_info.h).
 namespace pvh {

@@ -33,6 +33,7 @@ _CPUS = {
     "ryzen": (True, False),
     "corei7_skylake_x": (True, False),
     "bx_generic": (False, False),
+    "athlon64_clawhammer": (False, False),
 }
 
 BEST, FOUR, FIVE = 0, 4, 5

@@ -3,7 +3,8 @@ line and its numbers, on the serial port and on the debug port, and never in sil
 
 In a message `<name>` stands for an address in hexadecimal: of a field of the loader's information,
 of the information itself and of what follows it (`<info>`, `<info end>`), of the image (`<image>`,
-`<image end>`), or of a segment as it is linked (`<segment 2>`).
+`<image end>`), of a segment as it is linked (`<segment 2>`), or of what would be the image's end
+if that of its last segment were moved up by 1 TiB (`<image end and 1 TiB>`).
 """
 
 import re
@@ -29,6 +30,7 @@ from composers import Layout
 from handoff_report import GIB, MIB, PAGE
 from images import Image, patch
 
+TIB = 1 << 40
 _FATAL = "prologue: fatal: "
 _TIMEOUT = 6
 
@@ -83,6 +85,7 @@ def filled_in(message: str, load: Load) -> str:
     info, image = load.information(), Image(load.path)
     names = {"info": info.pointer, "info end": info.end, "image": load.base}
     names["image end"] = load.base + image.end - image.base
+    names["image end and 1 TiB"] = names["image end"] + TIB
     names.update((f"segment {i}", s.vaddr) for i, s in enumerate(image.segments))
 
     def address(found: re.Match) -> str:
@@ -304,11 +307,11 @@ _IMAGE = [
              [(header(2, _VADDR), u64(0xFFFFFFFF80100000) + u64(0x100000))],
              "image: segment 2 (ffffffff80100000) begins before the one before it ends "
              "(<segment 2>)"),
-    image("a segment that wraps", [(header(3, _MEMSZ), u64(1 << 40))],
-          "image: segment 3 (<segment 3>, 10000000000 bytes) is not page-aligned, or wraps"),
-    image("an image too high for 2 MiB pages", [(header(3, _MEMSZ), u64((1 << 40) - 0x109000))],
-          "paging: the image ends at 10000000000: too high for early tables of 2 MiB pages",
-          "qemu64"),
+    image("a segment that wraps", [(header(1, _MEMSZ), u64(TIB))],
+          "image: segment 1 (<segment 1>, 10000000000 bytes) is not page-aligned, or wraps"),
+    image("an image too high for 2 MiB pages", [(header(3, _MEMSZ + 5), b"\1")],
+          "paging: the image ends at <image end and 1 TiB>: too high for early tables of 2 MiB "
+          "pages", "qemu64"),
     *on_both("a segment apart from the others", [(header(1, _PADDR), u64(0x200000))],
              "image: segment 1 (<segment 1> at 200000) is not at the first segment's offset"),
     *on_both("linked into the direct map",

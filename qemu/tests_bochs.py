@@ -1,5 +1,6 @@
 """GRUB's ISO in Bochs, the stricter CPU: it minds limits and reserved bits that TCG lets pass."""
 
+import machine
 from bochs import run_bochs
 from cases import Case
 from guests import (
@@ -21,8 +22,9 @@ _GUESTS = [
     Guest(GRUB_MULTIBOOT2, "demo", "128M", "bx_generic", cmdline="a b", modules=_MODULES),
     Guest(GRUB_MULTIBOOT2, "demo-low", "32M", "bx_generic", note="moved by GRUB"),
     Guest(GRUB_MULTIBOOT2, "demo", "128M", "ryzen", base=0x345000),
+    Guest(GRUB_MULTIBOOT2, "demo-best", "128M", "athlon64_clawhammer"),
     Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "ryzen", wish=BEST),
-    Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "corei7_skylake_x", cmdline="a", modules=_MODULES),
+    Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "corei7_skylake_x", modules=_MODULES),
     Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "bx_generic", base=0x7FF000),
 ]
 
@@ -37,4 +39,19 @@ def bochs_case(guest: Guest) -> Case:
     return Case(f"bochs: {guest.name}", function)
 
 
-CASES = [*map(bochs_case, _GUESTS)]
+def cpu_too_old(model: str, message: str) -> Case:
+    def function() -> None:
+        guest = Guest(GRUB_MULTIBOOT2, "demo", "128M", model)
+        result = run_bochs(guest_iso(guest, guest_kernel(guest), []), model)
+        result.expect(machine.FATAL, f"prologue: fatal: {message}\r?$")
+
+    return Case(f"bochs: no boot on {model}", function)
+
+
+CASES = [
+    *map(bochs_case, _GUESTS),
+    cpu_too_old("p3_katmai", r"cpu: no CPUID leaf 80000001 \(the highest is [0-9a-f]+\): "
+                "no long mode"),
+    cpu_too_old("p4_willamette", r"cpu: long mode or NX is missing \(CPUID 80000001 EDX lacks "
+                r"20100000\)"),
+]

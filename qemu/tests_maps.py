@@ -16,10 +16,13 @@ from any_loader import (
     Placed,
     expect_exactly,
     fed,
+    registers,
 )
 from cases import Case
+from composers import MULTIBOOT1_MAGIC
 from guests import expected_paging
 from handoff_report import GIB, MIB, PAGE, expect_not_usable
+from images import Image
 
 _NEAR_4G = {"memory": "4070M", "machine": "pc,max-ram-below-4g=4G"}
 
@@ -124,6 +127,25 @@ def long_entries() -> None:
         run_load(Load(MULTIBOOT2, entry_bytes=entry_bytes))
 
 
+def information_behind_the_image(contract: str, cpu: str) -> Case:
+    """Where GRUB puts it: in memory that looks free until it has been read."""
+
+    def function() -> None:
+        load = Load(contract, cmdline="here")
+        run_load(replace(load, info_at=load.marks()[0].end), cpu)
+
+    return Case(f"maps: information behind the image, {contract} on {cpu}", function)
+
+
+def pvh_through_e_entry() -> None:
+    """The one e_entry takes PVH too: what is in EAX is nobody's promise."""
+    load = Load(PVH, cmdline="here")
+    entry = Image(load.path)
+    for eax in (0, MULTIBOOT1_MAGIC + 1):
+        start = registers(load, eip=entry.physical(entry.entry), eax=eax)
+        expect_exactly(load, machine.run(fed(load, entry=start)))
+
+
 def with_modules(name: str, place: Callable, contract: str, cpu: str = "max", **others) -> Case:
     """`place` gives the modules, told where the image begins and ends."""
 
@@ -216,6 +238,8 @@ _WORDS = [
 CASES = [
     *_PLACES,
     *_MAPS,
+    *(information_behind_the_image(c, cpu) for c in CONTRACTS for cpu in ("max", "qemu64")),
+    Case("maps: PVH through e_entry", pvh_through_e_entry),
     Case("maps: entries of many sizes, multiboot1", entries_of_many_sizes),
     Case("maps: entries of any one size, multiboot2", long_entries),
     *_MODULES,

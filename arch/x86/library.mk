@@ -10,7 +10,7 @@ INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x8
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
 	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer -Wall -Wextra -Werror -g $(INCLUDES)
-FLAGS32 := --target=i386-none-elf -march=i686 -mno-sse -Os -ffunction-sections $(FREESTANDING)
+FLAGS32 := --target=i386-none-elf -march=i386 -mno-sse -Os -ffunction-sections $(FREESTANDING)
 FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREESTANDING)
 
 SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
@@ -31,6 +31,10 @@ $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descript
 	FLAGS64 += -O2
 $(addprefix $(BUILD)/64/,$(addprefix boot/,free_memory.o image.o pvh.o text.o) \
 	$(addprefix arch/x86/stage64/,kernel_map.o stage64.o)): FLAGS64 += -Os
+
+# A report must not need what may be off, or what the fault may be about.
+$(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \
+	arch/x86/stage64/last_words.o): FLAGS64 += -mgeneral-regs-only
 
 $(BUILD)/32/%.o: %.cpp
 	@mkdir -p $(@D)

@@ -62,6 +62,9 @@
 #define VECTOR_MACHINE_CHECK 18
 #define ISR64_STRIDE 8
 
+// RFLAGS with nothing but the bit that is always set (SDM 3.4.3)
+#define RFLAGS_CLEAR 0x2
+
 // MXCSR with all exceptions masked, as at reset
 #define MXCSR_DEFAULT 0x1f80
 

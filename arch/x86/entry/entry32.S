@@ -143,14 +143,21 @@ tables_stand:
         .globl  prologue_start
 prologue_start:
         cmpl    $MULTIBOOT2_MAGIC, %eax
-        je      known_loader
+        je      1f
         cmpl    $MULTIBOOT1_MAGIC, %eax
-        je      known_loader
+        je      1f
         cmpl    $PVH_MAGIC, (%ebx)
         je      prologue_pvh_start
+        jmp     unknown_loader
+1:      movl    (%ebx), %edi // RAM? Then a word keeps what is written to it
+        notl    (%ebx)
+        cmpl    %edi, (%ebx)
+        movl    %edi, (%ebx)
+        jne     known_loader
 
-        // No contract is recognised; the 64-bit stage will say so with what
-        // came in EAX and EBX. EBX cannot be trusted for a stack.
+        // No contract is recognised, or its information lies where nothing can
+        // be written. The 64-bit stage will say so, with what came in EAX and
+        // EBX; but EBX cannot be trusted for a stack.
 unknown_loader:
         movl    CONVENTIONAL_SCRATCH, %edi
         movl    $(CONVENTIONAL_SCRATCH + 4), %esp
@@ -190,6 +197,7 @@ no_five_levels:
 
         // 2 MiB pages: the page-table builder in the 32-bit stage's C++.
 map_2m_pages:
+        cld
         leal    AT(prologue_early_pd), %eax
         pushl   %eax
         leal    AT(prologue_early_pdpt), %eax

@@ -34,6 +34,8 @@ prologue_start64:
         addq    %rcx, %rsp
         jmpq    *%rax
 in_window:
+        pushq   $RFLAGS_CLEAR // none of the loader's flags, the direction among them
+        popfq
         movl    %edi, %edi
         movl    %esi, %esi
         movl    %ebx, %edx

@@ -10,18 +10,18 @@ namespace {
 // Names in order of their numbers, each ended by a NUL: see sentence().
 constexpr char kVectorNames[] =
     "#DE divide error\0#DB debug\0NMI\0#BP breakpoint\0#OF overflow\0#BR bound range\0"
-    "#UD invalid opcode\0#NM no coprocessor\0#DF double fault\0coprocessor overrun\0"
-    "#TS invalid TSS\0#NP segment not present\0#SS stack fault\0#GP general protection\0"
-    "#PF page fault\0reserved\0#MF floating point\0#AC alignment\0#MC machine check\0"
-    "#XM SIMD\0#VE virtualization\0#CP control protection\0reserved\0reserved\0reserved\0"
-    "reserved\0reserved\0reserved\0#HV hypervisor injection\0#VC VMM communication\0"
-    "#SX security\0reserved\0";
+    "#UD invalid opcode\0#NM no coprocessor\0#DF double fault\0\0#TS invalid TSS\0"
+    "#NP segment not present\0#SS stack fault\0#GP general protection\0#PF page fault\0\0"
+    "#MF floating point\0#AC alignment\0#MC machine check\0#XM SIMD\0#VE virtualization\0"
+    "#CP control protection\0\0\0\0\0\0\0#HV hypervisor injection\0#VC VMM communication\0"
+    "#SX security\0\0";
 constexpr char kRegisterNames[] =
     "ax\0cx\0dx\0bx\0sp\0bp\0si\0di\0r8\0r9\0r10\0r11\0r12\0r13\0r14\0r15\0";
 constexpr unsigned kOldRegisters = 8; // that have an E or R before their name
 
 constexpr unsigned kFaultBytes = 16;
 constexpr unsigned kStackWords = 8;
+constexpr unsigned kPageBytes = PAGE_BYTES;
 
 const char* nth(const char* names, unsigned number) {
     for (; number != 0; --number)
@@ -39,15 +39,18 @@ void put_field(Console& console, const char* name, uint64_t value, unsigned digi
 
 void put_headline(Console& console, const ExceptionReport& report, const ReportedImage& image) {
     const unsigned digits = report.bits / 4;
+    const char* name = nth(kVectorNames, report.vector % VECTORS);
     console.put("prologue: fatal: ");
-    console.put(nth(kVectorNames, report.vector % VECTORS));
+    console.put(*name != 0 ? name : "reserved");
     console.put(" (vector ");
     console.put_decimal(static_cast<uint32_t>(report.vector));
     console.put("), error ");
     console.put_hex(report.error, 4);
     console.put(report.bits == 64 ? ", 64-bit, at " : ", 32-bit, at ");
     console.put_hex(report.ip, digits);
-    const uint64_t offset = report.ip - image.start;
+    uint64_t offset = report.ip - image.start;
+    if (offset >= image.bytes)
+        offset = report.ip - image.linked;
     if (offset < image.bytes) {
         console.put(" = image+");
         console.put_hex(offset);
@@ -99,12 +102,14 @@ void put_memory(Console& console, const ExceptionReport& report) {
         console.put_hex(word_at<uint8_t>(report.ip + i), 2);
     }
     console.put("\nprologue:  stack:");
+    // As far as the page goes: what lies beyond the stack's end may not be mapped.
+    const unsigned word = report.bits / 8;
     for (unsigned i = 0; i != kStackWords; ++i) {
+        const uint64_t at = report.sp + word * i;
+        if (i != 0 && at % kPageBytes < word)
+            break;
         console.put(' ');
-        if (report.bits == 64)
-            console.put_hex(word_at<uint64_t>(report.sp + 8 * i), 16);
-        else
-            console.put_hex(word_at<uint32_t>(report.sp + 4 * i), 8);
+        console.put_hex(word == 8 ? word_at<uint64_t>(at) : word_at<uint32_t>(at), 2 * word);
     }
     console.put('\n');
 }

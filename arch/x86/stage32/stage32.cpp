@@ -108,6 +108,8 @@ extern "C" __attribute__((section(".text.first"))) void stage32_main(uint32_t op
     case STAGE32_REPORT:
         report(*reinterpret_cast<const Frame32*>(a), b, c);
     default:
+        if (a == ERROR_NESTED_FAULT)
+            Console().put('\n'); // the report was in the middle of a line
         fail(static_cast<Error>(a), b, c, d);
     }
 }

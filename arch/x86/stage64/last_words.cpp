@@ -54,8 +54,10 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
 void prologue_exception(const Frame64& frame) {
     using namespace prologue;
     ++exceptions_seen;
-    if (exceptions_seen == 2)
+    if (exceptions_seen == 2) {
+        Console().put('\n'); // the report was in the middle of a line
         fail(Error::nested_fault, frame.vector, frame.error, frame.rip);
+    }
     if (exceptions_seen > 2)
         end_boot(prologue_wishes.flags);
     const ExceptionReport exception = {

@@ -3,6 +3,7 @@
 #pragma GCC visibility push(hidden)
 #include "bits.h"
 #include "bytes.h"
+#include "contract_magic.h"
 #include "cpu.h"
 #include "early_map.h"
 #include "errors.h"
@@ -43,7 +44,9 @@ const Contract& find_contract(uint32_t magic, uint64_t info) {
          contract != __stop_prologue_contracts; ++contract)
         if (contract->magic == magic)
             return *contract;
-    fail(Error::unknown_loader, magic, info);
+    const bool known =
+        magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC;
+    fail(known ? Error::contract_left_out : Error::unknown_loader, magic, info);
 }
 
 // What the loader has put into memory must not lie on the image: our .bss has
@@ -65,7 +68,8 @@ void mark_all(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_mod
     ModuleCursor cursor = loader.modules;
     for (LoaderModule module; next_module(memory, cursor, module);) {
         check_clear_of(image, "module", module.bytes);
-        marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
+        if (module.bytes.bytes() != 0)
+            marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
         if (module.cmdline.bytes != 0)
             marks.add(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1),
                       PROLOGUE_MEMORY_LOADER);

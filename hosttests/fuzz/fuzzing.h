@@ -1,0 +1,42 @@
+// What fuzz targets have in common.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace prologue::test {
+
+// What must hold whatever the input.
+inline void must(bool holds, const std::string& what) {
+    if (holds)
+        return;
+    std::fprintf(stderr, "does not hold: %s\n", what.c_str());
+    std::abort();
+}
+
+using Input = std::vector<uint8_t>;
+
+// For LLVMFuzzerInitialize: given --write-seeds DIRECTORY, writes the inputs to
+// begin with there, and ends. So none of them is a file in the tree.
+template <class Seeds>
+void write_seeds_if_asked(int argc, char** argv, Seeds seeds) {
+    if (argc != 3 || std::strcmp(argv[1], "--write-seeds") != 0)
+        return;
+    const std::filesystem::path directory = argv[2];
+    std::filesystem::create_directories(directory);
+    unsigned number = 0;
+    for (const Input& seed : seeds()) {
+        std::ofstream file(directory / std::to_string(number++), std::ios::binary);
+        file.write(reinterpret_cast<const char*>(seed.data()),
+                   static_cast<std::streamsize>(seed.size()));
+    }
+    std::exit(0);
+}
+
+}  // namespace prologue::test
