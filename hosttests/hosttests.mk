@@ -70,3 +70,6 @@ $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 	$< $(FUZZ_FLAGS) -runs=$(FUZZ_RUNS) -seed=1 -artifact_prefix=$<. $<.short $<.seeds
 
 -include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
+
+.PHONY: host-binaries
+host-binaries: $(BUILD)/hosttests $(FUZZ_TARGETS)

@@ -47,6 +47,10 @@ RAGGED = [
 ]
 
 
+TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
+NEVER_MORE = 6700 # where that is over its limit, it must not grow further
+
+
 @dataclass
 class Row:
     what: str
@@ -121,7 +125,7 @@ LOAD_BAD_SS = bytes((0x8E, 0xD0))
 def to_kernel():
     plain = counted(kernel("demo")).until
     small_pages = table_entries(kernel("demo"), TEN_RANGES)
-    yield Row("to kernel_main: ten sorted ranges, one module", plain.instructions,
+    yield Row(TEN_SORTED, plain.instructions,
               2400 + 2 * small_pages,
               f"2,400 and 2 for each of {small_pages} entries below 1 GiB")
     ragged_pages = table_entries(kernel("demo"), RAGGED)

@@ -27,7 +27,7 @@ CHECK = $(PYTHON) qemu/check.py $(if $(TEST),--test '$(TEST)')
 .PHONY: check check-host check-qemu
 check: host-binaries kernels $(FEEDERS)
 	@$(CHECK) host qemu
-check-host: host-binaries
+check-host: host-binaries kernels
 	@$(CHECK) host
 check-qemu: kernels $(FEEDERS)
 	@$(CHECK) qemu

@@ -51,8 +51,6 @@ known_loader:
         movl    (%ebx), %edi
         leal    4(%ebx), %esp
         call    entry_base
-        .globl  entry_base
-        .hidden entry_base
 entry_base:
         popl    %ebp
         movl    %edi, (%ebx)

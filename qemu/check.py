@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+"""Runs the parts of the test suite that are named, and closes with `N passed, N failed`.
+
+    check.py [--test PATTERN] host|qemu...
+"""
+
+import argparse
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+from typing import Iterator, Tuple
+
+import cases
+
+_FUZZERS = ("pvh", "multiboot1", "multiboot2", "memory_map")
+_SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
+
+
+def lines_of(command: list) -> Iterator[str]:
+    """What a command prints, as it comes; then `status N`."""
+    process = subprocess.Popen(
+        [str(word) for word in command], cwd=cases.ROOT, text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    yield from (line.rstrip("\n") for line in process.stdout)
+    yield f"status {process.wait()}"
+
+
+def google_tests(pattern: str) -> Tuple[int, int]:
+    command = [cases.BUILD / "hosttests", "--gtest_brief=1", f"--gtest_filter={pattern}"]
+    passed = failed = 0
+    for line in lines_of(command):
+        if match := re.match(r"\[  PASSED  \] (\d+) test", line):
+            passed = int(match[1])
+        elif match := re.match(r"\[  FAILED  \] (\S+)( \(\d+ ms\))?$", line):
+            failed += match[2] is not None
+        elif line.startswith("status ") and line != "status 0" and not failed:
+            failed = 1 # a sanitizer, or a crash
+        if not line.startswith("status 0"):
+            print(line, flush=True)
+    return passed, failed
+
+
+def fuzzers(pattern: str) -> Tuple[int, int]:
+    passed = failed = 0
+    for name in _FUZZERS:
+        if not fnmatch.fnmatch(f"fuzz: {name}", pattern):
+            continue
+        output = list(lines_of(["make", "-s", f"BUILD={cases.BUILD}", f"fuzz-short-{name}"]))
+        good = output[-1] == "status 0"
+        passed, failed = passed + good, failed + (not good)
+        print(f"{'ok' if good else 'FAIL'} fuzz: {name}", flush=True)
+        if not good:
+            print("\n".join(output[-40:]))
+    return passed, failed
+
+
+def counting(pattern: str) -> Tuple[int, int]:
+    """The counter's own tests: only as a whole."""
+    if pattern != "*":
+        return 0, 0
+    return tally(lines_of([sys.executable, "qemu/count_test.py"]))
+
+
+def boots(pattern: str) -> Tuple[int, int]:
+    return tally(lines_of([sys.executable, "qemu/runner.py", "--test", pattern]))
+
+
+def tally(lines) -> Tuple[int, int]:
+    """Counts lines that begin with ok and FAIL; a runner's own summary is for the end."""
+    passed = failed = 0
+    for line in lines:
+        passed += line.startswith("ok ")
+        failed += line.startswith("FAIL ")
+        if line.startswith("status "):
+            failed += line != "status 0" and not failed
+        elif not _SUMMARY.match(line):
+            print(line, flush=True)
+    return passed, failed
+
+
+_PARTS = {"host": (google_tests, fuzzers, counting), "qemu": (boots,)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--test", metavar="PATTERN", default="*", help="names, as the shell has them")
+    parser.add_argument("parts", nargs="+", choices=list(_PARTS))
+    arguments = parser.parse_args()
+    os.environ["BUILD"] = str(cases.BUILD)
+    totals = [run(arguments.test) for part in arguments.parts for run in _PARTS[part]]
+    passed, failed = (sum(column) for column in zip(*totals))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

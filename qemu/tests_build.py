@@ -1,0 +1,166 @@
+"""What the build promises: position independence, a clean link, headers where loaders look for
+them; and that the commands a user types do what they say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bench
+import cases
+import images
+from cases import Case
+
+KIB = 1 << 10
+_LIBRARY = cases.BUILD / "libprologue.a"
+_DEMO = cases.BUILD / "demo.elf"
+_DEMO_MULTIBOOT1 = cases.BUILD / "demo-multiboot1.elf"
+
+# What a kernel and its linker script give to the library; docs/kernel-contract.md lists them.
+_NEEDED = {
+    "kernel_main", "__ehdr_start", "__start_prologue_contracts", "__stop_prologue_contracts",
+    "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_load_start",
+    "prologue_load_end", "prologue_bss_end", "prologue_entry_physical", "prologue_relocate_min",
+}
+
+
+def run(*command, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(word) for word in command], cwd=cases.ROOT, text=True, errors="replace",
+        capture_output=True, stdin=subprocess.DEVNULL, timeout=120,
+        env={**os.environ, "BUILD": str(cases.BUILD), **environment})
+
+
+def compiled(source: str, *flags: str) -> Path:
+    """An object file from C++ source text."""
+    path = cases.scratch_file(source.encode(), "source.cpp")
+    result = run("clang++", "-std=c++20", "-ffreestanding", "-fPIE", "-fvisibility=hidden", "-Os",
+                 *flags, "-c", path, "-o", path.with_suffix(".o"))
+    assert result.returncode == 0, result.stderr
+    return path.with_suffix(".o")
+
+
+_POINTER_TABLE = """
+extern "C" const char* stage32_main(unsigned i) __attribute__((section(".text.first")));
+static const char* const names[] = {"one", "two", "three"};
+extern "C" const char* stage32_main(unsigned i) { return names[i % 3]; }
+"""
+
+
+def same_bytes_at_two_bases() -> None:
+    here, elsewhere = (cases.BUILD / f"stage32{name}.bin" for name in ("", "-elsewhere"))
+    assert here.read_bytes() == elsewhere.read_bytes()
+    assert here.stat().st_size > KIB
+
+
+def absolute_address_refused_64() -> None:
+    pointer = compiled('extern const char* volatile p; const char* volatile p = "one";',
+                       "--target=x86_64-none-elf")
+    result = run("linker/relocations.sh", pointer)
+    assert result.returncode == 1 and "R_X86_64_64" in result.stderr, result.stderr
+    fine = compiled("int f(int i) { return i + 1; }", "--target=x86_64-none-elf")
+    assert run("linker/relocations.sh", fine).returncode == 0
+
+
+def absolute_address_refused_32() -> None:
+    table = compiled(_POINTER_TABLE, "--target=i386-none-elf")
+    result = run("ld.lld", "-m", "elf_i386", "-pie", "--no-dynamic-linker", "--hash-style=sysv",
+                 "--orphan-handling=error", "-T", "linker/stage32.ld", "--defsym=STAGE32_BASE=0",
+                 "-o", table.with_suffix(".elf"), table)
+    assert result.returncode != 0 and "32-bit stage" in result.stderr, result.stderr
+
+
+def needs_only_documented_symbols() -> None:
+    def symbols(kind: str) -> set:
+        output = run("llvm-nm", kind, "--format=just-symbols", _LIBRARY).stdout
+        return {line for line in output.split("\n") if line and not line.endswith(":")}
+    needed = symbols("--undefined-only") - symbols("--defined-only")
+    assert needed == _NEEDED, needed ^ _NEEDED
+
+
+def defines_only_prefixed_symbols() -> None:
+    output = run("llvm-nm", "--defined-only", "--extern-only", "--format=just-symbols",
+                 _LIBRARY).stdout
+    names = {line for line in output.split("\n") if line and not line.endswith(":")}
+    bad = {name for name in names
+           if not name.startswith(("prologue_", "_ZN8prologue", "_ZNK8prologue"))}
+    assert not bad, bad
+
+
+def file_is_laid_out_as_memory_is() -> None:
+    segments = images.Image(_DEMO_MULTIBOOT1).segments
+    assert len({segment.paddr - segment.offset for segment in segments if segment.data}) == 1
+
+
+def headers_are_early_enough() -> None:
+    image = images.Image(_DEMO_MULTIBOOT1)
+    for symbol, limit, align in (("prologue_multiboot1", 8 * KIB, 4),
+                                 ("prologue_multiboot2", 32 * KIB, 8)):
+        offset = image.file_offset(symbol)
+        assert offset % align == 0 and offset < limit - 64, (symbol, hex(offset))
+
+
+def entry_survives_masks() -> None:
+    image = images.Image(_DEMO)
+    physical = image.physical("prologue_start")
+    assert image.entry & 0x0FFFFFFF == physical and image.entry & 0xFFFFFF == physical
+
+
+def bench_keeps_its_limits() -> None:
+    rows = [row for part in (bench.way_up, bench.to_kernel, bench.sizes) for row in part()]
+    over = [row.what.strip() for row in rows if row.limit is not None and row.value > row.limit]
+    assert over in ([], [bench.TEN_SORTED]), over
+    assert next(row.value for row in rows if row.what == bench.TEN_SORTED) <= bench.NEVER_MORE
+
+
+def counts_repeat() -> None:
+    first, second = (bench.counted(_DEMO).until for _ in range(2))
+    assert first == second, (first, second)
+
+
+def run_prints_the_report() -> None:
+    for settings, expected in (
+            ({"CMDLINE": "a b"}, ("loader: pvh", "paging: 5-level", "cmdline: a b")),
+            ({"LA57": "off", "CPU": "qemu64"}, ("paging: 4-level", "page-size: 2M")),
+            ({"LOADER": "multiboot1", "LA57": "on", "INITRD": "README.md"},
+             ("loader: multiboot1", "paging: 5-level", "README.md")),
+            ({"LOADER": "multiboot2", "MEM": "64M"}, ("loader: multiboot2", "load-base: 0x100000"))):
+        result = run(sys.executable, "qemu/run.py", **settings)
+        assert result.returncode == 0, result.stderr
+        for text in (*expected, "result: ok"):
+            assert text in result.stdout, (settings, text, result.stdout)
+
+
+def run_refuses_what_it_cannot() -> None:
+    for settings in ({"LOADER": "vmd"}, {"SEV": "snp"}, {"LA57": "perhaps"}):
+        result = run(sys.executable, "qemu/run.py", **settings)
+        assert result.returncode == 1 and "is not served" in result.stderr, result.stderr
+    result = run(sys.executable, "qemu/run.py", LA57="on", CPU="qemu64")
+    assert result.returncode == 1 and "fatal" in result.stderr, result
+
+
+def gdb_knows_each_stage() -> None:
+    commands = ["break prologue_stage64", "continue", "print window",
+                "break kernel_main", "continue", "backtrace", "kill"]
+    script = cases.scratch_file("\n".join(["continue", "info line *$pc", *commands]).encode())
+    result = run(sys.executable, "qemu/debug.py", _DEMO, GDB_ARGS=f"-batch -x {script}")
+    for text in ("prologue_pvh_start", "prologue_stage64 (info=", "kernel_main (handoff=",
+                 "prologue_calls_kernel ()"):
+        assert text in result.stdout, (text, result.stdout, result.stderr)
+
+
+CASES = [
+    Case("build: the 32-bit stage linked at two bases is the same bytes", same_bytes_at_two_bases),
+    Case("build: an absolute address in the 64-bit stage is refused", absolute_address_refused_64),
+    Case("build: an absolute address in the 32-bit stage is refused", absolute_address_refused_32),
+    Case("build: the library needs only documented symbols", needs_only_documented_symbols),
+    Case("build: the library defines only prefixed symbols", defines_only_prefixed_symbols),
+    Case("build: the file is laid out as memory is", file_is_laid_out_as_memory_is),
+    Case("build: headers are early enough for their loaders", headers_are_early_enough),
+    Case("build: e_entry survives masks of 28 and 24 bits", entry_survives_masks),
+    Case("bench: the figures keep their limits", bench_keeps_its_limits),
+    Case("bench: a count repeats exactly", counts_repeat),
+    Case("commands: make run prints the report", run_prints_the_report),
+    Case("commands: make run refuses what it cannot do", run_refuses_what_it_cannot),
+    Case("commands: gdb knows each stage", gdb_knows_each_stage),
+]
