@@ -42,7 +42,7 @@
     X(range_wraps, "memory map: range at %x of %x bytes wraps")                                    \
     X(range_too_high, "memory map: RAM at %x to %x, but the CPU has %u physical address bits")     \
     X(too_many_ranges, "memory map: %x ranges, more than %x")                                      \
-    X(no_free_memory, "memory: %x bytes are wanted, the largest free piece below 4 GiB has %x")    \
+    X(no_free_memory, "memory: %x free bytes below 4 GiB are wanted, the largest piece has %x")    \
     X(image_segment, "image: segment %u (%x, %x bytes) is not page-aligned, or wraps")             \
     X(image_writable_text, "image: segment %u (%x) is writable and executable")          \
     X(image_order, "image: segment %u (%x) begins before the one before it ends (%x)")                       \

@@ -9,57 +9,49 @@ namespace {
 
 constexpr uint32_t kUsable = 1; // the e820's number for it
 
-// What is left of a piece when something occupies part of it: the larger side.
-[[gnu::noinline]] void trim(Span& piece, Span occupied) {
-    if (!piece.overlaps(occupied))
-        return;
-    const Span below = {piece.start, page_down(occupied.start)};
-    const Span above = {page_up(occupied.end), piece.end};
-    const uint64_t below_bytes = below.end > below.start ? below.bytes() : 0;
-    const uint64_t above_bytes = above.end > above.start ? above.bytes() : 0;
-    piece = below_bytes >= above_bytes ? Span{piece.start, piece.start + below_bytes} : above;
-}
-
-// The piece without what the loader's map says is not usable.
-[[gnu::noinline]] void trim_by_map(Span& piece, const RawMap& map) {
-    for (const RawRange& range : map)
-        if (range.e820_type != kUsable && range.start < piece.end)
-            trim(piece, span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
-}
-
-// The piece without the image and what the loader has put into memory.
-[[gnu::noinline]] void trim_by_contents(Span& piece, PhysMemory& memory, const LoaderInfo& loader,
-                                        NextModule* next_module, Span image) {
-    trim(piece, image);
+// The end of the last thing that lies on a span; 0 where nothing does.
+uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
+                       NextModule* next_module, Span image) {
+    uint64_t last = 0;
+    const auto look_at = [&](Span occupied) {
+        if (span.overlaps(occupied) && occupied.end > last)
+            last = occupied.end;
+    };
+    for (const RawRange& range : loader.memory)
+        if (range.e820_type != kUsable)
+            look_at(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
+    look_at(image);
     for (unsigned i = 0; i != loader.structure_count; ++i)
-        trim(piece, loader.structures[i]);
+        look_at(loader.structures[i]);
     ModuleCursor cursor = loader.modules;
     for (LoaderModule module; next_module(memory, cursor, module);) {
-        trim(piece, module.bytes);
-        trim(piece, memory.span_of(module.cmdline.start, module.cmdline.bytes));
+        look_at(module.bytes);
+        look_at(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1));
     }
+    return last;
 }
 
 }  // namespace
 
+// Whatever lies on a span, a later one can only begin behind it: so going from
+// obstacle to obstacle misses no room.
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
-                      Span image, uint64_t limit, uint64_t least) {
-    Span best;
+                      Span image, Span limits, uint64_t bytes) {
     for (const RawRange& range : loader.memory) {
         if (range.e820_type != kUsable)
             continue;
-        Span piece = Span{kMiB, limit}.shared(
-            span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE));
-        if (piece.bytes() <= best.bytes())
-            continue;
-        trim_by_map(piece, loader.memory);
-        trim_by_contents(piece, memory, loader, next_module, image);
-        if (piece.bytes() > best.bytes())
-            best = piece;
+        const Span piece =
+            limits.shared(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE));
+        Span span = {piece.start, piece.start + bytes};
+        while (span.end <= piece.end) {
+            const uint64_t behind = last_obstacle(span, memory, loader, next_module, image);
+            if (behind == 0)
+                return span;
+            span.start = page_up(behind);
+            span.end = span.start + bytes;
+        }
     }
-    if (best.bytes() < least)
-        fail(Error::no_free_memory, least, best.bytes());
-    return best;
+    fail(Error::no_free_memory, bytes, 0);
 }
 
 Arena::Arena(PhysMemory& memory, Span span)

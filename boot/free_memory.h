@@ -36,12 +36,12 @@ private:
     uint64_t end_;
 };
 
-// A page-aligned piece of usable memory from the first MiB up to `limit` that no
+// The first page-aligned `bytes` bytes of usable memory within `limits` that no
 // other range of the loader's map, no structure or module of its and no page of
-// the image touches: the largest that is left when each of these takes its part
-// and the smaller side of it. Fails if that is below `least` bytes.
+// the image touches; or fails. For a memory map that is too long for our .bss:
+// it takes time by the square of the ranges.
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
-                      Span image, uint64_t limit, uint64_t least);
+                      Span image, Span limits, uint64_t bytes);
 
 }  // namespace prologue
 

@@ -37,11 +37,11 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 # libFuzzer: a target for each loader's structures and one for the memory map,
 # with seeds that the target itself writes.
 #   make fuzz        each for FUZZ_SECONDS; what is found stays in $(BUILD)/fuzz
-#   make fuzz-short  each for a fixed number of runs with a fixed seed
+#   make fuzz-short  each for FUZZ_RUNS inputs, the same ones every time
 FUZZ_SECONDS ?= 60
-FUZZ_RUNS ?= 12000
+FUZZ_RUNS ?= 30000
 FUZZ_NAMES := pvh multiboot1 multiboot2 memory_map
-FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0 -verbosity=0
+FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp hosttests/range_model.cpp hosttests/loader_images.cpp \
 	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
 FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
@@ -53,7 +53,7 @@ $(BUILD)/fuzz/%.o: %.cpp
 
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
 	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
-	rm -rf $@.seeds
+	@rm -rf $@.seeds
 	$@ --write-seeds $@.seeds
 
 .PHONY: fuzz fuzz-short $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=fuzz-short-%)
@@ -64,12 +64,11 @@ $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%
 	@mkdir -p $<.corpus
 	$< $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$<. $<.corpus $<.seeds
 
-# From the same inputs each time: nothing that an earlier run has found.
+# Begins with the seeds each time, and not with what an earlier run has found.
 $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 	@rm -rf $<.short && mkdir $<.short
-	$< $(FUZZ_FLAGS) -runs=$(FUZZ_RUNS) -seed=1 -artifact_prefix=$<. $<.short $<.seeds
+	@$< $(FUZZ_FLAGS) -runs=$(FUZZ_RUNS) -seed=1 -artifact_prefix=$<. $<.short $<.seeds \
+		>$<.log 2>&1 || { cat $<.log; exit 1; }
+	@echo "fuzz $*: $(FUZZ_RUNS) inputs, no fault"
 
 -include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
-
-.PHONY: host-binaries
-host-binaries: $(BUILD)/hosttests $(FUZZ_TARGETS)

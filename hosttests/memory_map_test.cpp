@@ -360,15 +360,6 @@ TEST(MemoryMap, AMarkIsTheWholeOfThePagesItTouches) {
     }
 }
 
-TEST(MemoryMap, AnEmptyMarkTouchesNoPage) {
-    Mark storage[2];
-    Marks marks(storage);
-    marks.add({0x5000, 0x5000}, PROLOGUE_MEMORY_MODULE);
-    marks.add({0x5001, 0x5001}, PROLOGUE_MEMORY_MODULE);
-    for (const Mark& mark : marks)
-        EXPECT_EQ(mark.span.start, mark.span.end);
-}
-
 TEST(MemoryMap, KnowsItsLargestUsableRangeWithinLimits) {
     Dice dice(8);
     for (int round = 0; round != 5000; ++round) {

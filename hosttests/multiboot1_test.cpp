@@ -175,10 +175,10 @@ TEST_F(Multiboot1, AMapMayEndWhereMemoryEnds) {
 TEST_F(Multiboot1, WithoutAMemoryMapItIsNamed) {
     put({.cmdline = "c"});
     poke(kFlags, 1 << 0 | 1 << 2);
-    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_memory, {1 << 0 | 1 << 2}));
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_memory, {info, 1 << 0 | 1 << 2}));
     poke(kFlags, kMapFlag);
     poke(kMapBytes, 0);
-    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_memory, {kMapFlag}));
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_memory, {info, kMapFlag}));
 }
 
 TEST_F(Multiboot1, AnEntryThatIsTooSmallIsNamed) {
@@ -225,8 +225,8 @@ TEST_F(Multiboot1, WhatRunsPastMemoryIsNamed) {
     EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0xfffffff0, at::kMap},
                                      "multiboot1 memory map"));
     put({.modules = kThreeModules});
-    poke(kModuleCount, 0xffffffff);
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0xffffffff0, at::kModules},
+    poke(kModuleCount, 0x10000);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0x100000, at::kModules},
                                      "multiboot1 module list"));
     const struct {
         uint64_t field;
@@ -247,6 +247,13 @@ TEST_F(Multiboot1, WhatRunsPastMemoryIsNamed) {
     ASSERT_TRUE(failed);
     EXPECT_EQ(failed->error, Error::out_of_reach) << *failed;
     EXPECT_EQ(failed->what, "multiboot1 module's string");
+}
+
+TEST_F(Multiboot1, ACountThatCannotBeTrueIsNamed) {
+    put({.modules = kThreeModules});
+    poke(kModuleCount, 0x10001);
+    EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {0x10001, 0x10000},
+                                     "multiboot1 module list"));
 }
 
 TEST_F(Multiboot1, AModuleThatEndsBeforeItStartsIsNamed) {

@@ -286,12 +286,12 @@ TEST_F(Multiboot2, ATagThatRunsPastTheInformationIsNamed) {
 TEST_F(Multiboot2, WithoutAnEndTagTheInformationIsNamed) {
     tags.add_memory_map(kRam);
     tags.add(99, "12345678");
-    const uint64_t bytes = tags.bytes().size();
-    EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_no_end, {kInfo, bytes}));
+    EXPECT_EQ(put_and_parse_fails(),
+              failure(Error::multiboot2_no_end, {kInfo + tags.bytes().size()}));
     tags.add(99, "123"); // unpadded, it leaves less than a tag
     tags.put(memory, kInfo, false);
     EXPECT_EQ(parse_fails(),
-              failure(Error::multiboot2_no_end, {kInfo, tags.bytes(false).size()}));
+              failure(Error::multiboot2_no_end, {kInfo + tags.bytes(false).size()}));
 }
 
 TEST_F(Multiboot2, WithoutAMemoryMapItIsNamed) {

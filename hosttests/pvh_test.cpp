@@ -108,12 +108,6 @@ TEST_F(Pvh, StructuresMayEndWhereMemoryEnds) {
     EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
 }
 
-TEST_F(Pvh, AWrongMagicIsNamed) {
-    put({});
-    poke<uint32_t>(pvh::kMagic, 0x336ec579);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_magic, {info, 0x336ec579}));
-}
-
 TEST_F(Pvh, Version0HasNoMemoryMap) {
     put({});
     poke<uint32_t>(pvh::kVersion, 0);
@@ -144,10 +138,10 @@ TEST_F(Pvh, AnEmptyOrAbsentMemoryMapIsNamed) {
 TEST_F(Pvh, CountsThatCannotBeTrueAreNamed) {
     put({.modules = {{1, 2, "m"}}});
     poke<uint32_t>(pvh::kMapEntries, 0x100001);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_count, {0x100001, 0x100000}, "memory map"));
+    EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {0x100001, 0x100000}, "pvh memory map"));
     poke<uint32_t>(pvh::kMapEntries, 1);
     poke<uint32_t>(pvh::kModuleCount, 0x10001);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_count, {0x10001, 0x10000}, "module list"));
+    EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {0x10001, 0x10000}, "pvh module list"));
 }
 
 TEST_F(Pvh, WhatRunsPastMemoryIsNamed) {
@@ -190,19 +184,23 @@ TEST_F(Pvh, AModulesTextPastMemoryIsNamed) {
     EXPECT_EQ(failed->what, "pvh module's string");
 }
 
-TEST_F(Pvh, AModuleThatWrapsIsNamed) {
-    put({.modules = {{kMiB, ~uint64_t{0} - kMiB + 1, "m"}}});
-    EXPECT_EQ(modules_fail(),
-              failure(Error::module_wraps, {kMiB, ~uint64_t{0} - kMiB + 1}, "pvh"));
-    put({.modules = {{~uint64_t{0}, 0, "m"}}});
-    EXPECT_EQ(modules_fail(), failure(Error::module_wraps, {~uint64_t{0}, 0}, "pvh"))
-        << "in the last page, whose end is no number";
+TEST_F(Pvh, AModuleWhereNoMemoryCanBeIsNamed) {
+    const struct {
+        uint64_t start, bytes;
+    } cases[] = {{kMiB, ~uint64_t{0} - kMiB + 1}, {~uint64_t{0}, 0}, {(1ull << 52) + 1, 0},
+                 {(1ull << 52) - kMiB, kMiB + 1}, {kMiB, 1ull << 52}};
+    for (const auto& one : cases) {
+        put({.modules = {{one.start, one.bytes, "m"}}});
+        EXPECT_EQ(modules_fail(),
+                  failure(Error::module_too_high, {one.start, one.bytes}, "pvh"));
+    }
 }
 
-TEST_F(Pvh, AModuleMayEndAtTheLastPage) {
-    put({.modules = {{kMiB, kLastPageStart - kMiB, "m"}}});
+TEST_F(Pvh, AModuleMayEndWherePhysicalMemoryEnds) {
+    const uint64_t bytes = (1ull << 52) - kMiB;
+    put({.modules = {{kMiB, bytes, "m"}}});
     parse();
-    EXPECT_EQ(modules(), (std::vector<StatedModule>{{kMiB, kLastPageStart - kMiB, "m"}}));
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{kMiB, bytes, "m"}}));
 }
 
 }  // namespace

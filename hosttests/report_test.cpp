@@ -217,10 +217,32 @@ TEST_F(Exceptions, OutsideTheImageHaveNoOffsetInIt) {
               outside + " = image+0, linked at 0000000000400000");
 }
 
+TEST_F(Exceptions, AtTheKernelsOwnAddressesAreInTheImageToo) {
+    const ReportedImage image = {.start = 0x5000000, .bytes = 0x1000, .linked = kCode};
+    EXPECT_EQ(headline(report(64), image),
+              "prologue: fatal: #PF page fault (vector 14), error 0002, 64-bit, at "
+              "0000000010000123 = image+123, linked at 0000000010000123");
+}
+
+TEST_F(Exceptions, ShowTheStackAsFarAsItsPageGoes) {
+    ExceptionReport one = report(64);
+    one.sp = kStack + kPage - 16; // the page after it is there, but need not be
+    std::string text = print(one, kImage);
+    const std::string word(16, '0');
+    EXPECT_EQ(text.substr(text.find("stack:")), "stack: " + word + " " + word + "\n");
+    one.sp = kStack + kPage - 4; // a word that the page's end cuts: it was pushed, so it is there
+    text = print(one, kImage);
+    EXPECT_EQ(text.substr(text.find("stack:")), "stack: " + word + "\n");
+    one = report(32);
+    one.sp = kStack + kPage - 12;
+    text = print(one, kImage);
+    EXPECT_EQ(text.substr(text.find("stack:")), "stack: 00000000 00000000 00000000\n");
+}
+
 TEST_F(Exceptions, HaveTheManualsNames) {
     // SDM vol. 3, table 6-1; APM vol. 2, table 8-1 for #HV, #VC and #SX.
     const std::vector<std::string> mnemonics = {
-        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "coprocessor overrun",
+        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "reserved",
         "#TS", "#NP", "#SS", "#GP", "#PF", "reserved", "#MF", "#AC", "#MC", "#XM",
         "#VE", "#CP", "reserved", "reserved", "reserved", "reserved", "reserved", "reserved",
         "#HV", "#VC", "#SX", "reserved"};

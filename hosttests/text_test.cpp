@@ -133,15 +133,16 @@ TEST(ImagePath, IsNotLookedForWhereTheLoaderPutsNone) {
             EXPECT_EQ(stripped(cmdline, loader), cmdline) << loader;
 }
 
-TEST(ModuleSpan, EndsWithinAllAddresses) {
+TEST(ModuleSpan, EndsWithinAllPhysicalMemory) {
+    constexpr uint64_t kEnd = 1ull << 52; // SDM 4.1.4: MAXPHYADDR is at most 52
     const Span span = module_span("pvh", kMiB, 5);
     EXPECT_EQ(span.start, kMiB);
     EXPECT_EQ(span.end, kMiB + 5);
-    EXPECT_EQ(module_span("pvh", kLastPageStart, 0).end, kLastPageStart);
-    EXPECT_EQ(failure_of([] { module_span("pvh", kLastPageStart, 1); }),
-              failure(Error::module_wraps, {kLastPageStart, 1}, "pvh"));
+    EXPECT_EQ(module_span("pvh", kEnd - 1, 1).end, kEnd);
+    EXPECT_EQ(failure_of([] { module_span("pvh", kEnd - 1, 2); }),
+              failure(Error::module_too_high, {kEnd - 1, 2}, "pvh"));
     EXPECT_EQ(failure_of([] { module_span("x", kMiB, ~uint64_t{0}); }),
-              failure(Error::module_wraps, {kMiB, ~uint64_t{0}}, "x"));
+              failure(Error::module_too_high, {kMiB, ~uint64_t{0}}, "x"));
 }
 
 }  // namespace

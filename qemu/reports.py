@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Optional
 # By vector; SDM vol. 3, table 6-1, and APM vol. 2, table 8-1, for the three last names.
 NAMES = (
     ["#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound range"]
-    + ["#UD invalid opcode", "#NM no coprocessor", "#DF double fault", "coprocessor overrun"]
+    + ["#UD invalid opcode", "#NM no coprocessor", "#DF double fault", "reserved"]
     + ["#TS invalid TSS", "#NP segment not present", "#SS stack fault", "#GP general protection"]
     + ["#PF page fault", "reserved", "#MF floating point", "#AC alignment", "#MC machine check"]
     + ["#XM SIMD", "#VE virtualization", "#CP control protection"]

@@ -392,7 +392,7 @@ def without_a_gdt(contract: str) -> None:
 
 
 def memory_is_as_the_header_says(but: str) -> None:
-    """Of the spare pages, that they are Prologue's and zero; of all that the handoff points to,
+    """Of the spare pages, that they are the image's and zero; of all that the handoff points to,
     that it lies in memory of Prologue's."""
     boot = Boot(kernel=kernel("state"), initrd=[module_file(5)], append="a b=c")
     result = machine.run(boot).expect(machine.OK)

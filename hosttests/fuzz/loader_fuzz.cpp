@@ -78,9 +78,9 @@ private:
         marked_.resize(most_marks());
         Marks marks(marked_.data());
         const auto mark = [&](Span span, uint32_t type) {
-            marks.add(span, type);
             if (span.start == span.end)
                 return;
+            marks.add(span, type);
             const unsigned __int128 end = (static_cast<unsigned __int128>(span.end) + 4095) & ~4095;
             const uint64_t start = span.start / 4096 * 4096;
             const auto last = static_cast<unsigned __int128>(kLastPageStart);

@@ -223,13 +223,13 @@ void check_handoff(const prologue_handoff& handoff) {
     check_within("tsc", handoff.tsc, 1, uint64_t{high} << 32 | low);
 }
 
-// The spare pages are what the header says: whole, of its type, and zero.
+// The spare pages are what the header says: part of the image, and zero.
 void check_spare(const prologue_handoff& handoff) {
     check("spare-aligned", (handoff.spare_start | handoff.spare_end) % kPage, 0);
     check_within("spare", handoff.spare_start, kPage, handoff.spare_end);
     uint64_t strange = 0, dirty = 0;
     for (uint64_t page = handoff.spare_start; page < handoff.spare_end; page += kPage)
-        strange += type_at(handoff, page) != PROLOGUE_MEMORY_PROLOGUE;
+        strange += type_at(handoff, page) != PROLOGUE_MEMORY_KERNEL;
     const auto* word = reinterpret_cast<const uint64_t*>(handoff.direct_map + handoff.spare_start);
     for (uint64_t left = (handoff.spare_end - handoff.spare_start) / 8; left != 0; --left)
         dirty += *word++ != 0;

@@ -15,7 +15,8 @@
 #define CR4_LA57 0x00001000
 
 // What CR0 and CR4 hold from the first 64-bit instruction on: written whole.
-#define CR0_LONG_MODE (CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
+#define CR0_PROTECTED_MODE (CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
+#define CR0_LONG_MODE (CR0_PG | CR0_PROTECTED_MODE)
 #define CR4_LONG_MODE (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 // Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)

@@ -196,6 +196,8 @@ no_five_levels:
         // 2 MiB pages: the page-table builder in the 32-bit stage's C++.
 map_2m_pages:
         cld
+        movl    $CR0_PROTECTED_MODE, %eax // the builder uses SSE: no EM or TS of the loader's
+        movl    %eax, %cr0
         leal    AT(prologue_early_pd), %eax
         pushl   %eax
         leal    AT(prologue_early_pdpt), %eax

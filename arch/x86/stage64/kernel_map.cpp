@@ -135,8 +135,9 @@ void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const Me
         map.identity_bytes = tables.top_entry_bytes();
     } else {
         map.identity_bytes = 4 * kGiB;
-        map_ram(tables, image, memory, 0, {kPage, kernel.start});
-        map_ram(tables, image, memory, 0, {kernel.end, map.identity_bytes});
+        const Span low = {kPage, map.identity_bytes};
+        map_ram(tables, image, memory, 0, low.shared(Span{0, kernel.start}));
+        map_ram(tables, image, memory, 0, low.shared(Span{kernel.end, low.end}));
     }
 }
 

@@ -33,7 +33,9 @@ void prologue_install_descriptors();
 namespace prologue {
 namespace {
 
-constexpr uint64_t kArenaLimit = 4 * kGiB; // tables that any later 32-bit start can load
+// Where memory of our own may lie: above what BIOSes and other processors'
+// starts want, and where any later 32-bit code can load the tables.
+constexpr Span kAllowed = {kMiB, 4 * kGiB};
 constexpr uint64_t kLeastArena = 64 * 1024;
 
 // Room for the map of 150 ranges or so.
@@ -125,23 +127,24 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
 
     // The memory map, with all that is in use. It is made in our own .bss; only
     // one that is too long for that goes where the loader's map has room.
-    const uint64_t spans = 1 + loader.structure_count + 2 * loader.module_count;
+    const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
     const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() + spans);
-    const uint64_t map_bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
-    const bool fits = map_bytes <= sizeof map_storage;
-    Arena arena(memory, fits ? memory.span_of(map_storage, sizeof map_storage)
-                             : find_free_memory(memory, loader, next_module, image.span(),
-                                                kArenaLimit, map_bytes + kLeastArena));
-    Marks marks(arena.array<Mark>(spans));
+    const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
+    Span storage = memory.span_of(map_storage, sizeof map_storage);
+    if (bytes > sizeof map_storage)
+        storage =
+            find_free_memory(memory, loader, next_module, image.span(), kAllowed, page_up(bytes));
+    Arena map_arena(memory, storage);
+    Marks marks(map_arena.array<Mark>(spans));
     mark_all(memory, loader, next_module, image.span(), marks);
-    MemoryMap map(arena.array<prologue_range>(ranges), ranges);
+    if (!storage.overlaps(image.span()))
+        marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
+    MemoryMap map(map_arena.array<prologue_range>(ranges), ranges);
     map.add(loader.memory, marks);
 
     // Memory for what the kernel gets.
-    constexpr Span kAllowed = {kMiB, kArenaLimit};
-    const prologue_range* const home = fits ? &map.largest_usable(kAllowed, kLeastArena) : nullptr;
-    if (home != nullptr)
-        arena = Arena(memory, kAllowed.shared(*home));
+    const prologue_range& home = map.largest_usable(kAllowed, kLeastArena);
+    Arena arena(memory, kAllowed.shared(home));
 
     // What the kernel gets to know. Two more ranges is what the arena's own
     // share of the map can make.
@@ -192,11 +195,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     clear_bytes(memory.seen(pages.next - kPage), kPage);
     PageTables tables(window, pages.next - kPage, mode, pages);
     map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
-    const Span taken = {arena.start(), pages.next};
-    if (home != nullptr)
-        map.carve(*home, taken, PROLOGUE_MEMORY_PROLOGUE);
-    else
-        map.overlay(taken, PROLOGUE_MEMORY_PROLOGUE);
+    map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
     copy_bytes(final_map, map.begin(), map.size() * sizeof *final_map);
     handoff->memory_count = map.size();
     handoff->identity_bytes = kernel_map.identity_bytes;
