@@ -93,7 +93,7 @@ prologue_calls_kernel:
         call    prologue_kernel_returned
         .cfi_endproc
 
-        .bss
+        .section .bss.prologue_stack, "aw", @nobits
         .balign PAGE_BYTES
         .globl  prologue_stack_guard, prologue_stack_bottom, prologue_stack_top
         .hidden prologue_stack_guard, prologue_stack_bottom, prologue_stack_top

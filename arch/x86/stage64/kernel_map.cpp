@@ -44,7 +44,8 @@ void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
         const uint64_t before = guard - segment.virt;
         uint64_t done = 0;
         if (before < segment.bytes) {
-            map_or_fail(tables, segment.virt, segment.phys, before, bits_of(segment));
+            if (before != 0)
+                map_or_fail(tables, segment.virt, segment.phys, before, bits_of(segment));
             done = before + kPage;
         }
         map_or_fail(tables, segment.virt + done, segment.phys + done, segment.bytes - done,
