@@ -43,6 +43,7 @@
     X(range_too_high, "memory map: RAM at %x to %x, but the CPU has %u physical address bits")     \
     X(too_many_ranges, "memory map: %x ranges, more than %x")                                      \
     X(no_free_memory, "memory: %x free bytes below 4 GiB are wanted, the largest piece has %x")    \
+    X(no_room_for_map, "memory: a map of so many ranges takes %x free bytes below 4 GiB")          \
     X(image_segment, "image: segment %u (%x, %x bytes) is not page-aligned, or wraps")             \
     X(image_writable_text, "image: segment %u (%x) is writable and executable")          \
     X(image_order, "image: segment %u (%x) begins before the one before it ends (%x)")                       \

@@ -51,7 +51,7 @@ Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* 
             span.end = span.start + bytes;
         }
     }
-    fail(Error::no_free_memory, bytes, 0);
+    fail(Error::no_room_for_map, bytes);
 }
 
 Arena::Arena(PhysMemory& memory, Span span)

@@ -9,7 +9,8 @@ from pathlib import Path
 import bench
 import cases
 import images
-from cases import Case
+import machine
+from cases import Case, note
 
 KIB = 1 << 10
 _LIBRARY = cases.BUILD / "libprologue.a"
@@ -107,10 +108,17 @@ def entry_survives_masks() -> None:
 
 
 def bench_keeps_its_limits() -> None:
+    """The figures are clang 14's; another compiler's may be larger by a tenth."""
+    version = run(os.environ.get("CLANG", "clang"), "-dumpversion").stdout.split(".")[0]
+    slack = 1.0 if version == "14" else 1.1
+    if version != "14":
+        note(f"clang {version}: a tenth more is let pass")
     rows = [row for part in (bench.way_up, bench.to_kernel, bench.sizes) for row in part()]
-    over = [row.what.strip() for row in rows if row.limit is not None and row.value > row.limit]
+    over = [row.what.strip() for row in rows
+            if row.limit is not None and row.value > slack * row.limit]
     assert over in ([], [bench.TEN_SORTED]), over
-    assert next(row.value for row in rows if row.what == bench.TEN_SORTED) <= bench.NEVER_MORE
+    ten_sorted = next(row.value for row in rows if row.what == bench.TEN_SORTED)
+    assert ten_sorted <= slack * bench.NEVER_MORE, ten_sorted
 
 
 def counts_repeat() -> None:
@@ -139,6 +147,37 @@ def run_refuses_what_it_cannot() -> None:
     assert result.returncode == 1 and "fatal" in result.stderr, result
 
 
+def iso_boots() -> None:
+    for kernel, protocol in (("demo-best", "multiboot2"), ("demo-best-multiboot1", "multiboot")):
+        path = cases.scratch_directory() / "prologue.iso"
+        result = run(sys.executable, "qemu/make_iso.py", cases.BUILD / f"{kernel}.elf", protocol,
+                     path, "from the iso")
+        assert result.returncode == 0, result.stderr
+        machine.run(machine.Boot(iso=path)).expect(machine.OK, r"^cmdline: from the iso\r?$")
+
+
+def install_is_all_a_kernel_needs() -> None:
+    """The demonstration kernel, built against an installed tree."""
+    root = cases.scratch_directory()
+    result = run("make", "-s", f"BUILD={cases.BUILD}", "install", f"DESTDIR={root}", "PREFIX=/usr")
+    assert result.returncode == 0, result.stderr
+    kernel = root / "kernel.elf"
+    objects = []
+    for source in ("demo", "console"):
+        objects.append(root / f"{source}.o")
+        result = run(
+            os.environ.get("CLANGXX", "clang++"), "--target=x86_64-none-elf", "-std=c++20",
+            "-ffreestanding", "-mcmodel=kernel", "-mno-red-zone", "-fno-pic", "-O2",
+            f"-I{root}/usr/include", "-c", f"qemu/kernels/{source}.cpp", "-o", objects[-1])
+        assert result.returncode == 0, result.stderr
+    result = run(
+        os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096",
+        "-T", root / "usr/share/prologue/prologue.ld", "-o", kernel, *objects,
+        root / "usr/lib/libprologue.a")
+    assert result.returncode == 0, result.stderr
+    machine.run(machine.Boot(kernel=kernel)).expect(machine.OK, r"^result: ok\r?$")
+
+
 def gdb_knows_each_stage() -> None:
     commands = ["break prologue_stage64", "continue", "print window",
                 "break kernel_main", "continue", "backtrace", "kill"]
@@ -162,5 +201,7 @@ CASES = [
     Case("bench: a count repeats exactly", counts_repeat),
     Case("commands: make run prints the report", run_prints_the_report),
     Case("commands: make run refuses what it cannot do", run_refuses_what_it_cannot),
+    Case("commands: make iso boots by both protocols", iso_boots),
+    Case("commands: make install is all that a kernel needs", install_is_all_a_kernel_needs),
     Case("commands: gdb knows each stage", gdb_knows_each_stage),
 ]
