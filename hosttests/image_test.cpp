@@ -145,6 +145,16 @@ TEST(Image, HeadersOfNoElf64AreRefused) {
     EXPECT_EQ(far_away.fails(), refused);
 }
 
+TEST(Image, ProgramHeadersBeyondTheFirstPageAreRefused) {
+    Loaded many(kKernel);
+    many.memory.put<uint16_t>(kLinked + elf::kProgramHeaderCount, 100);
+    EXPECT_EQ(many.fails(), failure(Error::image_header, {kLinked}));
+
+    Loaded last(kKernel);
+    last.memory.put<uint64_t>(kLinked + elf::kProgramHeaders, kPage - elf::kSegmentBytes);
+    EXPECT_EQ(last.fails(), failure(Error::image_header, {kLinked}));
+}
+
 TEST(Image, WithoutALoadableSegmentIsRefused) {
     const Loaded none({});
     EXPECT_EQ(none.fails(), failure(Error::image_header, {kLinked}));

@@ -15,15 +15,26 @@ namespace {
 
 constexpr uint64_t kTop = kLastPageStart; // no range ends above it
 
-// A map in storage of exactly that capacity. Ranges are moved by instructions that
-// ASan does not see, so what lies behind the storage is looked at, too.
+// A map in storage of exactly that capacity, in which old ranges lie about. Ranges
+// are moved by instructions that ASan does not see, so what lies behind the storage
+// is looked at, too.
 struct Stored {
     static constexpr uint64_t kBehind = 4;
     static constexpr prologue_range kUntouched = {0x5a5a, 0xa5a5, 0x5a, 0xa5};
 
     explicit Stored(uint64_t capacity)
         : capacity(capacity), storage(capacity + kBehind, kUntouched),
-          map(storage.data(), capacity) {}
+          map(litter(), capacity) {}
+
+    prologue_range* litter() {
+        Dice dice(capacity);
+        for (uint64_t i = 0; i != capacity; ++i) {
+            const uint64_t start = dice.below(64) * kPage;
+            const auto type = static_cast<uint32_t>(dice.between(1, PROLOGUE_MEMORY_KERNEL));
+            storage[i] = {start, start + dice.between(1, 20) * kPage, type, 0};
+        }
+        return storage.data();
+    }
 
     bool kept_to_its_storage() const {
         return std::all_of(storage.begin() + static_cast<int64_t>(capacity), storage.end(),

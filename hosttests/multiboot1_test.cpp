@@ -107,6 +107,17 @@ TEST_F(Multiboot1, FlagsWithNothingBehindThemAreNothing) {
     EXPECT_EQ(str(loader.cmdline), "");
     EXPECT_EQ(loader.module_count, 0u);
     EXPECT_EQ(modules(), std::vector<StatedModule>());
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1}, {at::kMap, at::kMap + 1}}));
+}
+
+TEST_F(Multiboot1, TextsOccupyAllTheirPages) {
+    const std::string longest(3000, 'x'), path = "kernel " + std::string(6000, 'y');
+    put({.cmdline = path, .loader_name = longest});
+    parse();
+    EXPECT_EQ(str(loader.cmdline), std::string(6000, 'y'));
+    EXPECT_EQ(pages_occupied(loader),
+              pages_on({{info, info + 1}, {at::kMap, at::kMap + 1},
+                        text_span(at::kCmdline, path), text_span(at::kLoaderName, longest)}));
 }
 
 TEST_F(Multiboot1, TheImagePathIsTakenOffTheCommandLine) {
@@ -212,6 +223,16 @@ TEST_F(Multiboot1, AMapThatEndsWithinAnEntryIsNamed) {
         EXPECT_EQ(failed->error, Error::multiboot1_entry) << *failed;
         EXPECT_EQ(failed->numbers[0], second) << *failed;
         EXPECT_EQ(failed->numbers[2], more) << *failed;
+    }
+}
+
+TEST_F(Multiboot1, AMapSmallerThanASizeIsNamed) {
+    put({});
+    for (uint32_t bytes = 1; bytes != 4; ++bytes) {
+        const auto map = static_cast<uint32_t>(memory.end() - bytes); // nothing behind it
+        poke(kMap, map);
+        poke(kMapBytes, bytes);
+        EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry, {map, 0, bytes}));
     }
 }
 

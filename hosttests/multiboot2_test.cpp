@@ -294,6 +294,17 @@ TEST_F(Multiboot2, WithoutAnEndTagTheInformationIsNamed) {
               failure(Error::multiboot2_no_end, {kInfo + tags.bytes(false).size()}));
 }
 
+TEST_F(Multiboot2, APieceOfATagIsNoEndTag) {
+    tags.add_memory_map(kRam);
+    const auto bytes = static_cast<uint32_t>(tags.bytes().size());
+    tags.end();
+    tags.put(memory, kInfo);
+    for (uint32_t more = 1; more != 8; ++more) {
+        memory.put(kInfo, bytes + more);
+        EXPECT_EQ(parse_fails(), failure(Error::multiboot2_no_end, {kInfo + bytes + more}));
+    }
+}
+
 TEST_F(Multiboot2, WithoutAMemoryMapItIsNamed) {
     tags.add_text(1, "quiet");
     tags.end();

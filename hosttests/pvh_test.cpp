@@ -68,6 +68,19 @@ TEST_F(Pvh, NeedsNothingButAMemoryMap) {
     EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1}, {at::kMap, at::kMap + 1}}));
 }
 
+TEST_F(Pvh, StructuresOccupyAllTheirPages) {
+    const std::string text(6000, 'x');
+    put({.memory = std::vector<StatedRange>(300, {kMiB, kMiB, 1}),
+         .modules = std::vector<StatedModule>(200),
+         .cmdline = text});
+    parse();
+    EXPECT_EQ(pages_occupied(loader),
+              pages_on({{info, info + pvh::kBytes},
+                        {at::kMap, at::kMap + 300 * pvh::kMapEntryBytes},
+                        {at::kModules, at::kModules + 200 * pvh::kModuleBytes},
+                        text_span(at::kCmdline, text)}));
+}
+
 TEST_F(Pvh, LaterVersionsAreReadAsTheFirst) {
     put({});
     poke<uint32_t>(pvh::kVersion, 2);

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Iterable, List, NamedTuple, Optional
+from typing import Iterable, List, NamedTuple
 
 import machine
 from images import Image

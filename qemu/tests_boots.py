@@ -1,8 +1,5 @@
 """Boots by QEMU's own loaders and by GRUB: a line each, and the report checked whole."""
 
-import time
-from dataclasses import replace
-
 import cases
 import machine
 from cases import Case, note
@@ -189,7 +186,7 @@ def trouble_under_kvm(guest: Guest) -> str:
     """Why this KVM cannot run the guest. What our code says for itself is a failure."""
     try:
         boot_guest(guest, accel="kvm", timeout=_KVM_TIMEOUT)
-    except AssertionError as error:
+    except AssertionError:
         result = cases.journal().results[-1]
         if result.outcome in (machine.OK, machine.FATAL):
             raise

@@ -21,7 +21,7 @@ from any_loader import (
 from cases import Case
 from composers import MULTIBOOT1_MAGIC
 from guests import expected_paging
-from handoff_report import GIB, MIB, PAGE, expect_not_usable
+from handoff_report import GIB, MIB, expect_not_usable
 from images import Image
 
 _NEAR_4G = {"memory": "4070M", "machine": "pc,max-ram-below-4g=4G"}

@@ -117,15 +117,15 @@ private:
     void find_memory_without(const MemoryMap& map) {
         Span free;
         try {
-            free = find_free_memory(memory_, loader_, contract_.next_module, kImage, kAllowed.end,
+            free = find_free_memory(memory_, loader_, contract_.next_module, kImage, kAllowed,
                                     kLeast);
         } catch (const Failure& failure) {
-            must(failure.error == Error::no_free_memory, failure.sentence);
+            must(failure.error == Error::no_room_for_map, failure.sentence);
             return;
         }
-        must(free.start % kPage == 0 && free.end % kPage == 0, "free memory is pages");
+        must(free.start % kPage == 0, "free memory begins with a page");
         must(free.start >= kAllowed.start && free.end <= kAllowed.end, "free memory is low");
-        must(free.bytes() >= kLeast, "free memory is enough");
+        must(free.bytes() == kLeast, "free memory is as much as was asked for");
         must(std::any_of(map.begin(), map.end(),
                          [&](const prologue_range& range) {
                              return range.type == PROLOGUE_MEMORY_USABLE &&
