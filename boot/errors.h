@@ -47,6 +47,7 @@
     X(image_segment, "image: segment %u (%x, %x bytes) is not page-aligned, or wraps")             \
     X(image_writable_text, "image: segment %u (%x) is writable and executable")          \
     X(image_order, "image: segment %u (%x) begins before the one before it ends (%x)")                       \
+    X(image_not_canonical, "image: segment %u (%x) is no address with %u levels of paging")        \
     X(image_in_window, "image: segment %u (%x) lies in the direct map")                            \
     X(no_table_memory, "paging: no memory is left for tables that map %x to %x (%x bytes)")        \
     X(kernel_returned, "kernel_main has returned")                                                 \

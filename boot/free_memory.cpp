@@ -7,8 +7,6 @@
 namespace prologue {
 namespace {
 
-constexpr uint32_t kUsable = 1; // the e820's number for it
-
 // The end of the last thing that lies on a span; 0 where nothing does.
 uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
                        NextModule* next_module, Span image) {
@@ -18,7 +16,7 @@ uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
             last = occupied.end;
     };
     for (const RawRange& range : loader.memory)
-        if (range.e820_type != kUsable)
+        if (range.e820_type != kE820Usable)
             look_at(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
     look_at(image);
     for (unsigned i = 0; i != loader.structure_count; ++i)
@@ -26,7 +24,8 @@ uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
     ModuleCursor cursor = loader.modules;
     for (LoaderModule module; next_module(memory, cursor, module);) {
         look_at(module.bytes);
-        look_at(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1));
+        if (module.cmdline.start != nullptr)
+            look_at(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1));
     }
     return last;
 }
@@ -38,7 +37,7 @@ uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, Span limits, uint64_t bytes) {
     for (const RawRange& range : loader.memory) {
-        if (range.e820_type != kUsable)
+        if (range.e820_type != kE820Usable)
             continue;
         const Span piece =
             limits.shared(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE));

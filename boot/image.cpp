@@ -29,6 +29,12 @@ constexpr uint32_t kElfMagic = 0x464c457f;
 constexpr uint32_t kLoad = 1;
 constexpr uint32_t kExecutable = 1, kWritable = 2;
 
+// Are all bits from the highest that is translated on alike? (SDM 3.3.7.1)
+constexpr bool is_canonical(uint64_t address, unsigned levels) {
+    const uint64_t above = address >> (11 + 9 * levels);
+    return above == 0 || above == ~uint64_t{0} >> (11 + 9 * levels);
+}
+
 }  // namespace
 
 Image::Image(uint64_t window, uint64_t phys) {
@@ -69,7 +75,7 @@ Image::Image(uint64_t window, uint64_t phys) {
         fail(Error::image_header, phys);
 }
 
-void Image::check(Span direct_map) const {
+void Image::check(Span direct_map, unsigned levels) const {
     uint64_t previous_end = 0;
     for (const Segment& segment : *this) {
         const auto index = static_cast<uint64_t>(&segment - begin());
@@ -82,6 +88,8 @@ void Image::check(Span direct_map) const {
             fail(Error::image_writable_text, index, virt.start);
         if (virt.start < previous_end)
             fail(Error::image_order, index, virt.start, previous_end);
+        if (!is_canonical(virt.start, levels) || !is_canonical(virt.end - 1, levels))
+            fail(Error::image_not_canonical, index, virt.start, levels);
         if (virt.overlaps(direct_map))
             fail(Error::image_in_window, index, virt.start);
         previous_end = virt.end;

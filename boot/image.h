@@ -28,8 +28,9 @@ public:
 
     // Fails unless the segments are in ascending order, at one distance from
     // virtual to physical, never writable and executable, page by page apart,
-    // and clear of `direct_map` (virtual addresses).
-    void check(Span direct_map) const;
+    // clear of `direct_map` (virtual addresses), and canonical with that many
+    // levels of paging.
+    void check(Span direct_map, unsigned levels) const;
 
     const Segment* begin() const { return segments_; }
     const Segment* end() const { return segments_ + count_; }

@@ -10,11 +10,14 @@
 
 namespace prologue {
 
-// A text of the loader's, seen through the window, without its NUL.
+// A text of the loader's, seen through the window, without its NUL. Where the
+// loader gave none, `start` is null.
 struct Text {
-    const char* start = "";
+    const char* start = nullptr;
     uint64_t bytes = 0;
 };
+
+inline constexpr uint32_t kE820Usable = 1;
 
 // A range of memory as all contracts state it: with the e820's type numbers.
 struct RawRange {
@@ -62,7 +65,7 @@ struct RawMap {
 };
 
 // More modules than this are taken for a lie.
-inline constexpr uint32_t kMostModules = 1 << 16;
+inline constexpr uint32_t kMostModules = 4096;
 
 // Where a contract's list of modules is to be read on.
 struct ModuleCursor {
@@ -94,9 +97,13 @@ struct LoaderInfo {
 
     void occupies(uint64_t start, uint64_t bytes) {
         const Span pages = {page_down(start), page_up(start + bytes)};
-        if (structure_count != 0 && structures[structure_count - 1].join(pages))
-            return;
-        structures[structure_count++] = pages;
+        for (unsigned i = 0; i != structure_count; ++i)
+            if (structures[i].join(pages))
+                return;
+        if (structure_count != kMaxStructures)
+            structures[structure_count++] = pages;
+        else
+            structures[0] = structures[0].hull(pages);
     }
 };
 
@@ -133,9 +140,14 @@ inline constexpr uint64_t kLongestText = 64 * 1024;
 // The string at a physical address, ended by a NUL. Physical 0 means none.
 Text text_at(PhysMemory& memory, const char* what, uint64_t phys);
 
-// A command line without the image path that QEMU, SYSLINUX, iPXE and GRUB 0.97
-// put before it; GRUB 2, and a loader without a name, put none.
+// A Multiboot 1 command line without the image path that QEMU, SYSLINUX, iPXE
+// and GRUB 0.97 put before it; others, and a loader without a name, put none.
 Text without_image_path(Text cmdline, Text loader_name);
+
+// Both Multiboots describe direct colours by {shift, bits} of red, green, blue.
+inline constexpr uint8_t kDirectColour = 1;
+inline constexpr uint64_t kColourBytes = 6;
+void set_colours(prologue_framebuffer& framebuffer, const uint8_t* colours);
 
 // A module of the loader's, or a failure if it lies where no memory can be.
 Span module_span(const char* contract, uint64_t start, uint64_t bytes);

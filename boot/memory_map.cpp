@@ -93,8 +93,8 @@ void MemoryMap::fail_full(int64_t more) const {
          static_cast<uint64_t>(limit_ - begin_));
 }
 
-// A span that does not simply follow the others. It is laid down stretch by
-// stretch: each goes as far as the ranges under it are less restrictive.
+// A span that overlaps ranges, or touches its neighbours. It is laid down
+// stretch by stretch: each goes as far as the ranges under it are less restrictive.
 [[gnu::noinline]] void MemoryMap::overlay_within(Span span, uint32_t type) {
     prologue_range* first = end_;
     while (first[-1].end > span.start)

@@ -104,13 +104,9 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
             .height = info.framebuffer_height,
             .bits_per_pixel = info.framebuffer_bits,
             .kind = info.framebuffer_kind,
-            .red_shift = info.colours[0],
-            .red_bits = info.colours[1],
-            .green_shift = info.colours[2],
-            .green_bits = info.colours[3],
-            .blue_shift = info.colours[4],
-            .blue_bits = info.colours[5],
         };
+        if (info.framebuffer_kind == kDirectColour)
+            set_colours(loader.framebuffer, info.colours);
     }
 }
 

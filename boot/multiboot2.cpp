@@ -17,10 +17,10 @@ struct Tag {
 enum TagType : uint32_t {
     kEnd = 0,
     kCmdline = 1,
-    kLoaderName = 2,
     kModule = 3,
     kMemoryMap = 6,
     kFramebuffer = 8,
+    kElfSections = 9,
     kRsdp1 = 14,
     kRsdp2 = 15,
     kBootServices = 18,
@@ -44,9 +44,20 @@ struct FramebufferTag {
     uint16_t reserved;
 } __attribute__((packed));
 
+struct ElfSectionsTag {
+    Tag tag;
+    uint32_t count, entry_bytes, names;
+} __attribute__((packed));
+
+// An ELF64 section header.
+struct Section {
+    uint32_t name, type;
+    uint64_t flags, address, file_offset, bytes;
+} __attribute__((packed));
+constexpr uint64_t kAllocated = 2;
+
 constexpr uint64_t kMostBytes = 16 * kMiB;
 constexpr uint32_t kLeastEntryBytes = 20;
-constexpr uint64_t kColourBytes = 6;
 
 // Tags from `cursor.at` on, which moves to the next one; null at the end tag.
 const Tag* next_tag(PhysMemory& memory, ModuleCursor& cursor) {
@@ -91,15 +102,9 @@ prologue_framebuffer framebuffer(const Tag* tag, uint64_t phys) {
     to.height = from.height;
     to.bits_per_pixel = from.bits;
     to.kind = from.kind;
-    if (from.kind == 1) {
+    if (from.kind == kDirectColour) {
         as<FramebufferTag>(tag, phys, kColourBytes);
-        const auto* colours = reinterpret_cast<const uint8_t*>(&from + 1);
-        to.red_shift = colours[0];
-        to.red_bits = colours[1];
-        to.green_shift = colours[2];
-        to.green_bits = colours[3];
-        to.blue_shift = colours[4];
-        to.blue_bits = colours[5];
+        set_colours(to, reinterpret_cast<const uint8_t*>(&from + 1));
     }
     return to;
 }
@@ -111,6 +116,21 @@ RawMap memory_map(const Tag* tag, uint64_t phys) {
     const uint64_t bytes = tag->bytes - sizeof map;
     return {reinterpret_cast<const uint8_t*>(&map + 1), bytes - bytes % map.entry_bytes,
             map.entry_bytes, 0};
+}
+
+// GRUB loads the image's symbols and debug sections, too, behind it.
+void mark_elf_sections(const Tag* tag, uint64_t phys, LoaderInfo& loader) {
+    const auto& sections = as<ElfSectionsTag>(tag, phys);
+    if (sections.entry_bytes < sizeof(Section))
+        return;
+    const auto* at = reinterpret_cast<const uint8_t*>(&sections + 1);
+    uint64_t left = (tag->bytes - sizeof sections) / sections.entry_bytes;
+    for (; left != 0; --left, at += sections.entry_bytes) {
+        const auto& section = *reinterpret_cast<const Section*>(at);
+        if ((section.flags & kAllocated) == 0 && section.address != 0 &&
+            section.address < kMostPhysical && section.bytes <= kMostPhysical - section.address)
+            loader.occupies(section.address, section.bytes);
+    }
 }
 
 }  // namespace
@@ -125,23 +145,23 @@ void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& lo
     loader.occupies(info, bytes);
     loader.modules = {info + sizeof(Header), info + bytes};
 
-    Text cmdline;
-    Text name;
     ModuleCursor cursor = loader.modules;
     uint64_t phys = cursor.at;
     for (const Tag* tag; (tag = next_tag(memory, cursor)) != nullptr; phys = cursor.at) {
         switch (tag->type) {
         case kCmdline:
-            cmdline = text_in(tag, sizeof(Tag));
-            break;
-        case kLoaderName:
-            name = text_in(tag, sizeof(Tag));
+            loader.cmdline = text_in(tag, sizeof(Tag));
             break;
         case kModule:
-            ++loader.module_count;
+            if (++loader.module_count > kMostModules)
+                fail_in("multiboot2 module list", Error::too_many_entries, loader.module_count,
+                        kMostModules);
             break;
         case kMemoryMap:
             loader.memory = memory_map(tag, phys);
+            break;
+        case kElfSections:
+            mark_elf_sections(tag, phys, loader);
             break;
         case kFramebuffer:
             loader.framebuffer = framebuffer(tag, phys);
@@ -161,7 +181,6 @@ void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& lo
     }
     if (loader.memory.bytes == 0)
         fail(Error::multiboot2_memory, info);
-    loader.cmdline = without_image_path(cmdline, name);
 }
 
 bool prologue_next_multiboot2_module(PhysMemory& memory, ModuleCursor& cursor,

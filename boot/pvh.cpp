@@ -29,6 +29,7 @@ struct ModuleEntry {
 } __attribute__((packed));
 static_assert(sizeof(ModuleEntry) == 32);
 
+constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
 constexpr uint32_t kMapEntryBytes = 24;
 constexpr uint32_t kMostMapEntries = 1 << 20;
 
@@ -69,6 +70,8 @@ void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     if (start.cmdline != 0)
         loader.occupies(start.cmdline, loader.cmdline.bytes + 1);
     loader.rsdp_phys = start.rsdp;
+    if (start.rsdp != 0 && start.rsdp < kMostPhysical)
+        loader.occupies(start.rsdp, kRsdpBytes);
 }
 
 bool prologue_next_pvh_module(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module) {

@@ -44,9 +44,13 @@ struct Span {
     constexpr bool join(const Span& other) {
         if (other.start > end || start > other.end)
             return false;
-        start = other.start < start ? other.start : start;
-        end = other.end > end ? other.end : end;
+        *this = hull(other);
         return true;
+    }
+
+    // The smallest span that holds both.
+    constexpr Span hull(const Span& other) const {
+        return {other.start < start ? other.start : start, other.end > end ? other.end : end};
     }
 };
 

@@ -10,7 +10,7 @@ INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x8
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
 	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer -Wall -Wextra -Werror -g $(INCLUDES)
-FLAGS32 := --target=i386-none-elf -march=i386 -mno-sse -Os -ffunction-sections $(FREESTANDING)
+FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Os -ffunction-sections $(FREESTANDING)
 FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREESTANDING)
 
 SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
@@ -27,10 +27,8 @@ OBJECTS64 := $(SOURCES64:%.cpp=$(BUILD)/64/%.o) $(ENTRY:%.S=$(BUILD)/64/%.o)
 $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 
 # Small everywhere, and fast where `make bench` sees the difference.
-$(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o boot/memory_map.o): \
-	FLAGS64 += -O2
-$(addprefix $(BUILD)/64/,$(addprefix boot/,image.o pvh.o text.o) \
-	arch/x86/stage64/kernel_map.o): FLAGS64 += -Os
+$(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
+	boot/memory_map.o): FLAGS64 += -O2
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \

@@ -41,7 +41,7 @@ using kernel::print_hex;
 
 // The contract, from the manuals' numbers and the public header.
 constexpr uint64_t kCr0 = 0x80010033;     // PG WP NE ET MP PE
-constexpr uint64_t kCr4 = 0x620;          // OSXMMEXCPT OSFXSR PAE
+constexpr uint64_t kCr4 = 0x660;          // OSXMMEXCPT OSFXSR MCE PAE
 constexpr uint64_t kCr4La57 = 1 << 12;
 constexpr uint64_t kEfer = 0xd00;         // NXE LMA LME
 constexpr uint64_t kStatusFlags = 0x8d5;  // OF SF ZF AF PF CF: anything

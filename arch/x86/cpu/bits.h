@@ -10,6 +10,7 @@
 #define CR0_WP 0x00010000
 #define CR0_PG 0x80000000
 #define CR4_PAE 0x00000020
+#define CR4_MCE 0x00000040 // without it a machine check is a silent shutdown
 #define CR4_OSFXSR 0x00000200
 #define CR4_OSXMMEXCPT 0x00000400
 #define CR4_LA57 0x00001000
@@ -17,7 +18,7 @@
 // What CR0 and CR4 hold from the first 64-bit instruction on: written whole.
 #define CR0_PROTECTED_MODE (CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
 #define CR0_LONG_MODE (CR0_PG | CR0_PROTECTED_MODE)
-#define CR4_LONG_MODE (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+#define CR4_LONG_MODE (CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 // Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)
 #define MSR_EFER 0xc0000080

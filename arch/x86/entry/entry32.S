@@ -9,7 +9,7 @@
 //
 // Leaves, at prologue_start64: 64-bit mode, our GDT; the 32-bit IDT, which is
 // no longer valid; the early identity map (the first 4 GiB, or without 1 GiB
-// pages all GiBs up to the image's end); ESP = prologue_stack_top, and
+// pages all GiBs up to the image's end); ESP near prologue_stack_top, and
 //   EDI = the loader's information, ESI = its magic, EBX = CPUID 80000001 EDX.
 //
 // One idea keeps this short: the based code segment begins at entry_base,
@@ -38,7 +38,9 @@
         .text
         .code32
 
-        // PVH: EBX = hvm_start_info, and no magic in a register.
+        // PVH: EBX = hvm_start_info, and no magic in a register. That it lies
+        // in RAM is taken on trust, as the magic is there: prologue_start, where
+        // fewer instructions matter, makes sure.
         .globl  prologue_pvh_start
 prologue_pvh_start:
         movl    (%ebx), %eax
@@ -195,7 +197,6 @@ no_five_levels:
 
         // 2 MiB pages: the page-table builder in the 32-bit stage's C++.
 map_2m_pages:
-        cld
         movl    $CR0_PROTECTED_MODE, %eax // the builder uses SSE: no EM or TS of the loader's
         movl    %eax, %cr0
         leal    AT(prologue_early_pd), %eax
@@ -211,6 +212,7 @@ map_2m_pages:
         // Jumps to the 32-bit stage's C++ in the flat code segment, with its
         // return address and arguments on the stack. Clobbers EAX.
 enter_stage32:
+        cld
         pushl   $SELECTOR_CODE32_FLAT
         leal    AT(prologue_stage32), %eax
         pushl   %eax

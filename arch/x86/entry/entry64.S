@@ -10,7 +10,7 @@
 
         // Expects what entry32.S leaves: identity-mapped, 32-bit registers with
         // undefined upper halves, EDI = the loader's information, ESI = its
-        // magic, EBX = CPUID 80000001 EDX, ESP = prologue_stack_top.
+        // magic, EBX = CPUID 80000001 EDX, ESP near prologue_stack_top.
         //
         // Moves to the window, the place of the later direct map, by showing
         // the early map there too: addresses taken from now on keep their

@@ -36,12 +36,12 @@ inline void fill(uint64_t* entry, uint64_t count, uint64_t value, uint64_t step)
 
 }  // namespace
 
-uint64_t PageTables::new_table() {
-    if (pages_.next == pages_.end)
+uint64_t TablePages::take(uint64_t window) {
+    if (next >= end || end - next < kPage)
         return 0;
-    const uint64_t table = pages_.next;
-    pages_.next += kPage;
-    clear_bytes(entry(table, 0), kPage);
+    const uint64_t table = next;
+    next += kPage;
+    clear_bytes(reinterpret_cast<void*>(static_cast<uintptr_t>(window + table)), kPage);
     return table;
 }
 
@@ -53,7 +53,7 @@ uint64_t* PageTables::find_or_add_table(uint64_t virt, unsigned level, MapResult
         uint64_t* slot = entry(table, index_of(virt, above));
         uint64_t found = *slot;
         if (found == 0) [[unlikely]] {
-            const uint64_t added = new_table();
+            const uint64_t added = pages_.take(window_);
             if (added == 0) {
                 result = MapResult::no_memory;
                 return nullptr;

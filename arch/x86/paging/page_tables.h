@@ -17,6 +17,9 @@ inline constexpr uint64_t kTableAddress = 0x000ffffffffff000;
 struct TablePages {
     uint64_t next; // physical, page-aligned
     uint64_t end;
+
+    // A zeroed page, seen through `window`; 0 where there is none left.
+    uint64_t take(uint64_t window);
 };
 
 struct PagingMode {
@@ -46,9 +49,6 @@ public:
     uint64_t root() const { return root_; }
     unsigned top_index(uint64_t virt) const { return index_of(virt, mode_.levels); }
     uint64_t top_entry_bytes() const { return page_of(mode_.levels); }
-
-    // A zeroed page for a table; 0 where there is none left.
-    uint64_t new_table();
 
 private:
     static constexpr unsigned shift_of(unsigned level) { return 3 + 9 * level; }

@@ -22,16 +22,9 @@ constexpr uint8_t kReadyToSend = 0x03;
 constexpr uint8_t kTransmitterEmpty = 0x20;
 constexpr unsigned kLongestWait = 100000; // polls; a port that is not there must not hang us
 
-void put_serial(uint8_t byte) {
-    for (unsigned left = kLongestWait; left != 0; --left)
-        if ((in8(kLineStatus) & kTransmitterEmpty) != 0)
-            break;
-    out8(kData, byte);
-}
-
 }  // namespace
 
-Console::Console() {
+Console::Console() : patience_(kLongestWait) {
     out8(kInterruptEnable, 0);
     out8(kLineControl, kDivisorLatch);
     out8(kData, 1); // divisor: 115200 baud
@@ -39,6 +32,15 @@ Console::Console() {
     out8(kLineControl, kEightBits);
     out8(kFifoControl, kFifosOn);
     out8(kModemControl, kReadyToSend);
+}
+
+void Console::put_serial(uint8_t byte) {
+    unsigned left = patience_;
+    while (left != 0 && (in8(kLineStatus) & kTransmitterEmpty) == 0)
+        --left;
+    if (left == 0)
+        patience_ = 0;
+    out8(kData, byte);
 }
 
 void Console::put(char c) {

@@ -15,6 +15,11 @@ public:
     void put(const char* text);
     void put_hex(uint64_t value, unsigned digits = 1); // at least so many digits
     void put_decimal(uint32_t value);
+
+private:
+    void put_serial(uint8_t byte);
+
+    unsigned patience_; // polls for the port to be ready; none after it was not
 };
 
 }  // namespace prologue

@@ -21,7 +21,6 @@ constexpr unsigned kOldRegisters = 8; // that have an E or R before their name
 
 constexpr unsigned kFaultBytes = 16;
 constexpr unsigned kStackWords = 8;
-constexpr unsigned kPageBytes = PAGE_BYTES;
 
 const char* nth(const char* names, unsigned number) {
     for (; number != 0; --number)
@@ -106,7 +105,7 @@ void put_memory(Console& console, const ExceptionReport& report) {
     const unsigned word = report.bits / 8;
     for (unsigned i = 0; i != kStackWords; ++i) {
         const uint64_t at = report.sp + word * i;
-        if (i != 0 && at % kPageBytes < word)
+        if (i != 0 && at % PAGE_BYTES < word)
             break;
         console.put(' ');
         console.put_hex(word == 8 ? word_at<uint64_t>(at) : word_at<uint32_t>(at), 2 * word);

@@ -32,6 +32,8 @@ void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
     if (start > kMost || bytes > kMost - start)
         fail_in(what, Error::out_of_reach, bytes, start);
     const uint64_t end = whole_gibs(start + bytes);
+    if ((end - 1) >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) != 0)
+        fail_in(what, Error::out_of_reach, bytes, start);
     const PagingMode mode = {
         .levels = (read_cr4() & CR4_LA57) != 0 ? 5u : 4u,
         .has_1g_pages = (prologue_early_pdpt[0] & PTE_LARGE) != 0,

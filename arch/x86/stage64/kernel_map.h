@@ -19,7 +19,7 @@ struct KernelMap {
 KernelMap direct_map_of(unsigned levels);
 
 // Fills `tables`. No page is writable and executable, by whatever address:
-// RAM is never executable, and read-only where a segment is. `guard` is the
+// RAM is never executable, and read-only where a read-only segment lies. `guard` is the
 // virtual address of the one page of the image that is left out. Fails when
 // the pages for tables run out.
 void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const MemoryMap& memory,

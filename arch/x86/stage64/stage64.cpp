@@ -72,9 +72,11 @@ void mark_all(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_mod
         check_clear_of(image, "module", module.bytes);
         if (module.bytes.bytes() != 0)
             marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
-        if (module.cmdline.bytes != 0)
-            marks.add(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1),
-                      PROLOGUE_MEMORY_LOADER);
+        if (module.cmdline.start != nullptr) {
+            const Span text = memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
+            check_clear_of(image, "module's string", text);
+            marks.add(text, PROLOGUE_MEMORY_LOADER);
+        }
     }
 }
 
@@ -114,7 +116,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const bool has_1g_pages = (features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0;
     KernelMap kernel_map = direct_map_of(levels);
     const Image image(window, reinterpret_cast<uintptr_t>(__ehdr_start) - window);
-    image.check({window, window + kernel_map.direct_map_bytes});
+    image.check({window, window + kernel_map.direct_map_bytes}, levels);
     if (prologue_wishes.paging != PROLOGUE_PAGING_BEST && prologue_wishes.paging != levels)
         fail(Error::bad_wish, prologue_wishes.paging);
 
@@ -191,9 +193,10 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // The kernel's tables, after which the arena's share is known.
     const PagingMode mode = {.levels = levels, .has_1g_pages = has_1g_pages};
     TablePages pages = {arena.rest().start, arena.rest().end};
-    pages.next += kPage; // the top-level table
-    clear_bytes(memory.seen(pages.next - kPage), kPage);
-    PageTables tables(window, pages.next - kPage, mode, pages);
+    const uint64_t root = pages.take(window);
+    if (root == 0)
+        fail(Error::no_free_memory, kPage, 0);
+    PageTables tables(window, root, mode, pages);
     map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
     map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
     copy_bytes(final_map, map.begin(), map.size() * sizeof *final_map);

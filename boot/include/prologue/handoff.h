@@ -17,7 +17,8 @@
 #define PROLOGUE_HANDOFF_MAGIC 0x6575676f6c6f7250 /* "Prologue" */
 #define PROLOGUE_HANDOFF_VERSION 1
 
-/* The direct map: physical address p is seen at base + p. */
+/* The direct map: RAM at physical address p is seen at base + p. Physical page 0
+ * is in no map, nor is what the memory map calls reserved or bad. */
 #define PROLOGUE_DIRECT_MAP_4_LEVEL 0xffff800000000000 /* room for 64 TiB */
 #define PROLOGUE_DIRECT_MAP_5_LEVEL 0xff00000000000000 /* room for 4 PiB */
 
@@ -122,7 +123,8 @@ typedef struct prologue_handoff {
 
     uint64_t direct_map; /* virtual address of physical 0 */
     uint64_t direct_map_bytes; /* no RAM at or above this is mapped */
-    uint64_t identity_bytes; /* RAM below this is mapped at its own address too, by top-level entry 0 */
+    uint64_t identity_bytes; /* RAM below this is mapped at its own address too, by top-level
+                              * entry 0, except where a kernel linked there lies */
     uint64_t page_size;      /* the largest that the CPU has: 2 MiB or 1 GiB */
 
     const prologue_range *memory; /* sorted, page-aligned, without overlaps, neighbours merged */

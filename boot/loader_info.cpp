@@ -42,17 +42,29 @@ Text text_at(PhysMemory& memory, const char* what, uint64_t phys) {
 }
 
 Text without_image_path(Text cmdline, Text loader_name) {
-    if (loader_name.bytes == 0 || starts_with(loader_name, "GRUB "))
-        return cmdline;
-    while (cmdline.bytes != 0 && *cmdline.start != ' ') {
-        ++cmdline.start;
-        --cmdline.bytes;
+    constexpr char kPrefixers[] = "qemu\0GNU GRUB 0.\0iPXE\0SYSLINUX\0ISOLINUX\0PXELINUX\0EXTLINUX\0";
+    for (const char* name = kPrefixers; !starts_with(loader_name, name);) {
+        while (*name++ != 0) {
+        }
+        if (*name == 0)
+            return cmdline;
     }
-    while (cmdline.bytes != 0 && *cmdline.start == ' ') {
-        ++cmdline.start;
-        --cmdline.bytes;
-    }
+    const auto skip_while = [&](bool space) {
+        for (; cmdline.bytes != 0 && (*cmdline.start == ' ') == space; --cmdline.bytes)
+            ++cmdline.start;
+    };
+    skip_while(false);
+    skip_while(true);
     return cmdline;
+}
+
+void set_colours(prologue_framebuffer& framebuffer, const uint8_t* colours) {
+    framebuffer.red_shift = colours[0];
+    framebuffer.red_bits = colours[1];
+    framebuffer.green_shift = colours[2];
+    framebuffer.green_bits = colours[3];
+    framebuffer.blue_shift = colours[4];
+    framebuffer.blue_bits = colours[5];
 }
 
 Span module_span(const char* contract, uint64_t start, uint64_t bytes) {
