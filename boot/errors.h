@@ -27,6 +27,7 @@
     X(bad_wish, "wish: paging %u is none of 0 (best), 4 and 5")                                    \
     X(too_many_entries, "%s has %x entries, more than %x")                                         \
     X(text_not_ended, "%s: the string at %x does not end within %x bytes")                         \
+    X(pvh_magic, "pvh: start info at %x says magic %x, not 336ec578")                              \
     X(pvh_memory, "pvh: start info of version %u has no memory map (%u entries at %x)")            \
     X(multiboot1_memory, "multiboot1: information at %x has flags %x: no memory map, or none in it")            \
     X(multiboot1_entry, "multiboot1: memory map entry at %x claims %x bytes, has %x")              \

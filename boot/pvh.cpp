@@ -1,4 +1,5 @@
 // PVH's hvm_start_info. Source: Xen public/arch-x86/hvm/start_info.h.
+#include "contract_magic.h"
 #include "errors.h"
 #include "loader_info.h"
 
@@ -38,6 +39,8 @@ constexpr uint32_t kMostMapEntries = 1 << 20;
 void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const auto& start = *reinterpret_cast<const StartInfo*>(
         memory.at("pvh start info", info, kVersion0Bytes));
+    if (start.magic != PVH_MAGIC)
+        fail(Error::pvh_magic, info, start.magic);
     if (start.version == 0)
         fail(Error::pvh_memory, 0, 0, 0);
     memory.at<StartInfo>("pvh start info", info);

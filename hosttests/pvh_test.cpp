@@ -166,15 +166,13 @@ TEST_F(Pvh, WhatRunsPastMemoryIsNamed) {
     EXPECT_EQ(failed->what, "pvh start info");
     EXPECT_EQ(failed->numbers[1], info);
 
-    put({.modules = {{1, 2, "m"}}, .cmdline = "c"});
-    poke<uint64_t>(pvh::kMap, end - 4 * pvh::kMapEntryBytes + 1);
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,
-                                     {4 * pvh::kMapEntryBytes, end - 4 * pvh::kMapEntryBytes + 1},
-                                     "pvh memory map"));
-    poke<uint64_t>(pvh::kMap, ~uint64_t{0} - 5);
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,
-                                     {4 * pvh::kMapEntryBytes, ~uint64_t{0} - 5},
-                                     "pvh memory map"));
+    const uint64_t map_bytes = Stated().memory.size() * pvh::kMapEntryBytes;
+    for (const uint64_t map : {end - map_bytes + 1, ~uint64_t{0} - 5}) {
+        put({});
+        poke<uint64_t>(pvh::kMap, map);
+        EXPECT_EQ(parse_fails(),
+                  failure(Error::out_of_reach, {map_bytes, map}, "pvh memory map"));
+    }
     put({.modules = {{1, 2, "m"}}, .cmdline = "c"});
     poke<uint64_t>(pvh::kModuleList, end - pvh::kModuleBytes + 1);
     EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,

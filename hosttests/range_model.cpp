@@ -119,8 +119,8 @@ std::string flaw_of(const prologue_range* begin, const prologue_range* end) {
 
 std::ostream& operator<<(std::ostream& out, const Statement& statement) {
     const auto flags = out.flags();
-    out << (statement.kind == Statement::kAdd ? "add " : "overlay ") << std::hex
-        << statement.start << " of " << statement.bytes << " bytes as " << std::dec << statement.type;
+    out << (statement.kind == Statement::kAdd ? "add " : "overlay ") << std::hex << statement.start
+        << " of " << statement.bytes << " bytes as " << std::dec << statement.type;
     out.flags(flags);
     return out;
 }

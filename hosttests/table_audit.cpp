@@ -31,8 +31,10 @@ std::vector<Stretch> sorted(std::vector<Stretch> stretches) {
 
 class Audit {
 public:
-    Audit(const Cpu& cpu, const FakeMemory& memory, uint64_t root, const std::vector<Stretch>& stretches)
-        : cpu_(cpu), state_(state_of(cpu, root)), read_(reader_of(memory)), stretches_(sorted(stretches)) {}
+    Audit(const Cpu& cpu, const FakeMemory& memory, uint64_t root,
+          const std::vector<Stretch>& stretches)
+        : cpu_(cpu), state_(state_of(cpu, root)), read_(reader_of(memory)),
+          stretches_(sorted(stretches)) {}
 
     std::string flaw() {
         for (const Stretch& stretch : stretches_) {
@@ -47,8 +49,9 @@ public:
 
 private:
     const Stretch* stretch_at(uint64_t virt) const {
-        auto after = std::upper_bound(stretches_.begin(), stretches_.end(), virt,
-                                      [](uint64_t at, const Stretch& stretch) { return at < stretch.virt; });
+        auto after =
+            std::upper_bound(stretches_.begin(), stretches_.end(), virt,
+                             [](uint64_t at, const Stretch& stretch) { return at < stretch.virt; });
         if (after == stretches_.begin() || (--after)->last() < virt)
             return nullptr;
         return &*after;
@@ -87,20 +90,21 @@ private:
         uint64_t seen = 0, due = 0;
         for (const Stretch& stretch : stretches_)
             due += stretch.bytes;
-        const auto fault = for_each_leaf(state_, read_, [&](uint64_t va, uint64_t pa, uint64_t bytes,
-                                                            bool writable, bool executable,
-                                                            bool user) {
+        const auto look_at_leaf = [&](uint64_t va, uint64_t pa, uint64_t bytes, bool writable,
+                                      bool executable, bool user) {
             seen += bytes;
             const Stretch* stretch = stretch_at(va);
             const bool fits = stretch != nullptr && va + (bytes - 1) <= stretch->last() &&
-                              pa == stretch->phys + (va - stretch->virt) && writable == stretch->writable &&
+                              pa == stretch->phys + (va - stretch->virt) &&
+                              writable == stretch->writable &&
                               executable == stretch->executable && !user &&
                               bytes == largest_page(*stretch, va, cpu_.has_1g_pages);
             if (!fits && flaws_++ < 3)
                 out_ << std::hex << "leaf " << va << " to " << pa << " of " << bytes << std::dec
                      << (writable ? " w" : "") << (executable ? " x" : "") << (user ? " u" : "")
                      << " belongs to no stretch; ";
-        });
+        };
+        const auto fault = for_each_leaf(state_, read_, look_at_leaf);
         if (fault)
             out_ << *fault << "; ";
         if (seen != due)
@@ -119,8 +123,8 @@ private:
 
 std::ostream& operator<<(std::ostream& out, const Stretch& stretch) {
     const auto flags = out.flags();
-    out << std::hex << "[" << stretch.virt << " to " << stretch.phys << ", " << stretch.bytes << " bytes"
-        << (stretch.writable ? " w" : "") << (stretch.executable ? " x" : "") << "]";
+    out << std::hex << "[" << stretch.virt << " to " << stretch.phys << ", " << stretch.bytes
+        << " bytes" << (stretch.writable ? " w" : "") << (stretch.executable ? " x" : "") << "]";
     out.flags(flags);
     return out;
 }
@@ -184,26 +188,27 @@ std::string flaw_of_tables(const Cpu& cpu, const FakeMemory& memory, uint64_t ro
 }
 
 uint64_t tables_needed(const Cpu& cpu, const std::vector<Stretch>& disjoint) {
-    std::set<std::pair<unsigned, uint64_t>> tables; // by what an entry's table covers
-    for (const Stretch& stretch : disjoint)
+    std::set<std::pair<unsigned, uint64_t>> tables; // by what each covers
+    const unsigned top_shift = 12 + 9 * cpu.levels;
+    for (const Stretch& stretch : disjoint) {
+        const auto page_at = [&](uint64_t at) {
+            return largest_page(stretch, at, cpu.has_1g_pages);
+        };
         for (uint64_t at = stretch.virt;;) {
-            const uint64_t page = largest_page(stretch, at, cpu.has_1g_pages);
+            const uint64_t page = page_at(at);
             const unsigned leaf_shift = page == k1G ? 30 : page == k2M ? 21 : 12;
-            const unsigned top_shift = 12 + 9 * cpu.levels;
             for (unsigned shift = leaf_shift + 9; shift < top_shift; shift += 9)
                 tables.insert({shift, at >> shift});
-            // On to the next table of such leaves, or to the next page where that may
-            // be of another size.
-            const uint64_t step = page == k1G ? 512 * k1G : page == k2M ? k1G : k2M;
-            const uint64_t table_last = at | (step - 1);
-            const uint64_t page_last = at | (page - 1);
-            uint64_t last = page_last;
-            if (table_last <= stretch.last() && largest_page(stretch, table_last, cpu.has_1g_pages) == page)
-                last = table_last;
+            // On to the next table of such leaves, or to the next page where that may be of
+            // another size.
+            const uint64_t table_last = at | ((page << 9) - 1);
+            const bool fills_table = table_last <= stretch.last() && page_at(table_last) == page;
+            const uint64_t last = fills_table ? table_last : at | (page - 1);
             if (last >= stretch.last())
                 break;
             at = last + 1;
         }
+    }
     return 1 + tables.size();
 }
 

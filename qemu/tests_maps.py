@@ -229,9 +229,9 @@ _WORDS = [
     *(worded("any byte", c, bytes(range(128, 256)) + b"\x1b\x7f", reads="".join(
         map(chr, range(128, 256))) + "\x1b\x7f") for c in CONTRACTS),
     *(worded(f"path before {name}'s command line", c, _PATH, "a  b ", loader_name=name)
-      for c in (MULTIBOOT1, MULTIBOOT2) for name in ("qemu", "SYSLINUX 6.04", "GNU GRUB 0.97")),
-    *(worded("no path before GRUB 2's command line", c, _PATH, _PATH, loader_name="GRUB 2.06-13")
-      for c in (MULTIBOOT1, MULTIBOOT2)),
+      for c in (MULTIBOOT1,) for name in ("qemu", "SYSLINUX 6.04", "GNU GRUB 0.97", "iPXE 1.21")),
+    *(worded(f"no path before {name}'s command line", c, _PATH, _PATH, loader_name=name)
+      for c in (MULTIBOOT1, MULTIBOOT2) for name in ("GRUB 2.06-13", "Limine 8.0")),
     worded("a path and nothing else", MULTIBOOT1, "/boot/demo.elf", "", loader_name="qemu"),
 ]
 

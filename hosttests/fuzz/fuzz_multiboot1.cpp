@@ -4,7 +4,10 @@
 namespace {
 
 constexpr prologue::test::FuzzedContract kContract = {
-    prologue::prologue_parse_multiboot1, prologue::prologue_next_multiboot1_module, prologue::test::put_multiboot1};
+    prologue::prologue_parse_multiboot1,
+    prologue::prologue_next_multiboot1_module,
+    prologue::test::put_multiboot1,
+};
 
 }  // namespace
 

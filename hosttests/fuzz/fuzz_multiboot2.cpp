@@ -4,7 +4,10 @@
 namespace {
 
 constexpr prologue::test::FuzzedContract kContract = {
-    prologue::prologue_parse_multiboot2, prologue::prologue_next_multiboot2_module, prologue::test::put_multiboot2};
+    prologue::prologue_parse_multiboot2,
+    prologue::prologue_next_multiboot2_module,
+    prologue::test::put_multiboot2,
+};
 
 }  // namespace
 

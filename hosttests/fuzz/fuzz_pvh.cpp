@@ -4,7 +4,10 @@
 namespace {
 
 constexpr prologue::test::FuzzedContract kContract = {
-    prologue::prologue_parse_pvh, prologue::prologue_next_pvh_module, prologue::test::put_pvh};
+    prologue::prologue_parse_pvh,
+    prologue::prologue_next_pvh_module,
+    prologue::test::put_pvh,
+};
 
 }  // namespace
 
