@@ -3,21 +3,24 @@
 #pragma once
 #pragma GCC visibility push(hidden)
 
-// The first are raised by the entry's assembly: their numbers are named here.
+// Those that the entry's assembly raises have their numbers named here.
 #define ERROR_SEV 0
 #define ERROR_NO_EXTENDED_LEAF 1
 #define ERROR_NO_LONG_MODE 2
 #define ERROR_WISH_PAGING 3
-#define ERROR_NESTED_FAULT 4
+#define ERROR_NESTED_FAULT 5
 
-#define PROLOGUE_ENTRY_ERRORS(X)                                                                   \
+// Raised in 32-bit mode only, and in 32-bit mode and later.
+#define PROLOGUE_ERRORS_OF_32(X)                                                                   \
     X(sev, "sev: SEV_STATUS is %x: SEV guests are not served yet")                                 \
     X(no_extended_leaf, "cpu: no CPUID leaf 80000001 (the highest is %x): no long mode")           \
     X(no_long_mode, "cpu: long mode or NX is missing (CPUID 80000001 EDX lacks %x)")               \
     X(wish_paging, "wish: paging with %u levels: this CPU has no LA57")                            \
-    X(nested_fault, "exception %u (error %x) at %x while an exception was reported")               \
-    X(image_header, "image: the ELF header at %x is not that of this kernel")                      \
     X(early_tables, "paging: the image ends at %x: too high for early tables of 2 MiB pages")
+#define PROLOGUE_SHARED_ERRORS(X)                                                                  \
+    X(nested_fault, "exception %u (error %x) at %x while an exception was reported")               \
+    X(image_header, "image: the ELF header at %x is not that of this kernel")
+#define PROLOGUE_ENTRY_ERRORS(X) PROLOGUE_ERRORS_OF_32(X) PROLOGUE_SHARED_ERRORS(X)
 
 #define PROLOGUE_BOOT_ERRORS(X)                                                                    \
     X(unknown_loader, "entry: no contract is known by magic %x (information at %x)")               \
@@ -82,6 +85,7 @@ inline const char* sentence(const char* sentences, Error error) {
 }
 
 #define PROLOGUE_ERROR_SENTENCE(name, sentence) sentence "\0"
+#define PROLOGUE_ERROR_ELSEWHERE(name, sentence) "\0"
 
 // Ends the boot with that error's line. Each environment brings its own: the
 // target prints and halts, the host tests throw. `what` is for %s.

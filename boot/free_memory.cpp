@@ -12,7 +12,7 @@ uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
                        NextModule* next_module, Span image) {
     uint64_t last = 0;
     const auto look_at = [&](Span occupied) {
-        if (span.overlaps(occupied) && occupied.end > last)
+        if (occupied.bytes() != 0 && span.overlaps(occupied) && occupied.end > last)
             last = occupied.end;
     };
     for (const RawRange& range : loader.memory)
@@ -41,13 +41,13 @@ Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* 
             continue;
         const Span piece =
             limits.shared(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_USABLE));
-        Span span = {piece.start, piece.start + bytes};
-        while (span.end <= piece.end) {
+        uint64_t start = piece.start;
+        while (start < piece.end && bytes <= piece.end - start) {
+            const Span span = {start, start + bytes};
             const uint64_t behind = last_obstacle(span, memory, loader, next_module, image);
             if (behind == 0)
                 return span;
-            span.start = page_up(behind);
-            span.end = span.start + bytes;
+            start = page_up(behind);
         }
     }
     fail(Error::no_room_for_map, bytes);

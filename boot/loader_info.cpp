@@ -58,6 +58,19 @@ Text without_image_path(Text cmdline, Text loader_name) {
     return cmdline;
 }
 
+void LoaderInfo::join_nearest(Span pages) {
+    Span* nearest = structures;
+    uint64_t least = ~uint64_t{0};
+    for (Span& span : structures) {
+        const uint64_t added = span.hull(pages).bytes() - span.bytes();
+        if (added < least) {
+            nearest = &span;
+            least = added;
+        }
+    }
+    *nearest = nearest->hull(pages);
+}
+
 void set_colours(prologue_framebuffer& framebuffer, const uint8_t* colours) {
     framebuffer.red_shift = colours[0];
     framebuffer.red_bits = colours[1];

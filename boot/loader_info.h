@@ -91,7 +91,8 @@ struct LoaderInfo {
     prologue_framebuffer framebuffer = {};
 
     // The pages that the loader's structures and texts lie on, modules' texts
-    // apart. Neighbours are one span: most loaders need one or two.
+    // apart. Neighbours are one span: most loaders need one or two. Where there
+    // are too many, the least that lies between two of them is taken for theirs.
     Span structures[kMaxStructures];
     unsigned structure_count = 0;
 
@@ -103,8 +104,11 @@ struct LoaderInfo {
         if (structure_count != kMaxStructures)
             structures[structure_count++] = pages;
         else
-            structures[0] = structures[0].hull(pages);
+            join_nearest(pages);
     }
+
+private:
+    void join_nearest(Span pages);
 };
 
 using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& loader);

@@ -53,7 +53,6 @@ Span find(const Layout& layout, uint64_t bytes) {
     listed = &layout;
     loader.modules = {0, layout.modules.size()};
     loader.module_count = layout.modules.size();
-    // A window far from where the compiler keeps its "".
     PhysMemory memory = {.window = uint64_t{1} << 62, .mapped = kFar};
     return find_free_memory(memory, loader, next_listed, layout.image, layout.limits, bytes);
 }

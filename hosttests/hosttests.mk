@@ -72,3 +72,6 @@ $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 	@echo "fuzz $*: $(FUZZ_RUNS) inputs, no fault"
 
 -include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
+
+.PHONY: host-binaries
+host-binaries: $(BUILD)/hosttests $(FUZZ_TARGETS)

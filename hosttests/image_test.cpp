@@ -47,8 +47,8 @@ struct Loaded {
     std::optional<Failure> fails() const {
         return failure_of([&] { image(); });
     }
-    std::optional<Failure> check_fails(Span direct_map = {}) const {
-        return failure_of([&] { image().check(direct_map); });
+    std::optional<Failure> check_fails(Span direct_map = {}, unsigned levels = 4) const {
+        return failure_of([&] { image().check(direct_map, levels); });
     }
 
     uint64_t where;
@@ -202,6 +202,28 @@ TEST(ImageCheck, RefusesASegmentOnAPageOfTheOneBefore) {
               failure(Error::image_order, {1, kHigh + 0x101000, kHigh + 0x102000}));
     EXPECT_EQ(check_of({kHigh + 0x101fff, 0x101fff, 0x1000, kData}),
               failure(Error::image_order, {1, kHigh + 0x101000, kHigh + 0x102000}));
+}
+
+TEST(ImageCheck, RefusesAddressesThatAreNotCanonical) {
+    struct {
+        uint64_t virt;
+        bool four, five; // levels that have it
+    } const cases[] = {
+        {0x00007ffffffff000, true, true},   {0x0000800000000000, false, true},
+        {0x00fffffffffff000, false, true},  {0x0100000000000000, false, false},
+        {0xfeff000000000000, false, false}, {0xff00000000000000, false, true},
+        {0xffff7ffffffff000, false, true},  {0xffff800000000000, true, true},
+    };
+    for (const auto& at : cases) {
+        const Loaded loaded({{at.virt, kLinked, 0x1000, kText}});
+        const auto expected = [&](bool fine, unsigned levels) -> std::optional<Failure> {
+            if (fine)
+                return std::nullopt;
+            return failure(Error::image_not_canonical, {0, at.virt, levels});
+        };
+        EXPECT_EQ(loaded.check_fails({}, 4), expected(at.four, 4)) << at.virt;
+        EXPECT_EQ(loaded.check_fails({}, 5), expected(at.five, 5)) << at.virt;
+    }
 }
 
 TEST(ImageCheck, RefusesASegmentInTheDirectMap) {

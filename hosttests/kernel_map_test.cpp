@@ -63,7 +63,8 @@ struct Mapped {
           map(storage.data(), storage.size()), kernel_map(direct_map_of(machine.cpu.levels)) {
         put_elf(header, machine.loaded_at, machine.linked);
         const Image image(header.window(), machine.loaded_at);
-        image.check({kernel_map.direct_map, kernel_map.direct_map + kernel_map.direct_map_bytes});
+        image.check({kernel_map.direct_map, kernel_map.direct_map + kernel_map.direct_map_bytes},
+                    machine.cpu.levels);
         for (const Range& range : machine.stated)
             map.overlay({range.start, range.end}, range.type);
         map.overlay(image.span(), PROLOGUE_MEMORY_KERNEL);

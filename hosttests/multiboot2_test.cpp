@@ -77,17 +77,20 @@ TEST_F(Multiboot2, NeedsNothingButAMemoryMap) {
     EXPECT_TRUE(same(loader.framebuffer, {}));
 }
 
-TEST_F(Multiboot2, TheImagePathIsTakenOffOnceTheNameIsKnown) {
-    tags.add_text(1, "/boot/kernel quiet");
-    tags.add_memory_map(kRam);
-    tags.add_text(2, "GNU GRUB 0.97"); // after the command line
-    tags.end();
-    put_and_parse();
-    EXPECT_EQ(str(loader.cmdline), "quiet");
+TEST_F(Multiboot2, TheCommandLineIsLeftAsItIs) {
+    for (const char* name : {"GRUB 2.06", "qemu", "GNU GRUB 0.97"}) {
+        tags = {};
+        tags.add_text(1, "/boot/kernel quiet");
+        tags.add_text(2, name);
+        tags.add_memory_map(kRam);
+        tags.end();
+        put_and_parse();
+        EXPECT_EQ(str(loader.cmdline), "/boot/kernel quiet") << name;
+    }
 }
 
 TEST_F(Multiboot2, UnknownTagsAndPaddingAreSteppedOver) {
-    for (const uint32_t type : {4u, 5u, 9u, 10u, 11u, 12u, 13u, 16u, 17u, 21u, 22u, 0xffffffffu})
+    for (const uint32_t type : {4u, 5u, 10u, 11u, 12u, 13u, 16u, 17u, 21u, 22u, 0xffffffffu})
         tags.add(type, std::string(type % 17, '\xff'));
     tags.add_module(1, 2, "seven"); // with its NUL, 22 bytes
     tags.add(99, std::string(1, '\xff'));
@@ -202,6 +205,91 @@ TEST_F(Multiboot2, AFramebufferWithoutColoursHasNone) {
     }
 }
 
+// --- The image's sections, which GRUB loads behind it ------------------------------------------
+
+struct Section {
+    uint64_t address, bytes;
+    uint64_t flags = 0;
+};
+
+// Multiboot2 2.0, 3.6.7, as GRUB writes it: with all fields of 32 bits. ELF-64, figure 4.
+uint64_t add_sections(Tags& tags, const std::vector<Section>& sections,
+                      uint32_t entry_bytes = 64) {
+    std::string payload = raw(static_cast<uint32_t>(sections.size())) + raw(entry_bytes) +
+                          raw(uint32_t{0});
+    for (const Section& section : sections) {
+        std::string entry = raw(uint32_t{1}) + raw(uint32_t{1}) + raw(section.flags) +
+                            raw(section.address) + raw(uint64_t{0}) + raw(section.bytes);
+        entry.resize(entry_bytes);
+        payload += entry;
+    }
+    return tags.add(9, payload);
+}
+
+TEST_F(Multiboot2, SectionsThatAreNoPartOfTheImageAreOccupied) {
+    for (const uint32_t entry_bytes : {40u, 64u, 72u}) {
+        tags = {};
+        tags.add_memory_map(kRam);
+        add_sections(tags,
+                     {{0, 0},
+                      {0x100000, 0x4000, 2 | 4},      // a part of the image
+                      {0x200ff0, 0x20},               // .symtab, on two pages
+                      {0x202000, 0x1000},             // touches it
+                      {0x300000, 0x10},
+                      {0, 0x1000},                    // was not loaded
+                      {1ull << 52, 1},                // where nothing can be
+                      {0x400000, (1ull << 52) - 1}},
+                     entry_bytes);
+        tags.end();
+        put_and_parse();
+        EXPECT_EQ(pages_occupied(loader),
+                  pages_on({{kInfo, kInfo + tags.bytes().size()},
+                            {0x200ff0, 0x201010},
+                            {0x202000, 0x203000},
+                            {0x300000, 0x300010}})) << entry_bytes;
+    }
+}
+
+TEST_F(Multiboot2, SectionsOfAnotherFormatAreLeftAlone) {
+    tags.add_memory_map(kRam);
+    add_sections(tags, {{0x200000, 0x1000}, {0x300000, 0x1000}}, 39);
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(pages_occupied(loader), pages_on({{kInfo, kInfo + 1}}));
+}
+
+TEST_F(Multiboot2, SectionsBeyondTheirTagAreNotRead) {
+    const uint64_t tag = add_sections(tags, {{0x200000, 0x1000}});
+    tags.add_memory_map(kRam);
+    tags.end();
+    tags.put(memory, kInfo);
+    memory.put<uint32_t>(kInfo + tag + 8, 0xffffffff);
+    parse();
+    EXPECT_EQ(pages_occupied(loader), pages_on({{kInfo, kInfo + 1}, {0x200000, 0x201000}}));
+}
+
+// There is room for a few spans only, so many become one; but never one that holds what lies
+// between the information and the sections: the image does.
+TEST_F(Multiboot2, ManyScatteredSectionsAreAllOccupiedAndTheImageIsNot) {
+    const Span image = {0x100000, 0x180000};
+    for (const bool ascending : {true, false}) {
+        std::vector<Section> sections;
+        for (uint64_t i = 0; i != 20; ++i)
+            sections.push_back({0x200000 + (ascending ? i : 19 - i) * 0x4000, 0x1800});
+        tags = {};
+        tags.add_memory_map(kRam);
+        add_sections(tags, sections);
+        tags.end();
+        put_and_parse();
+        const std::set<uint64_t> occupied = pages_occupied(loader);
+        EXPECT_EQ(occupied.count(kInfo / kPage), 1u);
+        for (const Section& section : sections)
+            EXPECT_EQ(occupied.count((section.address + section.bytes - 1) / kPage), 1u);
+        for (unsigned i = 0; i != loader.structure_count; ++i)
+            EXPECT_FALSE(loader.structures[i].overlaps(image)) << ascending;
+    }
+}
+
 TEST_F(Multiboot2, ASizeThatCannotBeTrueIsNamed) {
     tags.add_memory_map(kRam);
     tags.end();
@@ -244,6 +332,7 @@ TEST_F(Multiboot2, ATagSmallerThanItsContentIsNamed) {
         uint64_t needs;
     } cases[] = {
         {kMemoryMap, std::string(7, '\0'), 16},
+        {9, std::string(11, '\0'), 20}, // the image's sections
         {kFramebuffer, std::string(23, '\0'), 32},
         {kFramebuffer, std::string(21, '\0') + '\1' + std::string(7, '\0'), 38},
     };
@@ -333,6 +422,26 @@ TEST_F(Multiboot2, BootServicesThatStillRunAreNamed) {
     const uint64_t tag = tags.add(kBootServices, "");
     tags.end();
     EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_boot_services, {kInfo + tag}));
+}
+
+TEST_F(Multiboot2, MoreModulesThanCanBeTrueAreNamed) {
+    FakeMemory large(64 * kPage);
+    tags.add_memory_map(kRam);
+    for (uint32_t i = 0; i != 4096; ++i)
+        tags.add_module(i, i, "");
+    Tags more = tags;
+    tags.end();
+    tags.put(large, kInfo);
+    prologue_parse_multiboot2(large.seen, kInfo, loader);
+    EXPECT_EQ(loader.module_count, 4096u);
+    more.add_module(1, 2, "");
+    more.end();
+    more.put(large, kInfo);
+    EXPECT_EQ(failure_of([&] {
+                  LoaderInfo again;
+                  prologue_parse_multiboot2(large.seen, kInfo, again);
+              }),
+              failure(Error::too_many_entries, {4097, 4096}, "multiboot2 module list"));
 }
 
 TEST_F(Multiboot2, AModuleThatEndsBeforeItStartsIsNamed) {

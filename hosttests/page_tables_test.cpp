@@ -298,16 +298,27 @@ TEST(PageTables, MapOnAfterARefusal) {
     EXPECT_EQ(build.flaw({first, large, next}), "");
 }
 
-TEST(PageTables, NewTablesAreZeroedPagesInAscendingOrder) {
-    Build build(kFour, 3);
-    EXPECT_EQ(build.tables->root(), build.root());
-    for (const uint64_t expected : {kTablesAt + kPage, kTablesAt + 2 * kPage}) {
-        EXPECT_EQ(build.tables->new_table(), expected);
-        for (unsigned i = 0; i != TABLE_ENTRIES; ++i)
-            ASSERT_EQ(*build.tables->entry(expected, i), 0u);
+TEST(TablePages, AreZeroedAndTakenInAscendingOrder) {
+    FakeMemory memory(4 * kPage, kTablesAt - kPage, kStale);
+    TablePages pages = {kTablesAt, kTablesAt + 2 * kPage};
+    for (const uint64_t expected : {kTablesAt, kTablesAt + kPage}) {
+        ASSERT_EQ(pages.take(memory.window()), expected);
+        for (uint64_t at = expected; at != expected + kPage; ++at)
+            ASSERT_EQ(memory.get<uint8_t>(at), 0);
     }
-    EXPECT_EQ(build.tables->new_table(), 0u);
-    EXPECT_TRUE(build.kept_to_its_pages());
+    EXPECT_EQ(pages.take(memory.window()), 0u);
+    EXPECT_EQ(memory.get<uint8_t>(kTablesAt - 1), kStale);
+    EXPECT_EQ(memory.get<uint8_t>(kTablesAt + 2 * kPage), kStale);
+}
+
+TEST(TablePages, AreNotTakenPastTheirEnd) {
+    FakeMemory memory(2 * kPage, kTablesAt, kStale);
+    for (const uint64_t end : {kTablesAt, kTablesAt - kPage, kTablesAt + kPage - 1}) {
+        TablePages pages = {kTablesAt, end};
+        EXPECT_EQ(pages.take(memory.window()), 0u);
+        EXPECT_EQ(pages.next, kTablesAt);
+    }
+    EXPECT_EQ(memory.get<uint8_t>(kTablesAt), kStale);
 }
 
 TEST(PageTables, KnowTheirTopLevel) {

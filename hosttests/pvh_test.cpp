@@ -55,7 +55,8 @@ TEST_F(Pvh, IsReadWhole) {
               pages_on({{info, info + pvh::kBytes},
                         {at::kMap, at::kMap + stated.memory.size() * pvh::kMapEntryBytes},
                         {at::kModules, at::kModules + 3 * pvh::kModuleBytes},
-                        text_span(at::kCmdline, stated.cmdline)}));
+                        text_span(at::kCmdline, stated.cmdline),
+                        {stated.rsdp, stated.rsdp + 36}}));
 }
 
 TEST_F(Pvh, NeedsNothingButAMemoryMap) {
@@ -121,6 +122,12 @@ TEST_F(Pvh, StructuresMayEndWhereMemoryEnds) {
     EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
 }
 
+TEST_F(Pvh, AWrongMagicIsNamed) {
+    put({});
+    poke<uint32_t>(pvh::kMagic, 0x336ec579);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_magic, {info, 0x336ec579}));
+}
+
 TEST_F(Pvh, Version0HasNoMemoryMap) {
     put({});
     poke<uint32_t>(pvh::kVersion, 0);
@@ -153,8 +160,8 @@ TEST_F(Pvh, CountsThatCannotBeTrueAreNamed) {
     poke<uint32_t>(pvh::kMapEntries, 0x100001);
     EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {0x100001, 0x100000}, "pvh memory map"));
     poke<uint32_t>(pvh::kMapEntries, 1);
-    poke<uint32_t>(pvh::kModuleCount, 0x10001);
-    EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {0x10001, 0x10000}, "pvh module list"));
+    poke<uint32_t>(pvh::kModuleCount, 4097);
+    EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {4097, 4096}, "pvh module list"));
 }
 
 TEST_F(Pvh, WhatRunsPastMemoryIsNamed) {

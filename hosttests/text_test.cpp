@@ -117,7 +117,8 @@ std::string stripped(const std::string& cmdline, const std::string& loader_name)
 }
 
 TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
-    for (const char* loader : {"qemu", "GNU GRUB 0.97", "iPXE 1.0.0+", "SYSLINUX 6.04", "GRUB"}) {
+    for (const char* loader : {"qemu", "GNU GRUB 0.97", "iPXE 1.0.0+", "SYSLINUX 6.04",
+                               "ISOLINUX 6.04", "PXELINUX 6.04", "EXTLINUX 6.04"}) {
         EXPECT_EQ(stripped("/boot/kernel.elf a=b  c", loader), "a=b  c") << loader;
         EXPECT_EQ(stripped("kernel", loader), "") << loader;
         EXPECT_EQ(stripped("kernel   ", loader), "") << loader;
@@ -128,9 +129,11 @@ TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
 }
 
 TEST(ImagePath, IsNotLookedForWhereTheLoaderPutsNone) {
-    for (const char* loader : {"GRUB 2.06-13+deb12u1", "GRUB 2.12", ""})
+    for (const char* loader : {"GRUB 2.06-13+deb12u1", "GRUB 2.12", "Limine 7.0", "GNU GRUB 2.12",
+                               "qem", "My loader for qemu", ""})
         for (const char* cmdline : {"/boot/kernel.elf a=b  c", "kernel", "", "  a "})
             EXPECT_EQ(stripped(cmdline, loader), cmdline) << loader;
+    EXPECT_EQ(str(without_image_path({}, {})), "");
 }
 
 TEST(ModuleSpan, EndsWithinAllPhysicalMemory) {

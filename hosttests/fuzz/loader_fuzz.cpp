@@ -97,7 +97,7 @@ private:
             must(module.bytes.start <= module.bytes.end, "a module is no less than nothing");
             mark(module.bytes, PROLOGUE_MEMORY_MODULE);
             look_at(module.cmdline);
-            if (module.cmdline.bytes != 0)
+            if (module.cmdline.start != nullptr)
                 mark(memory_.span_of(module.cmdline.start, module.cmdline.bytes + 1),
                      PROLOGUE_MEMORY_LOADER);
         }

@@ -85,11 +85,13 @@ MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t
         const unsigned level = level_for(virt | phys, bytes);
         Last& last = last_[level - 1];
         if (virt >> shift_of(level + 1) != last.covers) {
-            last.table = find_or_add_table(virt, level, result);
-            if (result != MapResult::ok)
+            uint64_t* const table = find_or_add_table(virt, level, result);
+            if (table == nullptr)
                 return result;
-            last.covers = virt >> shift_of(level + 1);
+            last = {table, virt >> shift_of(level + 1)};
         }
+        if (level != 1) // a large page may take the place of a table
+            last_[0].covers = last_[level - 2].covers = kNothing;
         const unsigned index = index_of(virt, level);
         uint64_t count = bytes >> shift_of(level);
         if (count > TABLE_ENTRIES - index)

@@ -65,9 +65,10 @@ private:
     TablePages& pages_;
     // The last table written to at each level, and what it covers: most runs
     // follow each other in one table.
+    static constexpr uint64_t kNothing = ~uint64_t{0};
     struct Last {
         uint64_t* table = nullptr;
-        uint64_t covers = ~uint64_t{0};
+        uint64_t covers = kNothing;
     };
     Last last_[3];
 };

@@ -25,8 +25,8 @@ static_assert(sizeof(Frame64) == 22 * 8);
 namespace prologue {
 namespace {
 
-constexpr char kSentences[] =
-    PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE);
+constexpr char kSentences[] = PROLOGUE_ERRORS_OF_32(PROLOGUE_ERROR_ELSEWHERE)
+    PROLOGUE_SHARED_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE);
 
 unsigned exceptions_seen;
 
