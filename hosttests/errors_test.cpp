@@ -77,5 +77,16 @@ TEST(Errors, OfTheEntryHaveTheNumbersThatItsAssemblyNames) {
     }
 }
 
+// The 64-bit stage leaves out what only the 32-bit stage says, and must count it all the same.
+TEST(Errors, AreFoundWithoutTheSentencesOf32BitMode) {
+    constexpr char kSentences[] = PROLOGUE_ERRORS_OF_32(PROLOGUE_ERROR_ELSEWHERE)
+        PROLOGUE_SHARED_ERRORS(PROLOGUE_ERROR_SENTENCE)
+            PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE);
+    const auto first_shared = static_cast<uint32_t>(Error::nested_fault);
+    for (uint32_t error = 0; error != kErrors; ++error)
+        EXPECT_EQ(sentence(kSentences, static_cast<Error>(error)),
+                  error < first_shared ? "" : sentence_of(error));
+}
+
 }  // namespace
 }  // namespace prologue::test
