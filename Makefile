@@ -14,6 +14,11 @@ PYTHON ?= /usr/bin/python3
 QEMU ?= qemu-system-x86_64
 export BUILD CLANG CLANGXX LLD QEMU
 
+# One line a file; V=1 shows the commands.
+ifndef V
+MAKEFLAGS += --silent
+endif
+
 .DELETE_ON_ERROR:
 .SUFFIXES:
 

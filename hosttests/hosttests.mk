@@ -19,17 +19,21 @@ $(BUILD)/host/hosttests/handoff_test.o: HOST_FLAGS += -Wpedantic
 
 $(BUILD)/host/%.o: %.cpp
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/host/%.o: %.c
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(HOST_CC) $(HOST_C_FLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/host/%.o: %.S
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(HOST_CC) $(HOST_INCLUDES) -MMD -MP -c -o $@ $<
 
 $(BUILD)/hosttests: $(HOST_OBJECTS)
+	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -o $@ $^ -lgtest -lgtest_main -lpthread
 
 -include $(HOST_OBJECTS:.o=.d)
@@ -49,9 +53,11 @@ FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -Ihosttests/fuzz -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
+	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
 	@rm -rf $@.seeds
 	$@ --write-seeds $@.seeds

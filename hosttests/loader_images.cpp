@@ -127,6 +127,8 @@ uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& 
     tags.add_memory_map(stated.memory);
     if (stated.framebuffer)
         tags.add_framebuffer(*stated.framebuffer);
+    if (!stated.sections.empty())
+        tags.add_sections(stated.sections);
     tags.end();
     tags.put(memory, places.info);
     return places.info;
@@ -162,6 +164,18 @@ uint64_t Tags::add_framebuffer(const prologue_framebuffer& framebuffer) {
     const bool direct = framebuffer.kind == 1;
     return add(8, spell(framebuffer) + raw(uint16_t{0}) +
                       (direct ? spell_colours(framebuffer) : std::string()));
+}
+
+uint64_t Tags::add_sections(const std::vector<StatedSection>& sections, uint32_t entry_bytes) {
+    std::string payload =
+        raw(static_cast<uint32_t>(sections.size())) + raw(entry_bytes) + raw(uint32_t{0});
+    for (const StatedSection& section : sections) {
+        std::string entry = raw(uint32_t{1}) + raw(uint32_t{1}) + raw(section.flags) +
+                            raw(section.address) + raw(uint64_t{0}) + raw(section.bytes);
+        entry.resize(entry_bytes);
+        payload += entry;
+    }
+    return add(9, payload);
 }
 
 std::string Tags::bytes(bool padded) const {

@@ -22,6 +22,12 @@ struct StatedModule {
     std::optional<std::string> cmdline;
 };
 
+// A section of the image's file, as ELF-64 has it (figure 4).
+struct StatedSection {
+    uint64_t address, bytes;
+    uint64_t flags = 0;
+};
+
 // What a loader has to say. Fields that a contract has no word for are ignored.
 struct Stated {
     std::vector<StatedRange> memory = {
@@ -31,6 +37,7 @@ struct Stated {
     std::optional<std::string> loader_name = {};
     uint64_t rsdp = 0;
     std::optional<prologue_framebuffer> framebuffer = {};
+    std::vector<StatedSection> sections = {};
 };
 
 // Where the put functions lay things: each on pages of its own, texts in the
@@ -106,6 +113,8 @@ public:
     uint64_t add_module(uint32_t start, uint32_t end, const std::string& text);
     uint64_t add_memory_map(const std::vector<StatedRange>& ranges, uint32_t entry_bytes = 24);
     uint64_t add_framebuffer(const prologue_framebuffer& framebuffer);
+    // As GRUB writes them: with fields of 32 bits where the specification has 16.
+    uint64_t add_sections(const std::vector<StatedSection>& sections, uint32_t entry_bytes = 64);
     uint64_t end() { return add(0, ""); }
 
     // The tags so far, with the header before them; padded to 8 bytes if asked.

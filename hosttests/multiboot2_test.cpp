@@ -207,39 +207,19 @@ TEST_F(Multiboot2, AFramebufferWithoutColoursHasNone) {
 
 // --- The image's sections, which GRUB loads behind it ------------------------------------------
 
-struct Section {
-    uint64_t address, bytes;
-    uint64_t flags = 0;
-};
-
-// Multiboot2 2.0, 3.6.7, as GRUB writes it: with all fields of 32 bits. ELF-64, figure 4.
-uint64_t add_sections(Tags& tags, const std::vector<Section>& sections,
-                      uint32_t entry_bytes = 64) {
-    std::string payload = raw(static_cast<uint32_t>(sections.size())) + raw(entry_bytes) +
-                          raw(uint32_t{0});
-    for (const Section& section : sections) {
-        std::string entry = raw(uint32_t{1}) + raw(uint32_t{1}) + raw(section.flags) +
-                            raw(section.address) + raw(uint64_t{0}) + raw(section.bytes);
-        entry.resize(entry_bytes);
-        payload += entry;
-    }
-    return tags.add(9, payload);
-}
-
 TEST_F(Multiboot2, SectionsThatAreNoPartOfTheImageAreOccupied) {
     for (const uint32_t entry_bytes : {40u, 64u, 72u}) {
         tags = {};
         tags.add_memory_map(kRam);
-        add_sections(tags,
-                     {{0, 0},
-                      {0x100000, 0x4000, 2 | 4},      // a part of the image
-                      {0x200ff0, 0x20},               // .symtab, on two pages
-                      {0x202000, 0x1000},             // touches it
-                      {0x300000, 0x10},
-                      {0, 0x1000},                    // was not loaded
-                      {1ull << 52, 1},                // where nothing can be
-                      {0x400000, (1ull << 52) - 1}},
-                     entry_bytes);
+        tags.add_sections({{0, 0},
+                           {0x100000, 0x4000, 2 | 4},      // a part of the image
+                           {0x200ff0, 0x20},               // .symtab, on two pages
+                           {0x202000, 0x1000},             // touches it
+                           {0x300000, 0x10},
+                           {0, 0x1000},                    // was not loaded
+                           {1ull << 52, 1},                // where nothing can be
+                           {0x400000, (1ull << 52) - 1}},
+                           entry_bytes);
         tags.end();
         put_and_parse();
         EXPECT_EQ(pages_occupied(loader),
@@ -252,14 +232,14 @@ TEST_F(Multiboot2, SectionsThatAreNoPartOfTheImageAreOccupied) {
 
 TEST_F(Multiboot2, SectionsOfAnotherFormatAreLeftAlone) {
     tags.add_memory_map(kRam);
-    add_sections(tags, {{0x200000, 0x1000}, {0x300000, 0x1000}}, 39);
+    tags.add_sections({{0x200000, 0x1000}, {0x300000, 0x1000}}, 39);
     tags.end();
     put_and_parse();
     EXPECT_EQ(pages_occupied(loader), pages_on({{kInfo, kInfo + 1}}));
 }
 
 TEST_F(Multiboot2, SectionsBeyondTheirTagAreNotRead) {
-    const uint64_t tag = add_sections(tags, {{0x200000, 0x1000}});
+    const uint64_t tag = tags.add_sections({{0x200000, 0x1000}});
     tags.add_memory_map(kRam);
     tags.end();
     tags.put(memory, kInfo);
@@ -273,17 +253,17 @@ TEST_F(Multiboot2, SectionsBeyondTheirTagAreNotRead) {
 TEST_F(Multiboot2, ManyScatteredSectionsAreAllOccupiedAndTheImageIsNot) {
     const Span image = {0x100000, 0x180000};
     for (const bool ascending : {true, false}) {
-        std::vector<Section> sections;
+        std::vector<StatedSection> sections;
         for (uint64_t i = 0; i != 20; ++i)
             sections.push_back({0x200000 + (ascending ? i : 19 - i) * 0x4000, 0x1800});
         tags = {};
         tags.add_memory_map(kRam);
-        add_sections(tags, sections);
+        tags.add_sections(sections);
         tags.end();
         put_and_parse();
         const std::set<uint64_t> occupied = pages_occupied(loader);
         EXPECT_EQ(occupied.count(kInfo / kPage), 1u);
-        for (const Section& section : sections)
+        for (const StatedSection& section : sections)
             EXPECT_EQ(occupied.count((section.address + section.bytes - 1) / kPage), 1u);
         for (unsigned i = 0; i != loader.structure_count; ++i)
             EXPECT_FALSE(loader.structures[i].overlaps(image)) << ascending;

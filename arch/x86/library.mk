@@ -37,14 +37,17 @@ $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot
 
 $(BUILD)/32/%.o: %.cpp
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CLANGXX) $(FLAGS32) -MMD -MP -c -o $@ $<
 
 $(BUILD)/64/%.o: %.cpp
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CLANGXX) $(FLAGS64) -MMD -MP -c -o $@ $<
 
 $(BUILD)/64/%.o: %.S
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CLANG) --target=x86_64-none-elf $(INCLUDES) -Wa,-I$(BUILD) -g -MMD -MP -c -o $@ $<
 
 LINK32 := $(LLD) -m elf_i386 -pie --no-dynamic-linker --hash-style=sysv --gc-sections \
@@ -63,11 +66,13 @@ $(BUILD)/%.bin: $(BUILD)/%.elf
 $(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
 	cmp $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CLANG) --target=x86_64-none-elf $(INCLUDES) -Wa,-I$(BUILD) -g -c -o $@ \
 		arch/x86/entry/stage32_blob.S
 
 $(LIBRARY): $(OBJECTS64) linker/relocations.sh
 	linker/relocations.sh $(OBJECTS64)
+	@echo "  $@"
 	rm -f $@
 	$(AR) rcs $@ $(OBJECTS64)
 

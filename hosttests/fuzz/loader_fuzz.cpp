@@ -162,7 +162,8 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
                                              .green_shift = 8,
                                              .green_bits = 8,
                                              .blue_shift = 0,
-                                             .blue_bits = 8}},
+                                             .blue_bits = 8},
+         .sections = {{0x200000, 0x1000, 2}, {0x300010, 0x2000}, {0x400000, 1}}},
     };
     std::vector<Input> seeds;
     for (const Stated& stated : some) {

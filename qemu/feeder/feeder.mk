@@ -23,10 +23,12 @@ $(FEEDERS): $(FEEDER_OBJECTS) $(FEEDER_DIR)/feeder.ld
 
 $(BUILD)/feeder/%.o: $(FEEDER_DIR)/%.cpp $(FEEDER_DIR)/feeder.mk
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CLANG) $(FEEDER_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/feeder/%.o: $(FEEDER_DIR)/%.S $(FEEDER_DIR)/feeder.mk
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CLANG) $(FEEDER_FLAGS) -MMD -MP -c -o $@ $<
 
 -include $(FEEDER_OBJECTS:.o=.d)

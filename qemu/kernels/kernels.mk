@@ -66,11 +66,13 @@ KERNEL_OBJECTS := $(sort $(foreach name,$(KERNEL_NAMES),$($(name):%=$(BUILD)/ker
 
 $(BUILD)/kernels/%.o: $(wildcard qemu/kernels/*)
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(KERNEL_$(if $(filter %.c,$(call source_of,$*)),C,CXX)) $(KERNEL_FLAGS) \
 		$(call variants_of,$*) -MMD -MP -c -o $@ $(call source_of,$*)
 
 define KERNEL_RULE
 $(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) linker/prologue.ld
+	@echo "  $$@"
 	$$(KERNEL_LINK) -Map $$(@:.elf=.map) -o $$@ $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY)
 endef
 $(foreach name,$(KERNEL_NAMES),$(eval $(call KERNEL_RULE,$(name))))
