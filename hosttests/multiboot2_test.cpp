@@ -212,14 +212,14 @@ TEST_F(Multiboot2, SectionsThatAreNoPartOfTheImageAreOccupied) {
         tags = {};
         tags.add_memory_map(kRam);
         tags.add_sections({{0, 0},
-                           {0x100000, 0x4000, 2 | 4},      // a part of the image
-                           {0x200ff0, 0x20},               // .symtab, on two pages
-                           {0x202000, 0x1000},             // touches it
+                           {0x100000, 0x4000, 2 | 4}, // a part of the image
+                           {0x200ff0, 0x20},          // .symtab, on two pages
+                           {0x202000, 0x1000},        // touches it
                            {0x300000, 0x10},
-                           {0, 0x1000},                    // was not loaded
-                           {1ull << 52, 1},                // where nothing can be
+                           {0, 0x1000},     // was not loaded
+                           {1ull << 52, 1}, // where nothing can be
                            {0x400000, (1ull << 52) - 1}},
-                           entry_bytes);
+                          entry_bytes);
         tags.end();
         put_and_parse();
         EXPECT_EQ(pages_occupied(loader),
