@@ -6,6 +6,7 @@ bytes added to an image, bytes held at the handoff. Beside each stands what it s
 The maps are given by the feeder, so that they do not depend on QEMU's version.
 """
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def counted(kernel, memory_map=TEN_RANGES, cpu="max"):
     script = cases.scratch_file(feeding.script(image.records() + info.records, registers))
     result = count.count(
         str(kernel), until="kernel_main", boot=str(cases.BUILD / "feeder.elf"),
-        initrd=str(script), windows=WINDOWS, cpu=cpu, memory="1G", qemu_args=["-serial", "null"])
+        initrd=str(script), windows=WINDOWS, cpu=cpu, memory="1G",
+        qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
     assert result.reached, result.ended
     return result.tally
 

@@ -28,6 +28,8 @@ def lines_of(command: list) -> Iterator[str]:
 
 
 def google_tests(pattern: str) -> Tuple[int, int]:
+    if ":" in pattern: # a boot's name; GoogleTest would take it for two patterns
+        return 0, 0
     command = [cases.BUILD / "hosttests", "--gtest_brief=1", f"--gtest_filter={pattern}"]
     passed = failed = 0
     for line in lines_of(command):

@@ -107,7 +107,8 @@ def run(boot: Boot) -> Result:
 
 def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     """QEMU's command line. Guest memory is reserved by nobody, so that 512G start anywhere."""
-    line = ["qemu-system-x86_64", "-display", "none", "-no-reboot", "-nodefaults"]
+    line = [os.environ.get("QEMU") or "qemu-system-x86_64"]
+    line += ["-display", "none", "-no-reboot", "-nodefaults"]
     line += ["-accel", boot.accel, "-cpu", boot.cpu]
     line += ["-machine", f"{boot.machine},memory-backend=memory", "-m", boot.memory]
     line += ["-object", f"memory-backend-ram,id=memory,size={boot.memory},reserve=off"]

@@ -101,6 +101,18 @@ def headers_are_early_enough() -> None:
         assert offset % align == 0 and offset < limit - 64, (symbol, hex(offset))
 
 
+def lost_sections_are_refused() -> None:
+    """Multiboot 1 loads what its header says; a section placed behind that would read as zero."""
+    table = compiled('__attribute__((section("my_table"), used)) int entry = 7;',
+                     "--target=x86_64-none-elf", "-mcmodel=kernel", "-fno-pic")
+    link = [os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096"]
+    inputs = ["-T", "linker/prologue.ld", "-o", table.with_suffix(".elf"), table,
+              *(cases.BUILD / "kernels" / f"{name}.o" for name in ("demo", "console")), _LIBRARY]
+    assert run(*link, *inputs).returncode == 0
+    result = run(*link, "-u", "prologue_multiboot1", *inputs)
+    assert result.returncode != 0 and "would lose a writable section" in result.stderr
+
+
 def entry_survives_masks() -> None:
     image = images.Image(_DEMO)
     physical = image.physical("prologue_start")
@@ -196,6 +208,7 @@ CASES = [
     Case("build: the library defines only prefixed symbols", defines_only_prefixed_symbols),
     Case("build: the file is laid out as memory is", file_is_laid_out_as_memory_is),
     Case("build: headers are early enough for their loaders", headers_are_early_enough),
+    Case("build: a section that Multiboot 1 would lose is refused", lost_sections_are_refused),
     Case("build: e_entry survives masks of 28 and 24 bits", entry_survives_masks),
     Case("bench: the figures keep their limits", bench_keeps_its_limits),
     Case("bench: a count repeats exactly", counts_repeat),

@@ -52,4 +52,15 @@ def spoken(command: list, here: Path, wanted: str) -> str:
     return machine.read_text(output)
 
 
-CASES = [Case("readme: the kernel in twenty lines boots", twenty_lines_boot)]
+def fatal_lines_are_explained() -> None:
+    source = (cases.ROOT / "boot" / "errors.h").read_text()
+    sentences = re.findall(r'X\(\w+,\s*"([^"]*)"\)', source)
+    report = (cases.ROOT / "docs" / "report.md").read_text()
+    missing = [sentence for sentence in sentences if sentence not in report]
+    assert len(sentences) > 30 and not missing, missing
+
+
+CASES = [
+    Case("readme: every fatal line is explained in docs/report.md", fatal_lines_are_explained),
+    Case("readme: the kernel in twenty lines boots", twenty_lines_boot),
+]

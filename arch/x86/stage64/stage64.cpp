@@ -69,9 +69,10 @@ void mark_all(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_mod
     }
     ModuleCursor cursor = loader.modules;
     for (LoaderModule module; next_module(memory, cursor, module);) {
-        check_clear_of(image, "module", module.bytes);
-        if (module.bytes.bytes() != 0)
+        if (module.bytes.bytes() != 0) {
+            check_clear_of(image, "module", module.bytes);
             marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
+        }
         if (module.cmdline.start != nullptr) {
             const Span text = memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
             check_clear_of(image, "module's string", text);
