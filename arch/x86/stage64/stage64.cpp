@@ -51,6 +51,25 @@ const Contract& find_contract(uint32_t magic, uint64_t info) {
     fail(known ? Error::contract_left_out : Error::unknown_loader, magic, info);
 }
 
+// All that is known of this boot before anything is allocated.
+struct Boot {
+    uint32_t magic; // the loader's, as is its information's address
+    uint64_t info;
+    uint64_t window; // virtual address of physical 0
+    unsigned levels;
+    bool has_1g_pages;
+    uint64_t tsc;
+    const Image& image;
+    PhysMemory& memory;
+    const LoaderInfo& loader;
+    NextModule* next_module;
+
+    // Where something of ours, as seen now, will be for the kernel.
+    uint64_t kernel_address(const char* seen) const {
+        return reinterpret_cast<uintptr_t>(seen) - window + image.virtual_offset();
+    }
+};
+
 // What the loader has put into memory must not lie on the image: our .bss has
 // been written to.
 void check_clear_of(Span image, const char* what, Span span) {
@@ -60,44 +79,119 @@ void check_clear_of(Span image, const char* what, Span span) {
 
 // Marks all that is in use: the image, the loader's structures, its modules
 // and their texts.
-void mark_all(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module, Span image,
-              Marks& marks) {
+void mark_all(const Boot& boot, Marks& marks) {
+    const Span image = boot.image.span();
     marks.add(image, PROLOGUE_MEMORY_KERNEL);
-    for (unsigned i = 0; i != loader.structure_count; ++i) {
-        check_clear_of(image, "loader's structure", loader.structures[i]);
-        marks.add(loader.structures[i], PROLOGUE_MEMORY_LOADER);
+    for (unsigned i = 0; i != boot.loader.structure_count; ++i) {
+        check_clear_of(image, "loader's structure", boot.loader.structures[i]);
+        marks.add(boot.loader.structures[i], PROLOGUE_MEMORY_LOADER);
     }
-    ModuleCursor cursor = loader.modules;
-    for (LoaderModule module; next_module(memory, cursor, module);) {
+    ModuleCursor cursor = boot.loader.modules;
+    for (LoaderModule module; boot.next_module(boot.memory, cursor, module);) {
         if (module.bytes.bytes() != 0) {
             check_clear_of(image, "module", module.bytes);
             marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
         }
         if (module.cmdline.start != nullptr) {
-            const Span text = memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
+            const Span text =
+                boot.memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
             check_clear_of(image, "module's string", text);
             marks.add(text, PROLOGUE_MEMORY_LOADER);
         }
     }
 }
 
+// The memory map, with all that is in use. It is made in our own .bss; only one
+// that is too long for that goes where the loader's map has room.
+MemoryMap make_map(const Boot& boot) {
+    const LoaderInfo& loader = boot.loader;
+    const Span image = boot.image.span();
+    const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
+    const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() + spans);
+    const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
+    Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
+    if (bytes > sizeof map_storage)
+        storage = find_free_memory(boot.memory, loader, boot.next_module, image, kAllowed,
+                                   page_up(bytes));
+    Arena arena(boot.memory, storage);
+    Marks marks(arena.array<Mark>(spans));
+    mark_all(boot, marks);
+    if (!storage.overlaps(image))
+        marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
+    MemoryMap map(arena.array<prologue_range>(ranges), ranges);
+    map.add(loader.memory, marks);
+    return map;
+}
+
 // Copies the list of modules, and their texts.
-const prologue_module* copy_modules(PhysMemory& memory, const LoaderInfo& loader,
-                                    NextModule* next_module, Arena& arena) {
-    auto* modules = arena.array<prologue_module>(loader.module_count);
-    ModuleCursor cursor = loader.modules;
+const prologue_module* copy_modules(const Boot& boot, Arena& arena) {
+    auto* modules = arena.array<prologue_module>(boot.loader.module_count);
+    ModuleCursor cursor = boot.loader.modules;
     LoaderModule module;
-    for (prologue_module* to = modules; next_module(memory, cursor, module); ++to)
+    for (prologue_module* to = modules; boot.next_module(boot.memory, cursor, module); ++to)
         *to = {module.bytes.start, module.bytes.bytes(),
                arena.copy(module.cmdline.start, module.cmdline.bytes, true),
                module.cmdline.bytes};
     return modules;
 }
 
-uint64_t rsdp_of(const LoaderInfo& loader, Arena& arena, const PhysMemory& memory) {
-    if (loader.rsdp_copy.bytes == 0)
-        return loader.rsdp_phys;
-    return memory.phys_of(arena.copy(loader.rsdp_copy.start, loader.rsdp_copy.bytes, false));
+uint64_t rsdp_of(const Boot& boot, Arena& arena) {
+    const Text copy = boot.loader.rsdp_copy;
+    if (copy.bytes == 0)
+        return boot.loader.rsdp_phys;
+    return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
+}
+
+// What the kernel gets to know, but for what the tables will tell. It has room
+// for two more ranges than the map: what our own share can make of one.
+prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
+                               Arena& arena) {
+    auto* handoff = arena.array<prologue_handoff>(1);
+    const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
+    *handoff = {
+        .magic = PROLOGUE_HANDOFF_MAGIC,
+        .version = PROLOGUE_HANDOFF_VERSION,
+        .size = sizeof *handoff,
+        .loader = boot.loader.loader,
+        .entry_mode = PROLOGUE_ENTRY_PROTECTED32,
+        .loader_magic = boot.magic,
+        .paging_levels = boot.levels,
+        .loader_info_phys = boot.info,
+        .load_base = boot.image.span().start,
+        .load_end = boot.image.span().end,
+        .kernel_offset = boot.image.virtual_offset(),
+        .direct_map = kernel_map.direct_map,
+        .direct_map_bytes = kernel_map.direct_map_bytes,
+        .identity_bytes = 0,
+        .page_size = boot.has_1g_pages ? kGiB : 2 * kMiB,
+        .memory = arena.array<prologue_range>(map.size() + 2),
+        .memory_count = 0,
+        .cmdline = arena.copy(boot.loader.cmdline.start, boot.loader.cmdline.bytes, true),
+        .cmdline_bytes = boot.loader.cmdline.bytes,
+        .modules = copy_modules(boot, arena),
+        .module_count = boot.loader.module_count,
+        .rsdp_phys = rsdp_of(boot, arena),
+        .framebuffer = boot.loader.framebuffer,
+        .page_tables_phys = 0,
+        .spare_start = early_tables,
+        .spare_end = early_tables + EARLY_TABLES * kPage,
+        .stack_bottom = boot.kernel_address(prologue_stack_bottom),
+        .stack_top = boot.kernel_address(prologue_stack_top),
+        .tsc = boot.tsc,
+        .sev = {},
+    };
+    return *handoff;
+}
+
+// Shows the kernel's addresses in the early tables, too.
+void show_kernel_early(const Boot& boot, const PageTables& tables) {
+    const Span kernel = boot.image.virtual_span();
+    uint64_t* const early_top = boot.memory.seen<uint64_t>(read_cr3());
+    const uint64_t ends[] = {kernel.start, kernel.end - 1};
+    for (const uint64_t address : ends) {
+        const unsigned index = tables.top_index(address);
+        early_top[index] = *tables.entry(tables.root(), index);
+    }
 }
 
 }  // namespace
@@ -124,94 +218,32 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window, has_1g_pages, image.span());
     const Contract& contract = find_contract(magic, info);
-    NextModule* const next_module = contract.next_module();
     LoaderInfo loader;
     contract.parse()(memory, info, loader);
+    const Boot boot = {magic, info,  window, levels, has_1g_pages,
+                       tsc,   image, memory, loader, contract.next_module()};
 
-    // The memory map, with all that is in use. It is made in our own .bss; only
-    // one that is too long for that goes where the loader's map has room.
-    const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
-    const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() + spans);
-    const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
-    Span storage = memory.span_of(map_storage, sizeof map_storage);
-    if (bytes > sizeof map_storage)
-        storage =
-            find_free_memory(memory, loader, next_module, image.span(), kAllowed, page_up(bytes));
-    Arena map_arena(memory, storage);
-    Marks marks(map_arena.array<Mark>(spans));
-    mark_all(memory, loader, next_module, image.span(), marks);
-    if (!storage.overlaps(image.span()))
-        marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
-    MemoryMap map(map_arena.array<prologue_range>(ranges), ranges);
-    map.add(loader.memory, marks);
-
-    // Memory for what the kernel gets.
+    // The memory map; memory of our own in it, for what the kernel gets.
+    MemoryMap map = make_map(boot);
     const prologue_range& home = map.largest_usable(kAllowed, kLeastArena);
     Arena arena(memory, kAllowed.shared(home));
+    prologue_handoff& handoff = make_handoff(boot, map, kernel_map, arena);
 
-    // What the kernel gets to know. Two more ranges is what the arena's own
-    // share of the map can make.
-    auto* handoff = arena.array<prologue_handoff>(1);
-    auto* const final_map = arena.array<prologue_range>(map.size() + 2);
-    const uint64_t offset = image.virtual_offset();
-    const auto kernel_address = [&](const char* seen) {
-        return reinterpret_cast<uintptr_t>(seen) - window + offset;
-    };
-    *handoff = {
-        .magic = PROLOGUE_HANDOFF_MAGIC,
-        .version = PROLOGUE_HANDOFF_VERSION,
-        .size = sizeof *handoff,
-        .loader = loader.loader,
-        .entry_mode = PROLOGUE_ENTRY_PROTECTED32,
-        .loader_magic = magic,
-        .paging_levels = levels,
-        .loader_info_phys = info,
-        .load_base = image.span().start,
-        .load_end = image.span().end,
-        .kernel_offset = offset,
-        .direct_map = window,
-        .direct_map_bytes = kernel_map.direct_map_bytes,
-        .identity_bytes = 0,
-        .page_size = has_1g_pages ? kGiB : 2 * kMiB,
-        .memory = final_map,
-        .memory_count = 0,
-        .cmdline = arena.copy(loader.cmdline.start, loader.cmdline.bytes, true),
-        .cmdline_bytes = loader.cmdline.bytes,
-        .modules = copy_modules(memory, loader, next_module, arena),
-        .module_count = loader.module_count,
-        .rsdp_phys = rsdp_of(loader, arena, memory),
-        .framebuffer = loader.framebuffer,
-        .page_tables_phys = 0,
-        .spare_start = reinterpret_cast<uintptr_t>(prologue_early_pml4) - window,
-        .spare_end = reinterpret_cast<uintptr_t>(prologue_early_pml4) - window +
-                     EARLY_TABLES * kPage,
-        .stack_bottom = kernel_address(prologue_stack_bottom),
-        .stack_top = kernel_address(prologue_stack_top),
-        .tsc = tsc,
-        .sev = {},
-    };
-
-    // The kernel's tables, after which the arena's share is known.
-    const PagingMode mode = {.levels = levels, .has_1g_pages = has_1g_pages};
+    // The kernel's tables, after which our share of memory is known.
     TablePages pages = {arena.rest().start, arena.rest().end};
     const uint64_t root = pages.take(window);
     if (root == 0)
         fail(Error::no_free_memory, kPage, 0);
-    PageTables tables(window, root, mode, pages);
-    map_kernel(tables, image, kernel_address(prologue_stack_guard), map, kernel_map);
+    PageTables tables(window, root, {.levels = levels, .has_1g_pages = has_1g_pages}, pages);
+    map_kernel(tables, image, boot.kernel_address(prologue_stack_guard), map, kernel_map);
     map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
-    copy_bytes(final_map, map.begin(), map.size() * sizeof *final_map);
-    handoff->memory_count = map.size();
-    handoff->identity_bytes = kernel_map.identity_bytes;
-    handoff->page_tables_phys = tables.root();
+    handoff.identity_bytes = kernel_map.identity_bytes;
+    handoff.page_tables_phys = root;
+    handoff.memory_count = map.size();
+    copy_bytes(const_cast<prologue_range*>(handoff.memory), map.begin(),
+               map.size() * sizeof *handoff.memory);
 
-    // Show the kernel's addresses in the early tables too, and go there.
-    const Span kernel = image.virtual_span();
-    uint64_t* const early_top = memory.seen<uint64_t>(read_cr3());
-    const uint64_t ends[] = {kernel.start, kernel.end - 1};
-    for (const uint64_t address : ends) {
-        const unsigned index = tables.top_index(address);
-        early_top[index] = *tables.entry(tables.root(), index);
-    }
-    prologue_enter_kernel(handoff, tables.root(), offset - window);
+    // To the kernel.
+    show_kernel_early(boot, tables);
+    prologue_enter_kernel(&handoff, root, image.virtual_offset() - window);
 }
