@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cases
@@ -16,10 +17,9 @@ import images
 import machine
 
 _WINDOWS = (0xFFFF800000000000, 0xFF00000000000000)
-_PORT = 1234
 
 
-def gdb_commands(kernel: Path) -> list:
+def gdb_commands(kernel: Path, socket: Path) -> list:
     image = images.Image(kernel)
     to_physical = image.physical("prologue_start") - image.virtual("prologue_start")
     stage32 = image.physical("prologue_stage32")
@@ -28,7 +28,7 @@ def gdb_commands(kernel: Path) -> list:
                  for window in (0, *_WINDOWS)]
     commands += [
         f"add-symbol-file {cases.BUILD / 'stage32.elf'} -o {stage32:#x}",
-        f"target remote :{_PORT}",
+        f"target remote {socket}",
         f"hbreak *{image.pvh_entry():#x}",
     ]
     return ["set confirm off", "set pagination off", *commands]
@@ -37,13 +37,18 @@ def gdb_commands(kernel: Path) -> list:
 def main() -> int:
     kernel = Path(sys.argv[1]) if len(sys.argv) > 1 else cases.BUILD / "demo.elf"
     output = cases.scratch_directory()
+    socket = output / "socket"
     boot = machine.Boot(
         kernel=kernel, append=os.environ.get("CMDLINE", ""), memory=os.environ.get("MEM") or "1G",
-        cpu=os.environ.get("CPU") or "max", extra=["-S", "-gdb", f"tcp::{_PORT}"])
+        cpu=os.environ.get("CPU") or "max",
+        extra=["-S", "-chardev", f"socket,id=gdb,path={socket},server=on,wait=off",
+               "-gdb", "chardev:gdb"])
     qemu = subprocess.Popen(machine.command(boot, output / "serial", output / "debugcon"),
                             stdin=subprocess.DEVNULL, start_new_session=True)
     script = output / "gdb"
-    script.write_text("\n".join(gdb_commands(kernel)) + "\n")
+    script.write_text("\n".join(gdb_commands(kernel, socket)) + "\n")
+    while not socket.exists() and qemu.poll() is None:
+        time.sleep(0.05)
     try:
         words = shlex.split(os.environ.get("GDB_ARGS", ""))
         return subprocess.call(["gdb", "-q", "-x", str(script), *words])
