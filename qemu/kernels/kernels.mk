@@ -2,7 +2,7 @@
 # and the public headers, and nothing else of Prologue.
 
 KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -ffreestanding \
-	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Werror -g \
+	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Wno-missing-field-initializers -Werror -g \
 	-Iboot/include
 KERNEL_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti
 KERNEL_C := $(CLANG) -std=c11
