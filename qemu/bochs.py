@@ -31,7 +31,7 @@ clock: sync=none
 """
 
 # Bochs has no device at port 0xf4, but says so in its log; a triple fault stands there too.
-_EXIT_WRITE = re.compile(r"unmapped: \d+-bit write to 00f4 = ([0-9a-f]+)")
+_EXIT_WRITE = re.compile(r"\d+-bit write to 00f4 = ([0-9a-f]+)")
 _TRIPLE_FAULT = re.compile(r"3rd \(\d+\) exception with no resolution")
 
 
