@@ -197,6 +197,9 @@ TEST(FreeMemory, LiesWithinTheLimits) {
     expect_span(find(layout, 5 * kPage), kMiB, kMiB + 5 * kPage);
     expect_span(find(layout, kFar - kMiB), kMiB, kFar);
     EXPECT_EQ(failure_of([&] { find(layout, kFar - kMiB + 1); })->error, Error::no_room_for_map);
+    for (const uint64_t bytes : {uint64_t{0} - kPage, ~uint64_t{0}})
+        EXPECT_EQ(failure_of([&] { find(layout, bytes); }),
+                  failure(Error::no_room_for_map, {bytes}));
     const Layout above = {.map = {{kFar, 16 * kGiB, 1}}};
     EXPECT_EQ(failure_of([&] { find(above, kPage); })->error, Error::no_room_for_map);
 }

@@ -222,6 +222,10 @@ TEST_F(Exceptions, AtTheKernelsOwnAddressesAreInTheImageToo) {
     EXPECT_EQ(headline(report(64), image),
               "prologue: fatal: #PF page fault (vector 14), error 0002, 64-bit, at "
               "0000000010000123 = image+123, linked at 0000000010000123");
+    // The first byte behind where it was loaded may be one of where it is linked.
+    EXPECT_EQ(headline(report(64), {.start = kCode + 0x23, .bytes = 0x100, .linked = kCode + 0x100}),
+              "prologue: fatal: #PF page fault (vector 14), error 0002, 64-bit, at "
+              "0000000010000123 = image+23, linked at 0000000010000123");
 }
 
 TEST_F(Exceptions, ShowTheStackAsFarAsItsPageGoes) {

@@ -32,7 +32,7 @@ _CPUS = {
     "Icelake-Server": (True, True),
     "ryzen": (True, False),
     "corei7_skylake_x": (True, False),
-    "bx_generic": (False, False),
+    "core2_penryn_t9600": (False, False),
     "athlon64_clawhammer": (False, False),
 }
 

@@ -19,13 +19,13 @@ _MODULES = [(5000, "one"), (70001, "two words"), (0, "empty")]
 _GUESTS = [
     Guest(GRUB_MULTIBOOT2, "demo", "128M", "ryzen", cmdline="a b", modules=_MODULES),
     Guest(GRUB_MULTIBOOT2, "demo-best", "128M", "corei7_skylake_x"),
-    Guest(GRUB_MULTIBOOT2, "demo", "128M", "bx_generic", cmdline="a b", modules=_MODULES),
-    Guest(GRUB_MULTIBOOT2, "demo-low", "32M", "bx_generic", note="moved by GRUB"),
+    Guest(GRUB_MULTIBOOT2, "demo", "128M", "core2_penryn_t9600", cmdline="a b", modules=_MODULES),
+    Guest(GRUB_MULTIBOOT2, "demo-low", "32M", "core2_penryn_t9600", note="moved by GRUB"),
     Guest(GRUB_MULTIBOOT2, "demo", "128M", "ryzen", base=0x345000),
     Guest(GRUB_MULTIBOOT2, "demo-best", "128M", "athlon64_clawhammer"),
     Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "ryzen", wish=BEST),
     Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "corei7_skylake_x", modules=_MODULES),
-    Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "bx_generic", base=0x7FF000),
+    Guest(GRUB_MULTIBOOT1, "demo-multiboot1", "128M", "core2_penryn_t9600", base=0x7FF000),
 ]
 
 
