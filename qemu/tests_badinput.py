@@ -355,8 +355,7 @@ def bad_wish(cpu: str, wish: int) -> Case:
 
     def run() -> Tuple[machine.Result, str]:
         path = cases.BUILD / "demo.elf"
-        at = Image(path).virtual("prologue_wishes") + WISHES_PAGING_OFFSET
-        kernel = patch(path, at, wish.to_bytes(4, "little"))
+        kernel = patch(path, "prologue_wish_paging", wish.to_bytes(4, "little"))
         return machine.run(machine.Boot(kernel=kernel, cpu=cpu)), message
 
     message = f"wish: paging {wish} is none of 0 (best), 4 and 5"
