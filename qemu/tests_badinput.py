@@ -27,7 +27,6 @@ from any_loader import (
 )
 from cases import Case
 from composers import Layout
-from guests import WISHES_PAGING_OFFSET
 from handoff_report import GIB, MIB, PAGE
 from images import Image, patch
 

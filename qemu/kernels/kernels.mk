@@ -31,12 +31,16 @@ state-high := state-large console-large
 state-across := state-large console-large
 state-window := state-best-pie console-pie
 c_kernel := c_kernel
+helpers := helpers-four
+helpers-five := helpers-five
+helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+KERNEL_NAMES := helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low faults faults-best state state-best state-multiboot1 \
 	state-elsewhere state-low state-8g state-user state-high state-across state-window c_kernel \
 	c_kernel-wishes
 
+VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_large := -mcmodel=large
@@ -50,7 +54,7 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # right behind the direct map of four levels; across two top-level entries; and
 # where that direct map is, which leaves room for it with five levels only.
 %/demo-multiboot1.elf %/demo-best-multiboot1.elf %/demo-five-multiboot1.elf \
-	%/state-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+	%/state-multiboot1.elf %/helpers-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
 %/state-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0
