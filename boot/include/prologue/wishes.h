@@ -162,6 +162,8 @@ extern const uint32_t prologue_wish_relocatable;
 #define PROLOGUE_PULL_(symbol) .globl symbol; .reloc ., R_X86_64_NONE, symbol
 
 #define PROLOGUE_STACK_(bytes)                                                                     \
+    .if (bytes) % 4096 || (bytes) < PROLOGUE_STACK_LEAST;                                          \
+    .error "PROLOGUE_WISH_STACK: whole pages, two at least"; .endif;                               \
     .pushsection .bss; .balign 4096;                                                               \
     .globl prologue_stack_guard, prologue_stack_bottom, prologue_stack_top;                        \
     prologue_stack_guard: .skip 4096; prologue_stack_bottom: .skip bytes; prologue_stack_top:      \
