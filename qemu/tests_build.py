@@ -19,7 +19,8 @@ _DEMO_MULTIBOOT1 = cases.BUILD / "demo-multiboot1.elf"
 
 # What a kernel and its linker script give to the library; docs/kernel-contract.md lists them.
 _NEEDED = {
-    "kernel_main", "__ehdr_start", "__start_prologue_contracts", "__stop_prologue_contracts",
+    "kernel_main", "__ehdr_start", "__start_prologue_parts", "__stop_prologue_parts",
+    "__start_prologue_windows", "__stop_prologue_windows", "prologue_relocate_max",
     "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_load_start",
     "prologue_load_end", "prologue_bss_end", "prologue_entry_physical", "prologue_relocate_min",
 }
