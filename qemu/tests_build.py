@@ -107,7 +107,7 @@ def lost_sections_are_refused() -> None:
     table = compiled('__attribute__((section("my_table"), used)) int entry = 7;',
                      "--target=x86_64-none-elf", "-mcmodel=kernel", "-fno-pic")
     link = [os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096"]
-    inputs = ["-T", "linker/prologue.ld", "-o", table.with_suffix(".elf"), table,
+    inputs = ["-L", "linker", "-T", "prologue.ld", "-o", table.with_suffix(".elf"), table,
               *(cases.BUILD / "kernels" / f"{name}.o" for name in ("demo", "console")), _LIBRARY]
     assert run(*link, *inputs).returncode == 0
     result = run(*link, "-u", "prologue_multiboot1", *inputs)
@@ -185,7 +185,7 @@ def install_is_all_a_kernel_needs() -> None:
         assert result.returncode == 0, result.stderr
     result = run(
         os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096",
-        "-T", root / "usr/share/prologue/prologue.ld", "-o", kernel, *objects,
+        "-L", root / "usr/share/prologue", "-T", "prologue.ld", "-o", kernel, *objects,
         root / "usr/lib/libprologue.a")
     assert result.returncode == 0, result.stderr
     machine.run(machine.Boot(kernel=kernel)).expect(machine.OK, r"^result: ok\r?$")

@@ -81,8 +81,8 @@ def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = ()) -> Path:
     for command in (
             [tool["CLANG"], "--target=x86_64-none-elf", "-ffreestanding", "-Wall", "-Wextra", "-Werror",
              f"-I{cases.ROOT}/boot/include", "-c", source, "-o", made],
-            [tool["LLD"], "-static", "-z", "max-page-size=4096", *link, "-T",
-             cases.ROOT / "linker/prologue.ld", "-o", kernel, *objects, made,
+            [tool["LLD"], "-static", "-z", "max-page-size=4096", *link, "-L",
+             cases.ROOT / "linker", "-T", "prologue.ld", "-o", kernel, *objects, made,
              cases.BUILD / "libprologue.a"]):
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                                 timeout=60)

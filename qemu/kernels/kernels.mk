@@ -7,7 +7,7 @@ KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -ffre
 KERNEL_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti
 KERNEL_C := $(CLANG) -std=c11
 # Symbols that the script provides are given before it, or come too late.
-KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -T linker/prologue.ld
+KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -L linker -T prologue.ld
 
 # One kernel a line, with the objects it is made of. An object is named after
 # its source file and the variants of it, in a row: state-best-large.
@@ -77,7 +77,7 @@ $(BUILD)/kernels/%.o: $(wildcard qemu/kernels/*)
 		$(call variants_of,$*) -MMD -MP -c -o $@ $(call source_of,$*)
 
 define KERNEL_RULE
-$(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) linker/prologue.ld
+$(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) $(wildcard linker/prologue*.ld)
 	@echo "  $$@"
 	$$(KERNEL_LINK) -Map $$(@:.elf=.map) -o $$@ $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY)
 endef
