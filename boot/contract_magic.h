@@ -1,7 +1,10 @@
-// The magic by which each contract is told, where assembly and C++ both look.
+// The magic by which each contract is told, where assembly and C++ both look;
+// and the numbers of those parts of the boot that are no contract's.
 // Sources: Xen public/arch-x86/hvm/start_info.h, Multiboot 0.6.96, Multiboot 2.0.
 #pragma once
 
 #define PVH_MAGIC 0x336ec578
 #define MULTIBOOT1_MAGIC 0x2badb002
 #define MULTIBOOT2_MAGIC 0x36d76289
+
+#define WISHED_MAPS_MAGIC 0x68736977

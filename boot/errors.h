@@ -56,7 +56,9 @@
     X(no_table_memory, "paging: no memory is left for tables that map %x to %x (%x bytes)")        \
     X(kernel_returned, "kernel_main has returned")                                                 \
     X(image_offset, "image: segment %u (%x at %x) is not at the first segment's offset")           \
-    X(map_conflict, "paging: %x cannot map to %x (%x bytes)")
+    X(map_conflict, "paging: %x cannot map to %x (%x bytes)")                                      \
+    X(image_moved, "image: linked for %x, loaded at %x: no wish to be relocatable")                \
+    X(wish, "wish: %s (%x, %x)")
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

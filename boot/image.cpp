@@ -29,12 +29,6 @@ constexpr uint32_t kElfMagic = 0x464c457f;
 constexpr uint32_t kLoad = 1;
 constexpr uint32_t kExecutable = 1, kWritable = 2;
 
-// Are all bits from the highest that is translated on alike? (SDM 3.3.7.1)
-constexpr bool is_canonical(uint64_t address, unsigned levels) {
-    const uint64_t above = address >> (11 + 9 * levels);
-    return above == 0 || above == ~uint64_t{0} >> (11 + 9 * levels);
-}
-
 }  // namespace
 
 Image::Image(uint64_t window, uint64_t phys) {
@@ -48,7 +42,6 @@ Image::Image(uint64_t window, uint64_t phys) {
     const auto* header = reinterpret_cast<const ProgramHeader*>(
         static_cast<uintptr_t>(window + phys + elf->program_headers));
     span_ = {phys, phys};
-    uint64_t moved = 0; // from where it was linked to be loaded to where it was
     for (unsigned left = headers; left != 0; --left, ++header) {
         if (header->type != kLoad)
             continue;
@@ -57,13 +50,13 @@ Image::Image(uint64_t window, uint64_t phys) {
         // The first segment holds the ELF header, so it says how far all moved.
         const uint64_t before = header->virt % kPage;
         if (count_ == 0) {
-            moved = phys - header->phys + before;
+            moved_ = phys - header->phys + before;
             virtual_offset_ = header->virt - before - phys;
         }
         Segment& segment = segments_[count_++];
         segment = {
             .virt = header->virt - before,
-            .phys = header->phys + moved - before,
+            .phys = header->phys + moved_ - before,
             .bytes = page_up(before + header->bytes),
             .writable = (header->flags & kWritable) != 0,
             .executable = (header->flags & kExecutable) != 0,

@@ -20,6 +20,12 @@ struct Segment {
 
 inline constexpr unsigned kMostSegments = 16;
 
+// Are all bits from the highest that is translated on alike? (SDM 3.3.7.1)
+constexpr bool is_canonical(uint64_t address, unsigned levels) {
+    const uint64_t above = address >> (11 + 9 * levels);
+    return above == 0 || above == ~uint64_t{0} >> (11 + 9 * levels);
+}
+
 class Image {
 public:
     // `phys` is where the ELF header lies and `window` the virtual address of
@@ -41,11 +47,21 @@ public:
     }
     // virtual address = physical address + this, modulo 2^64, for all of it
     uint64_t virtual_offset() const { return virtual_offset_; }
+    // How far it was moved from the physical address that it was linked for.
+    uint64_t moved() const { return moved_; }
+
+    // Makes one segment of all that the headers name, to be mapped as one.
+    Segment& merge() {
+        segments_[0] = {virtual_span().start, span_.start, span_.bytes(), true, false};
+        count_ = 1;
+        return segments_[0];
+    }
 
 private:
     Segment segments_[kMostSegments];
     unsigned count_ = 0;
     uint64_t virtual_offset_;
+    uint64_t moved_ = 0;
     Span span_;
 };
 

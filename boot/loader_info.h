@@ -115,23 +115,6 @@ using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& load
 // The module at the cursor, which moves on; false where there is none left.
 using NextModule = bool(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module);
 
-// One contract that the image carries; laid out by entry/contract.inc.
-struct Contract {
-    uint32_t magic;
-    int32_t parse_offset;       // of a ParseLoaderInfo, from this field
-    int32_t next_module_offset; // of a NextModule, from this field
-
-    auto parse() const {
-        return reinterpret_cast<ParseLoaderInfo*>(reinterpret_cast<uintptr_t>(&parse_offset) +
-                                                  static_cast<intptr_t>(parse_offset));
-    }
-    auto next_module() const {
-        return reinterpret_cast<NextModule*>(reinterpret_cast<uintptr_t>(&next_module_offset) +
-                                             static_cast<intptr_t>(next_module_offset));
-    }
-};
-static_assert(sizeof(Contract) == 12);
-
 extern "C" {
 ParseLoaderInfo prologue_parse_pvh, prologue_parse_multiboot1, prologue_parse_multiboot2;
 NextModule prologue_next_pvh_module, prologue_next_multiboot1_module,

@@ -17,12 +17,8 @@ handoff_constants_in_assembly:
         .quad   PROLOGUE_PAGING_BEST
         .quad   PROLOGUE_PAGING_FOUR
         .quad   PROLOGUE_PAGING_FIVE
-        .quad   PROLOGUE_WISH_QEMU_EXIT
         .quad   PROLOGUE_EXIT_PORT
         .quad   PROLOGUE_EXIT_SUCCESS
         .quad   PROLOGUE_EXIT_FATAL
-        .quad   PROLOGUE_NOTE_WISHES
-        .quad   PROLOGUE_WISHES_PAGING_OFFSET
-        .quad   PROLOGUE_WISHES_FLAGS_OFFSET
 
         .section .note.GNU-stack, "", @progbits

@@ -4,9 +4,6 @@
 const struct handoff_fact handoff_facts_in_c[] = {HANDOFF_FIELDS(HANDOFF_FACT)};
 const size_t handoff_facts_in_c_count = sizeof handoff_facts_in_c / sizeof *handoff_facts_in_c;
 
-/* A kernel in C that has wishes. */
-PROLOGUE_WISHES(PROLOGUE_PAGING_FIVE, PROLOGUE_WISH_QEMU_EXIT);
-
 /* That kernel_main can be defined in C, and what it must not do. */
 void kernel_main(const prologue_handoff *handoff) {
     (void)handoff;

@@ -63,13 +63,7 @@
     X(prologue_handoff, stack_bottom)                                                              \
     X(prologue_handoff, stack_top)                                                                 \
     X(prologue_handoff, tsc)                                                                       \
-    X(prologue_handoff, sev)                                                                       \
-    X(prologue_wishes_note, name_bytes)                                                            \
-    X(prologue_wishes_note, desc_bytes)                                                            \
-    X(prologue_wishes_note, type)                                                                  \
-    X(prologue_wishes_note, name)                                                                  \
-    X(prologue_wishes_note, paging)                                                                \
-    X(prologue_wishes_note, flags)
+    X(prologue_handoff, sev)
 
 struct handoff_fact {
     const char *name;

@@ -6,7 +6,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <map>
 #include <string>
 
@@ -65,10 +64,8 @@ TEST(Handoff, HasTheSameConstantsInAssembly) {
         PROLOGUE_SELECTOR_CODE64,      PROLOGUE_SELECTOR_DATA,
         PROLOGUE_SELECTOR_TSS,         PROLOGUE_PAT,
         PROLOGUE_PAGING_BEST,          PROLOGUE_PAGING_FOUR,
-        PROLOGUE_PAGING_FIVE,          PROLOGUE_WISH_QEMU_EXIT,
-        PROLOGUE_EXIT_PORT,            PROLOGUE_EXIT_SUCCESS,
-        PROLOGUE_EXIT_FATAL,           PROLOGUE_NOTE_WISHES,
-        PROLOGUE_WISHES_PAGING_OFFSET, PROLOGUE_WISHES_FLAGS_OFFSET,
+        PROLOGUE_PAGING_FIVE,          PROLOGUE_EXIT_PORT,
+        PROLOGUE_EXIT_SUCCESS,         PROLOGUE_EXIT_FATAL,
     };
     for (size_t i = 0; i != std::size(constants); ++i)
         EXPECT_EQ(handoff_constants_in_assembly[i], constants[i]) << i;
@@ -78,20 +75,6 @@ TEST(Handoff, NamesTheSelectorsThatTheEntryLoads) {
     EXPECT_EQ(PROLOGUE_SELECTOR_CODE64, SELECTOR_CODE64);
     EXPECT_EQ(PROLOGUE_SELECTOR_DATA, SELECTOR_DATA);
     EXPECT_EQ(PROLOGUE_SELECTOR_TSS, SELECTOR_TSS);
-}
-
-// handoff_facts.c has wishes; the reader of a note knows nothing of the macro.
-TEST(Wishes, AreAnElfNote) {
-    uint32_t words[8];
-    static_assert(sizeof words == sizeof prologue_wishes);
-    std::memcpy(words, &prologue_wishes, sizeof words);
-    EXPECT_EQ(words[0], sizeof "Prologue") << "namesz, with its NUL";
-    EXPECT_EQ(words[1], 8u) << "descsz";
-    EXPECT_EQ(words[2], 1u) << "type";
-    EXPECT_EQ(std::memcmp(words + 3, "Prologue\0\0\0\0", 12), 0) << "padded to 4 bytes";
-    EXPECT_EQ(words[6], 5u) << "paging";
-    EXPECT_EQ(words[7], 1u) << "flags";
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(&prologue_wishes) % 4, 0u);
 }
 
 }  // namespace

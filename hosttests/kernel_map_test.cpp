@@ -54,13 +54,19 @@ std::ostream& operator<<(std::ostream& out, const Machine& machine) {
     return out << ", guard " << machine.guard << std::dec;
 }
 
+// What the 64-bit stage asks for, where the kernel has no wish.
+KernelMap default_map(unsigned levels) {
+    return {levels == 5 ? PROLOGUE_DIRECT_MAP_5_LEVEL : PROLOGUE_DIRECT_MAP_4_LEVEL,
+            direct_map_room(levels)};
+}
+
 // The machine's tables, and what map_kernel said of them.
 struct Mapped {
     explicit Mapped(const Machine& machine, uint64_t table_pages = kTablePages)
         : machine(machine), header(kPage, machine.loaded_at),
           memory((table_pages + 1) * kPage, kTablesAt, 0xa5),
           storage(MemoryMap::storage_for(machine.stated.size() + 1)),
-          map(storage.data(), storage.size()), kernel_map(direct_map_of(machine.cpu.levels)) {
+          map(storage.data(), storage.size()), kernel_map(default_map(machine.cpu.levels)) {
         put_elf(header, machine.loaded_at, machine.linked);
         const Image image(header.window(), machine.loaded_at);
         image.check({kernel_map.direct_map, kernel_map.direct_map + kernel_map.direct_map_bytes},
@@ -426,7 +432,7 @@ TEST(KernelMap, UsesTheLargestPagesThatTheCpuHas) {
 TEST(KernelMap, AHighKernelsLowHalfIsTheDirectMapsFirstEntry) {
     for (const unsigned levels : {4u, 5u}) {
         const Mapped mapped(usual(kHigh + k2M, {.levels = levels, .has_1g_pages = true}));
-        EXPECT_EQ(mapped.kernel_map.identity_bytes, levels == 5 ? 256 * kTiB : 512 * kGiB);
+        EXPECT_EQ(mapped.kernel_map.identity.end, levels == 5 ? 256 * kTiB : 512 * kGiB);
         EXPECT_EQ(mapped.memory.get<uint64_t>(mapped.root()),
                   mapped.memory.get<uint64_t>(mapped.root() + 256 * 8));
         EXPECT_NE(mapped.memory.get<uint64_t>(mapped.root()), 0u);
@@ -437,7 +443,7 @@ TEST(KernelMap, AHighKernelsLowHalfIsTheDirectMapsFirstEntry) {
 TEST(KernelMap, ALowKernelHasRamAroundItUpTo4GiB) {
     for (const unsigned levels : {4u, 5u}) {
         const Mapped mapped(usual(5 * k2M, {.levels = levels, .has_1g_pages = true}));
-        EXPECT_EQ(mapped.kernel_map.identity_bytes, 4 * kGiB);
+        EXPECT_EQ(mapped.kernel_map.identity.end, 4 * kGiB);
         EXPECT_TRUE(is_mapped(mapped, 5 * k2M, Access::Execute));
         EXPECT_FALSE(is_mapped(mapped, mapped.machine.guard));
         EXPECT_TRUE(is_mapped(mapped, 5 * k2M - 1, Access::Write));
@@ -450,7 +456,7 @@ TEST(KernelMap, ALowKernelHasRamAroundItUpTo4GiB) {
 // What identity_bytes says is what there is.
 TEST(KernelMap, AKernelLinkedAbove4GiBInTheLowHalfHasRamUpTo4GiB) {
     const Mapped mapped(usual(100 * kGiB));
-    EXPECT_EQ(mapped.kernel_map.identity_bytes, 4 * kGiB);
+    EXPECT_EQ(mapped.kernel_map.identity.end, 4 * kGiB);
     EXPECT_FALSE(is_mapped(mapped, 4 * kGiB));
     EXPECT_EQ(flaw_of(mapped), "");
 }
@@ -504,10 +510,10 @@ TEST(KernelMap, WithoutPagesForTablesItNamesWhatIsNotMapped) {
 }
 
 TEST(DirectMap, IsWhereItIsDocumented) {
-    EXPECT_EQ(direct_map_of(4).direct_map, 0xffff800000000000);
-    EXPECT_EQ(direct_map_of(4).direct_map_bytes, 64 * kTiB);
-    EXPECT_EQ(direct_map_of(5).direct_map, 0xff00000000000000);
-    EXPECT_EQ(direct_map_of(5).direct_map_bytes, 4096 * kTiB);
+    EXPECT_EQ(default_map(4).direct_map, 0xffff800000000000);
+    EXPECT_EQ(direct_map_room(4), 64 * kTiB);
+    EXPECT_EQ(default_map(5).direct_map, 0xff00000000000000);
+    EXPECT_EQ(direct_map_room(5), 4096 * kTiB);
 }
 
 }  // namespace

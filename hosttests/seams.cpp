@@ -1,5 +1,7 @@
 #include "seams.h"
 
+#include "report.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <ostream>
@@ -82,6 +84,10 @@ void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, 
 
 void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     fail_in("", error, a, b, c, d);
+}
+
+const char* vector_names() {
+    return prologue_vector_names;
 }
 
 void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {

@@ -7,8 +7,8 @@ set -eu
 bad=$(llvm-readelf -r "$@" | awk '
     /^File:/ { file = $2 }
     /^Relocation section/ { section = $3 }
-    / R_X86_64_/ && section !~ /debug|prologue\.headers|note\.prologue/ &&
-        $3 !~ /^R_X86_64_(PC32|PLT32)$/ { print file, section, $3, $5 }')
+    / R_X86_64_/ && section !~ /debug|prologue\.headers|prologue\.notes/ &&
+        $3 !~ /^R_X86_64_(PC32|PLT32|NONE)$/ { print file, section, $3, $5 }')
 [ -z "$bad" ] && exit 0
 echo "relocations that are not relative to their place:" >&2
 echo "$bad" >&2

@@ -39,7 +39,6 @@ _CPUS = {
 BEST, FOUR, FIVE = 0, 4, 5
 _WISHES = {"demo": FOUR, "demo-multiboot1": FOUR, "demo-best": BEST, "demo-five": FIVE}
 _WISHES["demo-low"] = FOUR
-WISHES_PAGING_OFFSET = 24  # in prologue_wishes_note
 _RELOCATION_MINIMUM_OFFSET = 32  # in the Multiboot 2 header, whose second tag it is of
 
 # What the firmware keeps at the end of low RAM, at most.
@@ -95,8 +94,7 @@ def guest_kernel(guest: Guest) -> Path:
     """The ELF as the loader gets it: with another wish, or asking for another address."""
     path = cases.BUILD / f"{guest.kernel}.elf"
     if guest.wish is not None:
-        wish = Image(path).virtual("prologue_wishes") + WISHES_PAGING_OFFSET
-        path = patch(path, wish, guest.wish.to_bytes(4, "little"))
+        path = patch(path, "prologue_wish_paging", guest.wish.to_bytes(4, "little"))
     if guest.base is None:
         return path
     if guest.loader == GRUB_MULTIBOOT2:  # which moves an image by itself, to the first such place

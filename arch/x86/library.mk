@@ -10,17 +10,20 @@ INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x8
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
 	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer -Wall -Wextra -Wno-missing-field-initializers -Werror -g $(INCLUDES)
-FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Os -ffunction-sections $(FREESTANDING)
+FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Oz -ffunction-sections $(FREESTANDING)
 FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREESTANDING)
 
 SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
 SOURCES32 := $(wildcard arch/x86/stage32/*.cpp) $(SHARED)
 SOURCES64 := $(wildcard arch/x86/stage64/*.cpp boot/*.cpp) \
 	$(filter-out boot/%,$(SHARED))
-ENTRY := $(wildcard arch/x86/entry/*.S)
+ENTRY := $(wildcard arch/x86/entry/*.S arch/x86/wishes/*.S)
 
 OBJECTS32 := $(SOURCES32:%.cpp=$(BUILD)/32/%.o)
 OBJECTS64 := $(SOURCES64:%.cpp=$(BUILD)/64/%.o) $(ENTRY:%.S=$(BUILD)/64/%.o)
+
+# -Oz would want a function for a 64-bit shift.
+$(BUILD)/32/arch/x86/report/console.o: FLAGS32 += -Os
 
 # Only the table builder may use SSE in 32-bit mode: the entry has turned it on
 # by then, but not when a report is due.
@@ -29,7 +32,7 @@ $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 # Small everywhere, and fast where `make bench` sees the difference.
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
 	boot/memory_map.o): FLAGS64 += -O2
-$(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o boot/loader_info.o): FLAGS64 += -Os
+$(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o boot/loader_info.o boot/free_memory.o): FLAGS64 += -Os
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \
@@ -40,10 +43,11 @@ $(BUILD)/32/%.o: %.cpp
 	@echo "  $@"
 	$(CLANGXX) $(FLAGS32) -MMD -MP -c -o $@ $<
 
-$(BUILD)/64/%.o: %.cpp
+$(BUILD)/64/%.o: %.cpp linker/plain_sections.sh
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(CLANGXX) $(FLAGS64) -MMD -MP -c -o $@ $<
+	linker/plain_sections.sh $(OBJCOPY) $@
 
 $(BUILD)/64/%.o: %.S
 	@mkdir -p $(@D)

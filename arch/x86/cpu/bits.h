@@ -47,14 +47,15 @@
 // Page-table entries (SDM 4.5)
 #define PTE_PRESENT 0x001
 #define PTE_WRITABLE 0x002
+#define PTE_WRITE_THROUGH 0x008
+#define PTE_CACHE_DISABLE 0x010
 #define PTE_LARGE 0x080
 
 #define PAGE_BYTES 4096
 #define TABLE_ENTRIES 512
 
-// Top-level entry of the early tables through which 64-bit code runs: the
-// first of the upper half, with four and with five levels alike.
-#define WINDOW_ENTRY 256
+// The first top-level entry of the upper half, with four and with five levels.
+#define UPPER_HALF_ENTRY 256
 
 // Exceptions that push an error code: #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX
 #define VECTORS_WITH_ERROR_CODE 0x60227d00
@@ -70,6 +71,5 @@
 // MXCSR with all exceptions masked, as at reset
 #define MXCSR_DEFAULT 0x1f80
 
-// The kernel's stack, and each of the three that exceptions have for themselves
-#define STACK_BYTES 16384
+// Each of the three stacks that exceptions have for themselves
 #define EXCEPTION_STACK_BYTES 4096

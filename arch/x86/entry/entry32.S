@@ -37,6 +37,7 @@
 
         .text
         .code32
+        PROLOGUE_PULL_(prologue_wish_headers)
 
         // PVH: EBX = hvm_start_info, and no magic in a register. That it lies
         // in RAM is taken on trust, as the magic is there: prologue_start, where
@@ -108,7 +109,7 @@ no_sev:
         // CR4 is written whole while paging is off: PAE, and LA57 on a wish.
         movl    $CR4_LONG_MODE, %eax
         leal    AT(prologue_early_pml4), %ecx
-        cmpl    $PROLOGUE_PAGING_FOUR, AT(prologue_wishes + PROLOGUE_WISHES_PAGING_OFFSET)
+        cmpl    $PROLOGUE_PAGING_FOUR, AT(prologue_wish_paging)
         jne     maybe_five_levels
 depth_known:
         movl    %eax, %cr4
@@ -188,7 +189,7 @@ maybe_five_levels:
         jmp     depth_known
 no_five_levels:
         popl    %ebx
-        movl    AT(prologue_wishes + PROLOGUE_WISHES_PAGING_OFFSET), %eax
+        movl    AT(prologue_wish_paging), %eax
         cmpl    $PROLOGUE_PAGING_FIVE, %eax
         je      fail_wish_paging
         movl    $CR4_LONG_MODE, %eax

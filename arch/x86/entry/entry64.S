@@ -12,22 +12,25 @@
         // undefined upper halves, EDI = the loader's information, ESI = its
         // magic, EBX = CPUID 80000001 EDX, ESP near prologue_stack_top.
         //
-        // Moves to the window, the place of the later direct map, by showing
-        // the early map there too: addresses taken from now on keep their
+        // Moves to the window, by default the place of the later direct map, by
+        // showing the early map there too: addresses taken from now on keep their
         // meaning until the kernel runs, whatever becomes of the low half.
         .globl  prologue_start64
         .hidden prologue_start64
 prologue_start64:
         .cfi_startproc
         .cfi_undefined rip // the outermost frame of every backtrace
+        leaq    prologue_window(%rip), %rdx
         movq    %cr3, %rax
-        movq    (%rax), %rcx
-        movq    %rcx, (WINDOW_ENTRY * 8)(%rax)
-        movabsq $PROLOGUE_DIRECT_MAP_4_LEVEL, %rcx
+        movl    (%rdx), %ecx
+        addq    %rax, %rcx
+        movq    (%rax), %rax
+        movq    %rax, (%rcx)
+        movq    8(%rdx), %rcx
         movq    %cr4, %rax
         testl   $CR4_LA57, %eax
         jz      1f
-        movabsq $PROLOGUE_DIRECT_MAP_5_LEVEL, %rcx
+        movq    16(%rdx), %rcx
 1:      leaq    in_window(%rip), %rax
         addq    %rcx, %rax
         movl    %esp, %esp
@@ -92,15 +95,5 @@ prologue_calls_kernel:
         call    kernel_main
         call    prologue_kernel_returned
         .cfi_endproc
-
-        .section .bss.prologue_stack, "aw", @nobits
-        .balign PAGE_BYTES
-        .globl  prologue_stack_guard, prologue_stack_bottom, prologue_stack_top
-        .hidden prologue_stack_guard, prologue_stack_bottom, prologue_stack_top
-prologue_stack_guard: // not mapped in the kernel's tables
-        .skip   PAGE_BYTES
-prologue_stack_bottom:
-        .skip   STACK_BYTES
-prologue_stack_top:
 
         .section .note.GNU-stack, "", @progbits

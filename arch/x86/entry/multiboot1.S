@@ -3,7 +3,7 @@
 // ELF64 without them; they say that the file is laid out as memory is.
 // Source: Multiboot Specification 0.6.96, section 3.1.
 
-#include "contract.inc"
+#include "part.inc"
 #include "contract_magic.h"
 
 #define HEADER_MAGIC 0x1badb002
@@ -12,7 +12,7 @@
 #define ADDRESS_FIELDS 0x10000
 #define FLAGS (PAGE_ALIGN_MODULES | WANT_MEMORY | ADDRESS_FIELDS)
 
-        .section .prologue.headers.multiboot1, "a", @progbits
+        .section .prologue.headers.multiboot1, "aR", @progbits
         .balign 4
         .globl  prologue_multiboot1
 prologue_multiboot1:
@@ -25,5 +25,5 @@ prologue_multiboot1:
         .long   prologue_bss_end
         .long   prologue_entry_physical
 
-        CONTRACT MULTIBOOT1_MAGIC, prologue_parse_multiboot1, prologue_next_multiboot1_module
+        PART    MULTIBOOT1_MAGIC, prologue_parse_multiboot1, prologue_next_multiboot1_module
         .section .note.GNU-stack, "", @progbits

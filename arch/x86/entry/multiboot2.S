@@ -2,7 +2,7 @@
 // the contract's record. GRUB enters at e_entry, moved along with the image.
 // Source: Multiboot2 Specification 2.0, sections 3.1.1 to 3.1.12.
 
-#include "contract.inc"
+#include "part.inc"
 #include "contract_magic.h"
 
 #define HEADER_MAGIC 0xe85250d6
@@ -12,7 +12,7 @@
 #define TAG_RELOCATABLE 10
 #define PREFER_LOWEST 1
 
-        .section .prologue.headers, "a", @progbits
+        .section .prologue.headers, "aR", @progbits
         .balign 8
         .globl  prologue_multiboot2
 prologue_multiboot2:
@@ -25,12 +25,12 @@ prologue_multiboot2:
         .short  TAG_MODULE_ALIGN, 0
         .long   8
 
-        // Anywhere below 4 GiB: at the linked address where that is free.
+        // At the linked address, or by wish anywhere below 4 GiB.
         .balign 8
         .short  TAG_RELOCATABLE, 0
         .long   24
         .long   prologue_relocate_min
-        .long   0xffffffff
+        .long   prologue_relocate_max
         .long   4096
         .long   PREFER_LOWEST
 
@@ -39,5 +39,5 @@ prologue_multiboot2:
         .long   8
 multiboot2_end:
 
-        CONTRACT MULTIBOOT2_MAGIC, prologue_parse_multiboot2, prologue_next_multiboot2_module
+        PART    MULTIBOOT2_MAGIC, prologue_parse_multiboot2, prologue_next_multiboot2_module
         .section .note.GNU-stack, "", @progbits

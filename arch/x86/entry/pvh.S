@@ -2,12 +2,12 @@
 // find the 32-bit entry, and the contract's record for the 64-bit stage.
 // Source: Xen public/elfnote.h, docs/misc/pvh.pandoc.
 
-#include "contract.inc"
+#include "part.inc"
 #include "contract_magic.h"
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
-        .section .note.prologue.pvh, "a", @note
+        .section .prologue.notes, "a", @note
         .balign 4
         .globl  prologue_pvh
 prologue_pvh:
@@ -15,5 +15,5 @@ prologue_pvh:
         .asciz  "Xen"
         .long   prologue_pvh_entry_physical
 
-        CONTRACT PVH_MAGIC, prologue_parse_pvh, prologue_next_pvh_module
+        PART    PVH_MAGIC, prologue_parse_pvh, prologue_next_pvh_module
         .section .note.GNU-stack, "", @progbits

@@ -1,10 +1,11 @@
 // The 32-bit stage, linked apart, inside the 64-bit image.
 
-        .section .text.prologue_stage32, "ax", @progbits
+        .text
         .balign 16
-        .skip   8 // so that the stage is 16-byte aligned
+        .skip   4 // so that the stage is 16-byte aligned
+        .long   prologue_vector_names - prologue_stage32
         .long   __ehdr_start - prologue_stage32
-        .long   prologue_wishes - prologue_stage32
+        .long   prologue_wish_qemu_exit - prologue_stage32
         .globl  prologue_stage32
         .hidden prologue_stage32
 prologue_stage32:

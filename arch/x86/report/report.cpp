@@ -7,14 +7,7 @@
 namespace prologue {
 namespace {
 
-// Names in order of their numbers, each ended by a NUL: see sentence().
-constexpr char kVectorNames[] =
-    "#DE divide error\0#DB debug\0NMI\0#BP breakpoint\0#OF overflow\0#BR bound range\0"
-    "#UD invalid opcode\0#NM no coprocessor\0#DF double fault\0\0#TS invalid TSS\0"
-    "#NP segment not present\0#SS stack fault\0#GP general protection\0#PF page fault\0\0"
-    "#MF floating point\0#AC alignment\0#MC machine check\0#XM SIMD\0#VE virtualization\0"
-    "#CP control protection\0\0\0\0\0\0\0#HV hypervisor injection\0#VC VMM communication\0"
-    "#SX security\0\0";
+// In order of their numbers, each ended by a NUL: see sentence().
 constexpr char kRegisterNames[] =
     "ax\0cx\0dx\0bx\0sp\0bp\0si\0di\0r8\0r9\0r10\0r11\0r12\0r13\0r14\0r15\0";
 constexpr unsigned kOldRegisters = 8; // that have an E or R before their name
@@ -38,7 +31,7 @@ void put_field(Console& console, const char* name, uint64_t value, unsigned digi
 
 void put_headline(Console& console, const ExceptionReport& report, const ReportedImage& image) {
     const unsigned digits = report.bits / 4;
-    const char* name = nth(kVectorNames, report.vector % VECTORS);
+    const char* name = nth(vector_names(), report.vector % VECTORS);
     console.put("prologue: fatal: ");
     console.put(*name != 0 ? name : "reserved");
     console.put(" (vector ");
@@ -145,8 +138,8 @@ void print_exception(Console& console, const ExceptionReport& report, const Repo
     put_memory(console, report);
 }
 
-void end_boot(uint32_t wish_flags) {
-    if ((wish_flags & PROLOGUE_WISH_QEMU_EXIT) != 0)
+void end_boot(uint32_t wish_qemu_exit) {
+    if (wish_qemu_exit != 0)
         out8(PROLOGUE_EXIT_PORT, PROLOGUE_EXIT_FATAL);
     for (;;)
         asm volatile("cli; hlt");

@@ -31,8 +31,13 @@ void print_error(Console& console, const char* sentence, const char* what, const
 // What may itself fault, the bytes at the fault and the stack, comes last.
 void print_exception(Console& console, const ExceptionReport& report, const ReportedImage& image);
 
+// The names of all vectors in order, each ended by a NUL. They stand in the image
+// once; each environment brings its way to them.
+const char* vector_names();
+extern "C" const char prologue_vector_names[];
+
 // Ends the VM where the kernel wished for QEMU's exit device, and halts.
-[[noreturn]] void end_boot(uint32_t wish_flags);
+[[noreturn]] void end_boot(uint32_t wish_qemu_exit);
 
 }  // namespace prologue
 

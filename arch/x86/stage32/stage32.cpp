@@ -33,10 +33,17 @@ uint32_t image_address() {
     return reinterpret_cast<uintptr_t>(stage32_start) + distance_before_stage(2);
 }
 
-const prologue_wishes_note& wishes() {
-    return *reinterpret_cast<const prologue_wishes_note*>(stage32_start +
-                                                          distance_before_stage(1));
+uint32_t wish_qemu_exit() {
+    return *reinterpret_cast<const uint32_t*>(stage32_start + distance_before_stage(1));
 }
+
+}  // namespace
+
+const char* vector_names() {
+    return stage32_start + distance_before_stage(3);
+}
+
+namespace {
 
 void build_early_tables(uint32_t pml4, uint32_t pdpt, uint32_t pds) {
     const Span image = Image(kWindow, image_address()).span();
@@ -78,7 +85,7 @@ void build_early_tables(uint32_t pml4, uint32_t pdpt, uint32_t pds) {
     print_exception(console, exception,
                     {image.span().start, image.span().bytes(),
                      image.span().start + image.virtual_offset()});
-    end_boot(wishes().flags);
+    end_boot(wish_qemu_exit());
 }
 
 }  // namespace
@@ -87,7 +94,7 @@ void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, 
     const uint64_t numbers[] = {a, b, c, d};
     Console console;
     print_error(console, sentence(kSentences, error), what, numbers);
-    end_boot(wishes().flags);
+    end_boot(wish_qemu_exit());
 }
 
 void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {

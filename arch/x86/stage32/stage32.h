@@ -6,8 +6,9 @@
 //   FATAL         error, its numbers; does not return
 //
 // The stage is a flat binary that runs anywhere in 32-bit mode with flat
-// segments. Two words stand before it: the distances from its first byte to
-// the image's ELF header and to the kernel's wishes.
+// segments. Three words stand before it: the distances from its first byte to
+// the names of vectors, to the image's ELF header and to the kernel's wish for
+// QEMU's exit device.
 #pragma once
 
 #define STAGE32_EARLY_TABLES 0

@@ -7,8 +7,6 @@
 namespace prologue {
 namespace {
 
-constexpr uint64_t kTiB = 1024 * kGiB;
-
 void map_or_fail(PageTables& tables, uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits) {
     switch (tables.map(virt, phys, bytes, bits)) {
     case MapResult::ok:
@@ -115,12 +113,6 @@ void map_ram(PageTables& tables, const Image& image, const MemoryMap& memory, ui
 
 }  // namespace
 
-KernelMap direct_map_of(unsigned levels) {
-    if (levels == 5)
-        return {PROLOGUE_DIRECT_MAP_5_LEVEL, 4096 * kTiB, 0};
-    return {PROLOGUE_DIRECT_MAP_4_LEVEL, 64 * kTiB, 0};
-}
-
 void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const MemoryMap& memory,
                 KernelMap& map) {
     map_segments(tables, image, guard);
@@ -128,15 +120,16 @@ void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const Me
     map_ram(tables, image, memory, map.direct_map, {kPage, map.direct_map_bytes});
 
     // The low half: the direct map's first top-level entry serves both. Only a
-    // kernel that lives in the low half itself needs a low map of its own.
+    // kernel that lives there itself, or has a wish, gets a low map of its own.
     const Span kernel = image.virtual_span();
-    uint64_t* const top = tables.entry(tables.root(), 0);
-    if (tables.top_index(kernel.start) != 0) {
+    Span& low = map.identity;
+    if (low.end == 0 && tables.top_index(kernel.start) != 0) {
+        uint64_t* const top = tables.entry(tables.root(), 0);
         top[0] = top[tables.top_index(map.direct_map)];
-        map.identity_bytes = tables.top_entry_bytes();
+        low.end = tables.top_entry_bytes();
     } else {
-        map.identity_bytes = 4 * kGiB;
-        const Span low = {kPage, map.identity_bytes};
+        if (low.end == 0)
+            low.end = 4 * kGiB;
         map_ram(tables, image, memory, 0, low.shared(Span{0, kernel.start}));
         map_ram(tables, image, memory, 0, low.shared(Span{kernel.end, low.end}));
     }

@@ -11,12 +11,20 @@ namespace prologue {
 
 struct KernelMap {
     uint64_t direct_map;       // virtual address of physical 0
-    uint64_t direct_map_bytes; // RAM above this is left out
-    uint64_t identity_bytes;   // RAM below this is identity-mapped
+    uint64_t direct_map_bytes; // RAM above this is left out; 0: all of it
+
+    // RAM that is mapped at its own address. Where the end is 0, it is as much
+    // as the direct map's first top-level entry can serve besides.
+    Span identity = {kPage, 0};
+
+    uint64_t reach = 4 * kGiB; // the handoff must lie below
 };
 
-// The direct map for that many levels, over nothing yet.
-KernelMap direct_map_of(unsigned levels);
+// The most that a direct map shows, with that many levels.
+constexpr uint64_t direct_map_room(unsigned levels) {
+    constexpr uint64_t kTiB = 1024 * kGiB;
+    return (levels == 5 ? 4096 : 64) * kTiB;
+}
 
 // Fills `tables`. No page is writable and executable, by whatever address:
 // RAM is never executable, and read-only where a read-only segment lies. `guard` is the

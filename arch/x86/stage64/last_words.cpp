@@ -38,11 +38,15 @@ ReportedImage reported_image() {
 
 }  // namespace
 
+const char* vector_names() {
+    return prologue_vector_names;
+}
+
 void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     const uint64_t numbers[] = {a, b, c, d};
     Console console;
     print_error(console, sentence(kSentences, error), what, numbers);
-    end_boot(prologue_wishes.flags);
+    end_boot(prologue_wish_qemu_exit);
 }
 
 void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
@@ -59,7 +63,7 @@ void prologue_exception(const Frame64& frame) {
         fail(Error::nested_fault, frame.vector, frame.error, frame.rip);
     }
     if (exceptions_seen > 2)
-        end_boot(prologue_wishes.flags);
+        end_boot(prologue_wish_qemu_exit);
     const ExceptionReport exception = {
         .bits = 64,
         .vector = frame.vector,
@@ -79,7 +83,7 @@ void prologue_exception(const Frame64& frame) {
     };
     Console console;
     print_exception(console, exception, reported_image());
-    end_boot(prologue_wishes.flags);
+    end_boot(prologue_wish_qemu_exit);
 }
 
 void prologue_kernel_returned() {

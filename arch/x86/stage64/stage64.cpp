@@ -13,19 +13,20 @@
 #include "loader_info.h"
 #include "memory_map.h"
 #include "page_tables.h"
+#include "part.h"
 #include "prologue/wishes.h"
 #include "stage32.h"
+#include "wished_maps.h"
 
 extern "C" {
 extern const char __ehdr_start[];
-extern const prologue::Contract __start_prologue_contracts[];
-extern const prologue::Contract __stop_prologue_contracts[];
+extern const prologue::Part __start_prologue_parts[];
+extern const prologue::Part __stop_prologue_parts[];
 extern uint64_t prologue_early_pml4[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
 void prologue_install_descriptors();
-[[noreturn]] void prologue_enter_kernel(const prologue_handoff* handoff, uint64_t cr3,
-                                        uint64_t distance);
+[[noreturn]] void prologue_enter_kernel(uint64_t handoff, uint64_t cr3, uint64_t distance);
 [[noreturn]] void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features,
                                    uint64_t window);
 }
@@ -41,14 +42,21 @@ constexpr uint64_t kLeastArena = 64 * 1024;
 // Room for the map of 150 ranges or so.
 alignas(16) char map_storage[8192];
 
-const Contract& find_contract(uint32_t magic, uint64_t info) {
-    for (const Contract* contract = __start_prologue_contracts;
-         contract != __stop_prologue_contracts; ++contract)
-        if (contract->magic == magic)
-            return *contract;
-    const bool known =
-        magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC;
-    fail(known ? Error::contract_left_out : Error::unknown_loader, magic, info);
+// A part that the kernel carries; null where it does not.
+[[gnu::noinline]] const Part* find_part(uint32_t magic) {
+    for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part)
+        if (part->magic == magic)
+            return part;
+    return nullptr;
+}
+
+const Part& find_contract(uint32_t magic, uint64_t info) {
+    if (magic != PVH_MAGIC && magic != MULTIBOOT1_MAGIC && magic != MULTIBOOT2_MAGIC)
+        fail(Error::unknown_loader, magic, info);
+    const Part* contract = find_part(magic);
+    if (contract == nullptr)
+        fail(Error::contract_left_out, magic);
+    return *contract;
 }
 
 // All that is known of this boot before anything is allocated.
@@ -162,7 +170,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .kernel_offset = boot.image.virtual_offset(),
         .direct_map = kernel_map.direct_map,
         .direct_map_bytes = kernel_map.direct_map_bytes,
-        .identity_bytes = 0,
+        .identity_bytes = kernel_map.identity.end,
         .page_size = boot.has_1g_pages ? kGiB : 2 * kMiB,
         .memory = arena.array<prologue_range>(map.size() + 2),
         .memory_count = 0,
@@ -207,26 +215,33 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const uint64_t tsc = read_tsc();
 
     // Who and where are we?
-    const unsigned levels = window == PROLOGUE_DIRECT_MAP_5_LEVEL ? 5 : 4;
+    const unsigned levels = (read_cr4() & CR4_LA57) != 0 ? 5 : 4;
     const bool has_1g_pages = (features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0;
-    KernelMap kernel_map = direct_map_of(levels);
-    const Image image(window, reinterpret_cast<uintptr_t>(__ehdr_start) - window);
-    image.check({window, window + kernel_map.direct_map_bytes}, levels);
-    if (prologue_wishes.paging != PROLOGUE_PAGING_BEST && prologue_wishes.paging != levels)
-        fail(Error::bad_wish, prologue_wishes.paging);
+    KernelMap kernel_map = {window, direct_map_room(levels)};
+    Image image(window, reinterpret_cast<uintptr_t>(__ehdr_start) - window);
+    const Part* const wished_maps = find_part(WISHED_MAPS_MAGIC);
+    if (wished_maps != nullptr)
+        wished_maps->first<PlanMaps>()(window, levels, image, kernel_map);
+    else
+        image.check({window, window + kernel_map.direct_map_bytes}, levels);
+    if (image.moved() != 0 && prologue_wish_relocatable == 0)
+        fail(Error::image_moved, image.span().start - image.moved(), image.span().start);
+    if (prologue_wish_paging != PROLOGUE_PAGING_BEST && prologue_wish_paging != levels)
+        fail(Error::bad_wish, prologue_wish_paging);
 
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window, has_1g_pages, image.span());
-    const Contract& contract = find_contract(magic, info);
+    const Part& contract = find_contract(magic, info);
     LoaderInfo loader;
-    contract.parse()(memory, info, loader);
+    contract.first<ParseLoaderInfo>()(memory, info, loader);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
-                       tsc,   image, memory, loader, contract.next_module()};
+                       tsc,   image, memory, loader, contract.second<NextModule>()};
 
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);
-    const prologue_range& home = map.largest_usable(kAllowed, kLeastArena);
-    Arena arena(memory, kAllowed.shared(home));
+    const Span allowed = {kAllowed.start, kernel_map.reach};
+    const prologue_range& home = map.largest_usable(allowed, kLeastArena);
+    Arena arena(memory, allowed.shared(home));
     prologue_handoff& handoff = make_handoff(boot, map, kernel_map, arena);
 
     // The kernel's tables, after which our share of memory is known.
@@ -236,14 +251,18 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         fail(Error::no_free_memory, kPage, 0);
     PageTables tables(window, root, {.levels = levels, .has_1g_pages = has_1g_pages}, pages);
     map_kernel(tables, image, boot.kernel_address(prologue_stack_guard), map, kernel_map);
-    map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
-    handoff.identity_bytes = kernel_map.identity_bytes;
+    handoff.identity_bytes = kernel_map.identity.end;
     handoff.page_tables_phys = root;
+    auto* const ranges = const_cast<prologue_range*>(handoff.memory);
+    uint64_t seen_at = window;
+    if (wished_maps != nullptr)
+        seen_at = wished_maps->second<FinishMaps>()(window, levels, kernel_map, tables, handoff);
+    map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
     handoff.memory_count = map.size();
-    copy_bytes(const_cast<prologue_range*>(handoff.memory), map.begin(),
-               map.size() * sizeof *handoff.memory);
+    copy_bytes(ranges, map.begin(), map.size() * sizeof *ranges);
 
     // To the kernel.
     show_kernel_early(boot, tables);
-    prologue_enter_kernel(&handoff, root, image.virtual_offset() - window);
+    prologue_enter_kernel(seen_at + memory.phys_of(&handoff), root,
+                          image.virtual_offset() - window);
 }

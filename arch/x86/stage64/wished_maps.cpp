@@ -1,0 +1,228 @@
+#include "wished_maps.h"
+
+#include "cpu.h"
+#include "errors.h"
+#include "prologue/wishes.h"
+
+#pragma GCC visibility push(hidden)
+extern "C" {
+extern const uint64_t prologue_wish_direct_map;
+extern const uint64_t prologue_wish_identity_map[2]; // end, start
+extern const uint32_t prologue_wish_writable_text;
+}
+
+namespace prologue {
+namespace {
+
+// A wish for a window: an ELF note, as PROLOGUE_WISH_WINDOW lays it out.
+struct WindowNote {
+    uint32_t name_bytes, desc_bytes, type;
+    char name[12];
+    uint64_t virt, phys, bytes, rights;
+} __attribute__((packed, aligned(4)));
+static_assert(sizeof(WindowNote) == 56);
+
+extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
+
+constexpr uint64_t kMostIdentity = 512 * kGiB;
+constexpr uint64_t kLeastDirectMap = 4 * kGiB; // so that it shows whatever is Prologue's
+
+constexpr unsigned kCachingShift = 4; // above the rights: an index into PROLOGUE_PAT
+constexpr uint64_t kMostCaching = 5;
+constexpr uint64_t kPatIndex4In4K = 1 << 7, kPatIndex4InLarge = 1 << 12; // SDM 4.9.2
+
+[[noreturn]] void refuse(const char* what, uint64_t a, uint64_t b) {
+    fail_in(what, Error::wish, a, b);
+}
+
+// Where the half that an address lies in ends; 0 for the upper half, which ends
+// where addresses do.
+constexpr uint64_t end_of_half(uint64_t address, unsigned levels) {
+    return address >> 63 != 0 ? 0 : uint64_t{1} << (11 + 9 * levels);
+}
+
+constexpr unsigned top_index(uint64_t virt, unsigned levels) {
+    return virt >> (3 + 9 * levels) & (TABLE_ENTRIES - 1);
+}
+
+void check_image(const Image& image, unsigned levels, const KernelMap& map) {
+    image.check({map.direct_map, map.direct_map + map.direct_map_bytes}, levels);
+}
+
+void plan_identity_map(KernelMap& map) {
+    const uint64_t end = prologue_wish_identity_map[0], start = prologue_wish_identity_map[1];
+    if (end == IDENTITY_MAP_BY_DEFAULT)
+        return;
+    if (end % kPage != 0 || end > kMostIdentity || (start != 0 && start != kPage))
+        refuse("an identity map up to this address, from this one, cannot be", end, start);
+    map.identity = end != 0 ? Span{start, end} : Span{kPage, kPage};
+}
+
+// The room from `base` up to the image, or to the end of what can be addressed.
+uint64_t room_from(uint64_t base, Span image, unsigned levels) {
+    const uint64_t room = end_of_half(base, levels) - base;
+    const uint64_t before_image = image.start - base;
+    if (base >= image.start && base < image.end)
+        return 0;
+    return before_image < room ? before_image : room;
+}
+
+void plan_direct_map(uint64_t window, unsigned levels, const Image& image, KernelMap& map) {
+    const uint64_t base = prologue_wish_direct_map;
+    if (base == DIRECT_MAP_BY_DEFAULT)
+        return;
+    if (map.identity.end == 0)
+        map.identity.end = 4 * kGiB;
+
+    const Span kernel = image.virtual_span();
+    if (top_index(kernel.start, levels) == top_index(window, levels) ||
+        top_index(kernel.end - 1, levels) == top_index(window, levels))
+        refuse("an image there needs the default direct map", kernel.start, kernel.end);
+
+    if (base == PROLOGUE_NO_DIRECT_MAP) {
+        if (map.identity.end <= kMiB)
+            refuse("with neither map, the handoff is out of sight", base, map.identity.end);
+        map.direct_map = 0;
+        map.direct_map_bytes = 0;
+        map.reach = map.identity.end < map.reach ? map.identity.end : map.reach;
+        return;
+    }
+    const uint64_t room = is_canonical(base, levels) ? room_from(base, kernel, levels) : 0;
+    if (base % kPage != 0 || base < map.identity.end || room < kLeastDirectMap)
+        refuse("a direct map at this address has no room, or too little", base, room);
+    map.direct_map = base;
+    if (room < map.direct_map_bytes)
+        map.direct_map_bytes = room;
+}
+
+// Is anything mapped in a span of virtual addresses?
+bool is_mapped(const PageTables& tables, unsigned levels, uint64_t virt, uint64_t bytes) {
+    const uint64_t last = virt + (bytes - 1);
+    for (;;) {
+        uint64_t table = tables.root();
+        unsigned level = levels;
+        uint64_t entry;
+        while (((entry = *tables.entry(table, virt >> (3 + 9 * level) & (TABLE_ENTRIES - 1))) &
+                PTE_PRESENT) != 0) {
+            if (level == 1 || (entry & PTE_LARGE) != 0)
+                return true;
+            table = entry & kTableAddress;
+            --level;
+        }
+        const uint64_t end_of_entry = virt | ((uint64_t{1} << (3 + 9 * level)) - 1);
+        if (end_of_entry >= last)
+            return false;
+        virt = end_of_entry + 1;
+    }
+}
+
+// Does the identity map hang on the direct map's tables?
+bool shares_first_entry(const KernelMap& map, const PageTables& tables) {
+    const uint64_t* const top = tables.entry(tables.root(), 0);
+    return map.direct_map != 0 && top[0] == top[tables.top_index(map.direct_map)];
+}
+
+void check_window(const WindowNote& window, unsigned levels, const KernelMap& map,
+                  const PageTables& tables) {
+    const uint64_t virt = window.virt, last = virt + (window.bytes - 1);
+    const uint64_t caching = window.rights >> kCachingShift;
+    const uint64_t rights = window.rights % (1 << kCachingShift);
+    if (window.type != PROLOGUE_NOTE_WINDOW || window.bytes == 0 ||
+        (virt | window.phys | window.bytes) % kPage != 0)
+        refuse("a window must be of whole pages", virt, window.bytes);
+    if (last < virt || !is_canonical(virt, levels) || !is_canonical(last, levels) ||
+        (virt ^ last) >> 63 != 0)
+        refuse("a window must have addresses that exist", virt, window.bytes);
+    const uint64_t highest = window.phys + (window.bytes - 1);
+    if (highest < window.phys || highest >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) != 0)
+        refuse("a window must show what this CPU can address", window.phys, window.bytes);
+    if (caching > kMostCaching || rights > (PROLOGUE_WINDOW_WRITE | PROLOGUE_WINDOW_EXECUTE))
+        refuse("a window's rights are unknown", virt, window.rights);
+    if (rights == (PROLOGUE_WINDOW_WRITE | PROLOGUE_WINDOW_EXECUTE) &&
+        prologue_wish_writable_text == 0)
+        refuse("a window is writable and executable", virt, window.rights);
+    if (top_index(virt, levels) == 0 && shares_first_entry(map, tables))
+        refuse("a window in the identity map's entry needs a wish for that map", virt,
+               map.identity.end);
+    if (is_mapped(tables, levels, virt, window.bytes))
+        refuse("a window lies where something is mapped", virt, window.bytes);
+}
+
+void map_part(PageTables& tables, uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits) {
+    if (bytes != 0 && tables.map(virt, phys, bytes, bits) != MapResult::ok)
+        fail(Error::no_table_memory, virt, phys, bytes);
+}
+
+// The PAT's upper half is chosen by a bit that stands elsewhere in a large page's
+// entry. So what can be large pages is mapped apart from what cannot.
+void map_window(const WindowNote& window, PageTables& tables) {
+    const uint64_t caching = window.rights >> kCachingShift;
+    uint64_t bits = (caching & 1 ? PTE_WRITE_THROUGH : 0) | (caching & 2 ? PTE_CACHE_DISABLE : 0);
+    if ((window.rights & PROLOGUE_WINDOW_WRITE) != 0)
+        bits |= PTE_WRITABLE;
+    if ((window.rights & PROLOGUE_WINDOW_EXECUTE) == 0)
+        bits |= kNoExecute;
+    const uint64_t small = bits | (caching & 4 ? kPatIndex4In4K : 0);
+    const uint64_t large = bits | (caching & 4 ? kPatIndex4InLarge : 0);
+
+    constexpr uint64_t kLarge = 2 * kMiB;
+    uint64_t head = -window.virt % kLarge, middle = 0;
+    if ((window.virt - window.phys) % kLarge != 0 || head > window.bytes)
+        head = window.bytes;
+    else
+        middle = (window.bytes - head) & ~(kLarge - 1);
+    const uint64_t before_tail = head + middle;
+    map_part(tables, window.virt, window.phys, head, small);
+    map_part(tables, window.virt + head, window.phys + head, middle, large);
+    map_part(tables, window.virt + before_tail, window.phys + before_tail,
+             window.bytes - before_tail, small);
+}
+
+template <class T>
+void move_pointer(T*& pointer, uint64_t distance) {
+    pointer = reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(pointer) + distance);
+}
+
+void move_pointers(prologue_handoff& handoff, uint64_t distance) {
+    auto* modules = const_cast<prologue_module*>(handoff.modules);
+    for (uint64_t i = 0; i != handoff.module_count; ++i)
+        move_pointer(modules[i].cmdline, distance);
+    move_pointer(handoff.modules, distance);
+    move_pointer(handoff.memory, distance);
+    move_pointer(handoff.cmdline, distance);
+}
+
+}  // namespace
+
+void prologue_plan_maps(uint64_t window, unsigned levels, Image& image, KernelMap& map) {
+    if (prologue_wish_writable_text == 0) {
+        plan_identity_map(map);
+        plan_direct_map(window, levels, image, map);
+        check_image(image, levels, map);
+        return;
+    }
+    for (const Segment& segment : image)
+        if (segment.virt - segment.phys != image.virtual_offset())
+            fail(Error::image_offset, static_cast<uint64_t>(&segment - image.begin()),
+                 segment.virt, segment.phys);
+    Segment& all = image.merge();
+    plan_identity_map(map);
+    plan_direct_map(window, levels, image, map);
+    check_image(image, levels, map);
+    all.executable = true;
+}
+
+uint64_t prologue_finish_maps(uint64_t window, unsigned levels, const KernelMap& map,
+                              PageTables& tables, prologue_handoff& handoff) {
+    for (const WindowNote* note = __start_prologue_windows; note != __stop_prologue_windows;
+         ++note) {
+        check_window(*note, levels, map, tables);
+        map_window(*note, tables);
+    }
+    if (map.identity.bytes() == 0)
+        handoff.identity_bytes = 0;
+    move_pointers(handoff, map.direct_map - window);
+    return map.direct_map;
+}
+
+}  // namespace prologue

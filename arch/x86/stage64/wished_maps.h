@@ -1,0 +1,37 @@
+// What grants the wishes for mappings; linked only where there is one, as the
+// part WISHED_MAPS_MAGIC. See prologue/wishes.h.
+#pragma once
+
+// What the wishes are where the kernel states none, for those that are read: no
+// address of a direct map, and no end of an identity map, is odd.
+#define DIRECT_MAP_BY_DEFAULT 1
+#define IDENTITY_MAP_BY_DEFAULT 1
+
+#ifndef __ASSEMBLER__
+#pragma GCC visibility push(hidden)
+
+#include "image.h"
+#include "kernel_map.h"
+#include "page_tables.h"
+#include "prologue/handoff.h"
+
+namespace prologue {
+
+// Checks the image, and puts what the kernel wishes into `map`. `window` is the
+// virtual address at which physical memory is seen for the time being.
+using PlanMaps = void(uint64_t window, unsigned levels, Image& image, KernelMap& map);
+
+// Maps the windows, and makes the handoff's pointers hold in the kernel's
+// tables: for those, physical memory is seen at the address returned.
+using FinishMaps = uint64_t(uint64_t window, unsigned levels, const KernelMap& map,
+                            PageTables& tables, prologue_handoff& handoff);
+
+extern "C" {
+PlanMaps prologue_plan_maps;
+FinishMaps prologue_finish_maps;
+}
+
+}  // namespace prologue
+
+#pragma GCC visibility pop
+#endif

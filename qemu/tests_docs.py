@@ -1,0 +1,95 @@
+"""What docs/ says of layouts, wishes and helpers, held against the headers and the sources."""
+
+import os
+import re
+import subprocess
+
+import cases
+from cases import Case
+
+_CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
+_REPORT = (cases.ROOT / "docs/report.md").read_text()
+_HEADERS = cases.ROOT / "boot/include/prologue"
+_WISHED = (cases.ROOT / "arch/x86/stage64/wished_maps.cpp").read_text()
+
+# A structure of prologue/handoff.h, and how the paragraph before its table begins.
+_STRUCTURES = {
+    "prologue_handoff": "Pointers lie in the direct map.",
+    "prologue_range": "A range, 24 bytes;",
+    "prologue_module": "A module, 32 bytes:",
+    "prologue_framebuffer": "The framebuffer, 32 bytes,",
+}
+_COLOURS = "`red_shift`, `red_bits`, then green's, then blue's"
+
+
+def _rows(text: str) -> list:
+    """The cells of the first table in a text, its heading left out."""
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table]
+
+
+def _compiled(source: str, *flags: str) -> str:
+    """The assembly of C source."""
+    return subprocess.run(
+        [os.environ.get("CLANG") or "clang", "--target=x86_64-none-elf", "-ffreestanding", "-S",
+         "-o", "-", "-x", "c", f"-I{cases.ROOT}/boot/include", *flags, "-"],
+        input=source, text=True, capture_output=True, check=True, timeout=60).stdout
+
+
+def _layout(structure: str, fields: list) -> list:
+    """(offset, bytes) of each field as the C compiler has it."""
+    lines = ["#include <prologue/handoff.h>"]
+    lines += [f"const unsigned long f{i}[2] = {{offsetof({structure}, {field}),"
+              f" sizeof((({structure} *)0)->{field})}};" for i, field in enumerate(fields)]
+    quads = re.findall(r"\.quad\s+(\d+)", _compiled("\n".join(lines)))
+    return list(zip(map(int, quads[::2]), map(int, quads[1::2])))
+
+
+def _layouts_are_the_headers() -> None:
+    header = (_HEADERS / "handoff.h").read_text()
+    for structure, start in _STRUCTURES.items():
+        rows = [row for row in _rows(_CONTRACT[_CONTRACT.index(start):]) if row[2] != _COLOURS]
+        fields = [row[2].strip("`") for row in rows]
+        assert [(int(row[0]), int(row[1])) for row in rows] == _layout(structure, fields), structure
+        body = re.search(rf"typedef struct {structure} {{(.*?)^}}", header, re.S | re.M)[1]
+        declared = re.findall(r"(\w+)(?:, \w+)?;", re.sub(r"/\*.*?\*/", "", body, flags=re.S))
+        named = [name for name in declared if not name.endswith(("_bits", "_shift"))]
+        assert fields == named, (structure, set(fields) ^ set(named))
+
+
+def _wishes_are_the_headers() -> None:
+    header = (_HEADERS / "wishes.h").read_text()
+    types = re.findall(r"#define PROLOGUE_NOTE_(\w+) (0x\w+)", header)
+    macros = set(re.findall(r"#define PROLOGUE_WISH_([A-Z_]+[A-Z])\b", header))
+    assert {name for name, _ in types} == macros
+    section = _CONTRACT[_CONTRACT.index("## Wishes"):_CONTRACT.index("### In other languages")]
+    assert {re.match(r"`(\w+)", row[0])[1] for row in _rows(section)} == macros
+    notes = _rows(_CONTRACT[_CONTRACT.index("### In other languages"):])
+    assert [row[0] for row in notes] == [number for _, number in types]
+    for (name, _), (_, symbol, *_) in zip(types, notes):
+        assert symbol in (f"`prologue_wish_{name.lower()}`", ""), (name, symbol)
+
+
+def _helpers_are_the_headers() -> None:
+    section = _CONTRACT[_CONTRACT.index("## Helpers"):]
+    documented = set(re.findall(r"`(prologue_\w+)\(", " ".join(row[0] for row in _rows(section))))
+    header = (_HEADERS / "kernel.h").read_text()
+    defined = set(re.findall(r"PROLOGUE_HELPER_ [^(]*?\b(prologue_\w+)\(", header))
+    minor = {"prologue_word_bytes", "prologue_begins_with"}
+    assert defined - minor == documented, defined ^ documented
+
+
+def _refusals_are_explained() -> None:
+    texts = re.findall(r'refuse\(\s*"([^"]+)"', _WISHED)
+    assert len(texts) > 8
+    explained = {row[0].strip("`") for row in _rows(
+        _REPORT[_REPORT.index("### Wishes that cannot be met"):])}
+    assert set(texts) == explained, set(texts) ^ explained
+
+
+CASES = [
+    Case("docs: the layouts are those of handoff.h", _layouts_are_the_headers),
+    Case("docs: wishes and their notes are those of wishes.h", _wishes_are_the_headers),
+    Case("docs: the helpers are those of kernel.h", _helpers_are_the_headers),
+    Case("docs: every wish that cannot be met is explained", _refusals_are_explained),
+]
