@@ -20,7 +20,7 @@ $(BUILD)/sevhost/%.o: $(SEVHOST_DIR)/%.S
 	$(KERNEL_C) $(SEVHOST_FLAGS) -MMD -MP -c -o $@ $<
 
 # Multiboot 1, since QEMU's PVH hands over one module at most, and without a string.
-$(SEVHOST): $(SEVHOST_OBJECTS) $(LIBRARY) linker/prologue.ld
+$(SEVHOST): $(SEVHOST_OBJECTS) $(LIBRARY) $(wildcard linker/prologue*.ld)
 	@echo "  $@"
 	$(KERNEL_LINK) -u prologue_multiboot1 -Map $(@:.elf=.map) -o $@ $(SEVHOST_OBJECTS) $(LIBRARY)
 

@@ -12,7 +12,8 @@
 #include "safe_msr.h"
 #include "settings.h"
 
-PROLOGUE_WISHES(PROLOGUE_PAGING_BEST, PROLOGUE_WISH_QEMU_EXIT);
+PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_BEST);
+PROLOGUE_WISH_QEMU_EXIT;
 
 void kernel_main(const prologue_handoff* handoff) {
     using namespace sevhost;
