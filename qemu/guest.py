@@ -63,7 +63,7 @@ def command_line(guest: Path, directory: Path) -> list:
             modules.append(module(directory, Path(os.environ[name.upper()]), name, ""))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
-              for name in ("HOSTILE", "TRACE") if os.environ.get(name)]
+              for name in ("HOSTILE", "TRACE", "ACCEPT") if os.environ.get(name)]
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
     total = round_up(copies * memory + 2 * files + _PAGE_TABLES + memory // 128, 128 * _MIB)

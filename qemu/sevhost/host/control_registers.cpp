@@ -3,6 +3,7 @@
 #include "diagnosis.h"
 #include "events.h"
 #include "nested_fault.h"
+#include "operand.h"
 #include "vc.h"
 
 namespace sevhost {
@@ -14,7 +15,7 @@ constexpr uint64_t kLmswBits = 0xf;
 
 // The combinations that raise #GP (3.1.1, 14.6.1, and 5.5.1 for PCIDE).
 bool valid_cr0(const Guest& guest, uint64_t value) {
-    const VmcbSave& save = guest.vmcb->save;
+    const VmcbSave& save = guest.save();
     if ((value & kCr0Upper) || ((value & kCr0Nw) && !(value & kCr0Cd)) ||
         ((value & kCr0Pg) && !(value & kCr0Pe)))
         return false;
@@ -32,7 +33,7 @@ bool valid_cr0(const Guest& guest, uint64_t value) {
 // paging is on, since TCG restores the host's CR0 under the guest's EFER, where
 // LME without CR4.PAE keeps it from turning paging on again.
 void update_vmcb_efer(Guest& guest) {
-    VmcbSave& save = guest.vmcb->save;
+    VmcbSave& save = guest.save();
     uint64_t efer = (guest.efer & ~(kEferLme | kEferLma)) | kEferSvme;
     if ((guest.efer & kEferLme) && (save.cr0 & kCr0Pg))
         efer |= kEferLme | kEferLma;
@@ -40,14 +41,14 @@ void update_vmcb_efer(Guest& guest) {
 }
 
 uint64_t guest_efer(const Guest& guest) {
-    return guest.efer | (guest.vmcb->save.efer & kEferLma);
+    return guest.efer | (guest.save().efer & kEferLma);
 }
 
 bool set_guest_efer(Guest& guest, uint64_t value) {
     value &= ~(kEferLma | kEferSvme); // LMA is read-only, SVME the host's
     if (value & ~kEferWritable)
         return false;
-    if (((value ^ guest.efer) & kEferLme) && (guest.vmcb->save.cr0 & kCr0Pg))
+    if (((value ^ guest.efer) & kEferLme) && (guest.save().cr0 & kCr0Pg))
         return false; // LME changes only with paging off (3.1.7)
     guest.efer = value;
     update_vmcb_efer(guest);
@@ -55,7 +56,7 @@ bool set_guest_efer(Guest& guest, uint64_t value) {
 }
 
 void handle_cr0_write(Guest& guest) {
-    VmcbSave& save = guest.vmcb->save;
+    VmcbSave& save = guest.save();
     const Instruction instruction = instruction_at(guest);
     uint64_t value = save.cr0;
     if (instruction.op == Op::mov_to_cr)
@@ -79,7 +80,7 @@ void handle_invalid_state(Guest& guest) {
     if (instruction.op != Op::mov_to_cr)
         refuse(guest, "the processor refuses the guest's state (VMEXIT_INVALID)");
     say("sevhost: a value of ", hex(guest.gprs[instruction.gpr]), " for CR",
-        decimal(instruction.control_register), " at ", hex(guest.vmcb->save.rip), " is #GP\n");
+        decimal(instruction.control_register), " at ", hex(guest.save().rip), " is #GP\n");
     inject_gp(guest);
 }
 

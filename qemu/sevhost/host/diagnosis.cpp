@@ -1,7 +1,7 @@
 #include "diagnosis.h"
 
 #include "exit_names.h"
-#include "guest_access.h"
+#include "page_walk.h"
 #include "journal.h"
 
 namespace sevhost {
@@ -24,7 +24,7 @@ void say_segment(const char* name, const VmcbSegment& s) {
 }
 
 void say_registers(const Guest& guest) {
-    const VmcbSave& save = guest.vmcb->save;
+    const VmcbSave& save = guest.save();
     for (unsigned i = 0; i != kGprCount; ++i)
         say(i % 4 == 0 ? "  " : " ", kGprNames[i], " ", hex(guest.gprs[i]), i % 4 == 3 ? "\n" : "");
     say("  rip ", hex(save.rip), " rflags ", hex(save.rflags), " cpl ", decimal(save.cpl), "\n");
@@ -41,21 +41,34 @@ void say_registers(const Guest& guest) {
     say("\n");
 }
 
+// Each level of the walk, and where it ends.
+void say_walk(const Guest& guest, const char* what, uint64_t linear) {
+    const Translation t = look_up(guest, linear);
+    say("  ", what, " ", hex(linear), ":");
+    for (unsigned i = 0; i != t.steps; ++i)
+        say(" [", decimal(t.step[i].level), "] ", hex(t.step[i].at), "=", hex(t.step[i].entry));
+    if (t.mapped)
+        say(" -> ", hex(t.gpa), t.backing == Backing::shared ? " shared\n" : " private\n");
+    else
+        say(" -> not mapped\n");
+}
+
 void say_walks(const Guest& guest) {
-    const VmcbSave& save = guest.vmcb->save;
+    const VmcbSave& save = guest.save();
     if (!(save.cr0 & kCr0Pg))
         return;
-    say("sevhost: page-table walks, of RIP, RSP and CR2:\n");
-    say_walk(guest, save.cs.base + save.rip);
-    say_walk(guest, save.ss.base + guest.gprs[rsp]);
-    say_walk(guest, save.cr2);
+    say("sevhost: page-table walks:\n");
+    const uint64_t flat = guest.in_64_bit_code() ? 0 : ~uint64_t{0};
+    say_walk(guest, "RIP", (save.cs.base & flat) + save.rip);
+    say_walk(guest, "RSP", (save.ss.base & flat) + guest.gprs[rsp]);
+    say_walk(guest, "CR2", save.cr2);
 }
 
 } // namespace
 
 void record_exit(Guest& guest) {
     const VmcbControl& control = guest.vmcb->control;
-    const uint64_t rip = guest.vmcb->save.rip;
+    const uint64_t rip = guest.save().rip;
     note_exit({control.exit_code, rip, control.exit_info1, control.exit_info2});
     if (!guest.settings.trace.exits)
         return;
@@ -78,6 +91,12 @@ void finish(Guest& guest, Outcome outcome) {
         say_walks(guest);
     }
     leave(outcome);
+}
+
+void finish_terminated(Guest& guest, unsigned set, unsigned reason) {
+    finish(guest, Outcome::terminated, "the guest terminated at ", hex(guest.save().rip),
+           ": reason set ", decimal(set), ", reason ", decimal(reason), ": ",
+           termination_name(set, reason));
 }
 
 } // namespace sevhost

@@ -27,7 +27,10 @@ template <typename... Parts>
 // The guest did what hardware or a document forbids; say which section.
 template <typename... Parts>
 [[noreturn]] void refuse(Guest& guest, Parts... parts) {
-    finish(guest, Outcome::refused, "refused at ", hex(guest.vmcb->save.rip), ": ", parts...);
+    finish(guest, Outcome::refused, "refused at ", hex(guest.save().rip), ": ", parts...);
 }
+
+// The guest asked for its termination (56421, 2.3.1): in words.
+[[noreturn]] void finish_terminated(Guest& guest, unsigned set, unsigned reason);
 
 } // namespace sevhost

@@ -1,4 +1,5 @@
 // States in which loaders enter a guest.
+#include "launch.h"
 #include "place.h"
 
 namespace sevhost {
@@ -44,9 +45,9 @@ void set_quiet_state(VmcbSave& save) {
 } // namespace
 
 void enter_protected32(Guest& guest, uint32_t entry) {
-    VmcbSave& save = guest.vmcb->save;
+    VmcbSave& save = guest.save();
     set_quiet_state(save);
-    guest.memory.place(layout::kGdt, kGdt, sizeof kGdt, "a GDT");
+    place_bytes(guest, layout::kGdt, kGdt, sizeof kGdt, "a GDT");
     save.cs = {kSelectorCode, kFlatCode, kWholeLimit, 0};
     const VmcbSegment data = {kSelectorData, kFlatData, kWholeLimit, 0};
     save.ds = save.es = save.ss = save.fs = save.gs = data;
@@ -58,7 +59,7 @@ void enter_protected32(Guest& guest, uint32_t entry) {
 }
 
 void enter_reset(Guest& guest) {
-    VmcbSave& save = guest.vmcb->save;
+    VmcbSave& save = guest.save();
     set_quiet_state(save);
     save.cs = {kResetSelector, kRealModeCode, kLimit64K, kResetBase};
     const VmcbSegment data = {0, kRealModeData, kLimit64K, 0};

@@ -16,7 +16,7 @@ inline void inject_ud(Guest& guest) {
 }
 
 inline void inject_pf(Guest& guest, uint64_t linear, uint32_t error_code) {
-    guest.vmcb->save.cr2 = linear;
+    guest.save().cr2 = linear;
     guest.vmcb->control.event_injection = kEventValid | kEventException | kEventHasErrorCode |
                                           kVectorPf | uint64_t{error_code} << kEventErrorCodeShift;
 }

@@ -1,6 +1,7 @@
 #include "exit_names.h"
 
 #include "ghcb.h"
+#include "ghcb_msr_protocol.h"
 #include "svm_exits.h"
 
 namespace sevhost {

@@ -7,11 +7,13 @@
 #include "guest_cpuid.h"
 #include "hostile.h"
 #include "intercepts.h"
+#include "launch.h"
 #include "msrs.h"
 #include "nested_fault.h"
-#include "page_state.h"
+#include "operand.h"
 #include "place.h"
 #include "port_io.h"
+#include "snp.h"
 #include "svm_exits.h"
 #include "vc.h"
 #include "vmcb.h"
@@ -34,8 +36,8 @@ void handle_cpuid(Guest& guest) {
 }
 
 void handle_halt(Guest& guest) {
-    if (!(guest.vmcb->save.rflags & kFlagIf))
-        finish(guest, Outcome::halted, "the guest halted at ", hex(guest.vmcb->save.rip),
+    if (!(guest.save().rflags & kFlagIf))
+        finish(guest, Outcome::halted, "the guest halted at ", hex(guest.save().rip),
                " with interrupts off");
     let_halt_through(guest);
 }
@@ -71,6 +73,13 @@ void keep_interrupted_event(Guest& guest) {
         guest.vmcb->control.event_injection = event & ~kEventHasErrorCode;
 }
 
+// #UD: of an instruction that TCG does not know and an SNP machine does, or the guest's own.
+void handle_undefined(Guest& guest) {
+    const Instruction instruction = instruction_at(guest);
+    if (!guest.snp() || !execute_snp_instruction(guest, instruction))
+        inject_ud(guest);
+}
+
 void handle_plain(Guest& guest, uint64_t code) {
     switch (code) {
     case exit::kCpuid:
@@ -96,11 +105,9 @@ void handle(Guest& guest) {
     case exit::kVmmcall:
         return handle_vmmcall(guest);
     case exit::kUd:
-        if (!execute_snp_instruction(guest))
-            inject_ud(guest);
-        return;
+        return handle_undefined(guest);
     case exit::kShutdown:
-        finish(guest, Outcome::shutdown, "shutdown at ", hex(guest.vmcb->save.rip),
+        finish(guest, Outcome::shutdown, "shutdown at ", hex(guest.save().rip),
                ": a fault while a double fault was delivered (APM vol. 2, 8.2.9)");
     case exit::kVmrun:
     case exit::kVmload:
@@ -116,6 +123,11 @@ void handle(Guest& guest) {
         raise_vc(guest, code);
     else
         handle_plain(guest, code);
+}
+
+bool all_is_accepted(Accepted accepted, ImageKind kind) {
+    return accepted == Accepted::all ||
+           (accepted == Accepted::by_image && kind == ImageKind::bzimage);
 }
 
 } // namespace
@@ -151,6 +163,8 @@ void place_guest(Guest& guest, const Images& images) {
         guest.ghcb_msr = ghcb_msr_at_reset(guest);
     if (guest.snp()) {
         place_snp_pages(guest);
+        if (all_is_accepted(guest.settings.accepted, images.kind))
+            accept_all_memory(guest);
         create_reverse_map(guest);
     }
     update_vmcb_efer(guest);

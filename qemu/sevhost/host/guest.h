@@ -1,43 +1,33 @@
-// One guest, its virtual processor, and what the host knows of it.
+// One guest: its virtual processor, its memory, and what the host knows of it.
 #pragma once
 
 #include <stdint.h>
 
-#include "arch.h"
-#include "guest_memory.h"
+#include "host_memory.h"
 #include "nested_tables.h"
+#include "processor.h"
+#include "reverse_map.h"
 #include "settings.h"
-#include "vmcb.h"
 
 namespace sevhost {
 
-// General registers by their numbers in an instruction.
-enum Gpr : unsigned { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, kGprCount = 16 };
-
 struct Hostile;
 
-struct Guest {
-    Guest(HostMemory& host_memory, const Settings& wanted)
-        : settings(wanted), host(host_memory),
-          memory(host_memory, wanted.sev != Sev::none) {}
+struct Guest : Processor {
+    Guest(HostMemory& host_memory, const Settings& wanted);
 
     const Settings settings;
     HostMemory& host;
-    GuestMemory memory;
-
-    Vmcb* vmcb = nullptr;
     HostPhys vmcb_phys = 0;
-    // RAX and RSP are the VMCB's while the guest runs, and here between exits.
-    uint64_t gprs[kGprCount] = {};
 
     // EFER as the guest knows it: the VMCB's has SVME always, and LME and LMA
     // only while paging is on (see control_registers.cpp).
     uint64_t efer = 0;
 
-    // Where the C-bit decides, and where all is private: paging off, or legacy
-    // tables without room for it (APM vol. 2, 15.34.4).
+    // Where the C-bit decides, and where all is private.
     NestedTables by_c_bit;
     NestedTables all_private;
+    ReverseMap rmp;
 
     uint64_t ghcb_msr = 0;
     GuestPhys ghcb_registered = kNotRegistered; // SNP: the only page that VMGEXIT may name
@@ -51,7 +41,9 @@ struct Guest {
     bool encrypted() const { return settings.sev != Sev::none; }
     bool state_is_encrypted() const { return settings.sev >= Sev::es; }
     bool snp() const { return settings.sev == Sev::snp; }
-    uint64_t c_bit_mask() const { return encrypted() ? uint64_t{1} << settings.c_bit : 0; }
+    HostPhys phys(const Region& region, GuestPhys gpa, Backing backing) const {
+        return host.phys_of_ram(region.at(gpa, backing));
+    }
 };
 
 } // namespace sevhost

@@ -49,7 +49,7 @@ Cpuid guest_cpuid(const Guest& guest, uint32_t leaf, uint32_t subleaf) {
     if (leaf > kCpuidMemoryEncryption || (leaf >= kCpuidExtendedMax && leaf > cpuid(kCpuidExtendedMax).eax))
         return {};
     Cpuid r = cpuid(leaf, subleaf);
-    const uint64_t cr4 = guest.vmcb->save.cr4; // known to a host from the CR4 write trap (15.35.5)
+    const uint64_t cr4 = guest.save().cr4; // known to a host from the CR4 write trap (15.35.5)
     switch (leaf) {
     case 0:
         r.eax = highest_leaf(r.eax);

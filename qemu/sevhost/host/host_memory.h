@@ -26,6 +26,10 @@ public:
         return reinterpret_cast<T*>(handoff_.direct_map + phys);
     }
 
+    HostPhys phys_of_ram(const uint8_t* seen) const {
+        return reinterpret_cast<uint64_t>(seen) - handoff_.direct_map;
+    }
+
     // Where something of the host's image lies.
     HostPhys phys_of(const void* in_image) const {
         return reinterpret_cast<uint64_t>(in_image) - handoff_.kernel_offset;

@@ -1,8 +1,7 @@
 #include "hostile.h"
 
-#include "ghcb.h"
+#include "ghcb_msr_protocol.h"
 #include "outcome.h"
-#include "page_state.h"
 
 namespace sevhost {
 namespace {
@@ -104,6 +103,11 @@ Cpuid hostile_cpuid(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest)
 
 uint64_t hostile_vc(Guest& guest, uint64_t code) {
     return guest.hostile && guest.hostile->vc ? guest.hostile->vc(guest, code) : code;
+}
+
+Adjusted hostile_pvalidate(Guest& guest, GuestPhys page, Adjusted honest) {
+    return guest.hostile && guest.hostile->pvalidate ? guest.hostile->pvalidate(guest, page, honest)
+                                                     : honest;
 }
 
 bool hostile_skips_page_state(Guest& guest, GuestPhys gpa, PageOperation operation) {

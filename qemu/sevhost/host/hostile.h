@@ -6,6 +6,8 @@
 
 #include "guest.h"
 #include "machine.h"
+#include "page_state.h"
+#include "reverse_map.h"
 
 namespace sevhost {
 
@@ -15,8 +17,6 @@ enum class HostileClass : uint8_t {
     denial,         // a host can always stop its guest
     not_detectable, // on this generation of hardware
 };
-
-enum class PageOperation : uint8_t;
 
 // Each hook may be null: the host is honest there.
 struct Hostile {
@@ -38,6 +38,8 @@ struct Hostile {
     uint64_t (*vc)(Guest& guest, uint64_t code);
     // True: the change of state is claimed, but not made.
     bool (*skip_page_state)(Guest& guest, GuestPhys gpa, PageOperation operation);
+    // What PVALIDATE tells.
+    Adjusted (*pvalidate)(Guest& guest, GuestPhys page, Adjusted honest);
 };
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.
@@ -51,5 +53,6 @@ void hostile_ghcb_response(Guest& guest, uint64_t code, uint8_t* page);
 Cpuid hostile_cpuid(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest);
 uint64_t hostile_vc(Guest& guest, uint64_t code);
 bool hostile_skips_page_state(Guest& guest, GuestPhys gpa, PageOperation operation);
+Adjusted hostile_pvalidate(Guest& guest, GuestPhys page, Adjusted honest);
 
 } // namespace sevhost

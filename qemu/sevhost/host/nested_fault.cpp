@@ -1,9 +1,8 @@
 #include "nested_fault.h"
 
 #include "diagnosis.h"
-#include "guest_access.h"
 #include "mmio.h"
-#include "page_state.h"
+#include "operand.h"
 #include "svm_exits.h"
 #include "vc.h"
 
@@ -22,7 +21,7 @@ struct Fault {
 // the paging mode has no C-bit; private, for page-table walks, whatever it says.
 Fault fault_of(const Guest& guest) {
     const VmcbControl& control = guest.vmcb->control;
-    const uint64_t c_bit = paging_has_c_bit(guest) ? guest.c_bit_mask() : 0;
+    const uint64_t c_bit = guest.paging_has_c_bit() ? guest.c_bit_mask : 0;
     Fault fault;
     fault.address = control.exit_info2;
     fault.gpa = fault.address & ~c_bit;
@@ -34,7 +33,7 @@ Fault fault_of(const Guest& guest) {
 }
 
 NestedTables& tables_in_use(Guest& guest) {
-    return !guest.encrypted() || paging_has_c_bit(guest) ? guest.by_c_bit : guest.all_private;
+    return !guest.encrypted() || guest.paging_has_c_bit() ? guest.by_c_bit : guest.all_private;
 }
 
 bool large_page_fits(const Guest& guest, const Region& region, const Fault& fault) {
@@ -45,13 +44,24 @@ bool large_page_fits(const Guest& guest, const Region& region, const Fault& faul
            start + kLargePageBytes <= region.start + region.bytes;
 }
 
+// The linear address goes to CR2, which TCG does not tell: it is found among the operands.
+void raise_not_validated(Guest& guest, const Fault& fault) {
+    uint64_t linear = 0;
+    if (find_access(guest, fault.gpa, fault.fetch, linear))
+        guest.save().cr2 = linear;
+    else
+        say("sevhost: which address reached ", hex(fault.gpa), " at ", hex(guest.save().rip),
+            " is not known: CR2 is left as it was\n");
+    raise_vc(guest, exit::kNotValidated);
+}
+
 // True: the access may go on.
 bool reverse_map_allows(Guest& guest, const Fault& fault) {
-    switch (check_page(guest, fault.gpa, fault.backing)) {
+    switch (guest.rmp.check(fault.gpa, fault.backing)) {
     case PageCheck::allowed:
         return true;
     case PageCheck::not_validated:
-        raise_vc(guest, exit::kNotValidated);
+        raise_not_validated(guest, fault);
         return false;
     case PageCheck::not_private:
         refuse(guest, "private access to ", hex(fault.gpa),
@@ -68,9 +78,10 @@ void map_memory(Guest& guest, const Region& region, const Fault& fault) {
         return;
     if (fault.backing == Backing::shared && fault.fetch)
         refuse(guest, "an instruction is fetched from ", hex(fault.gpa),
-               " through a mapping without the C-bit: fetches are private (APM vol. 2, 15.34.5)");
+               " through a mapping without the C-bit: hardware fetches the private page there, and "
+               "reads another (APM vol. 2, 15.34.5); this host does not keep the two apart");
     const uint64_t rights = fault.backing == Backing::private_ ? NestedTables::kExecute : 0;
-    tables_in_use(guest).map(fault.address, region.phys(fault.gpa, fault.backing),
+    tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing),
                              large_page_fits(guest, region, fault), rights);
 }
 
@@ -86,7 +97,7 @@ void handle_nested_fault(Guest& guest) {
     if (guest.settings.trace.memory)
         say("nested fault ", hex(fault.address), fault.on_tables ? " on tables" : "",
             fault.fetch ? " fetch" : "", fault.backing == Backing::shared ? " shared" : "",
-            " at ", hex(guest.vmcb->save.rip), "\n");
+            " at ", hex(guest.save().rip), "\n");
     const Region* region = guest.memory.find(fault.gpa);
     if (region != nullptr)
         map_memory(guest, *region, fault);

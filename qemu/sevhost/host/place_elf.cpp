@@ -2,6 +2,7 @@
 // headers: arch-x86/hvm/start_info.h, elfnote.h).
 #include <string.h>
 
+#include "launch.h"
 #include "outcome.h"
 #include "place.h"
 #include "state_file.h"
@@ -107,8 +108,8 @@ Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header
         if (segment.offset > image.bytes || image.bytes - segment.offset < segment.file_bytes ||
             segment.memory_bytes < segment.file_bytes)
             fail("program header ", decimal(i), " of the ELF file lies outside of it");
-        guest.memory.place_zeros(segment.paddr, segment.memory_bytes, "a segment");
-        guest.memory.place(segment.paddr, image.data + segment.offset, segment.file_bytes,
+        place_zeros(guest, segment.paddr, segment.memory_bytes, "a segment");
+        place_bytes(guest, segment.paddr, image.data + segment.offset, segment.file_bytes,
                            "a segment");
         if (segment.paddr + segment.memory_bytes > loaded.end)
             loaded.end = segment.paddr + segment.memory_bytes;
@@ -121,7 +122,7 @@ GuestPhys place_initrd(Guest& guest, const Module& initrd, GuestPhys highest) {
         (guest.settings.memory_bytes - initrd.bytes) & ~(kPageBytes - 1);
     if (initrd.bytes > guest.settings.memory_bytes || start < highest)
         fail("the initrd of ", decimal(initrd.bytes), " bytes does not fit behind the image");
-    guest.memory.place(start, initrd.data, initrd.bytes, "the initrd");
+    place_bytes(guest, start, initrd.data, initrd.bytes, "the initrd");
     return start;
 }
 
@@ -145,17 +146,17 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
     if (images.initrd) {
         const StartModule module = {place_initrd(guest, images.initrd, loaded.end),
                                     images.initrd.bytes, 0, 0};
-        guest.memory.place(kStartModules, &module, sizeof module, "PVH's module list");
+        place_bytes(guest, kStartModules, &module, sizeof module, "PVH's module list");
         info.module_count = 1;
     }
     const MemoryMap map = memory_map_of(guest, tables);
     for (unsigned i = 0; i != map.count; ++i) {
         const StartMemory range = {map.ranges[i].start, map.ranges[i].bytes, map.ranges[i].type, 0};
-        guest.memory.place(kStartMemory + i * sizeof range, &range, sizeof range,
+        place_bytes(guest, kStartMemory + i * sizeof range, &range, sizeof range,
                            "PVH's memory map");
     }
     info.memory_map_count = map.count;
-    guest.memory.place(layout::kStartInfo, &info, sizeof info, "PVH's start info");
+    place_bytes(guest, layout::kStartInfo, &info, sizeof info, "PVH's start info");
 
     enter_protected32(guest, loaded.pvh_entry);
     if (!images.state)
@@ -164,7 +165,7 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
         apply_state_file(guest, {reinterpret_cast<const char*>(images.state.data),
                                  images.state.bytes},
                          {header.entry, loaded.end, guest.settings.memory_bytes,
-                          layout::kCmdline, guest.c_bit_mask()});
+                          layout::kCmdline, guest.c_bit_mask});
 }
 
 } // namespace sevhost

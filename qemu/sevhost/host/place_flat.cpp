@@ -1,6 +1,7 @@
 // A firmware image, which ends at 4 GiB and is entered at the reset vector
 // (APM vol. 2, 14.1.3).
 #include "intercepts.h"
+#include "launch.h"
 #include "outcome.h"
 #include "place.h"
 #include "platform_memory.h"
@@ -21,10 +22,10 @@ void place_flat(Guest& guest, const Images& images) {
         fail("a firmware image of ", decimal(image.bytes),
              " bytes is not whole pages, or more than 16 MiB");
     const GuestPhys start = kFourGib - image.bytes;
-    guest.memory.add(start, image.bytes, "the firmware");
-    guest.memory.place(start, image.data, image.bytes, "the firmware");
+    add_memory(guest, start, image.bytes, "the firmware");
+    place_bytes(guest, start, image.data, image.bytes, "the firmware");
     const uint64_t low = image.bytes < kLowCopyBytes ? image.bytes : kLowCopyBytes;
-    guest.memory.place(kLowCopyEnd - low, image.data + image.bytes - low, low, "the firmware");
+    place_bytes(guest, kLowCopyEnd - low, image.data + image.bytes - low, low, "the firmware");
     hide_host_memory(guest);
     intercept_memory_ports();
     enter_reset(guest);

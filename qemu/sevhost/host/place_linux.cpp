@@ -1,6 +1,7 @@
 // A Linux bzImage, entered by the 32-bit protocol (Documentation/arch/x86/boot.rst).
 #include <string.h>
 
+#include "launch.h"
 #include "outcome.h"
 #include "place.h"
 
@@ -71,8 +72,8 @@ void place_kernel(Guest& guest, const Module& image, uint64_t load, uint64_t ini
     const uint64_t setup = (sectors + 1) * kSectorBytes;
     if (setup >= image.bytes)
         fail("the bzImage ends in its setup part: ", decimal(image.bytes), " bytes");
-    guest.memory.place_zeros(load, init_bytes, "the kernel");
-    guest.memory.place(load, image.data + setup, image.bytes - setup, "the kernel");
+    place_zeros(guest, load, init_bytes, "the kernel");
+    place_bytes(guest, load, image.data + setup, image.bytes - setup, "the kernel");
 }
 
 void place_initrd(Guest& guest, const Module& initrd, uint8_t* params, uint64_t kernel_end) {
@@ -85,7 +86,7 @@ void place_initrd(Guest& guest, const Module& initrd, uint8_t* params, uint64_t 
     const uint64_t start = (end - initrd.bytes) & ~(kPageBytes - 1);
     if (initrd.bytes > end || start < kernel_end)
         fail("the initrd of ", decimal(initrd.bytes), " bytes does not fit behind the kernel");
-    guest.memory.place(start, initrd.data, initrd.bytes, "the initrd");
+    place_bytes(guest, start, initrd.data, initrd.bytes, "the initrd");
     write<uint32_t>(params, at::kInitrd, static_cast<uint32_t>(start));
     write<uint32_t>(params, at::kInitrdBytes, static_cast<uint32_t>(initrd.bytes));
 }
@@ -105,7 +106,7 @@ GuestPhys place_setup_data(Guest& guest) {
         uint64_t next;
         uint32_t type, bytes, cc_blob;
     } data = {0, kSetupCcBlob, sizeof data.cc_blob, static_cast<uint32_t>(layout::kCcBlob)};
-    guest.memory.place(layout::kSetupData, &data, sizeof data, "setup data");
+    place_bytes(guest, layout::kSetupData, &data, sizeof data, "setup data");
     return layout::kSetupData;
 }
 
@@ -131,7 +132,7 @@ void place_linux(Guest& guest, const Images& images, const FirmwareTables& table
     write_memory_map(params, memory_map_of(guest, tables));
     if (guest.snp())
         write<uint64_t>(params, at::kSetupData, place_setup_data(guest));
-    guest.memory.place(layout::kBootParams, params, sizeof params, "the zero page");
+    place_bytes(guest, layout::kBootParams, params, sizeof params, "the zero page");
 
     enter_protected32(guest, static_cast<uint32_t>(load));
     guest.gprs[rsi] = layout::kBootParams;

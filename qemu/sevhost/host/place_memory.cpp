@@ -1,6 +1,7 @@
 // The guest's memory, and the firmware's tables in it.
 #include <string.h>
 
+#include "launch.h"
 #include "outcome.h"
 #include "place.h"
 
@@ -41,7 +42,7 @@ HostPhys find_rsdp(HostMemory& host) {
 void copy_window(Guest& guest, HostPhys from, uint64_t bytes, GuestPhys to) {
     for (uint64_t i = 0; i != bytes; ++i) {
         const uint8_t byte = *guest.host.window(from + i);
-        guest.memory.place(to + i, &byte, 1, "a firmware table");
+        place_bytes(guest, to + i, &byte, 1, "a firmware table");
     }
 }
 
@@ -60,7 +61,7 @@ bool reserved_range(const HostMemory& host, HostPhys phys, prologue_range& found
 
 FirmwareTables place_memory(Guest& guest) {
     HostMemory& host = guest.host;
-    guest.memory.add(0, guest.settings.memory_bytes, "the guest");
+    add_memory(guest, 0, guest.settings.memory_bytes, "the guest");
     const HostPhys rsdp = find_rsdp(host);
     if (rsdp == 0)
         return {};
@@ -69,7 +70,7 @@ FirmwareTables place_memory(Guest& guest) {
     if (!reserved_range(host, rsdt, range) || range.end - range.start > kMaxTableBytes ||
         range.start < guest.settings.memory_bytes)
         return {};
-    guest.memory.add(range.start, range.end - range.start, "the ACPI tables");
+    add_memory(guest, range.start, range.end - range.start, "the ACPI tables");
     copy_window(guest, range.start, range.end - range.start, range.start);
     copy_window(guest, rsdp, kRsdpBytes, layout::kRsdp);
     return {range.start, range.end, layout::kRsdp};
@@ -89,7 +90,7 @@ void place_cmdline(Guest& guest, Text cmdline, uint64_t limit) {
     if (cmdline.size >= limit || cmdline.size >= layout::kCmdlineBytes)
         fail("the guest's command line has ", decimal(cmdline.size), " bytes, and room for ",
              decimal(limit < layout::kCmdlineBytes ? limit : layout::kCmdlineBytes));
-    guest.memory.place(layout::kCmdline, cmdline.data, cmdline.size, "the command line");
+    place_bytes(guest, layout::kCmdline, cmdline.data, cmdline.size, "the command line");
 }
 
 } // namespace sevhost

@@ -1,6 +1,7 @@
 // What SNP firmware puts into a guest: the CPUID page (SNP ABI 56860, 8.17.2.6), the
 // secrets page (8.17.2.5); and the blob by which Linux's loaders tell of them.
 #include "guest_cpuid.h"
+#include "launch.h"
 #include "outcome.h"
 #include "place.h"
 
@@ -78,7 +79,7 @@ void place_snp_pages(Guest& guest) {
     static CpuidPage page;
     add_leaves(guest, page, 0);
     add_leaves(guest, page, kCpuidExtendedMax);
-    guest.memory.place(layout::kCpuidPage, &page, sizeof page, "the CPUID page");
+    place_bytes(guest, layout::kCpuidPage, &page, sizeof page, "the CPUID page");
 
     SecretsPage secrets = {};
     secrets.version = kSecretsVersion;
@@ -89,11 +90,11 @@ void place_snp_pages(Guest& guest) {
             random = random * 6364136223846793005 + 1442695040888963407;
             byte = static_cast<uint8_t>(random >> 56);
         }
-    guest.memory.place(layout::kSecretsPage, &secrets, sizeof secrets, "the secrets page");
+    place_bytes(guest, layout::kSecretsPage, &secrets, sizeof secrets, "the secrets page");
 
     const CcBlob blob = {kCcBlobMagic, 0, 0, layout::kSecretsPage, kPageBytes, 0,
                          layout::kCpuidPage, kPageBytes, 0};
-    guest.memory.place(layout::kCcBlob, &blob, sizeof blob, "the blob of SNP's pages");
+    place_bytes(guest, layout::kCcBlob, &blob, sizeof blob, "the blob of SNP's pages");
 }
 
 } // namespace sevhost

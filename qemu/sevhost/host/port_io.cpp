@@ -2,7 +2,7 @@
 
 #include "diagnosis.h"
 #include "machine.h"
-#include "guest_access.h"
+#include "page_walk.h"
 #include "platform.h"
 #include "platform_memory.h"
 
@@ -30,7 +30,7 @@ void watch(Guest& guest, uint16_t port, unsigned bytes, uint32_t value) {
 // would do too, but the files are long.
 void handle_string(Guest& guest, uint16_t port, unsigned bytes) {
     const VmcbControl& control = guest.vmcb->control;
-    VmcbSave& save = guest.vmcb->save;
+    VmcbSave& save = guest.save();
     const uint64_t width = control.exit_info1 >> kIoAddressShift & 7; // one-hot: 16, 32, 64
     const uint64_t mask = width == 4 ? ~uint64_t{0} : width == 2 ? 0xffffffff : 0xffff;
     if (!(control.exit_info1 & kIoIn))
@@ -89,7 +89,7 @@ void handle_port(Guest& guest) {
     } else {
         port_out(guest, port, bytes, static_cast<uint32_t>(value & mask));
     }
-    guest.vmcb->save.rip = control.exit_info2;
+    guest.save().rip = control.exit_info2;
 }
 
 } // namespace sevhost

@@ -60,7 +60,7 @@ void require_nested_paging_without_paging(HostMemory& host) {
     control.tlb_control = kTlbFlushAll;
     control.nested_enable = kNestedPaging;
     control.nested_cr3 = guest.by_c_bit.root();
-    VmcbSave& save = guest.vmcb->save;
+    VmcbSave& save = guest.save();
     constexpr uint16_t kRealModeCode = kSegmentPresent | kSegmentUser | kSegmentCode | 2;
     constexpr uint16_t kRealModeData = kSegmentPresent | kSegmentUser | 2;
     save.cs = {0, kRealModeCode, 0xffff, 0};

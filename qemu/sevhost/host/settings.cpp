@@ -51,6 +51,14 @@ uint64_t parse_memory(Text key, Text value) {
     return bytes;
 }
 
+Accepted parse_accepted(Text key, Text value) {
+    if (value == "all")
+        return Accepted::all;
+    if (value == "launched")
+        return Accepted::launched;
+    refuse(key, value, "is none of all, launched");
+}
+
 Trace parse_trace(Text key, Text value) {
     Trace trace;
     while (value.size != 0) {
@@ -89,6 +97,8 @@ Settings parse_settings(const char* cmdline) {
             settings.memory_bytes = parse_memory(key, value);
         else if (key == "hostile")
             settings.hostile = value;
+        else if (key == "accept")
+            settings.accepted = parse_accepted(key, value);
         else if (key == "trace")
             settings.trace = parse_trace(key, value);
         else

@@ -1,5 +1,6 @@
 #include "state_file.h"
 
+#include "launch.h"
 #include "outcome.h"
 
 namespace sevhost {
@@ -53,7 +54,7 @@ private:
     }
 
     bool apply_register(Text word) {
-        VmcbSave& save = guest_.vmcb->save;
+        VmcbSave& save = guest_.save();
         const struct {
             const char* name;
             uint64_t& where;
@@ -72,7 +73,7 @@ private:
     }
 
     bool apply_segment(Text word) {
-        VmcbSave& save = guest_.vmcb->save;
+        VmcbSave& save = guest_.save();
         const struct {
             const char* name;
             VmcbSegment& where;
@@ -104,7 +105,7 @@ private:
         if (!(word == "gdtr") && !(word == "idtr"))
             return false;
         VmcbSegment& where =
-            word == "gdtr" ? guest_.vmcb->save.gdtr : guest_.vmcb->save.idtr;
+            word == "gdtr" ? guest_.save().gdtr : guest_.save().idtr;
         where.limit = static_cast<uint32_t>(value());
         where.base = value();
         return true;
@@ -148,7 +149,7 @@ private:
     }
 
     void place(const void* from, uint64_t bytes) {
-        guest_.memory.place(at_, from, bytes, "what the state file places");
+        place_bytes(guest_, at_, from, bytes, "what the state file places");
         at_ += bytes;
     }
 

@@ -2,6 +2,9 @@
 
 #include <stdint.h>
 
+#undef memcpy
+#undef memset
+
 void* memcpy(void* to, const void* from, size_t bytes) {
     void* at = to;
     asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(bytes) : : "memory");
@@ -30,4 +33,9 @@ int memcmp(const void* a, const void* b, size_t bytes) {
         if (x[i] != y[i])
             return x[i] < y[i] ? -1 : 1;
     return 0;
+}
+
+// What a pure virtual function would call, if there were a way to.
+extern "C" [[noreturn]] void __cxa_pure_virtual() {
+    __builtin_trap();
 }

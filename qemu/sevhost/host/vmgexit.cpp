@@ -2,210 +2,234 @@
 
 #include "diagnosis.h"
 #include "exit_names.h"
-#include "ghcb.h"
 #include "ghcb_msr.h"
+#include "ghcb_msr_protocol.h"
+#include "ghcb_request.h"
 #include "guest_cpuid.h"
 #include "hostile.h"
 #include "journal.h"
 #include "machine.h"
 #include "mmio.h"
 #include "msrs.h"
-#include "page_state.h"
 #include "port_io.h"
+#include "snp.h"
 #include "svm_exits.h"
+
+#include <string.h>
 
 namespace sevhost {
 namespace {
 
-// A request: what the guest put into the page, read once.
-struct Request {
-    Guest& guest;
-    GhcbPage& page;
-    uint64_t code, info1, info2;
-};
-
-// What the guest is told: SW_EXITINFO1 and 2.
+// What the guest is told: SW_EXITINFO1 and 2; and the registers are in the page.
 struct Answer {
     uint64_t info1 = kGhcbDone;
     uint64_t info2 = 0;
+};
+
+struct Call {
+    Guest& guest;
+    GhcbPage& page;
+    const GhcbRequest& request;
 };
 
 Answer malformed(Malformed reason) {
     return {kGhcbMalformed, static_cast<uint64_t>(reason)};
 }
 
+Answer exception(unsigned vector, uint64_t bits) {
+    return {kGhcbException, kEventValid | kEventException | bits | vector};
+}
+
 Answer general_protection() {
-    return {kGhcbException, kEventValid | kEventException | kEventHasErrorCode | kVectorGp};
+    return exception(kVectorGp, kEventHasErrorCode);
 }
 
-bool has(const Request& r, unsigned offset) {
-    return r.page.valid(offset);
+// What the host gives back: only that is valid in the page afterwards.
+void set_registers(Call& call, uint64_t rax_value, uint64_t rdx_value) {
+    call.page.set(ghcb_at::kRax, rax_value);
+    call.page.set(ghcb_at::kRdx, rdx_value);
 }
 
-Answer serve_cpuid(Request& r) {
-    if (!has(r, ghcb_at::kRax) || !has(r, ghcb_at::kRcx))
-        return malformed(Malformed::missing_input);
-    const auto leaf = static_cast<uint32_t>(r.page.get(ghcb_at::kRax));
-    const auto subleaf = static_cast<uint32_t>(r.page.get(ghcb_at::kRcx));
-    if (leaf == kCpuidXsave && !has(r, ghcb_at::kXcr0))
-        return malformed(Malformed::missing_input); // 4.1.2
-    const Cpuid c = hostile_cpuid(r.guest, leaf, subleaf, guest_cpuid(r.guest, leaf, subleaf));
-    r.page.invalidate_all();
-    r.page.set(ghcb_at::kRax, c.eax);
-    r.page.set(ghcb_at::kRbx, c.ebx);
-    r.page.set(ghcb_at::kRcx, c.ecx);
-    r.page.set(ghcb_at::kRdx, c.edx);
+Answer serve_cpuid(Call& call) {
+    const auto leaf = static_cast<uint32_t>(call.request.rax);
+    const auto subleaf = static_cast<uint32_t>(call.request.rcx);
+    const Cpuid c = hostile_cpuid(call.guest, leaf, subleaf,
+                                  guest_cpuid(call.guest, leaf, subleaf));
+    set_registers(call, c.eax, c.edx);
+    call.page.set(ghcb_at::kRbx, c.ebx);
+    call.page.set(ghcb_at::kRcx, c.ecx);
     return {};
 }
 
-Answer serve_msr(Request& r) {
-    const bool write = r.info1 & 1;
-    if (!has(r, ghcb_at::kRcx) ||
-        (write && (!has(r, ghcb_at::kRax) || !has(r, ghcb_at::kRdx))))
-        return malformed(Malformed::missing_input);
-    const auto msr = static_cast<uint32_t>(r.page.get(ghcb_at::kRcx));
-    if (write) {
-        const uint64_t value = r.page.get(ghcb_at::kRdx) << 32 |
-                               static_cast<uint32_t>(r.page.get(ghcb_at::kRax));
-        return write_guest_msr(r.guest, msr, value) ? Answer() : general_protection();
+Answer serve_msr(Call& call) {
+    const auto msr = static_cast<uint32_t>(call.request.rcx);
+    if (call.request.info1 != 0) {
+        const uint64_t value = call.request.rdx << 32 | static_cast<uint32_t>(call.request.rax);
+        return write_guest_msr(call.guest, msr, value) ? Answer() : general_protection();
     }
     uint64_t value = 0;
-    if (!read_guest_msr(r.guest, msr, value))
+    if (!read_guest_msr(call.guest, msr, value))
         return general_protection();
-    r.page.invalidate_all();
-    r.page.set(ghcb_at::kRax, value & 0xffffffff);
-    r.page.set(ghcb_at::kRdx, value >> 32);
+    set_registers(call, value & 0xffffffff, value >> 32);
     return {};
 }
 
-// Where SW_SCRATCH points: into the page's buffer, or to shared memory elsewhere (4.1).
-uint8_t* scratch(Request& r, uint64_t bytes) {
-    if (!has(r, ghcb_at::kScratch))
-        return nullptr;
-    const GuestPhys at = r.page.get(ghcb_at::kScratch) & ~r.guest.c_bit_mask();
-    const GuestPhys page = r.guest.ghcb_msr;
-    const bool inside = at >= page && at < page + kPageBytes;
-    if (inside && (at < page + ghcb_at::kSharedBuffer ||
-                   at + bytes > page + ghcb_at::kSharedBufferEnd))
-        return nullptr;
-    return r.guest.memory.at(at, bytes, Backing::shared);
+// The host may only use what the guest has made shared (15.36.10).
+bool is_shared(const Guest& guest, GuestPhys start, uint64_t bytes) {
+    if (!guest.snp())
+        return true;
+    for (GuestPhys page = start & ~(kPageBytes - 1); page < start + bytes; page += kPageBytes)
+        if (guest.rmp.is_assigned(page))
+            return false;
+    return true;
 }
 
-Answer serve_port_string(Request& r, uint16_t port, unsigned bytes) {
-    const uint64_t count = r.info1 & kIoRep ? r.info2 : 1;
-    constexpr uint64_t kMostBytes = 16 << 10;
-    if (count > kMostBytes / bytes)
-        return malformed(Malformed::invalid_input);
-    uint8_t* data = scratch(r, count * bytes);
+// Where SW_SCRATCH points, or nullptr.
+uint8_t* scratch(Call& call, uint64_t bytes) {
+    Guest& guest = call.guest;
+    const GuestPhys at = call.request.scratch;
+    switch (scratch_place(call.request, guest.ghcb_msr, bytes)) {
+    case ScratchPlace::missing:
+    case ScratchPlace::misplaced:
+        return nullptr;
+    case ScratchPlace::inside:
+        break;
+    case ScratchPlace::elsewhere:
+        if (!is_shared(guest, at, bytes))
+            return nullptr;
+    }
+    return guest.memory.at(at, bytes, Backing::shared);
+}
+
+Answer serve_port_string(Call& call, const PortRequest& port) {
+    uint8_t* data = scratch(call, port.count * port.bytes);
     if (data == nullptr)
         return malformed(Malformed::scratch);
-    for (uint64_t i = 0; i != count; ++i) {
+    for (uint64_t i = 0; i != port.count; ++i, data += port.bytes) {
         uint32_t value = 0;
-        if (r.info1 & kIoIn) {
-            value = port_in(r.guest, port, bytes);
-            memcpy(data + i * bytes, &value, bytes);
+        if (port.in) {
+            value = port_in(call.guest, port.port, port.bytes);
+            memcpy(data, &value, port.bytes);
         } else {
-            memcpy(&value, data + i * bytes, bytes);
-            port_out(r.guest, port, bytes, value);
+            memcpy(&value, data, port.bytes);
+            port_out(call.guest, port.port, port.bytes, value);
         }
     }
     return {};
 }
 
-Answer serve_port(Request& r) {
-    const auto port = static_cast<uint16_t>(r.info1 >> kIoPortShift);
-    const unsigned bytes = r.info1 >> kIoBytesShift & 7;
-    if (bytes != 1 && bytes != 2 && bytes != 4)
-        return malformed(Malformed::invalid_input);
-    if (r.info1 & kIoString)
-        return serve_port_string(r, port, bytes);
-    if (!has(r, ghcb_at::kRax))
-        return malformed(Malformed::missing_input);
-    const uint64_t given = r.page.get(ghcb_at::kRax);
-    const uint64_t mask = (uint64_t{1} << 8 * bytes) - 1;
-    if (r.info1 & kIoIn) {
-        const uint64_t value = port_in(r.guest, port, bytes);
-        r.page.invalidate_all();
-        r.page.set(ghcb_at::kRax, (given & ~mask) | value);
-    } else {
-        port_out(r.guest, port, bytes, static_cast<uint32_t>(given & mask));
-    }
+Answer serve_port(Call& call) {
+    const PortRequest port = port_request(call.request);
+    if (port.string)
+        return serve_port_string(call, port);
+    const uint64_t given = call.request.rax;
+    const uint64_t mask = (uint64_t{1} << 8 * port.bytes) - 1;
+    if (port.in)
+        call.page.set(ghcb_at::kRax,
+                      (given & ~mask) | port_in(call.guest, port.port, port.bytes));
+    else
+        port_out(call.guest, port.port, port.bytes, static_cast<uint32_t>(given & mask));
     return {};
 }
 
-Answer serve_mmio(Request& r) {
-    constexpr uint64_t kMostBytes = 8;
-    if (r.info2 == 0 || r.info2 > kMostBytes || (r.info2 & (r.info2 - 1)) != 0)
-        return malformed(Malformed::invalid_input);
-    uint8_t* data = scratch(r, r.info2);
+// Long accesses go piece by piece, each as large as its address and the rest allow.
+unsigned piece_at(GuestPhys at, uint64_t rest) {
+    unsigned bytes = 8;
+    while (bytes > rest || at % bytes != 0)
+        bytes /= 2;
+    return bytes;
+}
+
+Answer serve_mmio(Call& call) {
+    GuestPhys at = call.request.info1;
+    uint64_t rest = call.request.info2;
+    uint8_t* data = scratch(call, rest);
     if (data == nullptr)
         return malformed(Malformed::scratch);
-    const GuestPhys at = r.info1 & ~r.guest.c_bit_mask();
-    const auto bytes = static_cast<unsigned>(r.info2);
-    const bool done = r.code == nae::kMmioRead ? mmio_read(r.guest, at, data, bytes)
-                                               : mmio_write(r.guest, at, data, bytes);
-    return done ? Answer() : malformed(Malformed::invalid_input);
-}
-
-Answer serve_tsc(Request& r) {
-    const uint64_t tsc = read_tsc();
-    r.page.invalidate_all();
-    r.page.set(ghcb_at::kRax, tsc & 0xffffffff);
-    r.page.set(ghcb_at::kRdx, tsc >> 32);
-    if (r.code == exit::kRdtscp)
-        r.page.set(ghcb_at::kRcx, 0);
-    return {};
-}
-
-Answer serve_dr7(Request& r) {
-    if (r.code == exit::kReadDr7) {
-        r.page.invalidate_all();
-        r.page.set(ghcb_at::kRax, r.guest.dr7);
-        return {};
+    while (rest != 0) {
+        const unsigned bytes = piece_at(at, rest);
+        const bool done = call.request.code == nae::kMmioRead
+                              ? mmio_read(call.guest, at, data, bytes)
+                              : mmio_write(call.guest, at, data, bytes);
+        if (!done)
+            return malformed(Malformed::invalid_input);
+        at += bytes;
+        data += bytes;
+        rest -= bytes;
     }
-    if (!has(r, ghcb_at::kRax))
-        return malformed(Malformed::missing_input);
-    r.guest.dr7 = r.page.get(ghcb_at::kRax);
     return {};
 }
 
-Answer serve_page_state_list(Request& r) {
-    if (!r.guest.snp())
+Answer serve_tsc(Call& call) {
+    const uint64_t tsc = read_tsc();
+    set_registers(call, tsc & 0xffffffff, tsc >> 32);
+    if (call.request.code == exit::kRdtscp)
+        call.page.set(ghcb_at::kRcx, 0);
+    return {};
+}
+
+Answer serve_dr7(Call& call) {
+    if (call.request.code == exit::kReadDr7)
+        call.page.set(ghcb_at::kRax, call.guest.dr7);
+    else
+        call.guest.dr7 = call.request.rax;
+    return {};
+}
+
+Answer serve_page_state_list(Call& call) {
+    if (!call.guest.snp())
         return malformed(Malformed::invalid_event);
-    uint8_t* list = scratch(r, kPageStateListBytes);
+    uint8_t* list = scratch(call, kPageStateListBytes);
     if (list == nullptr)
         return malformed(Malformed::scratch);
-    return {kGhcbDone, change_page_states(r.guest, list)};
+    return {kGhcbDone, change_page_state_list(call.guest, list)};
 }
 
 // Where a firmware leaves the address from which other processors start (4.1.8).
-Answer serve_jump_table(Request& r) {
-    constexpr uint64_t kSet = 0, kGet = 1;
-    if (r.info1 == kSet) {
-        r.guest.ap_jump_table = r.info2;
-        return {};
-    }
-    return r.info1 == kGet ? Answer{kGhcbDone, r.guest.ap_jump_table}
-                           : malformed(Malformed::invalid_input);
+Answer serve_jump_table(Call& call) {
+    constexpr uint64_t kSet = 0;
+    if (call.request.info1 != kSet)
+        return {kGhcbDone, call.guest.ap_jump_table};
+    call.guest.ap_jump_table = call.request.info2;
+    return {};
 }
 
-Answer serve(Request& r) {
-    switch (r.code) {
+// Attestation: there is no secure processor to ask (4.1.7).
+Answer serve_guest_request(Call& call) {
+    constexpr uint64_t kGenericError = uint64_t{0xffffffff} << 32;
+    const GhcbRequest& r = call.request;
+    if (!call.guest.snp())
+        return malformed(Malformed::invalid_event);
+    const bool usable = is_shared(call.guest, r.info1, kPageBytes) &&
+                        is_shared(call.guest, r.info2, kPageBytes);
+    return usable ? Answer{kGhcbDone, kGenericError} : malformed(Malformed::invalid_input);
+}
+
+[[noreturn]] void serve_terminate(Call& call) {
+    finish_terminated(call.guest, call.request.info1 & 0xf, call.request.info1 >> 4 & 0xff);
+}
+
+Answer serve(Call& call) {
+    switch (call.request.code) {
     case exit::kCpuid:
-        return serve_cpuid(r);
+        return serve_cpuid(call);
     case exit::kMsr:
-        return serve_msr(r);
+        return serve_msr(call);
     case exit::kIoio:
-        return serve_port(r);
+        return serve_port(call);
     case nae::kMmioRead:
     case nae::kMmioWrite:
-        return serve_mmio(r);
+        return serve_mmio(call);
     case exit::kRdtsc:
     case exit::kRdtscp:
-        return serve_tsc(r);
+        return serve_tsc(call);
+    case exit::kRdpmc: // no counter is there
+        return general_protection();
+    case exit::kVmmcall: // nor a hypercall
+        return exception(kVectorUd, 0);
     case exit::kReadDr7:
     case exit::kWriteDr7:
-        return serve_dr7(r);
+        return serve_dr7(call);
     case exit::kInvd:
     case exit::kWbinvd:
     case exit::kMonitor:
@@ -213,82 +237,76 @@ Answer serve(Request& r) {
     case nae::kNmiComplete:
         return {};
     case nae::kApJumpTable:
-        return serve_jump_table(r);
+        return serve_jump_table(call);
     case nae::kPageStateChange:
-        return serve_page_state_list(r);
+        return serve_page_state_list(call);
+    case nae::kGuestRequest:
+    case nae::kExtendedGuestRequest:
+        return serve_guest_request(call);
     case nae::kFeatures:
-        return {kGhcbDone, r.guest.snp() ? kFeatureSnp : 0};
+        return {kGhcbDone, call.guest.snp() ? kFeatureSnp : 0};
     case nae::kApResetHold:
-        finish(r.guest, Outcome::halted, "AP reset hold: there is no other processor to end it");
+        finish(call.guest, Outcome::halted,
+               "AP reset hold: there is no other processor to end it");
+    case nae::kTerminate:
+        serve_terminate(call);
     case nae::kUnsupported:
-        finish(r.guest, Outcome::terminated, "the guest reports a #VC that it does not support: ",
-               "exit code ", hex(r.info1), ", information ", hex(r.info2));
+        finish(call.guest, Outcome::terminated,
+               "the guest reports a #VC that it does not support: exit code ",
+               hex(call.request.info1), ", information ", hex(call.request.info2));
     }
-    return malformed(Malformed::invalid_event);
+    return malformed(Malformed::invalid_event); // AP creation: the features do not offer it
 }
 
-const char* reason_text(uint64_t reason) {
-    static constexpr const char* kTexts[] = {
-        "",
-        "the GHCB's address is not registered (56421, 2.3.2)",
-        "a usage that is not 0 (56421, 2.6)",
-        "SW_SCRATCH points to nothing that may be used (56421, 4.1)",
-        "a field that the event needs is not marked valid (56421, 4.1)",
-        "a field holds what the event does not allow (56421, 4.1)",
-        "no event of this machine (56421, 4.1)",
-    };
-    return reason < sizeof kTexts / sizeof kTexts[0] ? kTexts[reason] : "";
-}
-
-// edk2 of 2022 clears the pages that it makes after its first, version and all, and
-// KVM serves them; so does this host, with a word.
-bool supported_version(const Guest& guest, unsigned version) {
+void warn_of_version(const Guest& guest, unsigned version) {
     static bool said = false;
     if (version == 0 && !said)
-        say("sevhost: the GHCB page at ", hex(guest.ghcb_msr), " names no version (56421, 2.6): ",
-            "served as version 1\n");
+        say("sevhost: the GHCB page at ", hex(guest.ghcb_msr),
+            " names no version (56421, 2.6): served as version 1\n");
     said |= version == 0;
-    return version <= kGhcbVersionMax;
 }
 
-// What every request must have, whatever it is (56421, 2.6 and 4.1).
-bool well_formed(const Guest& guest, const GhcbPage& page, Answer& answer) {
-    if (guest.snp() && guest.ghcb_msr != guest.ghcb_registered)
-        answer = malformed(Malformed::not_registered);
-    else if (page.usage() != 0)
-        answer = malformed(Malformed::usage);
-    else if (!supported_version(guest, page.version()))
-        answer = malformed(Malformed::invalid_input);
-    else if (!page.valid(ghcb_at::kExitCode) || !page.valid(ghcb_at::kExitInfo1) ||
-             !page.valid(ghcb_at::kExitInfo2))
-        answer = malformed(Malformed::missing_input);
-    else
-        return true;
-    return false;
-}
-
-void serve_page(Guest& guest) {
+GhcbPage ghcb_page(Guest& guest) {
     uint8_t* bytes = guest.memory.at(guest.ghcb_msr, kPageBytes, Backing::shared);
     if (bytes == nullptr)
         refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr), ", where no memory is");
-    GhcbPage page(bytes);
-    Request request = {guest, page, page.get(ghcb_at::kExitCode), page.get(ghcb_at::kExitInfo1),
-                       page.get(ghcb_at::kExitInfo2)};
+    if (!is_shared(guest, guest.ghcb_msr, kPageBytes))
+        refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
+               ", a page that is private in the reverse map: the host cannot write its answer "
+               "(APM vol. 2, 15.36.10)");
+    return GhcbPage(bytes);
+}
+
+Malformed check(const Guest& guest, const GhcbPage& page, GhcbRequest& request) {
+    const Malformed why = read_ghcb_request(page, request);
+    return guest.snp() && guest.ghcb_msr != guest.ghcb_registered ? Malformed::not_registered
+                                                                  : why;
+}
+
+void say_request(const Guest& guest, const GhcbRequest& r, const Answer& answer) {
+    if (answer.info1 == kGhcbMalformed)
+        say("sevhost: GHCB request ", exit_name(r.code), " (", hex(r.code), ") at ",
+            hex(guest.save().rip), " is malformed: ",
+            malformed_text(static_cast<Malformed>(answer.info2)), "\n");
+    if (guest.settings.trace.protocol)
+        say("ghcb: ", exit_name(r.code), " (", hex(r.code), ") ", hex(r.info1), " ", hex(r.info2),
+            " rax ", hex(r.rax), " rcx ", hex(r.rcx), " rdx ", hex(r.rdx), " scratch ",
+            hex(r.scratch), " -> ", hex(answer.info1), " ", hex(answer.info2), "\n");
+}
+
+void serve_page(Guest& guest) {
+    GhcbPage page = ghcb_page(guest);
+    GhcbRequest request;
+    const Malformed why = check(guest, page, request);
+    warn_of_version(guest, request.version);
     note_request(request.code);
-    Answer answer;
-    if (well_formed(guest, page, answer))
-        answer = serve(request);
-    if (answer.info1 != kGhcbDone)
-        page.invalidate_all();
+    page.invalidate_all();
+    Call call = {guest, page, request};
+    const Answer answer = why == Malformed::nothing ? serve(call) : malformed(why);
     page.set(ghcb_at::kExitInfo1, answer.info1);
     page.set(ghcb_at::kExitInfo2, answer.info2);
     hostile_ghcb_response(guest, request.code, page.bytes());
-    if (answer.info1 == kGhcbMalformed)
-        say("sevhost: GHCB request ", exit_name(request.code), " (", hex(request.code), ") at ", hex(guest.vmcb->save.rip),
-            " is malformed: ", reason_text(answer.info2), "\n");
-    if (guest.settings.trace.protocol)
-        say("ghcb: ", exit_name(request.code), " (", hex(request.code), ") ", hex(request.info1), " ", hex(request.info2), " -> ",
-            hex(answer.info1), " ", hex(answer.info2), "\n");
+    say_request(guest, request, answer);
 }
 
 } // namespace

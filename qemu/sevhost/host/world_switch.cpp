@@ -22,11 +22,11 @@ void prepare_world_switch(HostMemory& host) {
 }
 
 void run_guest(Guest& guest) {
-    guest.vmcb->save.rax = guest.gprs[rax];
-    guest.vmcb->save.rsp = guest.gprs[rsp];
+    guest.save().rax = guest.gprs[rax];
+    guest.save().rsp = guest.gprs[rsp];
     enter_guest(guest.gprs, guest.vmcb_phys, host_vmcb_phys);
-    guest.gprs[rax] = guest.vmcb->save.rax;
-    guest.gprs[rsp] = guest.vmcb->save.rsp;
+    guest.gprs[rax] = guest.save().rax;
+    guest.gprs[rsp] = guest.save().rsp;
 }
 
 } // namespace sevhost

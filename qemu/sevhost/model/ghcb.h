@@ -1,46 +1,10 @@
-// The guest-hypervisor communication block (AMD 56421): the MSR protocol's codes,
-// and the page, whose fields exist only where the valid bitmap says so.
+// The guest-hypervisor communication block (AMD 56421): the page, whose fields exist
+// only where the valid bitmap says so, and its events.
 #pragma once
 
 #include <stdint.h>
-#include <string.h>
 
 namespace sevhost {
-
-// Codes of the GHCB MSR, bits 11:0 (2.3.1); without one of them it is a page's address.
-namespace ghcb_msr {
-constexpr uint64_t kCodeMask = 0xfff;
-constexpr uint64_t kSevInfo = 0x001;
-constexpr uint64_t kSevInfoRequest = 0x002;
-constexpr uint64_t kCpuidRequest = 0x004;
-constexpr uint64_t kCpuidResponse = 0x005;
-constexpr uint64_t kApResetHoldRequest = 0x006;
-constexpr uint64_t kPreferredRequest = 0x010;
-constexpr uint64_t kPreferredResponse = 0x011;
-constexpr uint64_t kRegisterRequest = 0x012;
-constexpr uint64_t kRegisterResponse = 0x013;
-constexpr uint64_t kPageStateRequest = 0x014;
-constexpr uint64_t kPageStateResponse = 0x015;
-constexpr uint64_t kRunVmplRequest = 0x016;
-constexpr uint64_t kRunVmplResponse = 0x017;
-constexpr uint64_t kFeaturesRequest = 0x080;
-constexpr uint64_t kFeaturesResponse = 0x081;
-constexpr uint64_t kTerminate = 0x100;
-
-constexpr unsigned kVersionMaxShift = 48;
-constexpr unsigned kVersionMinShift = 32;
-constexpr unsigned kCBitShift = 24;
-constexpr unsigned kCpuidRegisterShift = 30;
-constexpr uint64_t kCpuidReserved = 0x3ffff000;
-constexpr unsigned kUpperShift = 32;
-constexpr uint64_t kNone = ~kCodeMask; // no GHCB address is preferred
-constexpr uint64_t kFrameMask = 0x000ffffffffff000; // a page number, as an address
-constexpr unsigned kPageOperationShift = 52;
-constexpr uint64_t kPageOperationMask = 0xf;
-constexpr unsigned kFeaturesShift = 12;
-constexpr unsigned kTerminateSetShift = 12;
-constexpr unsigned kTerminateCodeShift = 16;
-} // namespace ghcb_msr
 
 constexpr unsigned kGhcbVersionMin = 1;
 constexpr unsigned kGhcbVersionMax = 2;
@@ -61,7 +25,9 @@ constexpr uint64_t kExtendedGuestRequest = 0x80000012;
 constexpr uint64_t kApCreation = 0x80000013;
 constexpr uint64_t kApicIds = 0x80000017;
 constexpr uint64_t kFeatures = 0x8000fffd;
+constexpr uint64_t kTerminate = 0x8000fffe;
 constexpr uint64_t kUnsupported = 0x8000ffff;
+constexpr uint64_t kFirstOfVersion2 = kPageStateChange;
 } // namespace nae
 
 // What SW_EXITINFO1 says on return, bits 31:0, and SW_EXITINFO2 beside it (4.1)
@@ -69,6 +35,7 @@ constexpr uint64_t kGhcbDone = 0;
 constexpr uint64_t kGhcbException = 1;
 constexpr uint64_t kGhcbMalformed = 2;
 enum class Malformed : uint64_t {
+    nothing = 0, // it is well formed
     not_registered = 1,
     usage = 2,
     scratch = 3,
@@ -98,7 +65,7 @@ constexpr unsigned kUsage = 0xffc;
 
 constexpr unsigned kValidBitmapBytes = 16;
 
-// A view of the page in shared memory. What is read is read once by its user, and kept.
+// A page of shared memory: what is read of it is read once.
 class GhcbPage {
 public:
     explicit GhcbPage(uint8_t* page) : page_(page) {}
@@ -109,11 +76,14 @@ public:
     }
     uint64_t get(unsigned offset) const { return read<uint64_t>(offset); }
     void set(unsigned offset, uint64_t value) {
-        memcpy(page_ + offset, &value, sizeof value);
+        __builtin_memcpy(page_ + offset, &value, sizeof value);
         const unsigned bit = offset / 8;
         page_[ghcb_at::kValidBitmap + bit / 8] |= static_cast<uint8_t>(1u << bit % 8);
     }
-    void invalidate_all() { memset(page_ + ghcb_at::kValidBitmap, 0, kValidBitmapBytes); }
+    void invalidate_all() {
+        __builtin_memset(page_ + ghcb_at::kValidBitmap, 0, kValidBitmapBytes);
+    }
+    uint8_t cpl() const { return page_[ghcb_at::kCpl]; }
     uint16_t version() const { return read<uint16_t>(ghcb_at::kVersion); }
     uint32_t usage() const { return read<uint32_t>(ghcb_at::kUsage); }
     uint8_t* bytes() const { return page_; }
@@ -122,7 +92,7 @@ private:
     template <typename T>
     T read(unsigned offset) const {
         T value;
-        memcpy(&value, page_ + offset, sizeof value);
+        __builtin_memcpy(&value, page_ + offset, sizeof value);
         return value;
     }
 

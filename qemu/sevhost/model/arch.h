@@ -41,9 +41,13 @@ constexpr uint64_t kFlagPf = 1u << 2;
 constexpr uint64_t kFlagAf = 1u << 4;
 constexpr uint64_t kFlagZf = 1u << 6;
 constexpr uint64_t kFlagSf = 1u << 7;
+constexpr uint64_t kFlagTf = 1u << 8;
 constexpr uint64_t kFlagIf = 1u << 9;
 constexpr uint64_t kFlagDf = 1u << 10;
 constexpr uint64_t kFlagOf = 1u << 11;
+constexpr uint64_t kFlagNt = 1u << 14;
+constexpr uint64_t kFlagRf = 1u << 16;
+constexpr uint64_t kFlagVm = 1u << 17;
 
 // Model-specific registers (appendix A)
 constexpr uint32_t kMsrTsc = 0x10;
