@@ -4,7 +4,8 @@
 #   Prologue::prologue  the same for a kernel that brings a linker script of its own
 #   Prologue_SCRIPTS    the directory of the linker scripts; the link finds them by name
 #
-# The options suit a compiler that calls the linker, and the linker itself.
+# The options suit a compiler that calls the linker, and the linker itself. GNU ld
+# looks for a script, and for what it INCLUDEs, where the -L before its -T say.
 
 # Through symbolic links: /lib may be one to /usr/lib.
 get_filename_component(_prologue_prefix "${CMAKE_CURRENT_LIST_DIR}" REALPATH)
@@ -24,7 +25,7 @@ if(NOT TARGET Prologue::prologue)
     add_library(Prologue::layout INTERFACE IMPORTED)
     set_target_properties(Prologue::layout PROPERTIES
         INTERFACE_LINK_LIBRARIES Prologue::prologue
-        INTERFACE_LINK_OPTIONS "SHELL:-T prologue.ld"
+        INTERFACE_LINK_OPTIONS "-L${Prologue_SCRIPTS};SHELL:-T prologue.ld"
         INTERFACE_LINK_DEPENDS "${_prologue_scripts}")
     unset(_prologue_scripts)
 endif()

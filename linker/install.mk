@@ -31,7 +31,7 @@ INSTALLED_PATHS = $(INSTALLED_LIST) $(foreach entry,$(INSTALLED) $(INSTALLED_TOO
 	$(lastword $(subst :, ,$(entry)))/$(notdir $(firstword $(subst :, ,$(entry)))))
 INSTALLED_OWN := include/prologue lib/cmake/Prologue share/prologue share/doc/prologue
 
-$(BUILD)/%: linker/%.in VERSION
+$(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake: $(BUILD)/%: linker/%.in VERSION
 	@mkdir -p $(@D)
 	@echo "  $@"
 	sed 's/@VERSION@/$(VERSION)/' $< > $@
@@ -51,6 +51,6 @@ uninstall:
 	$(REMOVE_INSTALLED)
 
 define REMOVE_INSTALLED
-{ cd "$(INSTALL_ROOT)" && xargs rm -f < $(INSTALLED_LIST) && \
-	find $(INSTALLED_OWN) -depth -type d -empty -delete; }
+( cd "$(INSTALL_ROOT)" && xargs rm -f < $(INSTALLED_LIST) && \
+	find $(INSTALLED_OWN) -depth -type d -empty -delete )
 endef
