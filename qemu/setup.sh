@@ -12,6 +12,11 @@ clang++ clang
 ld.lld lld
 llvm-objcopy llvm
 llvm-symbolizer llvm
+gcc gcc
+g++ g++
+ld binutils
+cmake cmake
+pkg-config pkgconf
 make make
 git git
 qemu-system-x86_64 qemu-system-x86
