@@ -31,12 +31,18 @@ def blocks(text: str) -> List[Block]:
     return [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```", text, re.M | re.S)]
 
 
-def commands(text: str) -> List[List[str]]:
-    """The lines that are indented by four, outside of blocks; a backslash continues one."""
+def lines(text: str) -> List[str]:
+    """The shell's lines: those that are indented by four, outside of blocks; a backslash continues
+    one."""
     text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line[4:] for line in text.split("\n") if line.startswith("    ")]
-    joined = "\n".join(lines).replace("\\\n", " ").split("\n")
-    return [shlex.split(line, comments=True) for line in joined if line.strip()]
+    indented = [line[4:] for line in text.split("\n") if line.startswith("    ")]
+    joined = "\n".join(indented).replace("\\\n", " ")
+    return [line for line in joined.split("\n") if line.strip()]
+
+
+def commands(text: str) -> List[List[str]]:
+    """The same, as words."""
+    return [shlex.split(line, comments=True) for line in lines(text)]
 
 
 def spoken(command: List[str], here: Path, wanted: str, **environment: str) -> str:
@@ -51,3 +57,15 @@ def spoken(command: List[str], here: Path, wanted: str, **environment: str) -> s
         process.kill()
         process.wait()
     return machine.read_text(output)
+
+
+def links(text: str) -> List[str]:
+    """What it links to in the tree."""
+    found = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [target for target in found if "://" not in target]
+
+
+def anchors(text: str) -> List[str]:
+    """Its headings, as links name them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]

@@ -29,6 +29,7 @@ bochs-bin bochs
 /usr/share/bochs/BIOS-bochs-latest bochsbios
 /usr/share/bochs/VGABIOS-lgpl-latest vgabios
 gdb gdb
+patch patch
 /usr/include/gtest/gtest.h libgtest-dev
 /usr/bin/python3 python3
 LIST
