@@ -50,7 +50,8 @@ install: $(LIBRARY) $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake
 uninstall:
 	$(REMOVE_INSTALLED)
 
+# What somebody has put beside our files stays, and so does its directory.
 define REMOVE_INSTALLED
 ( cd "$(INSTALL_ROOT)" && xargs rm -f < $(INSTALLED_LIST) && \
-	find $(INSTALLED_OWN) -depth -type d -empty -delete )
+	{ find $(INSTALLED_OWN) -depth -type d -empty -delete 2> /dev/null || true; } )
 endef

@@ -7,7 +7,7 @@ extern "C" const char kernel_text[], kernel_rodata[], kernel_data[], kernel_end[
 
 namespace {
 
-constexpr unsigned kLevels = 4;
+constexpr unsigned kLevels = 4;  // as Prologue has them without a wish for more
 constexpr uint64_t kPresent = 1 << 0;
 constexpr uint64_t kWritable = 1 << 1;
 constexpr uint64_t kLarge = 1 << 7;
@@ -16,6 +16,12 @@ constexpr uint64_t kAddress = 0x000ffffffffff000;
 // How much an entry of a table of this level stands for; level 1 is the last.
 constexpr uint64_t entry_bytes(unsigned level) {
     return 4096ull << 9 * (level - 1);
+}
+
+// The image is, too, but is mapped where it is linked.
+bool is_mapped_ram(uint32_t type) {
+    return type != PROLOGUE_MEMORY_RESERVED && type != PROLOGUE_MEMORY_BAD &&
+           type != PROLOGUE_MEMORY_KERNEL;
 }
 
 uint64_t address(const void* pointer) {
@@ -54,9 +60,9 @@ void PageTables::map_image() {
 void PageTables::map_ram() {
     for (uint64_t i = 0; i != handoff_.memory_count; ++i) {
         const prologue_range& range = handoff_.memory[i];
-        const bool ram = range.type != PROLOGUE_MEMORY_RESERVED && range.type != PROLOGUE_MEMORY_BAD;
-        if (ram && range.type != PROLOGUE_MEMORY_KERNEL && range.end <= handoff_.direct_map_bytes)
-            map(handoff_.direct_map + range.start, range.start, range.end - range.start, kReadWrite);
+        if (is_mapped_ram(range.type) && range.end <= handoff_.direct_map_bytes)
+            map(handoff_.direct_map + range.start, range.start, range.end - range.start,
+                kReadWrite);
     }
 }
 
