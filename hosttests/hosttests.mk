@@ -5,14 +5,21 @@ HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests
-HOST_FLAGS := -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-strict-aliasing $(HOST_SANITIZERS) \
+HOST_FLAGS = -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
 HOST_C_FLAGS := -std=c11 -g -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Werror $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
-HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED)
+SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S $(SEVHOST_DIR)/model/*.cpp)
+HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
+	$(SEV_HOST_SOURCES)
 HOST_OBJECTS := $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(HOST_SOURCES))))
+
+# The SEV host's model has headers of its own, of the same names.
+SEV_HOST_INCLUDES := -I$(SEVHOST_DIR)/model -Ihosttests
+$(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(SEV_HOST_SOURCES)))): \
+	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
 
 # The public headers are any kernel's, whatever its warnings.
 $(BUILD)/host/hosttests/handoff_test.o: HOST_FLAGS += -Wpedantic
