@@ -58,7 +58,7 @@ public:
         s.cr4 |= mode == Paging::five_levels ? kCr4La57 : 0;
         s.efer = kEferSvme | kEferNxe;
         if (mode == Paging::four_levels || mode == Paging::five_levels)
-            s.efer |= kEferLme | kEferLma;
+            s.efer |= kEferLme | kEferLma, s.cr3 |= c_bit_mask;
     }
 
     // A page of 4 KiB; `bits` are those of the entry, with the C-bit or without. Returns where
@@ -68,7 +68,7 @@ public:
     }
     // The same for an entry of a higher level.
     GuestPhys map_at(unsigned wanted, uint64_t linear, GuestPhys page, uint64_t bits) {
-        GuestPhys table = save().cr3;
+        GuestPhys table = save().cr3 & ~c_bit_mask;
         for (unsigned level = levels();; --level) {
             const GuestPhys at = entry_at(table, level, linear);
             if (level == wanted) {
@@ -82,7 +82,7 @@ public:
     }
     // Where the walk of an address finds an entry of that level, which must be there.
     GuestPhys entry_of(uint64_t linear, unsigned wanted) const {
-        GuestPhys table = save().cr3;
+        GuestPhys table = save().cr3 & ~c_bit_mask;
         for (unsigned level = levels();; --level) {
             const GuestPhys at = entry_at(table, level, linear);
             if (level == wanted)
