@@ -66,7 +66,7 @@ public:
     GuestPhys map(uint64_t linear, GuestPhys page, uint64_t bits) {
         return map_at(1, linear, page, bits);
     }
-    // The same for an entry of a higher level.
+    // The same for an entry of a higher level. A large page on the way makes room for a table.
     GuestPhys map_at(unsigned wanted, uint64_t linear, GuestPhys page, uint64_t bits) {
         GuestPhys table = save().cr3 & ~c_bit_mask;
         for (unsigned level = levels();; --level) {
@@ -75,7 +75,7 @@ public:
                 put_entry(at, page | bits);
                 return at;
             }
-            if (!(get_entry(at) & kEntryPresent))
+            if ((get_entry(at) & (kEntryPresent | kEntryLarge)) != kEntryPresent)
                 put_entry(at, new_table() | table_bits(level));
             table = get_entry(at) & 0xffffffffff000 & ~c_bit_mask;
         }
