@@ -30,6 +30,7 @@ TEST(SevGhcbMsr, PageStateChangeNamesAFrameAndAnOperation) {
     EXPECT_EQ(r.wrong, nullptr);
     EXPECT_EQ(r.frame, 0x000abcdef0123000u);
     EXPECT_EQ(r.operation, 2u);
+    EXPECT_EQ(parse_ghcb_msr(0x00f00000'00000014, true).operation, 15u);
 }
 
 TEST(SevGhcbMsr, VmplAndTermination) {

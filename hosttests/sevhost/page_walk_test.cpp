@@ -243,6 +243,16 @@ TEST(SevPageWalk, StepsNameTheEntriesFromTheTop) {
     }
 }
 
+TEST(SevPageWalk, LegacyPaesTopTableLiesAtAnyMultipleOf32) {
+    GuestMachine guest;
+    guest.set_paging(Paging::pae);
+    guest.map(kLinear, kPage, kEntryAll | kCBit51);
+    constexpr GuestPhys kElsewhere = 0x8000 + 0x7e0;
+    guest.put<uint64_t>(kElsewhere, guest.get<uint64_t>(guest.save().cr3));
+    guest.save().cr3 = kElsewhere | 0x18; // PWT and PCD
+    EXPECT_EQ(look_up(guest, kLinear).gpa, kPage);
+}
+
 TEST(SevPageWalk, RangeGoesOverPagesThatLieApart) {
     GuestMachine guest;
     guest.set_paging(Paging::pae);
