@@ -116,6 +116,32 @@ _SCENES = {
               ends=_terminated("a #VC that it does not support: exit code 0x8d.*0x1234")),
         Scene("termination", ends=_terminated("reason set 3, reason 90: ")),
     ],
+    "memory": [
+        *(Scene(name, sev=_ES) for name in ("two-memories", "c-bit-decides")),
+        Scene("tables-are-private"),
+        Scene("without-paging", sev=_ES, widths=(32,)),
+        Scene("legacy-paging", widths=(32,)),
+        Scene("fetch-of-shared-memory", sev=_ES,
+              ends=_refused(r"an instruction is fetched .*APM vol\. 2, 15\.34\.5")),
+        Scene("no-memory-at-all", ends=_refused("neither memory nor a device at 0x6400000")),
+    ],
+    "snp": [
+        *(Scene(name, sev=_SNP)
+          for name in ("validation", "not-validated", "not-validated-since-launch",
+                       "fetch-of-what-is-not-validated", "large-pages", "wrong-input",
+                       "not-mapped", "ring-3", "page-that-comes-back")),
+        Scene("not-validated-without-paging", sev=_SNP, widths=(32,)),
+        Scene("rights-of-levels", sev=_SNP, widths=(64,)),
+        Scene("no-such-instruction", sev=_ES),
+        Scene("private-access-to-a-shared-page", sev=_SNP,
+              ends=_refused(r"a page that is shared in the reverse map .*15\.36\.10")),
+        Scene("shared-access-to-a-private-page", sev=_SNP,
+              ends=_refused(r"a page that is private in the reverse map .*15\.36\.10")),
+        Scene("validation-of-a-shared-page", sev=_SNP,
+              ends=_refused(r"not the guest's in the reverse map.*APM vol\. 3, PVALIDATE")),
+        Scene("validation-through-a-shared-mapping", sev=_SNP,
+              ends=_refused(r"mapped without the C-bit .*APM vol\. 3, PVALIDATE")),
+    ],
 }
 
 
