@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Optional
 
 import machine
 
 _BUILD = Path(os.environ.get("BUILD", "build"))
 _SEV = ("none", "sev", "es", "snp")
+_LIST = "list"  # of HOSTILE=: print the behaviours
+_INTERRUPTED = 130  # as a shell says it of SIGINT
 _MIB = 1 << 20
 _PAGE_TABLES = 64 * _MIB  # and the host itself
 
@@ -22,16 +25,24 @@ _DEFAULT_CPU = "max,phys-bits=52"
 
 
 def main() -> int:
+    if os.environ.get("HOSTILE") == _LIST:
+        return 0 if run(machine_line(128 * _MIB, ["hostile=list"])) == machine.OK else 1
     guest = Path(setting("GUEST", "") or sys.exit("GUEST= names the guest's image"))
     with tempfile.TemporaryDirectory(prefix="guest-") as directory:
-        command = command_line(guest, Path(directory))
-        try:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
-        except KeyboardInterrupt:
-            return 130
-    outcome = OUTCOMES.get(status, f"exit status {status:#x}")
+        outcome = run(command_line(guest, Path(directory)))
+    if outcome is None:
+        return _INTERRUPTED
     print(f"\nguest: {outcome}")
     return 0 if outcome == machine.OK else 1
+
+
+def run(command: list) -> Optional[str]:
+    """How the host says that it ended; None where the user ended it."""
+    try:
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    except KeyboardInterrupt:
+        return None
+    return OUTCOMES.get(status, f"exit status {status:#x}")
 
 
 # What the host writes to the exit device, as QEMU's status (qemu/sevhost/host/outcome.h).
@@ -42,6 +53,7 @@ OUTCOMES = {
     0x81: "refused",
     0xA1: "terminated",
     0xC1: "shutdown",
+    0xD1: "denied",
     0xE1: "halted",
 }
 
@@ -67,17 +79,22 @@ def command_line(guest: Path, directory: Path) -> list:
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
     total = round_up(copies * memory + 2 * files + _PAGE_TABLES + memory // 128, 128 * _MIB)
+    return machine_line(total, words) + ["-initrd", ",".join(modules)]
+
+
+def machine_line(memory: int, words: list) -> list:
+    """QEMU with that much memory, and the host with these words on its command line."""
+    sev = setting("SEV", "none", _SEV)
     line = [os.environ.get("QEMU") or "qemu-system-x86_64"]
     line += ["-display", "none", "-no-reboot", "-nodefaults", "-accel", "tcg"]
     line += ["-cpu", setting("CPU", _CPU.get(sev, _DEFAULT_CPU))]
-    line += ["-machine", "pc,memory-backend=memory", "-m", f"{total // _MIB}M"]
-    line += ["-object", f"memory-backend-ram,id=memory,size={total // _MIB}M,reserve=off"]
+    line += ["-machine", "pc,memory-backend=memory", "-m", f"{memory // _MIB}M"]
+    line += ["-object", f"memory-backend-ram,id=memory,size={memory // _MIB}M,reserve=off"]
     line += ["-chardev", "stdio,id=console,mux=on,signal=off"]
     line += ["-serial", "chardev:console"]
     line += ["-device", "isa-debugcon,iobase=0xe9,chardev=console"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-    line += ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
-    return line + ["-initrd", ",".join(modules)]
+    return line + ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
 
 
 def module(directory: Path, path: Path, kind: str, rest: str) -> str:

@@ -3,8 +3,9 @@
 
 SEVHOST_DIR := qemu/sevhost
 # No SSE: what is in those registers is the guest's, and stays there.
-SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/model
-SEVHOST_SOURCES := $(wildcard $(SEVHOST_DIR)/host/*.cpp $(SEVHOST_DIR)/model/*.cpp)
+SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/hostile \
+	-I$(SEVHOST_DIR)/model
+SEVHOST_SOURCES := $(wildcard $(addprefix $(SEVHOST_DIR)/,host/*.cpp hostile/*.cpp model/*.cpp))
 SEVHOST_OBJECTS := $(SEVHOST_SOURCES:$(SEVHOST_DIR)/%.cpp=$(BUILD)/sevhost/%.o) \
 	$(patsubst $(SEVHOST_DIR)/%.S,$(BUILD)/sevhost/%.o,$(wildcard $(SEVHOST_DIR)/host/*.S))
 SEVHOST := $(BUILD)/sevhost.elf

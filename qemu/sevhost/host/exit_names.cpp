@@ -24,6 +24,7 @@ const char* find(const Name (&names)[count], uint64_t code) {
 constexpr Name kExits[] = {
     {exit::kReadDr7, "read DR7"},
     {exit::kWriteDr7, "write DR7"},
+    {exit::kDb, "#DB"},
     {exit::kUd, "#UD"},
     {exit::kCr0Selective, "write CR0"},
     {0x66, "SIDT"},

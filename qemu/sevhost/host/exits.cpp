@@ -14,6 +14,7 @@
 #include "place.h"
 #include "port_io.h"
 #include "snp.h"
+#include "stepping.h"
 #include "svm_exits.h"
 #include "vc.h"
 #include "vmcb.h"
@@ -49,8 +50,8 @@ constexpr uint32_t kMarker = 0x4b52414d; // "MARK"
 void handle_vmmcall(Guest& guest) {
     const Instruction instruction = instruction_at(guest);
     if (instruction.op == Op::vmgexit && guest.state_is_encrypted()) {
-        hostile_vmgexit(guest);
-        serve_vmgexit(guest);
+        if (!hostile_vmgexit(guest))
+            serve_vmgexit(guest);
         skip_instruction(guest, instruction);
     } else if (static_cast<uint32_t>(guest.gprs[rax]) == kMarker) {
         mark(guest);
@@ -125,6 +126,13 @@ void handle(Guest& guest) {
         handle_plain(guest, code);
 }
 
+void handle_exit(Guest& guest) {
+    record_exit(guest);
+    intercept_halt(guest);
+    if (!hostile_exit(guest))
+        handle(guest);
+}
+
 bool all_is_accepted(Accepted accepted, ImageKind kind) {
     return accepted == Accepted::all ||
            (accepted == Accepted::by_image && kind == ImageKind::bzimage);
@@ -135,7 +143,7 @@ bool all_is_accepted(Accepted accepted, ImageKind kind) {
 void prepare_guest(Guest& guest) {
     guest.vmcb = &vmcb;
     guest.vmcb_phys = guest.host.phys_of(&vmcb);
-    guest.hostile = find_hostile(guest.settings.hostile);
+    guest.hostile = find_hostile(guest.settings);
     guest.by_c_bit.create(guest.host);
     guest.all_private.create(guest.host);
     vmcb.control.asid = 1;
@@ -175,10 +183,13 @@ void place_guest(Guest& guest, const Images& images) {
 void run(Guest& guest) {
     for (;;) {
         hostile_before_entry(guest);
+        const uint64_t rip = guest.save().rip;
+        begin_step(guest);
         run_guest(guest);
-        record_exit(guest);
-        intercept_halt(guest);
-        handle(guest);
+        if (!end_step(guest))
+            handle_exit(guest);
+        if (is_stepping() && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
+            hostile_after_step(guest);
     }
 }
 

@@ -43,8 +43,8 @@ void pvalidate(Guest& guest, const Instruction& instruction) {
         return;
     const bool large = guest.gprs[rcx] & 1;
     const bool validate = guest.gprs[rdx] & 1;
-    const Adjusted result = hostile_pvalidate(guest, page, guest.rmp.pvalidate(page, large,
-                                                                              validate));
+    hostile_before_pvalidate(guest, page);
+    const Adjusted result = guest.rmp.pvalidate(page, large, validate);
     if (result.not_the_guests)
         refuse(guest, "PVALIDATE of ", hex(page), ", which is not the guest's in the reverse map: "
                "a nested fault for ever (APM vol. 3, PVALIDATE)");
@@ -147,7 +147,9 @@ bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, ui
 
 uint64_t change_page_state_list(Guest& guest, uint8_t* list) {
     GuestPages pages(guest);
-    return change_page_states(pages, list);
+    uint64_t result = change_page_states(pages, list);
+    hostile_page_state_list(guest, list, result);
+    return result;
 }
 
 bool execute_snp_instruction(Guest& guest, const Instruction& instruction) {

@@ -305,7 +305,7 @@ void serve_page(Guest& guest) {
     const Answer answer = why == Malformed::nothing ? serve(call) : malformed(why);
     page.set(ghcb_at::kExitInfo1, answer.info1);
     page.set(ghcb_at::kExitInfo2, answer.info2);
-    hostile_ghcb_response(guest, request.code, page.bytes());
+    hostile_ghcb_response(guest, request.code, page);
     say_request(guest, request, answer);
 }
 

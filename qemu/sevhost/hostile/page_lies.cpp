@@ -105,7 +105,8 @@ void change_version(Guest&, uint64_t, GhcbPage& page) {
 void cpuid_upper_halves(Guest&, uint64_t code, GhcbPage& page) {
     if (code != exit::kCpuid)
         return;
-    for (const unsigned at : {ghcb_at::kRax, ghcb_at::kRbx, ghcb_at::kRcx, ghcb_at::kRdx})
+    constexpr unsigned kRegisters[] = {ghcb_at::kRax, ghcb_at::kRbx, ghcb_at::kRcx, ghcb_at::kRdx};
+    for (const unsigned at : kRegisters)
         put(page, at, page.get(at) | ~uint64_t{0} << 32);
 }
 

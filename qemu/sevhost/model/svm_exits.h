@@ -7,6 +7,7 @@ namespace sevhost::exit {
 
 constexpr uint64_t kReadDr7 = 0x27;
 constexpr uint64_t kWriteDr7 = 0x37;
+constexpr uint64_t kDb = 0x41;
 constexpr uint64_t kUd = 0x46;
 constexpr uint64_t kCr0Selective = 0x65;
 constexpr uint64_t kRdtsc = 0x6e;
