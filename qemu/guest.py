@@ -4,6 +4,7 @@ with a PVH note, or a flat firmware image. The guest's serial port and the host'
 standard output; the exit status tells how the run ended."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ _BUILD = Path(os.environ.get("BUILD", "build"))
 _SEV = ("none", "sev", "es", "snp")
 _LIST = "list"  # of HOSTILE=: print the behaviours
 _INTERRUPTED = 130  # as a shell says it of SIGINT
+_STATES = Path(__file__).resolve().parent / "sevhost/states"
 _MIB = 1 << 20
 _PAGE_TABLES = 64 * _MIB  # and the host itself
 
@@ -70,9 +72,10 @@ def command_line(guest: Path, directory: Path) -> list:
     memory = size(setting("MEM", "512M"))
     kind = image_kind(guest)
     modules = [module(directory, guest, kind, os.environ.get("CMDLINE", ""))]
-    for name in ("initrd", "state"):
-        if os.environ.get(name.upper()):
-            modules.append(module(directory, Path(os.environ[name.upper()]), name, ""))
+    if os.environ.get("INITRD"):
+        modules.append(module(directory, Path(os.environ["INITRD"]), "initrd", ""))
+    if os.environ.get("STATE"):
+        modules += state_modules(directory, state_file(os.environ["STATE"]))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
               for name in ("HOSTILE", "TRACE", "ACCEPT") if os.environ.get(name)]
@@ -97,12 +100,26 @@ def machine_line(memory: int, words: list) -> list:
     return line + ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
 
 
-def module(directory: Path, path: Path, kind: str, rest: str) -> str:
+def module(directory: Path, path: Path, kind: str, rest: str, link_name: str = "") -> str:
     """A module of the host: its string is the file, its kind, and what the guest is told. The
     file goes by a name without spaces and commas, and commas are doubled for QEMU."""
-    link = directory / kind
+    link = directory / (link_name or kind)
     link.symlink_to(path.resolve())
     return f"{link} {kind} {rest}".strip().replace(",", ",,")
+
+
+def state_file(name: str) -> Path:
+    """A file, or one of those that come with the host, by its name alone."""
+    known = _STATES / f"{name}.state"
+    return known if known.exists() else Path(name)
+
+
+def state_modules(directory: Path, state: Path) -> list:
+    """The state file, and the files that its lines `file NAME` place."""
+    names = re.findall(r"^\s*file\s+(\S+)", state.read_text(), re.MULTILINE)
+    return [module(directory, state, "state", ""),
+            *(module(directory, state.parent / name, "file", name, f"file{i}")
+              for i, name in enumerate(dict.fromkeys(names)))]
 
 
 def image_kind(guest: Path) -> str:

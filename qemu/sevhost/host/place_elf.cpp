@@ -176,8 +176,7 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
     if (!images.state)
         guest.gprs[rbx] = layout::kStartInfo;
     else
-        apply_state_file(guest, {reinterpret_cast<const char*>(images.state.data),
-                                 images.state.bytes},
+        apply_state_file(guest, images,
                          {header.entry, loaded.end, guest.settings.memory_bytes,
                           layout::kCmdline, guest.c_bit_mask});
 }
