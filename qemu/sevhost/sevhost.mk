@@ -27,6 +27,20 @@ $(SEVHOST): $(SEVHOST_OBJECTS) $(LIBRARY) $(wildcard linker/prologue*.ld)
 
 $(SEVHOST_OBJECTS): Makefile qemu/kernels/kernels.mk $(SEVHOST_DIR)/sevhost.mk
 
+# A guest that only exits, for the bench.
+EXIT_RATE := $(BUILD)/exit_rate.elf
+
+$(BUILD)/sevhost/bench/%.o: $(SEVHOST_DIR)/bench/%.S
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(KERNEL_C) $(KERNEL_FLAGS) -MMD -MP -c -o $@ $<
+
+$(EXIT_RATE): $(BUILD)/sevhost/bench/exit_rate.o
+	@echo "  $@"
+	$(LLD) -static -Ttext=0x200000 --entry=start -o $@ $<
+
+bench: $(SEVHOST) $(EXIT_RATE)
+
 .PHONY: sevhost
 sevhost: $(SEVHOST)
 
