@@ -9,10 +9,10 @@
  * In the end it raises #UD, which Prologue's IDT still reports. */
 #include "prologue/kernel.h"
 #include "prologue/wishes.h"
+#include "serial.h"
 
 PROLOGUE_WISH_QEMU_EXIT;
 
-#define SERIAL 0x3f8
 #define PATTERN 0xa5a5a5a5a5a5a5a5
 #define PAGE 4096ull
 #define LARGE_PAGE 0x200000ull
@@ -20,26 +20,6 @@ PROLOGUE_WISH_QEMU_EXIT;
 #define WRITABLE 2
 #define LARGE 0x80
 #define MOST_RANGES 128
-
-static void out8(uint16_t port, uint8_t value) {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void print(const char *text) {
-    for (; *text != 0; ++text)
-        out8(SERIAL, (uint8_t)*text);
-}
-
-static void print_number(const char *name, uint64_t value) {
-    print(name);
-    print(": 0x");
-    int shift = 60;
-    while (shift != 0 && value >> shift == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
-        out8(SERIAL, (uint8_t)"0123456789abcdef"[value >> shift & 15]);
-    print("\n");
-}
 
 _Noreturn static void fail(const char *what) {
     print("result: ");
