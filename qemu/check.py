@@ -14,7 +14,7 @@ from typing import Iterator, Tuple
 
 import cases
 
-_FUZZERS = ("pvh", "multiboot1", "multiboot2", "memory_map")
+_FUZZERS = ("pvh", "multiboot1", "multiboot2", "memory_map", "sev_instruction", "sev_ghcb")
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 

@@ -12,7 +12,7 @@ GUEST32 := --target=i386-none-elf -march=i686
 GUEST_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti $(GUEST_FLAGS)
 GUEST_AS := $(CLANG) $(GUEST_FLAGS)
 
-GUEST_SHARED := bytes.o guest.o tables.o stubs.o
+GUEST_SHARED := bytes.o guest.o tables.o stubs.o paging.o ghcb_page.o ring3.o
 GUEST_SHARED64 := $(addprefix $(BUILD)/guests/64/,start64.o pvh_note.o $(GUEST_SHARED))
 GUEST_SHARED32 := $(addprefix $(BUILD)/guests/32/,start32.o $(GUEST_SHARED))
 

@@ -70,4 +70,13 @@ common:
         iretl
 #endif
 
+// For an interrupt that nobody asked for: it is not acknowledged, so that none follows.
+        .globl  ignore_interrupt
+ignore_interrupt:
+#ifdef __x86_64__
+        iretq
+#else
+        iretl
+#endif
+
         .section .note.GNU-stack, "", @progbits
