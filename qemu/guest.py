@@ -21,9 +21,7 @@ _STATES = Path(__file__).resolve().parent / "sevhost/states"
 _MIB = 1 << 20
 _PAGE_TABLES = 64 * _MIB  # and the host itself
 
-# SNP Linux refuses CPUID's leaf 0xd without XSAVES, which TCG lacks.
-_CPU = {"snp": "max,phys-bits=52,-xsave"}
-_DEFAULT_CPU = "max,phys-bits=52"
+_CPU = "max,phys-bits=52"
 
 
 def main() -> int:
@@ -78,7 +76,7 @@ def command_line(guest: Path, directory: Path) -> list:
         modules += state_modules(directory, state_file(os.environ["STATE"]))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
-              for name in ("HOSTILE", "TRACE", "ACCEPT") if os.environ.get(name)]
+              for name in ("HOSTILE", "TRACE", "ACCEPT", "INTERCEPT") if os.environ.get(name)]
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
     total = round_up(copies * memory + 2 * files + _PAGE_TABLES + memory // 128, 128 * _MIB)
@@ -87,10 +85,9 @@ def command_line(guest: Path, directory: Path) -> list:
 
 def machine_line(memory: int, words: list) -> list:
     """QEMU with that much memory, and the host with these words on its command line."""
-    sev = setting("SEV", "none", _SEV)
     line = [os.environ.get("QEMU") or "qemu-system-x86_64"]
     line += ["-display", "none", "-no-reboot", "-nodefaults", "-accel", "tcg"]
-    line += ["-cpu", setting("CPU", _CPU.get(sev, _DEFAULT_CPU))]
+    line += ["-cpu", setting("CPU", default_cpu())]
     line += ["-machine", "pc,memory-backend=memory", "-m", f"{memory // _MIB}M"]
     line += ["-object", f"memory-backend-ram,id=memory,size={memory // _MIB}M,reserve=off"]
     line += ["-chardev", "stdio,id=console,mux=on,signal=off"]
@@ -120,6 +117,14 @@ def state_modules(directory: Path, state: Path) -> list:
     return [module(directory, state, "state", ""),
             *(module(directory, state.parent / name, "file", name, f"file{i}")
               for i, name in enumerate(dict.fromkeys(names)))]
+
+
+def default_cpu() -> str:
+    """SNP Linux refuses CPUID's leaf 0xd without XSAVES, which TCG lacks; and TCG intercepts XSETBV
+    only where a CPU does not have it."""
+    without_xsave = (os.environ.get("SEV") == "snp"
+                     or "xsetbv" in os.environ.get("INTERCEPT", "").split(","))
+    return _CPU + ",-xsave" if without_xsave else _CPU
 
 
 def image_kind(guest: Path) -> str:

@@ -77,8 +77,22 @@ void keep_interrupted_event(Guest& guest) {
 // #UD: of an instruction that TCG does not know and an SNP machine does, or the guest's own.
 void handle_undefined(Guest& guest) {
     const Instruction instruction = instruction_at(guest);
-    if (!guest.snp() || !execute_snp_instruction(guest, instruction))
+    const Intercepted& wanted = guest.settings.intercepted;
+    if (instruction.op == Op::rdpru && wanted.rdpru)
+        raise_vc(guest, exit::kRdpru);
+    else if (instruction.op == Op::xsetbv && wanted.xsetbv)
+        raise_vc(guest, exit::kXsetbv);
+    else if (!guest.snp() || !execute_snp_instruction(guest, instruction))
         inject_ud(guest);
+}
+
+// TCG exits from INVD as from WBINVD, and from RDTSCP as from RDTSC.
+uint64_t code_on_hardware(const Guest& guest, uint64_t code) {
+    if (code == exit::kWbinvd && instruction_at(guest).op == Op::invd)
+        return exit::kInvd;
+    if (code == exit::kRdtsc && instruction_at(guest).op == Op::rdtscp)
+        return exit::kRdtscp;
+    return code;
 }
 
 void handle_plain(Guest& guest, uint64_t code) {
@@ -121,7 +135,7 @@ void handle(Guest& guest) {
         return handle_invalid_state(guest);
     }
     if (guest.state_is_encrypted())
-        raise_vc(guest, code);
+        raise_vc(guest, code_on_hardware(guest, code));
     else
         handle_plain(guest, code);
 }
