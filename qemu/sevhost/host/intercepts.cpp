@@ -80,12 +80,10 @@ void set_encrypted_maps() {
         set_msr(msr, false);
 }
 
-void add_wanted(const Guest& guest, VmcbControl& control) {
+void add_wanted(Guest& guest, VmcbControl& control) {
     const Intercepted& wanted = guest.settings.intercepted;
-    if (wanted.tsc) {
-        control.misc1 |= kRdtsc;
-        control.misc2 |= kRdtscp;
-    }
+    if (wanted.tsc)
+        intercept_tsc(guest);
     // TCG does not know RDPRU; and XSETBV only if the CPU has XSAVE, but no exit for it.
     if (wanted.rdpru || wanted.xsetbv)
         control.exceptions |= 1u << kVectorUd;
@@ -119,6 +117,11 @@ void set_intercepts(Guest& guest) {
     }
     control.iopm = guest.host.phys_of(iopm);
     control.msrpm = guest.host.phys_of(msrpm);
+}
+
+void intercept_tsc(Guest& guest) {
+    guest.vmcb->control.misc1 |= kRdtsc;
+    guest.vmcb->control.misc2 |= kRdtscp;
 }
 
 void intercept_memory_ports() {

@@ -65,11 +65,11 @@ bool reverse_map_allows(Guest& guest, const Fault& fault) {
         raise_not_validated(guest, fault);
         return false;
     case PageCheck::not_private:
-        refuse(guest, "private access to ", hex(fault.gpa),
-               ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
+        end_faulting(guest, "private access to ", hex(fault.gpa),
+                     ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
     case PageCheck::not_shared:
-        refuse(guest, "access without the C-bit to ", hex(fault.gpa),
-               ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
+        end_faulting(guest, "access without the C-bit to ", hex(fault.gpa),
+                     ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
     }
     return false;
 }

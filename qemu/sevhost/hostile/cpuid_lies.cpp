@@ -105,8 +105,8 @@ using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "cpuid-hides-sev", .kind = harmless, .guests = kOnBoth,
      .right_guest = "believes SEV_STATUS, which a host cannot fake", .cpuid = hide_sev},
-    {.name = "cpuid-hides-leaf", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "believes SEV_STATUS, and takes the C-bit from SEV_INFO", .cpuid = hide_leaf},
+    {.name = "cpuid-hides-leaf", .kind = detected, .guests = kOnBoth,
+     .right_guest = "terminates: CPUID names no C-bit, and SEV_INFO does", .cpuid = hide_leaf},
     {.name = "cpuid-wrong-c-bit", .kind = detected, .guests = kOnBoth,
      .right_guest = "terminates: CPUID and SEV_INFO disagree", .cpuid = wrong_c_bit},
     {.name = "cpuid-c-bit-under-32", .kind = detected, .guests = kOnBoth,

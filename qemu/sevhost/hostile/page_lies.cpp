@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "hostile.h"
+#include "intercepts.h"
 #include "svm_exits.h"
 #include "vmcb.h"
 
@@ -217,7 +218,7 @@ constexpr Hostile kEntries[] = {
      .ghcb_response = msr_garbage},
     {.name = "tsc-backwards", .kind = not_detectable, .guests = kOnBoth,
      .right_guest = "believes it: without Secure TSC time is the host's",
-     .ghcb_response = tsc_backwards},
+     .at_launch = intercept_tsc, .ghcb_response = tsc_backwards},
     {.name = "jump-table-elsewhere", .kind = harmless, .guests = kOnEs,
      .right_guest = "does not ask, or checks where it is",
      .ghcb_response = jump_table_elsewhere},
