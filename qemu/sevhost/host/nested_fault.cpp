@@ -38,7 +38,8 @@ NestedTables& tables_in_use(Guest& guest) {
 
 bool large_page_fits(const Guest& guest, const Region& region, const Fault& fault) {
     // Shared pages come one by one, since page tables may lie between them; so do SNP's.
-    const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp();
+    const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp() ||
+                            guest.hostile != nullptr; // who wants to see each page's first access
     const GuestPhys start = fault.gpa & ~(kLargePageBytes - 1);
     return !one_by_one && start >= region.start &&
            start + kLargePageBytes <= region.start + region.bytes;
@@ -64,11 +65,11 @@ bool reverse_map_allows(Guest& guest, const Fault& fault) {
         raise_not_validated(guest, fault);
         return false;
     case PageCheck::not_private:
-        refuse(guest, "private access to ", hex(fault.gpa),
-               ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
+        end_faulting(guest, "private access to ", hex(fault.gpa),
+                     ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
     case PageCheck::not_shared:
-        refuse(guest, "access without the C-bit to ", hex(fault.gpa),
-               ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
+        end_faulting(guest, "access without the C-bit to ", hex(fault.gpa),
+                     ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
     }
     return false;
 }

@@ -253,6 +253,10 @@ MemoryOperand read_memory(Reader& reader, uint8_t modrm, CodeBits bits, const Pr
 Op group7(uint8_t modrm, uint8_t repeat) {
     constexpr uint8_t kRepne = 0xf2, kRep = 0xf3, kLmswReg = 6;
     switch (modrm) {
+    case 0xd1:
+        return Op::xsetbv;
+    case 0xf9:
+        return Op::rdtscp;
     case 0xd9:
         return repeat != 0 ? Op::vmgexit : Op::vmmcall;
     case 0xfd:
@@ -271,6 +275,8 @@ Op two_byte(uint8_t opcode, uint8_t modrm, uint8_t repeat) {
         return group7(modrm, repeat);
     case 0x06:
         return Op::clts;
+    case 0x08:
+        return Op::invd;
     case 0x20:
         return Op::mov_from_cr;
     case 0x22:
