@@ -186,7 +186,7 @@ def _play(guest: str, width: int, sev: str, scene: Scene) -> None:
 # A guest that cannot load a table of its own has to be entered with one.
 _ENTERED_WITH_IDT = """
 rip $entry
-rsp 0x8000
+rsp 0x6ff0
 rflags 2
 cr0 0x11
 cs 8 code32 0xffffffff 0
@@ -197,6 +197,8 @@ gdtr 0x17 0x4000
 idtr 0xff 0x5000
 at 0x4000
 u64 0 0x00cf9b000000ffff 0x00cf93000000ffff
+at 0x5000  # memory that is placed is validated: for the IDT and the stack
+table 1024 0 0
 """
 _TABLE_INTERCEPTS = (0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d)  # SIDT ... LTR
 

@@ -1,8 +1,8 @@
 # Small test guests, a file of scenes each: for 64-bit mode, for 32-bit mode, or for both.
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
-GUESTS64 := vc msr page memory snp
-GUESTS32 := vc msr page memory snp
+GUESTS64 := vc msr page memory snp probe
+GUESTS32 := vc msr page memory snp probe
 GUESTS_ALONE := state intercepted # in assembly, without scenes
 GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf) \
 	$(GUESTS_ALONE:%=$(BUILD)/guests/%32.elf)
