@@ -106,7 +106,7 @@ _LIES = {
     "ghcb-no-valid-bits": Lie("p-.*.valid0 p-.*.valid1"),
     "ghcb-result-not-valid": Lie("p-.*.valid1"),
     "ghcb-cpuid-half-valid": Lie("p-cpuid..valid1"),
-    "ghcb-garbage-beside": Lie("p-.*.valid0 p-.*.valid1 p-.*.code p-.*.scratc p-.*.rcx (p-.*)"),
+    "ghcb-garbage-beside": Lie("p-.*.valid0 p-.*.valid1 p-.*.code p-.*.scratc (p-.*)"),
     "ghcb-zeroed": Lie(f"p-.*.valid. p-.*.versio p-.*.{_REGISTERS} (p-.*)"),
     "ghcb-ones": Lie(f"p-[^.]+ p-.*.usage p-.*.versio p-.*.{_REGISTERS} (p-.*)"),
     "ghcb-scratch-moved": Lie("p-.*.valid1 p-.*.scratc"),
