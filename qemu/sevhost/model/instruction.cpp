@@ -123,9 +123,9 @@ bool has_modrm(Map map, uint8_t opcode) {
                  (opcode >= 0xa8 && opcode <= 0xaa) || (opcode >= 0xc8 && opcode <= 0xcf));
     if (opcode < 0x40)
         return (opcode & 7) < 4;
-    return opcode == 0x62 || opcode == 0xc4 || opcode == 0xc5 || opcode == 0x63 || opcode == 0x69 || opcode == 0x6b ||
+    return opcode == 0x62 || opcode == 0x63 || opcode == 0x69 || opcode == 0x6b ||
            (opcode >= 0x80 && opcode <= 0x8f) || opcode == 0xc0 || opcode == 0xc1 ||
-           opcode == 0xc6 || opcode == 0xc7 || (opcode >= 0xd0 && opcode <= 0xd3) ||
+           (opcode >= 0xc4 && opcode <= 0xc7) || (opcode >= 0xd0 && opcode <= 0xd3) ||
            (opcode >= 0xd8 && opcode <= 0xdf) || opcode == 0xf6 || opcode == 0xf7 ||
            opcode == 0xfe || opcode == 0xff;
 }
