@@ -33,7 +33,7 @@ def _hostile_table() -> None:
 
 
 def _unknown_name() -> None:
-    told = _told(HOSTILE="no-such-name", SEV="es", GUEST=str(cases.BUILD / "exit_rate.elf"))
+    told = _told(HOSTILE="no-such-name", SEV="es", GUEST=str(cases.scratch_file(bytes(4096))))
     assert "no hostile behaviour no-such-name: HOSTILE=list" in told, told
 
 

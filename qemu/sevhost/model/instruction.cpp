@@ -130,10 +130,11 @@ bool has_modrm(Map map, uint8_t opcode) {
            opcode == 0xfe || opcode == 0xff;
 }
 
-// VEX and EVEX, where they are nothing else: they are not decoded.
-bool is_vex(Map map, uint8_t opcode, CodeBits bits) {
-    return map == Map::one_byte && bits == CodeBits::code64 &&
-           (opcode == 0x62 || opcode == 0xc4 || opcode == 0xc5);
+// VEX and EVEX: they are not decoded. Outside of 64-bit code their first bytes are LES, LDS and
+// BOUND, where no register follows.
+bool is_vex(Map map, uint8_t opcode, uint8_t next, CodeBits bits) {
+    return map == Map::one_byte && (opcode == 0x62 || opcode == 0xc4 || opcode == 0xc5) &&
+           (bits == CodeBits::code64 || next >> 6 == kModRegister);
 }
 
 // Bytes of the immediate behind a ModRM operand.
@@ -362,7 +363,7 @@ Instruction decode(const uint8_t* bytes, unsigned count, CodeBits bits) {
     Map map;
     const uint8_t opcode = read_opcode(reader, map);
     Instruction found;
-    if (is_vex(map, opcode, bits))
+    if (is_vex(map, opcode, reader.peek(), bits))
         return {};
     if (has_modrm(map, opcode))
         read_modrm(reader, map, opcode, bits, prefixes, found);
