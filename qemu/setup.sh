@@ -25,6 +25,8 @@ bochs-bin bochs
 /usr/share/bochs/VGABIOS-lgpl-latest vgabios
 gdb gdb
 /usr/include/gtest/gtest.h libgtest-dev
+/usr/include/gelf.h libelf-dev
+pkg-config pkg-config
 /usr/bin/python3 python3
 LIST
 }
