@@ -27,6 +27,7 @@ constexpr uint64_t round_up_to_4(uint64_t value) {
 }
 
 constexpr uint64_t kNoteHead = 12; // bytes of name, of descriptor, type
+constexpr size_t kMostSegmentsRead = 1024;
 
 bool is_ours(std::string_view name) {
     return name.starts_with("prologue_") || name.starts_with("__start_prologue_") ||
@@ -104,7 +105,7 @@ void ElfFile::read_segments() {
     size_t count = 0;
     if (elf_getphdrnum(handle_->elf, &count) != 0)
         return;
-    for (size_t i = 0; i != count; ++i) {
+    for (size_t i = 0; i != std::min(count, kMostSegmentsRead); ++i) {
         GElf_Phdr header;
         if (gelf_getphdr(handle_->elf, static_cast<int>(i), &header) == nullptr)
             return;
@@ -112,6 +113,8 @@ void ElfFile::read_segments() {
                             header.p_vaddr, header.p_paddr, header.p_filesz, header.p_memsz,
                             header.p_align, (header.p_flags & PF_R) != 0,
                             (header.p_flags & PF_W) != 0, (header.p_flags & PF_X) != 0});
+        if (header.p_type == PT_LOAD)
+            loads.push_back(segments.back());
     }
 }
 
@@ -164,17 +167,12 @@ void ElfFile::walk_notes(const Segment& segment) {
         if (next == 0)
             return;
         const auto* text = static_cast<const char*>(data->d_buf) + name;
-        if (!is_among_notes(segment.offset + at_offset))
+        if (note_offsets_.insert(segment.offset + at_offset).second)
             notes.push_back({std::string(text, strnlen(text, head.n_namesz)), head.n_type,
                              segment.offset + at_offset, segment.offset + desc, head.n_descsz,
-                             true});
+                             true, false});
         at_offset = next;
     }
-}
-
-bool ElfFile::is_among_notes(uint64_t offset) const {
-    return std::any_of(notes.begin(), notes.end(),
-                       [&](const Note& note) { return note.offset == offset; });
 }
 
 // Notes of Xen's and of ours that are in memory but that no walk has reached. An
@@ -184,28 +182,24 @@ void ElfFile::find_lost_notes() {
     for (const std::string_view owner : {"Xen", "Prologue"}) {
         const bool none = std::none_of(notes.begin(), notes.end(),
                                        [&](const Note& note) { return note.owner == owner; });
-        const uint64_t name_bytes = owner.size() + 1;
-        for (const Segment& segment : segments) {
-            if (segment.type != PT_NOTE && !(none && segment.type == PT_LOAD))
-                continue;
-            const uint64_t end = std::min<uint64_t>(segment.file_end(), contents_.size());
-            uint64_t head = round_up_to_4(std::min(segment.offset, end));
-            for (; head + kNoteHead + round_up_to_4(name_bytes) <= end; head += 4)
-                if (word(head) == name_bytes &&
-                    std::memcmp(&contents_[head + kNoteHead], owner.data(), name_bytes) == 0 &&
-                    !is_among_notes(head))
-                    notes.push_back({std::string(owner), word(head + 8), head,
-                                     head + kNoteHead + round_up_to_4(name_bytes), word(head + 4),
-                                     false});
-        }
+        for (const Segment& segment : segments)
+            if (segment.type == PT_NOTE || (none && segment.type == PT_LOAD))
+                scan_for_notes(segment, owner);
     }
 }
 
-std::vector<Segment> ElfFile::loadable() const {
-    std::vector<Segment> result;
-    std::copy_if(segments.begin(), segments.end(), std::back_inserter(result),
-                 [](const Segment& segment) { return segment.type == PT_LOAD; });
-    return result;
+void ElfFile::scan_for_notes(const Segment& segment, std::string_view owner) {
+    const uint64_t name_bytes = owner.size() + 1;
+    const uint64_t before_desc = kNoteHead + round_up_to_4(name_bytes);
+    const uint64_t end = std::min<uint64_t>(segment.file_end(), contents_.size());
+    uint64_t head = round_up_to_4(std::min(segment.offset, end));
+    for (; head + before_desc <= end; head += 4)
+        if (word(head) == name_bytes &&
+            std::memcmp(&contents_[head + kNoteHead], owner.data(), name_bytes) == 0 &&
+            note_offsets_.insert(head).second)
+            notes.push_back({std::string(owner), word(head + 8), head, head + before_desc,
+                             word(head + 4), false,
+                             word(head + 4) > end - head - before_desc});
 }
 
 std::optional<Bytes> ElfFile::at(uint64_t offset, uint64_t count) const {
@@ -234,14 +228,14 @@ std::optional<uint64_t> ElfFile::symbol(std::string_view name) const {
 }
 
 std::optional<Segment> ElfFile::holding_virtual(uint64_t virt) const {
-    for (const Segment& segment : loadable())
+    for (const Segment& segment : loads)
         if (lies_in(virt, segment.virt, segment.bytes))
             return segment;
     return std::nullopt;
 }
 
 std::optional<Segment> ElfFile::holding_physical(uint64_t phys) const {
-    for (const Segment& segment : loadable())
+    for (const Segment& segment : loads)
         if (lies_in(phys, segment.phys, segment.bytes))
             return segment;
     return std::nullopt;
@@ -253,7 +247,7 @@ std::optional<uint64_t> ElfFile::physical(uint64_t virt) const {
 }
 
 std::optional<uint64_t> ElfFile::physical_of_file(uint64_t offset) const {
-    for (const Segment& segment : loadable())
+    for (const Segment& segment : loads)
         if (lies_in(offset, segment.offset, segment.file_bytes))
             return offset - segment.offset + segment.phys;
     return std::nullopt;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -46,6 +47,7 @@ struct Note {
     uint64_t desc_offset; // of what it says
     uint64_t desc_bytes;
     bool in_segment;      // found by a walk through a PT_NOTE segment, as loaders do
+    bool truncated;       // what it says goes on behind what it is in
 };
 
 class ElfFile {
@@ -64,15 +66,14 @@ public:
     uint64_t program_header_count; // as the header says; `segments` has those that are there
     bool section_headers_outside;  // of the file
 
-    std::vector<Segment> segments; // all kinds
+    std::vector<Segment> segments; // all kinds; of a table without end, its beginning
+    std::vector<Segment> loads;    // the PT_LOADs, in the order of their headers
     std::vector<Section> sections;
     std::vector<Note> notes;       // of any owner, in the file's order
     std::map<std::string, uint64_t, std::less<>> symbols; // Prologue's, if not stripped
 
     Bytes contents() const { return contents_; }
 
-    // The PT_LOADs, in the order of their headers.
-    std::vector<Segment> loadable() const;
     // That much of the file; nothing if it is not all there.
     std::optional<Bytes> at(uint64_t offset, uint64_t count) const;
     std::optional<uint64_t> number(uint64_t offset, unsigned count) const; // little-endian
@@ -96,9 +97,10 @@ private:
     void read_notes();
     void walk_notes(const Segment& segment);
     void find_lost_notes();
-    bool is_among_notes(uint64_t offset) const;
+    void scan_for_notes(const Segment& segment, std::string_view owner);
 
     std::vector<uint8_t> contents_;
+    std::set<uint64_t> note_offsets_;
     std::unique_ptr<Handle> handle_;
 };
 
