@@ -4,8 +4,8 @@ CHECK_TOOL := $(BUILD)/prologue-check
 
 CHECK_SOURCES := $(wildcard linker/check/*.cpp)
 CHECK_OBJECTS := $(CHECK_SOURCES:%.cpp=$(BUILD)/check/%.o)
-CHECK_FLAGS = -std=c++20 -O2 -g -Wall -Wextra -Werror -Iboot -Iboot/include \
-	$(shell pkg-config --cflags libelf)
+CHECK_FLAGS = -std=c++20 -O2 -g -Wall -Wextra -Werror $(addprefix -I,boot boot/include \
+	arch/x86/cpu arch/x86/paging arch/x86/stage64) $(shell pkg-config --cflags libelf)
 
 $(BUILD)/check/%.o: %.cpp
 	@mkdir -p $(@D)

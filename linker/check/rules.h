@@ -122,8 +122,8 @@
       "Let the PT_NOTE with prologue-notes.ld be the last in the script's PHDRS.")                 \
     X(pvh_note_size, error, "The PVH note does not hold an address of 4 or 8 bytes.",              \
       "Use Prologue's note: INCLUDE prologue-notes.ld.")                                           \
-    X(pvh_note_duplicate, warning, "There is more than one PVH note, and loaders differ in which " \
-      "they take.",                                                                                \
+    X(pvh_note_duplicate, error, "There are PVH notes with different entries, and loaders differ "    \
+      "in which they take.",                                                                       \
       "Take the old boot stub's note out.")                                                        \
     X(pvh_entry_outside, error, "The PVH note's entry is in no executable segment: it is a "       \
       "physical address.",                                                                         \
