@@ -174,24 +174,20 @@ void check_physical(const Kernel& kernel, Findings& findings) {
     Loaders loaders = every_loader();
     if (multiboot2_moves(kernel))
         loaders.reset(grub_multiboot2);
-    for (const Segment& segment : kernel.file.loads) {
-        const Span span = physical_bytes(segment);
-        const std::string where =
-            sentence("segment %u: 0x%lx to 0x%lx", segment.index, span.start, span.end);
-        if (span.bytes() == 0)
-            continue;
-        if (span.end > 4 * kGiB)
-            findings.add(Rule::above_4g, every_loader(), where);
-        else if (span.start < kPage)
-            findings.add(Rule::page_zero, loaders, where);
-        else if (span.overlaps({kConventionalEnd, kMiB}))
-            findings.add(Rule::isa_hole, loaders, where);
-        else if (span.start < kMiB)
-            findings.add(Rule::low_memory, loaders, where);
-        else
-            continue;
-        return;
-    }
+    // The worst alone: one mistake in a script moves all segments.
+    for (const auto& [rule, place] : {
+             std::pair{Rule::above_4g, Span{4 * kGiB, ~uint64_t{0}}},
+             std::pair{Rule::page_zero, Span{0, kPage}},
+             std::pair{Rule::isa_hole, Span{kConventionalEnd, kMiB}},
+             std::pair{Rule::low_memory, Span{0, kMiB}},
+         })
+        for (const Segment& segment : kernel.file.loads)
+            if (segment.bytes != 0 && physical_bytes(segment).overlaps(place)) {
+                findings.add(rule, rule == Rule::above_4g ? every_loader() : loaders,
+                             sentence("segment %u has 0x%lx to 0x%lx", segment.index,
+                                      segment.phys, segment.phys_end()));
+                return;
+            }
 }
 
 void check_parts(const Kernel& kernel, Findings& findings) {

@@ -48,6 +48,8 @@ void check_range(const Kernel& kernel, const Multiboot2Header::Range& range,
         start = std::min(start, segment.phys);
         end = std::max(end, segment.phys_end());
     }
+    if (end > 4 * prologue::kGiB) // which is above_4g's
+        return;
     const uint64_t bytes = end - start;
     const bool fits = bytes <= range.highest && range.lowest <= range.highest - bytes;
     const bool stays = range.lowest == start &&

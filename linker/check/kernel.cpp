@@ -11,13 +11,20 @@ namespace {
 // How every fatal line of Prologue's begins: in each image that it is linked to.
 constexpr std::string_view kFatalLine = "prologue: fatal: ";
 
+bool holds_fatal_line(Bytes bytes) {
+    return std::search(bytes.begin(), bytes.end(), kFatalLine.begin(), kFatalLine.end()) !=
+           bytes.end();
+}
+
+// In what is loaded, or, if that cannot be told, anywhere.
 bool find_prologue(const ElfFile& file) {
     if (file.symbol("prologue_start"))
         return true;
+    if (file.loads.empty())
+        return holds_fatal_line(file.contents());
     return std::any_of(file.loads.begin(), file.loads.end(), [&](const Segment& segment) {
         const std::optional<Bytes> bytes = file.at(segment.offset, segment.file_bytes);
-        return bytes && std::search(bytes->begin(), bytes->end(), kFatalLine.begin(),
-                                    kFatalLine.end()) != bytes->end();
+        return bytes && holds_fatal_line(*bytes);
     });
 }
 

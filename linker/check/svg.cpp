@@ -190,7 +190,7 @@ std::string svg_picture(const std::string& path, const Kernel& kernel) {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %u %u\" "
         "font-family=\"monospace\" font-size=\"13\">\n"
         "<defs><pattern id=\"zero\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\">"
-        "<path d=\"M0 8L8 0\" stroke=\"#555\" stroke-width=\"0.6\"/></pattern></defs>\n",
+        "<path d=\"M0 8L8 0\" stroke=\"#555\" stroke-opacity=\"0.4\"/></pattern></defs>\n",
         kWidth, height);
     picture += rectangle(0, 0, kWidth, height, "#fff");
     const size_t slash = path.rfind('/');
