@@ -32,7 +32,6 @@ gdb gdb
 patch patch
 /usr/include/gtest/gtest.h libgtest-dev
 /usr/include/gelf.h libelf-dev
-pkg-config pkg-config
 /usr/bin/python3 python3
 LIST
 }

@@ -71,6 +71,10 @@
     X(writable_executable, error, "A segment is writable and executable.",                         \
       "Split it, with FLAGS(5) and FLAGS(6) in the script's PHDRS; or wish for "                   \
       "`PROLOGUE_WISH_WRITABLE_TEXT`.")                                                            \
+    X(image_end_unpadded, error, "The image does not end at a page's end. GRUB puts its "          \
+      "information into the rest of the page, where Prologue refuses it: \"lies on the kernel "    \
+      "image\".",                                                                                  \
+      "Pad the last section in memory from within: `. = ALIGN(4096)` before its closing brace.")   \
     X(image_not_canonical, error, "The image is linked where no address exists with so many "      \
       "levels of paging.",                                                                         \
       "Link it elsewhere, or wish for five levels.")                                               \
@@ -122,7 +126,7 @@
       "Let the PT_NOTE with prologue-notes.ld be the last in the script's PHDRS.")                 \
     X(pvh_note_size, error, "The PVH note does not hold an address of 4 or 8 bytes.",              \
       "Use Prologue's note: INCLUDE prologue-notes.ld.")                                           \
-    X(pvh_note_duplicate, error, "There are PVH notes with different entries, and loaders differ "    \
+    X(pvh_note_duplicate, error, "There are PVH notes with different entries, and loaders differ " \
       "in which they take.",                                                                       \
       "Take the old boot stub's note out.")                                                        \
     X(pvh_entry_outside, error, "The PVH note's entry is in no executable segment: it is a "       \

@@ -175,7 +175,8 @@ std::string legend() {
         result += rectangle(x, 50, 16, 16, colour(rights)) + text(x + 22, 63, rights);
         x += 80;
     }
-    return result + rectangle(x, 50, 16, 16, "url(#zero)") + text(x + 22, 63, "not in the file: zeroed");
+    return result + rectangle(x, 50, 16, 16, "url(#zero)") +
+           text(x + 22, 63, "not in the file: zeroed");
 }
 
 }  // namespace
