@@ -229,9 +229,9 @@ def foreign_note(section: str, owner: str, kind: int, value: int = 0) -> Callabl
 def many_segments(count: int, kind: str) -> Callable[[], Path]:
     """The documents' script with so many segments more."""
     names = [f"extra{index}" for index in range(count)]
-    phdrs = ["first PT_LOAD FILEHDR PHDRS FLAGS(4);", "code PT_LOAD FLAGS(5);",
-             "rest PT_LOAD FLAGS(6);", *(f"{name} {kind} FLAGS(4);" for name in names),
-             "note PT_NOTE FLAGS(4);"]
+    phdrs = ["first PT_LOAD FILEHDR PHDRS FLAGS(4);",
+             *(f"{name} {kind} FLAGS(4);" for name in names), "code PT_LOAD FLAGS(5);",
+             "rest PT_LOAD FLAGS(6);", "note PT_NOTE FLAGS(4);"]
     changes = [("SECTIONS", "PHDRS { " + "\n".join(phdrs) + " }\nSECTIONS"),
                ("    .prologue.notes : { INCLUDE prologue-notes.ld }",
                 "    .prologue.notes : { INCLUDE prologue-notes.ld } :first :note"),
@@ -243,7 +243,7 @@ def many_segments(count: int, kind: str) -> Callable[[], Path]:
     if kind == "PT_LOAD":
         sections = [f". = ALIGN(4096); .{name} : {{ QUAD(1) . = ALIGN(4096); }} :{name}"
                     for name in names]
-        changes.append(("    kernel_end = .;", "\n".join(sections) + "\n    kernel_end = .;"))
+        changes.append(("    .text :", "\n".join(sections) + "\n    .text :"))
     return own(*changes)
 
 
@@ -286,8 +286,7 @@ FILE = [
 ]
 
 IMAGE = [
-    Wrong("prologue-missing", EVERY, no_prologue, also=("pvh-note-missing", "multiboot2-missing",
-                                                        "image-end-unpadded")),
+    Wrong("prologue-missing", EVERY, no_prologue, also=("pvh-note-missing", "multiboot2-missing")),
     Wrong("part-missing", PVH, plain,
           lambda elf: elf.put(elf.bytes.index((0x336EC578).to_bytes(4, "little"),
                                               elf.place("__start_prologue_parts")), 0)),

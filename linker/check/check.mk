@@ -11,10 +11,15 @@ CHECK_SANITIZED_OBJECTS := $(CHECK_SOURCES:%.cpp=$(BUILD)/check-sanitized/%.o)
 CHECK_FLAGS = -std=c++20 -O2 -g -Wall -Wextra -Werror $(addprefix -I,boot boot/include \
 	arch/x86/cpu arch/x86/paging arch/x86/stage64) $(shell pkg-config --cflags libelf)
 
-$(BUILD)/check/%.o $(BUILD)/check-sanitized/%.o: %.cpp
+define CHECK_COMPILE
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(CLANGXX) $(CHECK_FLAGS) -MMD -MP -c -o $@ $<
+endef
+$(BUILD)/check/%.o: %.cpp
+	$(CHECK_COMPILE)
+$(BUILD)/check-sanitized/%.o: %.cpp
+	$(CHECK_COMPILE)
 
 $(CHECK_TOOL): $(CHECK_OBJECTS)
 $(CHECK_SANITIZED): $(CHECK_SANITIZED_OBJECTS)

@@ -6,10 +6,14 @@
 
 #include <algorithm>
 
+#include <elf.h>
+
 #include "ranges.h"
 
 namespace check {
 namespace {
+
+using prologue::Span;
 
 constexpr uint32_t kFlagsUnknownToGrub = 0xfff8;
 
@@ -100,21 +104,37 @@ private:
         for (const Segment& segment : file_.loads) {
             if (segment.bytes == segment.file_bytes)
                 continue;
-            const uint64_t start = segment.phys + segment.file_bytes;
             if (segment.phys_end() > zero_end) {
                 add(Rule::multiboot1_bss_short,
                     sentence("segment %u ends at 0x%lx, what is zeroed at 0x%lx", segment.index,
                              segment.phys_end(), zero_end));
                 return;
             }
-            const uint64_t loaded_end = std::min(segment.phys_end(), load_end);
-            if (start < loaded_end && !is_zero(start, loaded_end)) {
+            for (const Span& zeroed : zeroed_parts(segment)) {
+                const uint64_t end = std::min(zeroed.end, load_end);
+                if (zeroed.start >= end || is_zero(zeroed.start, end))
+                    continue;
                 add(Rule::multiboot1_layout,
                     sentence("0x%lx to 0x%lx is to be zero, and the file has other bytes there",
-                             start, loaded_end));
+                             zeroed.start, end));
                 return;
             }
         }
+    }
+
+    // What a segment has in memory alone: its sections like .bss, for what fills the
+    // gap between .data and .bss is nobody's; or, without section headers, all of it.
+    std::vector<Span> zeroed_parts(const Segment& segment) const {
+        if (file_.sections.empty())
+            return {{segment.phys + segment.file_bytes, segment.phys_end()}};
+        std::vector<Span> parts;
+        for (const Section& section : file_.sections)
+            if (section.in_memory && section.type == SHT_NOBITS && section.virt >= segment.virt &&
+                section.virt < segment.virt_end()) {
+                const uint64_t start = section.virt - segment.virt + segment.phys;
+                parts.push_back({start, start + std::min(section.bytes, segment.phys_end() - start)});
+            }
+        return parts;
     }
 
     bool is_zero(uint64_t start, uint64_t end) const {

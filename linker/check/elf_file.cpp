@@ -127,8 +127,9 @@ void ElfFile::read_sections() {
         if (gelf_getshdr(section, &header) == nullptr)
             continue;
         const char* name = elf_strptr(handle_->elf, names, header.sh_name);
-        sections.push_back({name != nullptr ? name : "", header.sh_type, header.sh_offset,
-                            header.sh_size});
+        sections.push_back({name != nullptr ? name : "", header.sh_type, header.sh_addr,
+                            header.sh_offset, header.sh_size,
+                            (header.sh_flags & SHF_ALLOC) != 0});
         if (header.sh_type == SHT_SYMTAB)
             read_symbols(section, header.sh_link);
     }

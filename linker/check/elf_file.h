@@ -37,7 +37,8 @@ struct Segment {
 struct Section {
     std::string name;
     uint32_t type;
-    uint64_t offset, bytes;
+    uint64_t virt, offset, bytes;
+    bool in_memory;
 };
 
 struct Note {

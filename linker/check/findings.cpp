@@ -43,7 +43,13 @@ const RuleText& text_of(Rule rule) {
 void Findings::add(Rule rule, Loaders loaders, std::string sentence) {
     if ((loaders & asked_).none())
         return;
-    found_.push_back({rule, text_of(rule).severity, loaders & asked_, std::move(sentence)});
+    const auto same = std::find_if(found_.begin(), found_.end(), [&](const Finding& finding) {
+        return finding.rule == rule && finding.sentence == sentence;
+    });
+    if (same == found_.end())
+        found_.push_back({rule, text_of(rule).severity, loaders & asked_, std::move(sentence)});
+    else
+        same->loaders |= loaders & asked_;
 }
 
 void Findings::add_all(const Findings& findings) {

@@ -41,6 +41,7 @@ public:
     // Only what concerns these is kept.
     explicit Findings(Loaders asked) : asked_(asked) {}
 
+    // The same sentence again concerns more loaders.
     void add(Rule rule, Loaders loaders, std::string sentence);
     // What was found with four levels of paging and with five, of a kernel that
     // takes either: what is wrong with one depth alone is a warning.
