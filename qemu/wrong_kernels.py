@@ -12,6 +12,7 @@ import tests_link as link
 from elf_edit import PHDR_BYTES, PT_LOAD, PT_NOTE, PT_NULL, Elf
 
 PVH = frozenset({"qemu-pvh", "xen-pvh", "cloud-hypervisor", "firecracker"})
+QEMU_PVH = frozenset({"qemu-pvh"})
 GRUB2 = frozenset({"grub-multiboot2"})
 MULTIBOOT1 = frozenset({"qemu-multiboot1", "grub-multiboot1"})
 EVERY = PVH | GRUB2  # whose headers a kernel carries by default
@@ -198,6 +199,13 @@ def multiboot2(offset: int, value: int, kind: str = "I", balance: bool = True) -
     return edit
 
 
+def without_sections_and(change: Callable[[Elf], None]) -> Callable[[Elf], None]:
+    def edit(elf: Elf) -> None:
+        change(elf)
+        elf.set_header(e_shoff=0, e_shnum=0)
+    return edit
+
+
 _TAG6, _TAG10, _END = 16, 24, 48  # in Multiboot 2's header
 
 
@@ -313,7 +321,10 @@ IMAGE = [
     Wrong("image-in-direct-map", EVERY, lambda: cases.BUILD / "state-window.elf",
           severity="warning"),
     Wrong("page-zero", EVERY, linked(*at(physical=0))),
-    Wrong("low-memory", EVERY, linked(*at(physical=0x10000)), severity="warning"),
+    Wrong("low-memory", EVERY - QEMU_PVH, linked(*at(physical=0x10000)),
+          also=("low-memory-of-firmware",), severity="warning"),
+    Wrong("low-memory-of-firmware", QEMU_PVH, linked(*at(physical=0x60000)),
+          also=("low-memory",)),
     Wrong("isa-hole", EVERY, linked(*at(physical=0x90000))),
     Wrong("isa-hole", PVH, lambda: cases.BUILD / "demo-low.elf"),
     Wrong("above-4g", EVERY, plain, each_load(moved_in_memory), also=("pvh-entry-outside",)),
@@ -325,7 +336,7 @@ ENTRY = [
           lambda elf: elf.set_header(e_entry=elf.segment(RODATA, "p_vaddr"))),
     Wrong("entry-elsewhere", GRUB2, linked("-e", "kernel_main")),
     Wrong("entry-below-1m", frozenset({"cloud-hypervisor", "firecracker"}),
-          linked(*at(virtual=0, physical=0x10000)), also=("low-memory",)),
+          linked(*at(virtual=0, physical=0x10000)), also=("low-memory", "low-memory-of-firmware")),
     Wrong("entry-changed-by-mask", frozenset({"openbsd-vmd"}),
           linked(*at(virtual=0xFFFFFFFF81000000)), also=("contract-not-served",),
           asked=("openbsd-vmd", "freebsd-userboot"), severity="warning"),
@@ -333,15 +344,15 @@ ENTRY = [
 ]
 
 PVH_NOTE = [
-    Wrong("pvh-note-missing", frozenset({"qemu-pvh"}), wishing("HEADERS(multiboot2)"),
+    Wrong("pvh-note-missing", QEMU_PVH, wishing("HEADERS(multiboot2)"),
           asked=("qemu-pvh", "grub-multiboot2")),
     Wrong("pvh-note-missing", PVH, plain,
           lambda elf: elf.put(elf.note("Xen", 18).head + 8, 17)),
     Wrong("pvh-note-no-segment", PVH - {"xen-pvh"}, plain,
           lambda elf: elf.set_segment(elf.segments(PT_NOTE)[0], p_type=PT_NULL)),
-    Wrong("pvh-note-alignment", frozenset({"qemu-pvh"}), plain,
+    Wrong("pvh-note-alignment", QEMU_PVH, plain,
           lambda elf: elf.set_segment(elf.segments(PT_NOTE)[0], p_align=8)),
-    Wrong("pvh-note-behind-other", frozenset({"qemu-pvh"}), linked(
+    Wrong("pvh-note-behind-other", QEMU_PVH, linked(
         script=own((".prologue.notes : {", ".prologue.notes : { *(.note.other)")),
         objects=foreign_note(".note.other", "GNU", 18))),
     Wrong("pvh-note-not-last", frozenset({"cloud-hypervisor", "firecracker"}), linked(
@@ -353,7 +364,7 @@ PVH_NOTE = [
         objects=foreign_note(".prologue.notes", "Xen", 18, 0x100000))),
     Wrong("pvh-entry-outside", PVH, plain, pvh_desc(lambda entry: entry + (1 << 30))),
     Wrong("pvh-entry-elsewhere", PVH, plain, pvh_desc(lambda entry: entry + 1)),
-    Wrong("multiboot1-preferred", frozenset({"qemu-pvh"}), both, asked=("qemu-pvh",)),
+    Wrong("multiboot1-preferred", QEMU_PVH, both, asked=("qemu-pvh",)),
 ]
 
 _CODE = 0x1000  # in the file: some of the code
@@ -379,6 +390,7 @@ MULTIBOOT_1 = [
     Wrong("multiboot1-layout", MULTIBOOT1, both,
           lambda elf: elf.set_segment(DATA, p_offset=elf.segment(DATA, "p_offset") - 0x1000)),
     Wrong("multiboot1-layout", MULTIBOOT1, both, multiboot1(load_end=0x1000)),
+    Wrong("multiboot1-layout", MULTIBOOT1, both, without_sections_and(multiboot1(load_end=0x1000))),
     Wrong("multiboot1-lost-data", MULTIBOOT1, both, multiboot1(load_end=-0x1000)),
     Wrong("multiboot1-bss-short", MULTIBOOT1, both, multiboot1(bss_end=-0x1000)),
     Wrong("multiboot1-file-short", MULTIBOOT1, both,

@@ -195,9 +195,13 @@ void check_physical(const Kernel& kernel, Findings& findings) {
          })
         for (const Segment& segment : kernel.file.loads)
             if (segment.bytes != 0 && physical_bytes(segment).overlaps(place)) {
-                findings.add(rule, rule == Rule::above_4g ? every_loader() : loaders,
-                             sentence("segment %u has 0x%lx to 0x%lx", segment.index,
-                                      segment.phys, segment.phys_end()));
+                const std::string where = sentence("segment %u has 0x%lx to 0x%lx", segment.index,
+                                                   segment.phys, segment.phys_end());
+                if (rule == Rule::low_memory) {
+                    findings.add(Rule::low_memory_of_firmware, set_of(qemu_pvh), where);
+                    loaders.reset(qemu_pvh);
+                }
+                findings.add(rule, rule == Rule::above_4g ? every_loader() : loaders, where);
                 return;
             }
 }
