@@ -132,7 +132,8 @@ private:
             if (section.in_memory && section.type == SHT_NOBITS && section.virt >= segment.virt &&
                 section.virt < segment.virt_end()) {
                 const uint64_t start = section.virt - segment.virt + segment.phys;
-                parts.push_back({start, start + std::min(section.bytes, segment.phys_end() - start)});
+                const uint64_t most = segment.phys_end() - start;
+                parts.push_back({start, start + std::min(section.bytes, most)});
             }
         return parts;
     }

@@ -85,8 +85,8 @@
     X(low_memory, warning, "The image wants memory below 1 MiB, where firmware and loaders keep "  \
       "their own.",                                                                                \
       "Load it at 1 MiB or above.")                                                                \
-    X(low_memory_of_firmware, error, "The image wants memory below 1 MiB, which QEMU's firmware "   \
-      "uses between QEMU's load and the kernel's start by PVH.",                                   \
+    X(low_memory_of_firmware, error, "The image wants memory below 1 MiB. By PVH, QEMU loads "     \
+      "it before its firmware runs, and it does not outlast that.",                                \
       "Load it at 1 MiB or above.")                                                                \
     X(isa_hole, error, "The image wants memory between 0x9f000 and 0x100000, where PCs have no "   \
       "RAM, or the BIOS's.",                                                                       \
