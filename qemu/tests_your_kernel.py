@@ -51,6 +51,8 @@ def write(here: Path, section: str) -> None:
     names = {"c": "kernel.c", "make": "Makefile"}
     cmake = iter(("CMakeLists.txt", "gcc.cmake"))
     for language, text in doc_pages.blocks(section):
+        if language == "text":
+            continue  # a line of a file
         (here / (next(cmake) if language == "cmake" else names[language])).write_text(text)
 
 
