@@ -74,7 +74,7 @@ class Build:
         return f"install: the {self.template} template by {self.tool} with {self.compiler}"
 
 
-_BUILDS = [
+BUILDS = [
     Build("identity", "make", "gcc and GNU ld"),
     Build("identity", "make", "clang and lld", ("CC=clang --target=x86_64-none-elf", "LD=ld.lld")),
     Build("identity", "CMake", "gcc and GNU ld", ("identity/gcc.cmake",)),
@@ -169,7 +169,8 @@ target_link_libraries(kernel.elf PRIVATE Prologue::layout)
 
 def _least_source() -> Path:
     source = cases.scratch_directory()
-    shutil.copy(cases.ROOT / "qemu/kernels/c_kernel.c", source)
+    for name in ("c_kernel.c", "serial.h"):
+        shutil.copy(cases.ROOT / "qemu/kernels" / name, source)
     (source / "CMakeLists.txt").write_text(_LEAST_CMAKE)
     return source
 
@@ -300,7 +301,7 @@ CASES = [
     Case("install: one version, for pkg-config and for CMake", _version_is_one),
     Case("install: pkg-config's flags are enough", _flags_of_pkg_config_are_enough),
     Case("install: CMake's layout, in a tree that was moved", _layout_links_and_links_again),
-    *(Case(build.name, lambda build=build: _boots(build)) for build in _BUILDS),
+    *(Case(build.name, lambda build=build: _boots(build)) for build in BUILDS),
     Case("install: uninstall leaves nothing of it", _uninstall_leaves_nothing),
     Case("install: an earlier install is replaced", _install_replaces_an_earlier_one),
 ]

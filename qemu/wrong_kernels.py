@@ -56,7 +56,7 @@ TEXT, RODATA, DATA, BSS = range(4)
 
 
 def source(text: str, name: str = "source.c") -> Path:
-    return link.compiled(text, *link._CLANG, *link._PLAIN, name=name)
+    return link.compiled(text, *link.CLANG, *link.PLAIN, name=name)
 
 
 def wishes(*each: str) -> Path:
@@ -64,9 +64,9 @@ def wishes(*each: str) -> Path:
     return source("\n".join(['#include "prologue/wishes.h"', *lines, ""]))
 
 
-def linked(*flags: str, script: Callable[[], Path] = lambda: link._DEFAULT,
+def linked(*flags: str, script: Callable[[], Path] = lambda: link.DEFAULT,
            objects: Callable[[], Iterable[Path]] = lambda: ()) -> Callable[[], Path]:
-    return lambda: link.link(link._LLD, script(), [*link._PIE_OBJECTS, *objects()], *flags)
+    return lambda: link.link(link.LLD, script(), [*link.PIE_OBJECTS, *objects()], *flags)
 
 
 def at(virtual: int = 0xFFFFFFFF80000000, physical: int = 0x100000) -> Tuple[str, str]:
@@ -75,7 +75,7 @@ def at(virtual: int = 0xFFFFFFFF80000000, physical: int = 0x100000) -> Tuple[str
 
 def own(*replacements: Tuple[str, str]) -> Callable[[], Path]:
     """The script of docs/kernel-contract.md, changed."""
-    text = link._OWN_SCRIPT
+    text = link.OWN_SCRIPT
     for old, new in replacements:
         assert old in text, old
         text = text.replace(old, new, 1)
@@ -262,7 +262,7 @@ _BARE_SCRIPT = "SECTIONS { . = 0x100000 + SIZEOF_HEADERS; .text : { *(.text) } }
 
 def no_prologue() -> Path:
     kernel = cases.scratch_directory() / "kernel.elf"
-    link.do(link._LLD, "-static", "-e", "kernel_main", "-T", link.script(_BARE_SCRIPT), "-o",
+    link.do(link.LLD, "-static", "-e", "kernel_main", "-T", link.script(_BARE_SCRIPT), "-o",
             kernel, source(_NO_PROLOGUE))
     return kernel
 
