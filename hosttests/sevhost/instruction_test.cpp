@@ -127,6 +127,8 @@ TEST(SevInstruction, OperandWithSibHasBaseIndexAndScale) {
     EXPECT_EQ(m.scale, 2);
     EXPECT_EQ(m.displacement, 0x12);
     EXPECT_EQ(m.address_bytes, 8);
+    EXPECT_EQ(decode_all({0x42, 0x8b, 0x04, 0x23}).memory.index, 12); // (%rbx,%r12)
+    EXPECT_EQ(decode_all({0x8b, 0x04, 0x23}).memory.index, kNoRegister);
 }
 
 TEST(SevInstruction, OperandWithoutBaseIsAbsoluteOrBehindRip) {

@@ -1,8 +1,8 @@
 # Small test guests, a file of scenes each: for 64-bit mode, for 32-bit mode, or for both.
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
-GUESTS64 := vc
-GUESTS32 := vc
+GUESTS64 := vc msr page memory snp
+GUESTS32 := vc msr page memory snp
 GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf)
 
 GUEST_FLAGS := -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fomit-frame-pointer \
