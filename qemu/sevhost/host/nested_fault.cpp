@@ -103,7 +103,7 @@ void handle_nested_fault(Guest& guest) {
     if (region != nullptr)
         map_memory(guest, *region, fault);
     else if (!is_device(guest, fault.gpa))
-        refuse(guest, "there is neither memory nor a device at ", hex(fault.gpa));
+        end_faulting(guest, "there is neither memory nor a device at ", hex(fault.gpa));
     else if (guest.state_is_encrypted())
         raise_vc(guest, exit::kNestedFault); // MMIO, with the C-bit or without
     else
