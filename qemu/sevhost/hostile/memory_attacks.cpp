@@ -23,8 +23,12 @@ GuestPhys page_of(GuestPhys address) {
     return address & ~(kPageBytes - 1);
 }
 
+// Or one of the tables on the way there.
 bool holds(const Guest& guest, uint64_t linear, GuestPhys page) {
     const Translation t = look_up(guest, linear);
+    for (unsigned i = 0; i != t.steps; ++i)
+        if (page_of(t.step[i].at) == page)
+            return true;
     return t.mapped && page_of(t.gpa) == page;
 }
 
