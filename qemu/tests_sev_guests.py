@@ -35,6 +35,7 @@ class Scene:
     widths: tuple = _WIDTHS
     ends: Optional[End] = None
     says: str = ""
+    intercept: str = ""
 
 
 def _refused(says: str) -> End:
@@ -70,6 +71,11 @@ _SCENES = {
         Scene("gate-not-present", says=_UNDELIVERED + "the gate is not present"),
         Scene("idt-too-short", says=_UNDELIVERED + "the IDT's limit leaves out the vector"),
         Scene("selector-wrong", says=_UNDELIVERED + "the gate's selector is none of code"),
+        Scene("timestamps", intercept="tsc"),
+        Scene("timestamps-of-its-own"),
+        Scene("processor-register", intercept="rdpru"),
+        Scene("extended-state", intercept="xsetbv"),
+        Scene("control-register-intercepts", intercept="cr", widths=(32,)),
         Scene("no-handler-at-all", ends=_shutdown("a double fault could not be delivered .*8.2.9")),
         Scene("shutdown-of-its-own",
               ends=_shutdown("a fault while a double fault was delivered .*8.2.9")),
@@ -131,7 +137,8 @@ _SCENES = {
                        "fetch-of-what-is-not-validated", "large-pages", "wrong-input",
                        "not-mapped", "ring-3", "page-that-comes-back")),
         Scene("not-validated-without-paging", sev=_SNP, widths=(32,)),
-        Scene("rights-of-levels", sev=_SNP, widths=(64,)),
+        *(Scene(name, sev=_SNP, widths=(64,))
+          for name in ("rights-of-levels", "pages-of-the-firmware")),
         Scene("no-such-instruction", sev=_ES),
         Scene("private-access-to-a-shared-page", sev=_SNP,
               ends=_refused(r"a page that is shared in the reverse map .*15\.36\.10")),
@@ -166,7 +173,7 @@ def _judgement(result) -> str:
 
 def _play(guest: str, width: int, sev: str, scene: Scene) -> None:
     result = sev_guest.run(Run(cases.BUILD / f"guests/{guest}{width}.elf", sev=sev, memory="32M",
-                               cmdline=scene.name))
+                               cmdline=scene.name, intercept=scene.intercept))
     if scene.ends:
         assert result.outcome == scene.ends.outcome, result.outcome
         assert result.lines(f"^sevhost: .*{scene.ends.says}"), f"no word of: {scene.ends.says}"
@@ -174,6 +181,35 @@ def _play(guest: str, width: int, sev: str, scene: Scene) -> None:
         complaint = _judgement(result)
         assert not complaint, complaint
     assert result.lines(scene.says), f"no word of: {scene.says}"
+
+
+# A guest that cannot load a table of its own has to be entered with one.
+_ENTERED_WITH_IDT = """
+rip $entry
+rsp 0x6ff0
+rflags 2
+cr0 0x11
+cs 8 code32 0xffffffff 0
+ds 0x10 data32 0xffffffff 0
+es 0x10 data32 0xffffffff 0
+ss 0x10 data32 0xffffffff 0
+gdtr 0x17 0x4000
+idtr 0xff 0x5000
+at 0x4000
+u64 0 0x00cf9b000000ffff 0x00cf93000000ffff
+at 0x5000  # memory that is placed is validated: for the IDT and the stack
+table 1024 0 0
+"""
+_TABLE_INTERCEPTS = (0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d)  # SIDT ... LTR
+
+
+def _table_intercepts(sev: str) -> None:
+    state = cases.scratch_file(_ENTERED_WITH_IDT.encode(), "tables.state")
+    result = sev_guest.run(Run(cases.BUILD / "guests/intercepted32.elf", sev=sev, memory="32M",
+                               state=state, intercept="tables"))
+    marks = tuple(int(value, 16) for value in result.lines(r"^sevhost: marker (0x[0-9a-f]+):"))
+    assert marks == _TABLE_INTERCEPTS, marks
+    assert result.outcome == sev_guest.HALTED, result.outcome
 
 
 def _every_scene_is_played() -> None:
@@ -185,6 +221,8 @@ def _every_scene_is_played() -> None:
 
 CASES = [
     Case("sev guests: every scene that is written is played", _every_scene_is_played),
+    *(Case(f"sev guests: each access to a table of descriptors as a #VC, {sev.upper()}",
+           lambda sev=sev: _table_intercepts(sev)) for sev in _BOTH),
     *(Case(f"sev guests: {guest}: {scene.name}, {width}-bit, {sev.upper()}",
            lambda guest=guest, scene=scene, width=width, sev=sev:
            _play(guest, width, sev, scene))

@@ -1,9 +1,11 @@
 # Small test guests, a file of scenes each: for 64-bit mode, for 32-bit mode, or for both.
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
-GUESTS64 := vc msr page memory snp
-GUESTS32 := vc msr page memory snp
-GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf)
+GUESTS64 := vc msr page memory snp probe
+GUESTS32 := vc msr page memory snp probe
+GUESTS_ALONE := state intercepted # in assembly, without scenes
+GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf) \
+	$(GUESTS_ALONE:%=$(BUILD)/guests/%32.elf)
 
 GUEST_FLAGS := -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fomit-frame-pointer \
 	-fno-asynchronous-unwind-tables -mgeneral-regs-only -Wall -Wextra -Werror
@@ -31,6 +33,10 @@ $(foreach width,64 32,$(eval $(call GUEST_WIDTH,$(width))))
 $(BUILD)/guests/%64.elf: $(BUILD)/guests/64/%.o $(GUEST_SHARED64) $(GUESTS_DIR)/guest.ld
 	@echo "  $@"
 	$(LLD) -static -T $(GUESTS_DIR)/guest.ld -o $@ $(filter %.o,$^)
+
+$(GUESTS_ALONE:%=$(BUILD)/guests/32/%.elf): $(BUILD)/guests/32/%.elf: $(BUILD)/guests/32/%.o \
+		$(GUESTS_DIR)/guest.ld
+	$(LLD) -m elf_i386 -static -T $(GUESTS_DIR)/guest.ld -o $@ $<
 
 # The host takes ELF64 files: a 32-bit image goes into one as it is.
 $(BUILD)/guests/32/%.elf: $(BUILD)/guests/32/%.o $(GUEST_SHARED32) $(GUESTS_DIR)/guest.ld

@@ -148,6 +148,53 @@ static void no_such_instruction() {
     EXPECT_EXCEPTION(kVectorUd);
 }
 
+#ifdef __x86_64__
+// The notes by which an ELF image says where it wants its pages (docs/sevhost.md).
+extern "C" {
+alignas(kPageBytes) uint8_t cpuid_page[kPageBytes];
+alignas(kPageBytes) uint8_t secrets_page[kPageBytes];
+}
+asm(".pushsection .note.SEV, \"a\", @note\n"
+    ".balign 4\n"
+    ".long 8, 8, 1\n .asciz \"SEV-SNP\"\n .quad cpuid_page\n"
+    ".long 8, 8, 2\n .asciz \"SEV-SNP\"\n .quad secrets_page\n"
+    ".popsection");
+
+struct CpuidEntry {
+    uint32_t eax_in, ecx_in;
+    uint64_t xcr0_in, xss_in;
+    uint32_t eax, ebx, ecx, edx;
+    uint64_t reserved;
+};
+
+static const CpuidEntry* find_leaf(uint32_t leaf) {
+    const auto* entries = reinterpret_cast<const CpuidEntry*>(cpuid_page + 16);
+    for (uint32_t i = 0; i != *reinterpret_cast<const uint32_t*>(cpuid_page); ++i)
+        if (entries[i].eax_in == leaf && entries[i].ecx_in == 0)
+            return &entries[i];
+    return nullptr;
+}
+
+static uint32_t cpuid_by_msr(uint32_t leaf, uint32_t which) {
+    return static_cast<uint32_t>(ask_by_msr(uint64_t{leaf} << 32 | uint64_t{which} << 30 | 4) >> 32);
+}
+
+static void pages_of_the_firmware() {
+    expect_result(pvalidate(cpuid_page, PageSize::small, true), 0, true);
+    expect_result(pvalidate(secrets_page, PageSize::small, true), 0, true);
+    for (const uint32_t leaf : List<uint32_t>{0, 0x80000000, 0x8000001f}) {
+        const CpuidEntry* entry = find_leaf(leaf);
+        EXPECT(entry != nullptr);
+        EXPECT_EQUAL(entry->eax, cpuid_by_msr(leaf, 0));
+        EXPECT_EQUAL(entry->ebx, cpuid_by_msr(leaf, 1));
+        EXPECT_EQUAL(entry->ecx, cpuid_by_msr(leaf, 2));
+        EXPECT_EQUAL(entry->edx, cpuid_by_msr(leaf, 3));
+    }
+    EXPECT(find_leaf(0x12345678) == nullptr);
+    EXPECT_EQUAL(secrets_page[0], 2); // the version
+}
+#endif
+
 // These end with the host's word.
 static void private_access_to_a_shared_page() {
     turn_paging_on();
@@ -180,6 +227,7 @@ const Scene scenes[] = {
     {"ring-3", ring3},
 #ifdef __x86_64__
     {"rights-of-levels", rights_of_levels},
+    {"pages-of-the-firmware", pages_of_the_firmware},
 #endif
     {"page-that-comes-back", page_that_comes_back},
     {"no-such-instruction", no_such_instruction},

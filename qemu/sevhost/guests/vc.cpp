@@ -275,6 +275,55 @@ static void shutdown_of_its_own() {
     asm volatile("ud2");
 }
 
+// What a host may intercept besides.
+static void timestamps() {
+    Registers r = {};
+    RAISE("rdtsc", r);
+    EXPECT_VC(0x6e);
+    RAISE("rdtscp", r);
+    EXPECT_VC(0x87);
+}
+
+static void timestamps_of_its_own() {
+    Registers r = {};
+    RAISE("rdtsc", r);
+    RAISE("rdtscp", r);
+    resume_at = 0;
+    EXPECT_EQUAL(caught.count, 0);
+}
+
+static void processor_register() {
+    Registers r = {};
+    RAISE(".byte 0x0f, 0x01, 0xfd", r); // RDPRU
+    EXPECT_VC(0x8e);
+}
+
+static void extended_state() {
+    Registers r = {.a = 1};
+    RAISE("xsetbv", r);
+    EXPECT_VC(0x8d);
+}
+
+#ifndef __x86_64__ // on the way to 64-bit mode they could not be handled
+#define EXPECT_VC_OF(instruction, code)                                                            \
+    do {                                                                                           \
+        RAISE(instruction, r);                                                                     \
+        EXPECT_VC(code);                                                                           \
+    } while (false)
+
+static void control_register_intercepts() {
+    Registers r = {};
+    EXPECT_VC_OF("mov %%cr0, %%eax", 0x00);
+    EXPECT_VC_OF("mov %%cr2, %%eax", 0x02);
+    EXPECT_VC_OF("mov %%cr3, %%eax", 0x03);
+    EXPECT_VC_OF("mov %%cr4, %%eax", 0x04);
+    EXPECT_VC_OF("mov %%eax, %%cr0", 0x10);
+    EXPECT_VC_OF("mov %%eax, %%cr2", 0x12);
+    EXPECT_VC_OF("mov %%eax, %%cr3", 0x13);
+    EXPECT_VC_OF("mov %%eax, %%cr4", 0x14);
+}
+#endif
+
 const Scene scenes[] = {
     {"cpuid", cpuid},
     {"ports", ports},
@@ -300,6 +349,13 @@ const Scene scenes[] = {
     {"gate-not-present", gate_not_present},
     {"idt-too-short", idt_too_short},
     {"selector-wrong", selector_wrong},
+    {"timestamps", timestamps},
+    {"timestamps-of-its-own", timestamps_of_its_own},
+    {"processor-register", processor_register},
+    {"extended-state", extended_state},
+#ifndef __x86_64__
+    {"control-register-intercepts", control_register_intercepts},
+#endif
     {"no-handler-at-all", no_handler_at_all},
     {"shutdown-of-its-own", shutdown_of_its_own},
 };
