@@ -117,6 +117,8 @@ void forget_page(Guest& guest, GuestPhys page) {
     guest.by_c_bit.unmap(page);
     guest.by_c_bit.unmap(page | guest.c_bit_mask);
     guest.all_private.unmap(page);
+    if (guest.alias_mask != 0)
+        guest.by_c_bit.unmap(page | guest.alias_mask);
 }
 
 bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, uint64_t bytes) {
