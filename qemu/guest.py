@@ -27,7 +27,7 @@ _CPU = "max,phys-bits=52"
 def main() -> int:
     if os.environ.get("HOSTILE") == _LIST:
         return 0 if run(machine_line(128 * _MIB, ["hostile=list"])) == machine.OK else 1
-    guest = Path(setting("GUEST", "") or sys.exit("GUEST= names the guest's image"))
+    guest = existing(setting("GUEST", "") or sys.exit("GUEST= names the guest's image"))
     with tempfile.TemporaryDirectory(prefix="guest-") as directory:
         outcome = run(command_line(guest, Path(directory)))
     if outcome is None:
@@ -42,6 +42,8 @@ def run(command: list) -> Optional[str]:
         status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
     except KeyboardInterrupt:
         return None
+    except FileNotFoundError:
+        sys.exit(f"{command[0]} is not there: `make setup` installs it")
     return OUTCOMES.get(status, f"exit status {status:#x}")
 
 
@@ -65,13 +67,19 @@ def setting(name: str, default: str, allowed=None) -> str:
     return value
 
 
+def existing(name) -> Path:
+    if not Path(name).is_file():
+        sys.exit(f"there is no file {name}")
+    return Path(name)
+
+
 def command_line(guest: Path, directory: Path) -> list:
     sev = setting("SEV", "none", _SEV)
     memory = size(setting("MEM", "512M"))
     kind = image_kind(guest)
     modules = [module(directory, guest, kind, os.environ.get("CMDLINE", ""))]
     if os.environ.get("INITRD"):
-        modules.append(module(directory, Path(os.environ["INITRD"]), "initrd", ""))
+        modules.append(module(directory, existing(os.environ["INITRD"]), "initrd", ""))
     if os.environ.get("STATE"):
         modules += state_modules(directory, state_file(os.environ["STATE"]))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
@@ -108,14 +116,14 @@ def module(directory: Path, path: Path, kind: str, rest: str, link_name: str = "
 def state_file(name: str) -> Path:
     """A file, or one of those that come with the host, by its name alone."""
     known = _STATES / f"{name}.state"
-    return known if known.exists() else Path(name)
+    return known if known.exists() else existing(name)
 
 
 def state_modules(directory: Path, state: Path) -> list:
     """The state file, and the files that its lines `file NAME` place."""
     names = re.findall(r"^\s*file\s+(\S+)", state.read_text(), re.MULTILINE)
     return [module(directory, state, "state", ""),
-            *(module(directory, state.parent / name, "file", name, f"file{i}")
+            *(module(directory, existing(state.parent / name), "file", name, f"file{i}")
               for i, name in enumerate(dict.fromkeys(names)))]
 
 
@@ -138,7 +146,10 @@ def image_kind(guest: Path) -> str:
 def size(text: str) -> int:
     units = {"K": 10, "M": 20, "G": 30}
     unit = text[-1:].upper()
-    return int(text[:-1]) << units[unit] if unit in units else int(text, 0)
+    try:
+        return int(text[:-1]) << units[unit] if unit in units else int(text, 0)
+    except ValueError:
+        sys.exit(f"MEM={text} is no size: a number, and K, M or G")
 
 
 def round_up(value: int, unit: int) -> int:

@@ -50,7 +50,7 @@ constexpr Name kExits[] = {
     {exit::kCpuid, "CPUID"},
     {exit::kInvd, "INVD"},
     {exit::kHlt, "HLT"},
-    {0x7a, "INVLPGA"},
+    {exit::kInvlpga, "INVLPGA"},
     {exit::kIoio, "IOIO"},
     {exit::kMsr, "MSR"},
     {exit::kShutdown, "shutdown"},

@@ -124,6 +124,7 @@ void handle(Guest& guest) {
     case exit::kShutdown:
         finish(guest, Outcome::shutdown, "shutdown at ", hex(guest.save().rip),
                ": a fault while a double fault was delivered (APM vol. 2, 8.2.9)");
+    case exit::kInvlpga:
     case exit::kVmrun:
     case exit::kVmload:
     case exit::kVmsave:

@@ -47,7 +47,7 @@ void pvalidate(Guest& guest, const Instruction& instruction) {
     const Adjusted result = guest.rmp.pvalidate(page, large, validate);
     if (result.not_the_guests)
         end_faulting(guest, "PVALIDATE of ", hex(page),
-                     ", which is not the guest's in the reverse map: a nested fault for ever (APM vol. 3, PVALIDATE)");
+                     ", which is not the guest's in the reverse map (APM vol. 3, PVALIDATE)");
     if (result.code == kAdjustSuccess && !result.unchanged)
         forget_pages(guest, page, large ? kLargePageBytes : kPageBytes);
     if (guest.settings.trace.memory)
@@ -67,7 +67,7 @@ void rmpadjust(Guest& guest, const Instruction& instruction) {
     const Adjusted result = guest.rmp.rmpadjust(page, large, target);
     if (result.not_the_guests)
         end_faulting(guest, "RMPADJUST of ", hex(page),
-                     ", which is not the guest's in the reverse map: a nested fault for ever (APM vol. 3, RMPADJUST)");
+                     ", which is not the guest's in the reverse map (APM vol. 3, RMPADJUST)");
     if (guest.settings.trace.memory)
         say("rmpadjust ", hex(page), large ? " 2M" : " 4K", " VMPL ", decimal(target), " -> ",
             decimal(result.code), "\n");
@@ -117,6 +117,8 @@ void forget_page(Guest& guest, GuestPhys page) {
     guest.by_c_bit.unmap(page);
     guest.by_c_bit.unmap(page | guest.c_bit_mask);
     guest.all_private.unmap(page);
+    if (guest.alias_mask != 0)
+        guest.by_c_bit.unmap(page | guest.alias_mask);
 }
 
 bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, uint64_t bytes) {

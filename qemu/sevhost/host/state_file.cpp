@@ -188,7 +188,9 @@ private:
         }
     }
 
-    static bool is_operator(char c) { return c == '+' || c == '-' || c == '&' || c == '|' || c == '/'; }
+    static bool is_operator(char c) {
+        return c == '+' || c == '-' || c == '&' || c == '|' || c == '/';
+    }
 
     void combine(uint64_t& result, char operation, uint64_t operand) {
         switch (operation) {

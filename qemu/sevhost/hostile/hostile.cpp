@@ -73,7 +73,8 @@ const Hostile* find_hostile(const Settings& settings) {
         fail("the hostile behaviour ", wanted, " is none of a guest with sev=",
              name(settings.sev), ": HOSTILE=list tells of which it is");
     if (found == nullptr)
-        fail("there is no hostile behaviour ", wanted, ": HOSTILE=list prints those that there are");
+        fail("there is no hostile behaviour ", wanted,
+             ": HOSTILE=list prints those that there are");
     return found;
 }
 

@@ -1,6 +1,7 @@
 // Lies before the first instruction: SNP's pages, and what nobody measured.
 #include <string.h>
 
+#include "ghcb_msr_protocol.h"
 #include "hostile.h"
 #include "launch.h"
 #include "snp_pages.h"
@@ -41,6 +42,21 @@ void change_encryption_leaf(Guest& guest) {
 }
 void wrong_c_bit(CpuidEntry& entry) {
     entry.ebx ^= 1;
+}
+// A fetch of code is of a page that is not validated there, since the reverse map knows under
+// which address it is (APM vol. 2, 15.36.10).
+void wrong_c_bit_everywhere(Guest& guest) {
+    guest.ghcb_msr ^= uint64_t{1} << ghcb_msr::kCBitShift;
+    change_encryption_leaf<wrong_c_bit>(guest);
+}
+uint64_t wrong_c_bit_by_msr(Guest&, uint64_t, uint64_t honest) {
+    const bool sev_info = (honest & ghcb_msr::kCodeMask) == ghcb_msr::kSevInfo;
+    return sev_info ? honest ^ uint64_t{1} << ghcb_msr::kCBitShift : honest;
+}
+Cpuid wrong_c_bit_by_cpuid(Guest&, uint32_t leaf, uint32_t, Cpuid honest) {
+    if (leaf == kCpuidMemoryEncryption)
+        honest.ebx ^= 1;
+    return honest;
 }
 void hide_sev(CpuidEntry& entry) {
     entry.eax &= ~kEncryptionEaxSev;
@@ -139,6 +155,10 @@ constexpr Hostile kEntries[] = {
     {.name = "cpuid-page-wrong-c-bit", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: the page and SEV_INFO disagree",
      .at_launch = change_encryption_leaf<wrong_c_bit>},
+    {.name = "wrong-c-bit-everywhere", .kind = denial, .guests = kOnSnp,
+     .right_guest = "never goes on: nothing of its own is at such addresses",
+     .at_launch = wrong_c_bit_everywhere, .msr_response = wrong_c_bit_by_msr,
+     .cpuid = wrong_c_bit_by_cpuid},
     {.name = "cpuid-page-hides-sev", .kind = harmless, .guests = kOnSnp,
      .right_guest = "believes SEV_STATUS", .at_launch = change_encryption_leaf<hide_sev>},
     {.name = "cpuid-page-contradicts", .kind = harmless, .guests = kOnSnp,

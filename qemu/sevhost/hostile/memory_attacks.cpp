@@ -23,8 +23,12 @@ GuestPhys page_of(GuestPhys address) {
     return address & ~(kPageBytes - 1);
 }
 
+// Or one of the tables on the way there.
 bool holds(const Guest& guest, uint64_t linear, GuestPhys page) {
     const Translation t = look_up(guest, linear);
+    for (unsigned i = 0; i != t.steps; ++i)
+        if (page_of(t.step[i].at) == page)
+            return true;
     return t.mapped && page_of(t.gpa) == page;
 }
 
@@ -47,11 +51,19 @@ bool note_access(Guest& guest) {
     return false;
 }
 
-// The newest page that neither runs nor is the stack; false where there is none.
+// Without it no handler is entered, and nothing shows but a shutdown.
+bool is_for_delivery(const Guest& guest, GuestPhys page) {
+    const VmcbSave& save = guest.save();
+    return holds(guest, save.rip, page) || holds(guest, guest.gprs[rsp], page) ||
+           holds(guest, save.idtr.base, page) || holds(guest, save.gdtr.base, page) ||
+           holds(guest, save.tr.base, page);
+}
+
+// The newest page that is not for delivery; false where there is none.
 bool find_victim(const Guest& guest, GuestPhys& page, unsigned skip = 0) {
     for (unsigned i = touched_count; i-- != 0;) {
         page = touched[i];
-        if (holds(guest, guest.save().rip, page) || holds(guest, guest.gprs[rsp], page))
+        if (is_for_delivery(guest, page))
             continue;
         if (skip-- == 0)
             return true;

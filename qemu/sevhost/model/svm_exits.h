@@ -15,6 +15,7 @@ constexpr uint64_t kRdpmc = 0x6f;
 constexpr uint64_t kCpuid = 0x72;
 constexpr uint64_t kInvd = 0x76;
 constexpr uint64_t kHlt = 0x78;
+constexpr uint64_t kInvlpga = 0x7a;
 constexpr uint64_t kIoio = 0x7b;
 constexpr uint64_t kMsr = 0x7c;
 constexpr uint64_t kShutdown = 0x7f;
