@@ -120,19 +120,36 @@ bool swap(Guest& guest) {
     return false;
 }
 
+// What was in the touched pages at the first VMGEXIT that found any.
+struct Copy {
+    GuestPhys page;
+    uint8_t bytes[kPageBytes];
+};
+Copy copies[kMostPages];
+unsigned copy_count;
+
+void keep_copies(const Guest& guest) {
+    for (copy_count = 0; copy_count != touched_count; ++copy_count) {
+        copies[copy_count].page = touched[copy_count];
+        memcpy(copies[copy_count].bytes, contents(guest, touched[copy_count]), kPageBytes);
+    }
+}
+
 bool replay(Guest& guest) {
-    static GuestPhys page;
-    static uint8_t old[kPageBytes];
-    static bool kept;
-    if (!kept) {
-        kept = find_victim(guest, page);
-        if (kept)
-            memcpy(old, contents(guest, page), sizeof old);
+    if (copy_count == 0) {
+        keep_copies(guest);
         return false;
     }
-    if (memcmp(old, contents(guest, page), sizeof old) != 0 && is_occasion()) {
-        memcpy(contents(guest, page), old, sizeof old);
-        replaced(guest, page);
+    for (unsigned i = 0; i != copy_count; ++i) {
+        const Copy& old = copies[i];
+        if (is_for_delivery(guest, old.page) ||
+            memcmp(old.bytes, contents(guest, old.page), kPageBytes) == 0)
+            continue;
+        if (is_occasion()) {
+            memcpy(contents(guest, old.page), old.bytes, kPageBytes);
+            replaced(guest, old.page);
+        }
+        return false;
     }
     return false;
 }
