@@ -15,12 +15,13 @@ _INITRAMFS = cases.BUILD / "initramfs.cpio"
 _C_BITS = (51, 47)
 
 # What Linux says of itself when it knows that it is encrypted.
-_LINUX_SAYS = {"none": None, "sev": "AMD SEV", "es": "AMD SEV SEV-ES", "snp": "AMD SEV SEV-ES SEV-SNP"}
+_LINUX_SAYS = {"none": None, "sev": "AMD SEV", "es": "AMD SEV SEV-ES",
+               "snp": "AMD SEV SEV-ES SEV-SNP"}
 
 
-# Linux 6.1 forgets its CPU's features while it reads them anew, LA57 too. Acknowledging an interrupt
-# in the APIC just then is a #VC whose handler walks five-level tables as if they had four, and dies;
-# the 8259 is acknowledged by its ports.
+# Linux 6.1 forgets its CPU's features while it reads them anew, LA57 too. Acknowledging an
+# interrupt in the APIC just then is a #VC whose handler walks five-level tables as if they had
+# four, and dies; the 8259 is acknowledged by its ports.
 _SAFE_INTERRUPTS = "noapic"
 
 
@@ -41,7 +42,7 @@ def _linux(sev: str, c_bit: int = 51, cmdline: str = "") -> None:
 
 
 def _firmware(sev: str, c_bit: int = 51) -> None:
-    """The prompt comes behind a countdown of five seconds, which needs timers and their interrupts."""
+    """The prompt comes behind a countdown of five seconds: timers and their interrupts work."""
     result = sev_guest.run(Run(_fetched(_FIRMWARE), sev=sev, c_bit=c_bit, timeout=90,
                                until="Shell>"))
     result.expect(sev_guest.ENDED_BY_TEST, r"UEFI Interactive Shell v2\.2")

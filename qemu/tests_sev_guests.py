@@ -169,7 +169,8 @@ def _judgement(result) -> str:
             found, expected = found | upper[0] << 32, expected | upper[1] << 32
         return f"line {line}: found {found:#x}, expected {expected:#x}"
     if reason == _EXCEPTION:
-        return "an exception that no scene waits for: vector {:#x}, error {:#x}, at {:#x}".format(*marks[-3:])
+        vector, error, ip = marks[-3:]
+        return f"exception {vector} that no scene waits for: error {error:#x}, at {ip:#x}"
     return f"reason {reason}"
 
 

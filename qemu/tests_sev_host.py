@@ -74,7 +74,7 @@ def _last_words() -> None:
         r"^sevhost: the last 16 exits, the oldest first:$",
         r"^  VMMCALL \(0x81\) at 0x\w+ information 0x0 0x0$",
         r"^sevhost: requests by the GHCB MSR:$", r"^  1 terminate \(0x100\)$",
-        r"^  rax 0x1100 rcx 0xc0010130 ", r"^  rip 0x\w+ rflags 0x\w+ cpl 0$",
+        r"^  rax 0x10100 rcx 0xc0010130 ", r"^  rip 0x\w+ rflags 0x\w+ cpl 0$",
         r"^  cs 0x18 base 0x0 limit 0xffffffff attributes 0xa9b$",
         r"^  code at RIP \[f3 0f 01 d9 ",
         r"^  RIP (0x\w+): \[4\] 0x\w+=0x8\w+ \[3\] \S+ \[2\] \S+ -> \1 private$")
