@@ -12,7 +12,8 @@ HOST_C_FLAGS = -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
-SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S $(SEVHOST_DIR)/model/*.cpp)
+SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
+	$(SEVHOST_DIR)/model/*.cpp)
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
 	$(SEV_HOST_SOURCES)
 HOST_OBJECTS := $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(HOST_SOURCES))))

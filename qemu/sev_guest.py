@@ -41,7 +41,8 @@ class Run:
     def settings(self) -> dict:
         return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
-                "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace, "STATE": self.state or ""}
+                "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
+                "STATE": self.state or ""}
 
 
 class Result(machine.Result):

@@ -76,6 +76,7 @@ _SCENES = {
         Scene("processor-register", intercept="rdpru"),
         Scene("extended-state", intercept="xsetbv"),
         Scene("control-register-intercepts", intercept="cr", widths=(32,)),
+        Scene("plain", sev=()),  # tests_sev_host.py
         Scene("no-handler-at-all", ends=_shutdown("a double fault could not be delivered .*8.2.9")),
         Scene("shutdown-of-its-own",
               ends=_shutdown("a fault while a double fault was delivered .*8.2.9")),
@@ -121,6 +122,7 @@ _SCENES = {
         Scene("unsupported",
               ends=_terminated("a #VC that it does not support: exit code 0x8d.*0x1234")),
         Scene("termination", ends=_terminated("reason set 3, reason 90: ")),
+        Scene("termination-by-reason", ends=_terminated("the GHCB protocol is not supported")),
     ],
     "memory": [
         *(Scene(name, sev=_ES) for name in ("two-memories", "c-bit-decides")),
@@ -167,7 +169,8 @@ def _judgement(result) -> str:
             found, expected = found | upper[0] << 32, expected | upper[1] << 32
         return f"line {line}: found {found:#x}, expected {expected:#x}"
     if reason == _EXCEPTION:
-        return "an exception that no scene waits for: vector {:#x}, error {:#x}, at {:#x}".format(*marks[-3:])
+        vector, error, ip = marks[-3:]
+        return f"exception {vector} that no scene waits for: error {error:#x}, at {ip:#x}"
     return f"reason {reason}"
 
 

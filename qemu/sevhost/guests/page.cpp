@@ -441,6 +441,10 @@ static void unsupported() {
     begin_request();
     send(event::kUnsupported, 0x8d, 0x1234);
 }
+static void termination_by_reason() {
+    write_msr(kMsrGhcb, uint64_t{1} << 16 | kGhcbTerminate);
+    vmgexit();
+}
 static void termination() {
     set_up_ghcb();
     begin_request();
@@ -481,5 +485,6 @@ const Scene scenes[] = {
     {"ap-reset-hold", ap_reset_hold},
     {"unsupported", unsupported},
     {"termination", termination},
+    {"termination-by-reason", termination_by_reason},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];

@@ -10,7 +10,7 @@ _CONSOLE = (5, 1)  # major, minor: Linux's Documentation/admin-guide/devices.txt
 
 
 def entry(name: str, mode: int, contents: bytes = b"", device=(0, 0), inode: int = 0) -> bytes:
-    """One entry of a newc archive (Linux: Documentation/driver-api/early-userspace/buffer-format)."""
+    """One entry of a newc archive (Linux: driver-api/early-userspace/buffer-format)."""
     path = name.encode() + b"\0"
     fields = (inode, mode, 0, 0, 1, 0, len(contents), 0, 0, *device, len(path), 0)
     header = b"070701" + b"".join(b"%08x" % field for field in fields)
