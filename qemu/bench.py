@@ -3,7 +3,8 @@
 loader's jump to the first 64-bit instruction and to kernel_main, accesses that a VM pays for,
 bytes added to an image, bytes held at the handoff. Beside each stands what it should not exceed.
 
-The maps are given by the feeder, so that they do not depend on QEMU's version.
+The maps are given by the feeder, so that they do not depend on QEMU's version. Only the last line
+depends on the machine: how many exits a second the SEV host carries.
 """
 
 import os

@@ -4,7 +4,6 @@
 #include "hostile.h"
 #include "page_walk.h"
 #include "snp.h"
-#include "stepping.h"
 #include "svm_exits.h"
 #include "vc.h"
 #include "vmcb.h"
@@ -180,51 +179,6 @@ bool take_ghcb(Guest& guest) {
     return false;
 }
 
-// The GHCB page's words change as soon as they have been read: the page is not mapped, so that
-// each access to it faults, and is stepped over.
-struct Watch {
-    bool armed = false;
-    bool accessed = false;
-    bool read = false;
-    uint64_t offset = 0;
-    uint64_t changed[kPageBytes / 8 / 64] = {}; // a bit a word
-} watch;
-
-void watch_reads(Guest& guest, uint64_t, GhcbPage&) {
-    watch = {};
-    watch.armed = true;
-    forget_page(guest, guest.ghcb_msr);
-}
-
-bool note_ghcb_access(Guest& guest) {
-    const VmcbControl& control = guest.vmcb->control;
-    if (!watch.armed || exit_code_of(guest) != exit::kNestedFault ||
-        page_of(control.exit_info2) != guest.ghcb_msr)
-        return false;
-    watch.accessed = true;
-    watch.read = !(control.exit_info1 & kNestedFaultWrite);
-    watch.offset = control.exit_info2 % kPageBytes & ~uint64_t{7};
-    step(guest, true);
-    return false;
-}
-
-void change_what_was_read(Guest& guest) {
-    if (!watch.accessed)
-        return;
-    watch.accessed = false;
-    step(guest, false);
-    const uint64_t word = watch.offset / 8;
-    uint64_t& changed = watch.changed[word / 64];
-    if (watch.read && !(changed >> word % 64 & 1)) {
-        changed |= uint64_t{1} << word % 64;
-        uint8_t* at = guest.memory.at(guest.ghcb_msr, kPageBytes, Backing::shared) + watch.offset;
-        for (unsigned i = 0; i != 8; ++i)
-            at[i] ^= 0xff;
-        hostile_acted(guest);
-    }
-    forget_page(guest, guest.ghcb_msr);
-}
-
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "memory-zeroed", .kind = not_detectable, .guests = kOnEs,
@@ -261,9 +215,6 @@ constexpr Hostile kEntries[] = {
     {.name = "ghcb-taken", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
      .at_vmgexit = take_ghcb},
-    {.name = "ghcb-changes-between-reads", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "reads each word once, into memory of its own", .at_exit = note_ghcb_access,
-     .after_step = change_what_was_read, .ghcb_response = watch_reads},
 };
 
 } // namespace
