@@ -58,7 +58,8 @@
     X(image_offset, "image: segment %u (%x at %x) is not at the first segment's offset")           \
     X(map_conflict, "paging: %x cannot map to %x (%x bytes)")                                      \
     X(image_moved, "image: linked for %x, loaded at %x: no wish to be relocatable")                \
-    X(wish, "wish: %s (%x, %x)")
+    X(wish, "wish: %s (%x, %x)")                                                                   \
+    X(linux_info, "linux: %s (%x, %x)")
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

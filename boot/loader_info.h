@@ -29,23 +29,28 @@ static_assert(sizeof(RawRange) == 20);
 
 // A loader's memory map: RawRanges `stride` bytes apart, each after `prefix`
 // bytes of its own. Where the stride is 0, the prefix is a u32 that gives the
-// size of the rest (Multiboot 1). All of it lies in mapped memory, and entries
-// end where the map ends.
+// size of the rest (Multiboot 1). A second piece may continue it (Linux). All of
+// it lies in mapped memory, and entries end where their piece ends.
 struct RawMap {
     const uint8_t* entries = nullptr;
     uint64_t bytes = 0;
     uint32_t stride = 0;
     uint32_t prefix = 0;
+    const uint8_t* more = nullptr;
+    uint64_t more_bytes = 0;
 
     class Iterator {
     public:
         Iterator(const RawMap& map, const uint8_t* at)
-            : at_(at), stride_(map.stride), prefix_(map.prefix) {}
+            : at_(at), stride_(map.stride), prefix_(map.prefix),
+              end_of_piece_(map.entries + map.bytes), more_(map.more) {}
         const RawRange& operator*() const {
             return *reinterpret_cast<const RawRange*>(at_ + prefix_);
         }
         Iterator& operator++() {
             at_ += stride_ != 0 ? stride_ : prefix_ + uint64_t{read_unaligned<uint32_t>(at_)};
+            if (at_ == end_of_piece_ && more_ != nullptr)
+                at_ = more_;
             return *this;
         }
         bool operator!=(const Iterator& other) const { return at_ != other.at_; }
@@ -54,13 +59,18 @@ struct RawMap {
         const uint8_t* at_;
         uint64_t stride_;
         uint64_t prefix_;
+        const uint8_t* end_of_piece_;
+        const uint8_t* more_;
     };
     Iterator begin() const { return {*this, entries}; }
-    Iterator end() const { return {*this, entries + bytes}; }
+    Iterator end() const {
+        return {*this, more != nullptr ? more + more_bytes : entries + bytes};
+    }
 
     // No more entries than this; exact where there is a stride.
     uint64_t most_entries() const {
-        return stride != 0 ? bytes / stride : bytes / (prefix + sizeof(RawRange));
+        const uint64_t all = bytes + more_bytes;
+        return stride != 0 ? all / stride : all / (prefix + sizeof(RawRange));
     }
 };
 
@@ -116,9 +126,10 @@ using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& load
 using NextModule = bool(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module);
 
 extern "C" {
-ParseLoaderInfo prologue_parse_pvh, prologue_parse_multiboot1, prologue_parse_multiboot2;
+ParseLoaderInfo prologue_parse_pvh, prologue_parse_multiboot1, prologue_parse_multiboot2,
+    prologue_parse_linux;
 NextModule prologue_next_pvh_module, prologue_next_multiboot1_module,
-    prologue_next_multiboot2_module;
+    prologue_next_multiboot2_module, prologue_next_linux_module;
 }
 
 // The longest string that is believed: the bound on a search for its end.

@@ -80,4 +80,17 @@ $(LIBRARY): $(OBJECTS64) linker/relocations.sh
 	rm -f $@
 	$(AR) rcs $@ $(OBJECTS64)
 
+# The real-mode part of a bzImage: a flat binary at offset 0 of its segment.
+LINUX16 := $(BUILD)/prologue-linux16.bin
+
+$(BUILD)/16/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(CLANG) --target=i386-none-elf $(INCLUDES) -MMD -MP -c -o $@ $<
+
+$(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
+	@echo "  $@"
+	$(LLD) -m elf_i386 --oformat=binary -Ttext=0 -e 0 -o $@ $<
+
+-include $(BUILD)/16/arch/x86/linux16/setup.d
 -include $(OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)

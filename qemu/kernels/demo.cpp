@@ -24,6 +24,8 @@ const char* loader_name(uint32_t loader) {
         return "pvh";
     case PROLOGUE_LOADER_MULTIBOOT1:
         return "multiboot1";
+    case PROLOGUE_LOADER_LINUX:
+        return "linux";
     case PROLOGUE_LOADER_MULTIBOOT2:
         return "multiboot2";
     }

@@ -50,6 +50,9 @@ prologue_pvh_start:
 
         // Where are we? CALL wants a stack: borrow the information's first
         // word, which is in RAM by contract, and put it back.
+        .globl  prologue_known_loader
+        .hidden prologue_known_loader
+prologue_known_loader:
 known_loader:
         movl    (%ebx), %edi
         leal    4(%ebx), %esp

@@ -51,7 +51,8 @@ alignas(16) char map_storage[8192];
 }
 
 const Part& find_contract(uint32_t magic, uint64_t info) {
-    if (magic != PVH_MAGIC && magic != MULTIBOOT1_MAGIC && magic != MULTIBOOT2_MAGIC)
+    if (magic != PVH_MAGIC && magic != MULTIBOOT1_MAGIC && magic != MULTIBOOT2_MAGIC &&
+        magic != LINUX_MAGIC)
         fail(Error::unknown_loader, magic, info);
     const Part* contract = find_part(magic);
     if (contract == nullptr)

@@ -43,6 +43,7 @@ enum prologue_loader {
     PROLOGUE_LOADER_PVH = 1,
     PROLOGUE_LOADER_MULTIBOOT1 = 2,
     PROLOGUE_LOADER_MULTIBOOT2 = 3,
+    PROLOGUE_LOADER_LINUX = 4,
 };
 
 /* The state of the CPU at the loader's jump. */
