@@ -15,9 +15,13 @@ uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
         if (occupied.bytes() != 0 && span.overlaps(occupied) && occupied.end > last)
             last = occupied.end;
     };
-    for (const RawRange& range : loader.memory)
-        if (range.e820_type != kE820Usable)
-            look_at(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
+    const auto look_at_all = [&](const RawMap& map) {
+        for (const RawRange& range : map)
+            if (range.e820_type != kE820Usable)
+                look_at(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
+    };
+    look_at_all(loader.memory);
+    look_at_all(loader.more_memory);
     look_at(image);
     for (unsigned i = 0; i != loader.structure_count; ++i)
         look_at(loader.structures[i]);

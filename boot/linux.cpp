@@ -133,10 +133,9 @@ void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
         const uint8_t* bytes = memory.at("linux setup_data", payload, data.bytes);
         loader.occupies(at, sizeof data + data.bytes);
         if (data.type == kE820Extension) {
-            if (loader.memory.more != nullptr || data.bytes % sizeof(RawRange) != 0)
+            if (loader.more_memory.bytes != 0 || data.bytes % sizeof(RawRange) != 0)
                 refuse("setup_data's memory map is not one", at, data.bytes);
-            loader.memory.more = bytes;
-            loader.memory.more_bytes = data.bytes;
+            loader.more_memory = {bytes, data.bytes, sizeof(RawRange), 0};
         }
         at = data.next;
     }
@@ -177,7 +176,7 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
     loader.loader = PROLOGUE_LOADER_LINUX;
     loader.occupies(info, kBootParamsBytes);
     loader.memory = {reinterpret_cast<const uint8_t*>(params.e820), entries * sizeof(RawRange),
-                     sizeof(RawRange), 0};
+                        sizeof(RawRange), 0};
     if (HAS(kHasSetupData, setup_data))
         walk_setup_data(memory, params.setup_data, loader);
 

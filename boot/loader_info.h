@@ -29,28 +29,23 @@ static_assert(sizeof(RawRange) == 20);
 
 // A loader's memory map: RawRanges `stride` bytes apart, each after `prefix`
 // bytes of its own. Where the stride is 0, the prefix is a u32 that gives the
-// size of the rest (Multiboot 1). A second piece may continue it (Linux). All of
-// it lies in mapped memory, and entries end where their piece ends.
+// size of the rest (Multiboot 1). All of it lies in mapped memory, and entries
+// end where the map ends.
 struct RawMap {
     const uint8_t* entries = nullptr;
     uint64_t bytes = 0;
     uint32_t stride = 0;
     uint32_t prefix = 0;
-    const uint8_t* more = nullptr;
-    uint64_t more_bytes = 0;
 
     class Iterator {
     public:
         Iterator(const RawMap& map, const uint8_t* at)
-            : at_(at), stride_(map.stride), prefix_(map.prefix),
-              end_of_piece_(map.entries + map.bytes), more_(map.more) {}
+            : at_(at), stride_(map.stride), prefix_(map.prefix) {}
         const RawRange& operator*() const {
             return *reinterpret_cast<const RawRange*>(at_ + prefix_);
         }
         Iterator& operator++() {
             at_ += stride_ != 0 ? stride_ : prefix_ + uint64_t{read_unaligned<uint32_t>(at_)};
-            if (at_ == end_of_piece_ && more_ != nullptr)
-                at_ = more_;
             return *this;
         }
         bool operator!=(const Iterator& other) const { return at_ != other.at_; }
@@ -59,18 +54,13 @@ struct RawMap {
         const uint8_t* at_;
         uint64_t stride_;
         uint64_t prefix_;
-        const uint8_t* end_of_piece_;
-        const uint8_t* more_;
     };
     Iterator begin() const { return {*this, entries}; }
-    Iterator end() const {
-        return {*this, more != nullptr ? more + more_bytes : entries + bytes};
-    }
+    Iterator end() const { return {*this, entries + bytes}; }
 
     // No more entries than this; exact where there is a stride.
     uint64_t most_entries() const {
-        const uint64_t all = bytes + more_bytes;
-        return stride != 0 ? all / stride : all / (prefix + sizeof(RawRange));
+        return stride != 0 ? bytes / stride : bytes / (prefix + sizeof(RawRange));
     }
 };
 
@@ -93,6 +83,7 @@ inline constexpr unsigned kMaxStructures = 8;
 struct LoaderInfo {
     uint32_t loader = 0; // enum prologue_loader
     RawMap memory;
+    RawMap more_memory; // a second piece of it (Linux)
     Text cmdline;
     ModuleCursor modules;
     uint64_t module_count = 0;

@@ -116,7 +116,8 @@ MemoryMap make_map(const Boot& boot) {
     const LoaderInfo& loader = boot.loader;
     const Span image = boot.image.span();
     const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
-    const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() + spans);
+    const uint64_t ranges = MemoryMap::storage_for(
+        loader.memory.most_entries() + loader.more_memory.most_entries() + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
     if (bytes > sizeof map_storage)
@@ -129,6 +130,7 @@ MemoryMap make_map(const Boot& boot) {
         marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
     MemoryMap map(arena.array<prologue_range>(ranges), ranges);
     map.add(loader.memory, marks);
+    map.add(loader.more_memory, Marks(nullptr));
     return map;
 }
 
