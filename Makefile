@@ -47,7 +47,7 @@ install: $(LIBRARY)
 		$(DESTDIR)$(PREFIX)/share/prologue
 	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 boot/include/prologue/*.h $(DESTDIR)$(PREFIX)/include/prologue
-	install -m 644 linker/prologue.ld $(DESTDIR)$(PREFIX)/share/prologue
+	install -m 644 linker/prologue*.ld $(DESTDIR)$(PREFIX)/share/prologue
 
 .PHONY: clean
 clean:

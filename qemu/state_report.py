@@ -21,10 +21,11 @@ class Mapping(NamedTuple):
     phys: int
     writable: bool
     executable: bool
+    caching: int = 0  # an index into the PAT
 
     def __str__(self) -> str:
         rights = ("w" if self.writable else "-") + ("x" if self.executable else "-")
-        return f"{self.start:#x} {self.end:#x} {self.phys:#x} {rights}"
+        return f"{self.start:#x} {self.end:#x} {self.phys:#x} {rights} {self.caching}"
 
 
 class Range(NamedTuple):
@@ -68,7 +69,8 @@ def read(result: machine.Result) -> StateReport:
             report.modules.append(Module(int(size), int(checksum, 16), cmdline))
         elif key == "map":
             start, end, phys = (int(word, 16) for word in words[:3])
-            report.maps.append(Mapping(start, end, phys, "w" in words[3], "x" in words[3]))
+            rights = ("w" in words[3], "x" in words[3], int(words[4]))
+            report.maps.append(Mapping(start, end, phys, *rights))
         elif key == "cmdline":
             report = report._replace(cmdline=value)
     return report

@@ -382,11 +382,16 @@ _CPU = [
 
 _LEFT_OUT = "entry: magic 2badb002 is of a contract that this kernel does not carry"
 
+_MOVED = "image: linked for 100000, loaded at <image>: no wish to be relocatable"
+
 _ENTRY = [
     wrong("EAX says nothing", _M1, f"{_UNKNOWN} 12345678 (information at <info>)", eax=0x12345678),
     wrong("EAX says nothing", _M2, f"{_UNKNOWN} 0 (information at <info>)", eax=0),
     wrong("EAX and EBX say nothing", _M2, f"{_UNKNOWN} 0 (information at fffffff0)", eax=0,
           ebx=0xFFFFFFF0),
+    *(wrong("an image that was moved, and is fixed", replace(load, kernel="c_kernel-wishes",
+                                                             base=base), _MOVED)
+      for load, base in ((_P, 0x345000), (_M2, 0x3000000))),
     wrong("magic of a contract left out", replace(_M1, kernel="demo"), _LEFT_OUT),
     wrong("no information", _M1, f"multiboot1: information at 4000000 has flags 0: {_NO_MAP1}",
           ebx=0x4000000),
@@ -417,8 +422,8 @@ def no_information(contract: str, ebx: int, what: str) -> Case:
 
 # Raised by what no loader and no CPU under TCG can do: an SEV guest, a fault in a fault's report
 # (qemu/tests_exceptions*.py), a map that outgrows its own estimate, a kernel that returns, tables
-# that meet a larger page.
-_NOT_HERE = {"sev", "nested_fault", "too_many_ranges", "kernel_returned", "map_conflict"}
+# that meet a larger page; and by wishes, of which qemu/tests_wishes.py tries all.
+_NOT_HERE = {"sev", "nested_fault", "too_many_ranges", "kernel_returned", "map_conflict", "wish"}
 
 
 def every_error_has_a_boot() -> None:

@@ -19,7 +19,8 @@ _DEMO_MULTIBOOT1 = cases.BUILD / "demo-multiboot1.elf"
 
 # What a kernel and its linker script give to the library; docs/kernel-contract.md lists them.
 _NEEDED = {
-    "kernel_main", "__ehdr_start", "__start_prologue_contracts", "__stop_prologue_contracts",
+    "kernel_main", "__ehdr_start", "__start_prologue_parts", "__stop_prologue_parts",
+    "__start_prologue_windows", "__stop_prologue_windows", "prologue_relocate_max",
     "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_load_start",
     "prologue_load_end", "prologue_bss_end", "prologue_entry_physical", "prologue_relocate_min",
 }
@@ -106,7 +107,7 @@ def lost_sections_are_refused() -> None:
     table = compiled('__attribute__((section("my_table"), used)) int entry = 7;',
                      "--target=x86_64-none-elf", "-mcmodel=kernel", "-fno-pic")
     link = [os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096"]
-    inputs = ["-T", "linker/prologue.ld", "-o", table.with_suffix(".elf"), table,
+    inputs = ["-L", "linker", "-T", "prologue.ld", "-o", table.with_suffix(".elf"), table,
               *(cases.BUILD / "kernels" / f"{name}.o" for name in ("demo", "console")), _LIBRARY]
     assert run(*link, *inputs).returncode == 0
     result = run(*link, "-u", "prologue_multiboot1", *inputs)
@@ -184,7 +185,7 @@ def install_is_all_a_kernel_needs() -> None:
         assert result.returncode == 0, result.stderr
     result = run(
         os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096",
-        "-T", root / "usr/share/prologue/prologue.ld", "-o", kernel, *objects,
+        "-L", root / "usr/share/prologue", "-T", "prologue.ld", "-o", kernel, *objects,
         root / "usr/lib/libprologue.a")
     assert result.returncode == 0, result.stderr
     machine.run(machine.Boot(kernel=kernel)).expect(machine.OK, r"^result: ok\r?$")

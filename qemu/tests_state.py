@@ -298,7 +298,7 @@ def virtual_address_that_a_mask_would_spoil() -> None:
     """Loaders enter e_entry without its upper bits, so the linker refuses what moves the lower."""
     output = cases.scratch_directory() / "kernel.elf"
     line = [os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096"]
-    line += ["--defsym=PROLOGUE_VIRTUAL=0xffffffff80123000", "-T", "linker/prologue.ld"]
+    line += ["--defsym=PROLOGUE_VIRTUAL=0xffffffff80123000", "-L", "linker", "-T", "prologue.ld"]
     objects = [cases.BUILD / f"kernels/{name}.o" for name in ("demo", "console")]
     linked = subprocess.run(
         [*line, "-o", output, *objects, cases.BUILD / "libprologue.a"],

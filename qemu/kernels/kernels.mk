@@ -7,7 +7,7 @@ KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -ffre
 KERNEL_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti
 KERNEL_C := $(CLANG) -std=c11
 # Symbols that the script provides are given before it, or come too late.
-KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -T linker/prologue.ld
+KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -L linker -T prologue.ld
 
 # One kernel a line, with the objects it is made of. An object is named after
 # its source file and the variants of it, in a row: state-best-large.
@@ -30,6 +30,7 @@ state-user := state-large console-large
 state-high := state-large console-large
 state-across := state-large console-large
 state-window := state-best-pie console-pie
+state-wishless := state-wishless-pie console-pie
 c_kernel := c_kernel
 helpers := helpers-four
 helpers-five := helpers-five
@@ -37,13 +38,14 @@ helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
 KERNEL_NAMES := helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low faults faults-best state state-best state-multiboot1 \
-	state-elsewhere state-low state-8g state-user state-high state-across state-window c_kernel \
+	state-elsewhere state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
 	c_kernel-wishes
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_large := -mcmodel=large
+VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE
 VARIANT_wishes := -DC_KERNEL_WISHES
 variants_of = $(foreach variant,$(wordlist 2,9,$(subst -, ,$(1))),$(VARIANT_$(variant)))
@@ -75,7 +77,7 @@ $(BUILD)/kernels/%.o: $(wildcard qemu/kernels/*)
 		$(call variants_of,$*) -MMD -MP -c -o $@ $(call source_of,$*)
 
 define KERNEL_RULE
-$(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) linker/prologue.ld
+$(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) $(wildcard linker/prologue*.ld)
 	@echo "  $$@"
 	$$(KERNEL_LINK) -Map $$(@:.elf=.map) -o $$@ $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY)
 endef

@@ -7,6 +7,7 @@
 struct Mapping {
     uint64_t virt, phys, bytes;
     bool writable, executable;
+    unsigned caching; // an index into the PAT
 };
 
 class TableWalk {
@@ -21,12 +22,14 @@ public:
         flush();
     }
 
-    // An entry that has a reserved bit, or user, caching or global bits, which
-    // nobody asked for; 0 where there is none.
+    // An entry that has a reserved bit, or a user or global bit, which nobody
+    // asked for, or caching of a table; 0 where there is none.
     uint64_t first_odd_entry() const { return odd_; }
 
 private:
     static constexpr uint64_t kPresent = 1, kWritable = 2, kLarge = 0x80;
+    static constexpr uint64_t kWriteThrough = 8, kCacheDisable = 0x10;
+    static constexpr uint64_t kPatIn4K = 0x80, kPatInLarge = 0x1000;
     static constexpr uint64_t kAccessedAndDirty = 0x60;
     static constexpr uint64_t kNoExecute = uint64_t{1} << 63;
     static constexpr uint64_t kAddress = 0x000ffffffffff000;
@@ -59,16 +62,20 @@ private:
             }
             const uint64_t size = uint64_t{1} << shift_of(level);
             const uint64_t address = kAddress & ~(size - 1);
-            note_odd(entry, entry & ~(known | address | (level == 1 ? 0 : kLarge)));
+            const uint64_t pat = level == 1 ? kPatIn4K : kPatInLarge;
+            const uint64_t caching = kWriteThrough | kCacheDisable | pat;
+            note_odd(entry, entry & ~(known | caching | address | (level == 1 ? 0 : kLarge)));
             note_odd(entry, level > 3);
-            leaf({canonical(at), entry & address, size, w, x});
+            const unsigned index = (entry & kWriteThrough ? 1 : 0) |
+                                   (entry & kCacheDisable ? 2 : 0) | (entry & pat ? 4 : 0);
+            leaf({canonical(at), entry & address, size, w, x, index});
         }
     }
 
     void leaf(const Mapping& next) {
         if (last_.bytes != 0 && next.virt == last_.virt + last_.bytes &&
             next.phys == last_.phys + last_.bytes && next.writable == last_.writable &&
-            next.executable == last_.executable) {
+            next.executable == last_.executable && next.caching == last_.caching) {
             last_.bytes += next.bytes;
             return;
         }

@@ -12,9 +12,11 @@
 #define KERNEL_PAGING PROLOGUE_PAGING_FOUR
 #endif
 
-PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 PROLOGUE_WISH_QEMU_EXIT;
+#ifndef WISHES_ELSEWHERE // in an object of their own
+PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 PROLOGUE_WISH_RELOCATABLE;
+#endif
 
 // Takes RSP, RFLAGS and RBP before a compiler can touch them.
 asm(R"(
@@ -212,8 +214,6 @@ void check_handoff(const prologue_handoff& handoff) {
     check("magic", handoff.magic, PROLOGUE_HANDOFF_MAGIC);
     check("version", handoff.version, PROLOGUE_HANDOFF_VERSION);
     check("size", handoff.size, sizeof handoff);
-    check("direct-map", handoff.direct_map,
-          handoff.paging_levels == 5 ? PROLOGUE_DIRECT_MAP_5_LEVEL : PROLOGUE_DIRECT_MAP_4_LEVEL);
     check("load-base", handoff.load_base + handoff.kernel_offset,
           reinterpret_cast<uint64_t>(__ehdr_start));
     check("cmdline-bytes", handoff.cmdline_bytes, length(handoff.cmdline));
@@ -332,7 +332,9 @@ void report_mapping(const Mapping& mapping) {
     print(" ");
     print_hex(mapping.phys);
     print(mapping.writable ? " rw" : " r-");
-    print(mapping.executable ? "x\n" : "-\n");
+    print(mapping.executable ? "x " : "- ");
+    print_decimal(mapping.caching);
+    print("\n");
 }
 
 // What is mapped, and that no entry has a bit that nobody asked for.

@@ -131,7 +131,7 @@ void check_window(const WindowNote& window, unsigned levels, const KernelMap& ma
         (virt | window.phys | window.bytes) % kPage != 0)
         refuse("a window must be of whole pages", virt, window.bytes);
     if (last < virt || !is_canonical(virt, levels) || !is_canonical(last, levels) ||
-        top_index(virt, levels) > top_index(last, levels))
+        (virt ^ last) >> 63 != 0)
         refuse("a window must have addresses that exist", virt, window.bytes);
     const uint64_t highest = window.phys + (window.bytes - 1);
     if (highest < window.phys || highest >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) != 0)
