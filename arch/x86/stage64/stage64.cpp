@@ -6,6 +6,7 @@
 #include "contract_magic.h"
 #include "cpu.h"
 #include "early_map.h"
+#include "entry_state.h"
 #include "errors.h"
 #include "free_memory.h"
 #include "image.h"
@@ -50,13 +51,26 @@ alignas(16) char map_storage[8192];
     return nullptr;
 }
 
-const Part& find_contract(uint32_t magic, uint64_t info) {
-    if (magic != PVH_MAGIC && magic != MULTIBOOT1_MAGIC && magic != MULTIBOOT2_MAGIC &&
-        magic != LINUX_MAGIC)
-        fail(Error::unknown_loader, magic, info);
+constexpr bool is_known(uint32_t magic) {
+    return magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC ||
+           magic == LINUX_MAGIC;
+}
+
+// The contract by its magic; or by what its loader left, where there is none.
+const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
+    const uint32_t given = magic;
+    if (!is_known(given)) {
+        for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part) {
+            if (part->magic != RECOGNISER_MAGIC)
+                continue;
+            magic = part->first<Recognise>()(memory, prologue_entry_state, info);
+            if (magic != 0)
+                break;
+        }
+    }
     const Part* contract = find_part(magic);
     if (contract == nullptr)
-        fail(Error::contract_left_out, magic);
+        fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
     return *contract;
 }
 
@@ -164,7 +178,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .version = PROLOGUE_HANDOFF_VERSION,
         .size = sizeof *handoff,
         .loader = boot.loader.loader,
-        .entry_mode = PROLOGUE_ENTRY_PROTECTED32,
+        .entry_mode = prologue_entry_state.entry_mode(),
         .loader_magic = boot.magic,
         .paging_levels = boot.levels,
         .loader_info_phys = boot.info,
@@ -234,7 +248,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
 
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window, has_1g_pages, image.span());
-    const Part& contract = find_contract(magic, info);
+    const Part& contract = find_contract(memory, magic, info);
     LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
