@@ -38,7 +38,10 @@ static_assert(offsetof(EntryState, sp) == ENTRY_SP && offsetof(EntryState, si) =
 // it is none's that this part knows.
 using Recognise = uint32_t(PhysMemory& memory, const EntryState& state, uint64_t& info);
 
-extern "C" const EntryState prologue_entry_state;
+extern "C" {
+extern const EntryState prologue_entry_state;
+Recognise prologue_recognise_linux, prologue_recognise_pvh;
+}
 
 }  // namespace prologue
 

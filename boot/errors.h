@@ -59,7 +59,8 @@
     X(map_conflict, "paging: %x cannot map to %x (%x bytes)")                                      \
     X(image_moved, "image: linked for %x, loaded at %x: no wish to be relocatable")                \
     X(wish, "wish: %s (%x, %x)")                                                                   \
-    X(linux_info, "linux: %s (%x, %x)")
+    X(linux_info, "linux: %s (%x, %x)")                                                            \
+    X(entry, "entry: %s (%x, %x)")
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -1,6 +1,7 @@
 // Linux's boot_params: the setup header as the loader completed it, and what
 // stands before it. Source: Documentation/arch/x86/boot.rst, zero-page.rst.
 #include "contract_magic.h"
+#include "entry_state.h"
 #include "errors.h"
 #include "loader_info.h"
 
@@ -198,6 +199,16 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
     if (loader.rsdp_phys != 0 && loader.rsdp_phys < kMostPhysical)
         loader.occupies(loader.rsdp_phys, kRsdpBytes);
     parse_framebuffer(params.screen, loader.framebuffer);
+}
+
+// For loaders that enter an ELF by e_entry, as Linux's own: all they leave is
+// RSI = boot_params.
+uint32_t prologue_recognise_linux(PhysMemory& memory, const EntryState& state, uint64_t& info) {
+    if (!memory.sees(state.si, kBootParamsBytes) ||
+        memory.at<BootParams>("", state.si)->magic != LINUX_MAGIC)
+        return 0;
+    info = state.si;
+    return LINUX_MAGIC;
 }
 
 // There is one, the initial RAM disk, and it has no string.

@@ -18,6 +18,9 @@ demo-multiboot1 := demo console
 demo-best-multiboot1 := demo-best console
 demo-five-multiboot1 := demo-five console
 demo-low := demo console
+demo-every := demo-every console
+demo-best-every := demo-best-every console
+demo-five-every := demo-five-every console
 faults := faults console
 faults-best := faults-best console
 state := state console
@@ -30,6 +33,8 @@ state-user := state-large console-large
 state-high := state-large console-large
 state-across := state-large console-large
 state-window := state-best-pie console-pie
+state-every := state-every console
+state-best-every := state-best-every console
 state-wishless := state-wishless-pie console-pie
 c_kernel := c_kernel
 helpers := helpers-four
@@ -37,13 +42,15 @@ helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
 KERNEL_NAMES := helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
-	demo-five-multiboot1 demo-low faults faults-best state state-best state-multiboot1 \
+	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
+	state-best-every faults faults-best state state-best state-multiboot1 \
 	state-elsewhere state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
 	c_kernel-wishes
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE

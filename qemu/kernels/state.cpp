@@ -13,6 +13,9 @@
 #endif
 
 PROLOGUE_WISH_QEMU_EXIT;
+#ifdef KERNEL_EVERY_HEADER
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux);
+#endif
 #ifndef WISHES_ELSEWHERE // in an object of their own
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 PROLOGUE_WISH_RELOCATABLE;

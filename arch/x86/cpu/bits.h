@@ -28,6 +28,7 @@
 #define EFER_LME_BIT 8
 #define EFER_LMA 0x00000400
 #define EFER_NXE 0x00000800
+#define EFER_LONG_MODE (EFER_LME | EFER_LMA | EFER_NXE)
 #define MSR_PAT 0x00000277
 #define MSR_SEV_STATUS 0xc0010131
 
@@ -47,6 +48,7 @@
 #define SELECTOR_CODE32_BASED 0x18 // its base is entry_base: 32-bit offsets are link-time constants
 #define SELECTOR_CODE32_FLAT 0x20  // for the C++ of the 32-bit stage
 #define SELECTOR_TSS 0x28
+#define GDT_BYTES (SELECTOR_TSS + 16)
 
 // Page-table entries (SDM 4.5)
 #define PTE_PRESENT 0x001
@@ -66,6 +68,7 @@
 #define VECTORS 32
 #define VECTOR_NMI 2
 #define VECTOR_DOUBLE_FAULT 8
+#define VECTOR_GENERAL_PROTECTION 13
 #define VECTOR_MACHINE_CHECK 18
 #define ISR64_STRIDE 8
 

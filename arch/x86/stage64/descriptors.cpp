@@ -37,7 +37,6 @@ struct TablePointer {
 constexpr uint64_t kInterruptGate = uint64_t{0x8e} << 40 | uint64_t{SELECTOR_CODE64} << 16;
 constexpr uint64_t kAvailableTss = uint64_t{0x89} << 40;
 constexpr unsigned kIstShift = 32;
-constexpr unsigned kGdtBytes = SELECTOR_TSS + 16;
 
 // Exceptions that cannot trust the stack they interrupt; their index here,
 // from 1, is their IST.
@@ -89,7 +88,7 @@ void prologue_install_descriptors() {
     const TablePointer idt_pointer = {sizeof idt - 1, where_it_is(idt)};
     asm volatile("lidt %0" : : "m"(idt_pointer));
     fill_tss();
-    const TablePointer gdt_pointer = {kGdtBytes - 1, where_it_is(prologue_gdt)};
+    const TablePointer gdt_pointer = {GDT_BYTES - 1, where_it_is(prologue_gdt)};
     asm volatile("lgdt %0" : : "m"(gdt_pointer));
     asm volatile("ltr %w0" : : "r"(SELECTOR_TSS));
 }

@@ -247,7 +247,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         fail(Error::bad_wish, prologue_wish_paging);
 
     // The loader's information, in one form whoever it was.
-    PhysMemory memory = early_map(window, has_1g_pages, image.span());
+    PhysMemory memory = early_map(window);
     const Part& contract = find_contract(memory, magic, info);
     LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);

@@ -1,0 +1,87 @@
+// What a 64-bit entry needs before the 64-bit stage: tables of our own, at the
+// depth that the kernel wishes for. Linked with the contracts that come in
+// 64-bit mode; runs where the image lies.
+#pragma GCC visibility push(hidden)
+#include "bits.h"
+#include "contract_magic.h"
+#include "cpu.h"
+#include "entry_state.h"
+#include "errors.h"
+#include "page_tables.h"
+#include "prologue/wishes.h"
+#include "ranges.h"
+#include "stage32.h"
+
+extern "C" {
+extern const char __ehdr_start[], prologue_image_end[];
+extern uint64_t prologue_early_pml4[], prologue_early_pml5[], prologue_early_pdpt[];
+extern uint64_t prologue_early_pd[];
+uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t info, uint32_t magic);
+}
+
+namespace prologue {
+namespace {
+
+constexpr uint64_t kIdentity = 0; // physical addresses are pointers
+constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
+constexpr uint64_t kLowBytes = 4 * kGiB, kLowBytesIn2M = kGiB;
+
+uint64_t address(const void* thing) {
+    return reinterpret_cast<uintptr_t>(thing);
+}
+
+uint32_t check_features() {
+    const uint32_t features = cpuid_edx(CPUID_EXTENDED_FEATURES);
+    if ((features & EXTENDED_EDX_NX) == 0)
+        fail_in("this CPU lacks NX", Error::entry, features);
+    if (read_msr(MSR_EFER) != EFER_LONG_MODE)
+        write_msr(MSR_EFER, EFER_LONG_MODE);
+    return features;
+}
+
+void map(PageTables& tables, uint64_t start, uint64_t bytes) {
+    if (tables.map(start, start, bytes, PTE_WRITABLE) != MapResult::ok)
+        fail_in("early tables have no room for", Error::entry, start, bytes);
+}
+
+// The GiBs that the image lies in, and the first ones, where the arena will be.
+void build_tables(bool has_1g_pages, Span image) {
+    TablePages pages = {address(prologue_early_pdpt),
+                        address(prologue_early_pd) + uint64_t{EARLY_PDS} * kPage};
+    PageTables tables(kIdentity, address(prologue_early_pml4),
+                      {.levels = 4, .has_1g_pages = has_1g_pages}, pages);
+    const uint64_t low = has_1g_pages ? kLowBytes : kLowBytesIn2M;
+    map(tables, 0, low);
+    const uint64_t first = image.start & ~(kGiB - 1);
+    const uint64_t last = (image.end - 1) & ~(kGiB - 1);
+    for (uint64_t gib = first; gib <= last; gib += kGiB)
+        if (gib >= low)
+            map(tables, gib, kGiB);
+    prologue_early_pml5[0] = address(prologue_early_pml4) | PTE_PRESENT | PTE_WRITABLE;
+}
+
+}  // namespace
+}  // namespace prologue
+
+using namespace prologue;
+
+// Returns CPUID 80000001 EDX. All but the tables is the loader's still.
+uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t, uint32_t) {
+    if (sev_status != 0)
+        fail_in("SEV guests are not served in 64-bit mode yet", Error::entry, sev_status);
+    const uint32_t features = check_features();
+    const Span image = {address(__ehdr_start), address(prologue_image_end)};
+    if (image.end > kMost)
+        fail_in("the image lies above 512 GiB", Error::entry, image.start, image.end);
+    build_tables((features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, image);
+    const bool five = (read_cr4() & CR4_LA57) != 0;
+    write_cr3(address(five ? prologue_early_pml5 : prologue_early_pml4));
+    return features;
+}
+
+// The 32-bit entry does this itself; in 64-bit mode EBX may point to nothing.
+uint32_t prologue::prologue_recognise_pvh(PhysMemory& memory, const EntryState&, uint64_t& info) {
+    const bool found = memory.sees(info, sizeof(uint32_t)) &&
+                       *memory.at<uint32_t>("", info) == PVH_MAGIC;
+    return found ? PVH_MAGIC : 0;
+}
