@@ -6,6 +6,7 @@ from typing import Callable, List, Optional, Sequence, Tuple
 
 import cases
 import composers
+import feeding
 import machine
 import modes
 from composers import Layout, MemoryRange, Text
@@ -88,13 +89,22 @@ def fed(
     copied last, `entry` takes the place of the registers that the contract asks for."""
     info = load.information()
     change(info)
+    return feed(*_script(load, info, damage, entry), **options)
+
+
+def script(load: Load) -> bytes:
+    """What the feeder needs to play it."""
+    return feeding.script(*_script(load, load.information()))
+
+
+def _script(load: Load, info: Layout, damage: Sequence = (), entry: Optional[Registers] = None):
     pieces = Image(load.path).records(load.base) + info.records
     pieces += [(m.start, m.contents) for m in load.modules]
     mode = modes.entered(load.mode, entry or registers(load), high=_HIGH_GIBS)
     if load.mode in modes.MODES_64:
         mode = modes.moved(mode, pieces, _STAGING)
         pieces = []
-    return feed([*pieces, *mode.records, *damage], mode.registers, **options)
+    return [*pieces, *mode.records, *damage], mode.registers
 
 
 _HIGH_GIBS = 8  # that a 64-bit entry finds mapped

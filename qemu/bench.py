@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Optional
 
+import any_loader
 import cases
 import composers
 import count
@@ -19,6 +20,7 @@ import feeding
 import footprint
 import images
 import machine
+import modes
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 USABLE, RESERVED = 1, 2
@@ -74,8 +76,13 @@ def counted(kernel, memory_map=TEN_RANGES, cpu="max"):
         cmdline="console=ttyS0 root=/dev/ram0")
     registers = feeding.Registers(ebx=info.pointer, eip=image.pvh_entry())
     script = cases.scratch_file(feeding.script(image.records() + info.records, registers))
+    return counted_script(kernel, script, "kernel_main", cpu)
+
+
+def counted_script(kernel, script, until, cpu, start=None):
+    """The count of what the feeder's script enters."""
     result = count.count(
-        str(kernel), until="kernel_main", boot=str(cases.BUILD / "feeder.elf"),
+        str(kernel), until=until, start=start, boot=str(cases.BUILD / "feeder.elf"),
         initrd=str(script), windows=WINDOWS, cpu=cpu, memory="1G",
         qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
     assert result.reached, result.ended
@@ -153,6 +160,28 @@ def to_kernel():
               counted(kernel("demo"), cpu="qemu64").until.instructions)
 
 
+def ways_in():
+    """From each contract's entry, in each mode, to the first instruction of the 64-bit stage."""
+    for contract, mode, what in WAYS_IN:
+        load = any_loader.Load(contract, kernel="demo-every", mode=mode, cmdline="a b")
+        script = cases.scratch_file(any_loader.script(load))
+        wide = mode in modes.MODES_64
+        until = "prologue_start64_wide" if wide else "prologue_start64"
+        tally = counted_script(load.path, script, until, "max")
+        yield Row(f"to the 64-bit stage: {what}", tally.until.instructions, 250 if wide else 90)
+
+
+WAYS_IN = (
+    (any_loader.MULTIBOOT1, modes.PROTECTED32, "Multiboot 1"),
+    (any_loader.MULTIBOOT2, modes.PROTECTED32, "Multiboot 2"),
+    (any_loader.LINUX, modes.PROTECTED32, "Linux, 32-bit"),
+    (any_loader.MULTIBOOT2, modes.PAGED32, "32-bit paging on"),
+    (any_loader.MULTIBOOT2, modes.PAE32, "PAE paging on"),
+    (any_loader.MULTIBOOT2, modes.COMPAT32, "compatibility mode"),
+    (any_loader.LINUX, modes.LONG64, "Linux, 64-bit"),
+)
+
+
 def sizes():
     added = footprint.footprint(str(kernel("demo").with_suffix(".map")), str(kernel("demo")))
     yield Row("bytes added to an image", added["file"], 24 * KIB,
@@ -167,7 +196,7 @@ def sizes():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, to_kernel, sizes):
+    for part in (way_up, ways_in, to_kernel, sizes):
         for row in part():
             print(row, flush=True)
     return 0

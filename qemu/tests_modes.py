@@ -38,11 +38,16 @@ def entered(contract: str, mode: str, cpu: str = "max", levels: int = 4, base: i
                 modules=(Placed(0x4000123, b"x" * 5000),), **others)
     if contract == MULTIBOOT1 or contract == MULTIBOOT2:
         load = replace(load, modules=(Placed(0x4000123, b"x" * 5000, "one"),))
-    memory = "128M" if base < 128 * MIB else "6G"
-    if memory == "6G":
-        load = replace(load, memory_map=e820.simple(3 * GIB, 3 * GIB))
+    large = base > 128 * MIB or load.info_at > 128 * MIB
+    options = _LARGE if large else {"memory": "128M"}
+    if large:
+        load = replace(load, memory_map=e820.simple(0xFFF00000, 3 * GIB))
     name = f"modes: {contract} in {mode}, wish {levels} on {cpu}, image at {base:#x}"
-    return Case(name, lambda: boot_load(load, cpu, memory=memory))
+    name += f", information at {load.info_at:#x}" if load.info_at != 0x20000 else ""
+    return Case(name, lambda: boot_load(load, cpu, **options))
+
+
+_LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
 
 
 def linux_by_e_entry(mode: str) -> Case:
@@ -57,8 +62,21 @@ def linux_by_e_entry(mode: str) -> Case:
     return Case(f"modes: linux by e_entry in {mode}", function)
 
 
+_PLACES = [
+    *(entered(c, mode, "qemu64", base=0x345000) for c in CONTRACTS for mode in MODES[:-1]),
+    entered(LINUX, modes.LONG64, base=0xA0001000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0xA0001000),
+    *(entered(c, modes.LONG64, base=0x140001000) for c in CONTRACTS),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x140001000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x140000000 - 0x8000),
+    entered(LINUX, modes.LONG64, base=0x140001000, info_at=0x150000000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x140001000, info_at=0x150000000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x345000, info_at=0x17FFFF800),
+]
+
 CASES = [
     *map(linux_by_e_entry, MODES[:-1]),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),
     *(entered(c, modes.LONG64) for c in CONTRACTS),
+    *_PLACES,
 ]

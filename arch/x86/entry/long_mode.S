@@ -61,25 +61,22 @@ own_segments:
         .hidden prologue_idt64_stands
 prologue_idt64_stands:
 
-        // An SEV guest? Most CPUs lack this MSR: for its read, #GP's gate leads
-        // to missing_msr.
-        subq    $32, %rsp
-        sidt    22(%rsp)
-        movq    24(%rsp), %rdi
-        movups  GENERAL_PROTECTION(%rdi), %xmm0
-        movups  %xmm0, (%rsp)
-        leaq    missing_msr(%rip), %rax
-        movw    %ax, GENERAL_PROTECTION(%rdi)
+        // An SEV guest? Most CPUs lack this MSR: for its read #GP's gate leads
+        // to general_protection, until the 64-bit stage fills its own IDT.
+        subq    $16, %rsp
+        sidt    6(%rsp)
+        movq    8(%rsp), %rcx
+        leaq    general_protection(%rip), %rax
+        movw    %ax, GENERAL_PROTECTION(%rcx)
         shrq    $16, %rax
-        movw    %ax, GENERAL_PROTECTION + 6(%rdi)
+        movw    %ax, GENERAL_PROTECTION + 6(%rcx)
         shrq    $16, %rax
-        movl    %eax, GENERAL_PROTECTION + 8(%rdi)
+        movl    %eax, GENERAL_PROTECTION + 8(%rcx)
         movl    $MSR_SEV_STATUS, %ecx
+sev_status_read:
         rdmsr
 sev_status_known:
-        movups  (%rsp), %xmm0
-        movups  %xmm0, GENERAL_PROTECTION(%rdi)
-        addq    $32, %rsp
+        addq    $16, %rsp
 
         movl    %eax, %edi
         movq    (%rsp), %rsi
@@ -90,8 +87,11 @@ sev_status_known:
         popq    %rsi
         jmp     prologue_start64_wide
 
-        // The stack may have been aligned for the exception: it says from where.
-missing_msr:
+        // Stack: error code, RIP, CS, RFLAGS, RSP, SS.
+general_protection:
+        leaq    sev_status_read(%rip), %rax
+        cmpq    %rax, 8(%rsp)
+        jne     prologue_isr64 + VECTOR_GENERAL_PROTECTION * ISR64_STRIDE
         movq    32(%rsp), %rsp
         xorl    %eax, %eax
         jmp     sev_status_known

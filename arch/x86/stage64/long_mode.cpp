@@ -24,7 +24,7 @@ namespace {
 
 constexpr uint64_t kIdentity = 0; // physical addresses are pointers
 constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
-constexpr uint64_t kLowBytes = 4 * kGiB, kLowBytesIn2M = kGiB;
+constexpr uint64_t kLowBytes = 4 * kGiB;
 
 uint64_t address(const void* thing) {
     return reinterpret_cast<uintptr_t>(thing);
@@ -39,25 +39,39 @@ uint32_t check_features() {
     return features;
 }
 
-void map(PageTables& tables, uint64_t start, uint64_t bytes) {
-    if (tables.map(start, start, bytes, PTE_WRITABLE) != MapResult::ok)
-        fail_in("early tables have no room for", Error::entry, start, bytes);
+void map_large(uint64_t gib) {
+    prologue_early_pdpt[gib] = gib * kGiB | PTE_PRESENT | PTE_WRITABLE | PTE_LARGE;
+}
+
+void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
+    if (tables.map(start, start, end - start, PTE_WRITABLE) != MapResult::ok)
+        fail_in("early tables have no room for", Error::entry, start, end);
+}
+
+[[gnu::noinline]] void build_tables_in_2m(Span image) {
+    const uint64_t pds = address(prologue_early_pd);
+    TablePages pages = {pds, pds + uint64_t{EARLY_PDS} * kPage};
+    PageTables tables(kIdentity, address(prologue_early_pml4), {.levels = 4}, pages);
+    const uint64_t start = image.start & ~(kGiB - 1);
+    const uint64_t end = (image.end + kGiB - 1) & ~(kGiB - 1);
+    map_in_2m(tables, 0, kGiB);
+    map_in_2m(tables, start < kGiB ? kGiB : start, end);
 }
 
 // The GiBs that the image lies in, and the first ones, where the arena will be.
-void build_tables(bool has_1g_pages, Span image) {
-    TablePages pages = {address(prologue_early_pdpt),
-                        address(prologue_early_pd) + uint64_t{EARLY_PDS} * kPage};
-    PageTables tables(kIdentity, address(prologue_early_pml4),
-                      {.levels = 4, .has_1g_pages = has_1g_pages}, pages);
-    const uint64_t low = has_1g_pages ? kLowBytes : kLowBytesIn2M;
-    map(tables, 0, low);
-    const uint64_t first = image.start & ~(kGiB - 1);
-    const uint64_t last = (image.end - 1) & ~(kGiB - 1);
-    for (uint64_t gib = first; gib <= last; gib += kGiB)
-        if (gib >= low)
-            map(tables, gib, kGiB);
-    prologue_early_pml5[0] = address(prologue_early_pml4) | PTE_PRESENT | PTE_WRITABLE;
+[[gnu::always_inline]] inline void build_tables(bool has_1g_pages, Span image) {
+    constexpr uint64_t kBits = PTE_PRESENT | PTE_WRITABLE;
+    prologue_early_pml5[0] = address(prologue_early_pml4) | kBits;
+    prologue_early_pml4[0] = address(prologue_early_pdpt) | kBits;
+    if (!has_1g_pages)
+        return build_tables_in_2m(image);
+    map_large(0);
+    map_large(1);
+    map_large(2);
+    map_large(3);
+    if (image.end > kLowBytes)
+        for (uint64_t gib = image.start / kGiB; gib * kGiB < image.end; ++gib)
+            map_large(gib);
 }
 
 }  // namespace
