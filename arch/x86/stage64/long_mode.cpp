@@ -3,11 +3,16 @@
 // 64-bit mode; runs where the image lies.
 #pragma GCC visibility push(hidden)
 #include "bits.h"
+#include "bytes.h"
 #include "contract_magic.h"
 #include "cpu.h"
+#include "depth_switch.h"
+#include "early_map.h"
 #include "entry_state.h"
 #include "errors.h"
+#include "low_pages.h"
 #include "page_tables.h"
+#include "parts.h"
 #include "prologue/wishes.h"
 #include "ranges.h"
 #include "stage32.h"
@@ -74,13 +79,62 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
             map_large(gib);
 }
 
+bool has_five_levels() {
+    return (read_cr4() & CR4_LA57) != 0;
+}
+
+// For the change of depth: itself the place where it happens, if it lies below
+// 4 GiB; else what keeps the contents of the place that is.
+alignas(kPage) char depth_pages[kLowPagesBytes];
+
+// Two pages below 4 GiB, by the loader's map and the BIOS's words.
+uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
+    PhysMemory memory = early_map(kIdentity);
+    LoaderInfo loader;
+    find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
+    BiosWords bios = {};
+    if (!loader.efi)
+        bios = {read_unaligned<uint16_t>(memory.seen(kEbdaWord)),
+                read_unaligned<uint16_t>(memory.seen(kBaseMemoryWord))};
+    const uint64_t pages = find_low_pages(loader, bios);
+    if (pages == 0)
+        fail_in("no two pages of RAM in 0x20000 to 0x9f000 to change paging's depth through: "
+                "EBDA segment, KiB of base memory",
+                Error::entry, bios.ebda_segment, bios.base_memory_kib);
+    return pages;
+}
+
+// To the other depth, on our own tables for it.
+void change_depth_to(uint64_t* top, Span image, uint64_t info, uint32_t magic) {
+    if (image.end <= kLowBytes)
+        return change_depth(top, address(top), depth_pages, address(depth_pages));
+    const uint64_t low = borrowed_pages(info, magic);
+    auto* const pages = reinterpret_cast<char*>(low);
+    copy_bytes(depth_pages, pages, kLowPagesBytes);
+    change_depth(top, address(top), pages, low);
+    copy_bytes(pages, depth_pages, kLowPagesBytes);
+}
+
+void reach_wished_depth(Span image, uint64_t info, uint32_t magic) {
+    const bool five = has_five_levels();
+    const uint32_t wish = prologue_wish_paging;
+    if (five == (wish != PROLOGUE_PAGING_FOUR))
+        return;
+    if (five)
+        return change_depth_to(prologue_early_pml4, image, info, magic);
+    if (has_la57())
+        return change_depth_to(prologue_early_pml5, image, info, magic);
+    if (wish == PROLOGUE_PAGING_FIVE)
+        fail_in("paging with 5 levels: this CPU has no LA57", Error::wish, wish);
+}
+
 }  // namespace
 }  // namespace prologue
 
 using namespace prologue;
 
 // Returns CPUID 80000001 EDX. All but the tables is the loader's still.
-uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t, uint32_t) {
+uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t info, uint32_t magic) {
     if (sev_status != 0)
         fail_in("SEV guests are not served in 64-bit mode yet", Error::entry, sev_status);
     const uint32_t features = check_features();
@@ -88,8 +142,8 @@ uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t, uint32_t) 
     if (image.end > kMost)
         fail_in("the image lies above 512 GiB", Error::entry, image.start, image.end);
     build_tables((features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, image);
-    const bool five = (read_cr4() & CR4_LA57) != 0;
-    write_cr3(address(five ? prologue_early_pml5 : prologue_early_pml4));
+    write_cr3(address(has_five_levels() ? prologue_early_pml5 : prologue_early_pml4));
+    reach_wished_depth(image, info, magic);
     return features;
 }
 
