@@ -29,28 +29,32 @@ constexpr Span span_of(const RawRange& range) {
     return {range.start, range.start + (range.bytes < most ? range.bytes : most)};
 }
 
-// The end of the highest piece of RAM below `end` that is large enough; else 0.
-uint64_t highest_end(const RawMap& map, uint64_t end) {
-    uint64_t highest = 0;
+struct Found {
+    uint64_t end = 0;       // of the highest piece of RAM that is large enough
+    bool has_holes = false; // something else is said to begin below what was asked for
+};
+
+void look_below(uint64_t end, const RawMap& map, Found& found) {
     for (const RawRange& range : map) {
-        if (range.e820_type != kE820Usable)
+        if (range.start >= end)
             continue;
+        if (range.e820_type != kE820Usable) {
+            found.has_holes = true;
+            continue;
+        }
         const Span ram = span_of(range).shared(Span{kLeastBios, end});
         const uint64_t last = page_down(ram.end);
-        if (last >= page_up(ram.start) + kLowPagesBytes && last > highest)
-            highest = last;
+        if (last >= page_up(ram.start) + kLowPagesBytes && last > found.end)
+            found.end = last;
     }
-    return highest;
 }
 
-// The lowest start of what is no RAM in `pages`; else its end.
-uint64_t first_hole(const RawMap& map, Span pages) {
-    uint64_t first = pages.end;
+// Lowers `first` to the lowest start of what is no RAM and reaches into the pages.
+void find_first_hole(const RawMap& map, Span pages, uint64_t& first) {
     for (const RawRange& range : map)
-        if (range.e820_type != kE820Usable && span_of(range).overlaps(pages) &&
-            range.start < first)
+        if (range.start < first && range.e820_type != kE820Usable &&
+            span_of(range).end > pages.start)
             first = range.start;
-    return first;
 }
 
 }  // namespace
@@ -59,16 +63,17 @@ uint64_t first_hole(const RawMap& map, Span pages) {
 // what is below it is looked at.
 uint64_t find_low_pages(const LoaderInfo& loader, BiosWords bios) {
     for (uint64_t end = bios_start(bios);;) {
-        const uint64_t here = highest_end(loader.memory, end);
-        const uint64_t more = highest_end(loader.more_memory, end);
-        const uint64_t last = here > more ? here : more;
-        if (last == 0)
+        Found found;
+        look_below(end, loader.memory, found);
+        look_below(end, loader.more_memory, found);
+        if (found.end == 0)
             return 0;
-        const Span pages = {last - kLowPagesBytes, last};
-        end = first_hole(loader.memory, pages);
-        const uint64_t other = first_hole(loader.more_memory, pages);
-        if (other < end)
-            end = other;
+        const Span pages = {found.end - kLowPagesBytes, found.end};
+        end = pages.end;
+        if (found.has_holes) {
+            find_first_hole(loader.memory, pages, end);
+            find_first_hole(loader.more_memory, pages, end);
+        }
         if (end == pages.end)
             return pages.start;
     }

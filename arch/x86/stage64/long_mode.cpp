@@ -39,7 +39,7 @@ uint32_t check_features() {
     const uint32_t features = cpuid_edx(CPUID_EXTENDED_FEATURES);
     if ((features & EXTENDED_EDX_NX) == 0)
         fail_in("this CPU lacks NX", Error::entry, features);
-    if (read_msr(MSR_EFER) != EFER_LONG_MODE)
+    if (static_cast<uint32_t>(read_msr(MSR_EFER)) != EFER_LONG_MODE)
         write_msr(MSR_EFER, EFER_LONG_MODE);
     return features;
 }
@@ -63,11 +63,19 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
     map_in_2m(tables, start < kGiB ? kGiB : start, end);
 }
 
+[[gnu::noinline]] void map_image_large(Span image) {
+#pragma clang loop vectorize(disable) unroll(disable)
+    for (uint64_t gib = image.start / kGiB; gib <= (image.end - 1) / kGiB; ++gib)
+        map_large(gib);
+}
+
 // The GiBs that the image lies in, and the first ones, where the arena will be.
 [[gnu::always_inline]] inline void build_tables(bool has_1g_pages, Span image) {
     constexpr uint64_t kBits = PTE_PRESENT | PTE_WRITABLE;
     prologue_early_pml5[0] = address(prologue_early_pml4) | kBits;
     prologue_early_pml4[0] = address(prologue_early_pdpt) | kBits;
+    if (image.end > kMost)
+        fail_in("the image lies above 512 GiB", Error::entry, image.start, image.end);
     if (!has_1g_pages)
         return build_tables_in_2m(image);
     map_large(0);
@@ -75,12 +83,7 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
     map_large(2);
     map_large(3);
     if (image.end > kLowBytes)
-        for (uint64_t gib = image.start / kGiB; gib * kGiB < image.end; ++gib)
-            map_large(gib);
-}
-
-bool has_five_levels() {
-    return (read_cr4() & CR4_LA57) != 0;
+        map_image_large(image);
 }
 
 // For the change of depth: itself the place where it happens, if it lies below
@@ -88,7 +91,7 @@ bool has_five_levels() {
 alignas(kPage) char depth_pages[kLowPagesBytes];
 
 // Two pages below 4 GiB, by the loader's map and the BIOS's words.
-uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
+[[gnu::noinline]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
     PhysMemory memory = early_map(kIdentity);
     LoaderInfo loader;
     find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
@@ -105,7 +108,7 @@ uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
 }
 
 // To the other depth, on our own tables for it.
-void change_depth_to(uint64_t* top, Span image, uint64_t info, uint32_t magic) {
+[[gnu::noinline]] void change_depth_to(uint64_t* top, Span image, uint64_t info, uint32_t magic) {
     if (image.end <= kLowBytes)
         return change_depth(top, address(top), depth_pages, address(depth_pages));
     const uint64_t low = borrowed_pages(info, magic);
@@ -115,17 +118,14 @@ void change_depth_to(uint64_t* top, Span image, uint64_t info, uint32_t magic) {
     copy_bytes(pages, depth_pages, kLowPagesBytes);
 }
 
-void reach_wished_depth(Span image, uint64_t info, uint32_t magic) {
-    const bool five = has_five_levels();
-    const uint32_t wish = prologue_wish_paging;
-    if (five == (wish != PROLOGUE_PAGING_FOUR))
-        return;
+// The CPU has this depth already, and the kernel wishes for the other, if it can be had.
+[[gnu::noinline]] void leave_depth(bool five, Span image, uint64_t info, uint32_t magic) {
     if (five)
-        return change_depth_to(prologue_early_pml4, image, info, magic);
-    if (has_la57())
-        return change_depth_to(prologue_early_pml5, image, info, magic);
-    if (wish == PROLOGUE_PAGING_FIVE)
-        fail_in("paging with 5 levels: this CPU has no LA57", Error::wish, wish);
+        change_depth_to(prologue_early_pml4, image, info, magic);
+    else if (has_la57())
+        change_depth_to(prologue_early_pml5, image, info, magic);
+    else if (prologue_wish_paging == PROLOGUE_PAGING_FIVE)
+        fail_in("paging with 5 levels: this CPU has no LA57", Error::wish, PROLOGUE_PAGING_FIVE);
 }
 
 }  // namespace
@@ -139,11 +139,11 @@ uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t info, uint3
         fail_in("SEV guests are not served in 64-bit mode yet", Error::entry, sev_status);
     const uint32_t features = check_features();
     const Span image = {address(__ehdr_start), address(prologue_image_end)};
-    if (image.end > kMost)
-        fail_in("the image lies above 512 GiB", Error::entry, image.start, image.end);
     build_tables((features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, image);
-    write_cr3(address(has_five_levels() ? prologue_early_pml5 : prologue_early_pml4));
-    reach_wished_depth(image, info, magic);
+    const bool five = (read_cr4() & CR4_LA57) != 0;
+    write_cr3(address(five ? prologue_early_pml5 : prologue_early_pml4));
+    if (five != (prologue_wish_paging != PROLOGUE_PAGING_FOUR))
+        leave_depth(five, image, info, magic);
     return features;
 }
 
