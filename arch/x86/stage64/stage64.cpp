@@ -204,7 +204,16 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .stack_top = boot.kernel_address(prologue_stack_top),
         .tsc = boot.tsc,
         .sev = {},
+        .boot = boot.loader.boot,
+        .environment = arena.copy(boot.loader.environment.start, boot.loader.environment.bytes, true),
+        .environment_bytes = boot.loader.environment.bytes,
+        .efi = boot.loader.efi,
     };
+    const Text efi_map = boot.loader.efi_memory_map;
+    if (efi_map.bytes != 0) {
+        arena.take(0, alignof(uint64_t));
+        handoff->efi.memory_map = arena.copy(efi_map.start, efi_map.bytes, false);
+    }
     return *handoff;
 }
 
@@ -251,6 +260,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const Part& contract = find_contract(memory, magic, info);
     LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
+    if (loader.kernel_end > image.span().end)
+        loader.occupies(image.span().end, loader.kernel_end - image.span().end);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
 
