@@ -167,6 +167,15 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
+const void* copy_efi_map(const Boot& boot, Arena& arena) {
+    const Text from = boot.loader.efi_memory_map;
+    if (from.bytes == 0)
+        return nullptr;
+    auto* const to = arena.array<uint64_t>((from.bytes + 7) / 8);
+    copy_bytes(to, from.start, from.bytes);
+    return to;
+}
+
 // What the kernel gets to know, but for what the tables will tell. It has room
 // for two more ranges than the map: what our own share can make of one.
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
@@ -209,11 +218,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .environment_bytes = boot.loader.environment.bytes,
         .efi = boot.loader.efi,
     };
-    const Text efi_map = boot.loader.efi_memory_map;
-    if (efi_map.bytes != 0) {
-        arena.take(0, alignof(uint64_t));
-        handoff->efi.memory_map = arena.copy(efi_map.start, efi_map.bytes, false);
-    }
+    handoff->efi.memory_map = copy_efi_map(boot, arena);
     return *handoff;
 }
 
