@@ -46,6 +46,7 @@ class Report:
         self.fields = {}
         self.memory: List[Range] = []
         self.modules: List[Module] = []
+        self.environment: List[str] = []
         for line in text[begin.start() :].rstrip("\n").split("\n"):
             self._read(*line.split(": ", 1))
 
@@ -53,6 +54,8 @@ class Report:
         if key == "memory":
             start, end, kind = value.split(" ")
             self.memory.append(Range(int(start, 16), int(end, 16), kind))
+        elif key == "environment":
+            self.environment.append(value)
         elif key == "module":
             index, start, size, cmdline = value.split(" ", 3)
             assert int(index) == len(self.modules), f"module {index} is out of order"
