@@ -40,6 +40,7 @@ struct Stated {
     std::vector<StatedSection> sections = {};
     prologue_boot boot = {};
     std::vector<std::string> environment = {};
+    unsigned efi_descriptors = 0; // not 0: a UEFI has booted
 };
 
 // Where the put functions lay things: each on pages of its own, texts in the

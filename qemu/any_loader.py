@@ -60,6 +60,7 @@ class Load:
     cmdline: Optional[Text] = None
     loader_name: Optional[Text] = None
     entry_bytes: int = 24  # of Multiboot 2's memory map
+    tags: Sequence[composers.Tag] = ()  # of Multiboot 2, besides
     mode: str = modes.PROTECTED32  # other modes are entered by e_entry, or the contract's own way
 
     @property
@@ -173,6 +174,7 @@ def _multiboot2(load: Load) -> Layout:
     if load.loader_name is not None:
         tags.append(composers.tag_loader_name(load.loader_name))
     tags += [composers.tag_module(m.described()) for m in load.modules]
+    tags += load.tags
     return composers.multiboot2_info(load.info_at, tags)
 
 

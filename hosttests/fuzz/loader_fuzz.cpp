@@ -172,6 +172,7 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
                                              .blue_shift = 0,
                                              .blue_bits = 8},
          .sections = {{0x200000, 0x1000, 2}, {0x300010, 0x2000}, {0x400000, 1}}},
+        {.efi_descriptors = 5},
     };
     std::vector<Input> seeds;
     for (const Stated& stated : some) {

@@ -156,6 +156,22 @@ void report_environment(const prologue_handoff& handoff) {
     }
 }
 
+// UEFI 2.10, section 7.2.3.
+struct EfiDescriptor {
+    uint32_t type;
+    uint64_t start, virtual_start, pages, attributes;
+};
+
+void report_efi_memory(const EfiDescriptor& descriptor) {
+    print("efi-memory: ");
+    print_hex(descriptor.start);
+    print(" ");
+    print_hex(descriptor.start + descriptor.pages * 4096);
+    print(" ");
+    print_decimal(descriptor.type);
+    print("\n");
+}
+
 void report_efi(const prologue_efi& efi) {
     if (efi.bits == 0)
         return;
@@ -167,7 +183,10 @@ void report_efi(const prologue_efi& efi) {
     print_decimal(efi.memory_map_bytes);
     print(" ");
     print_decimal(efi.descriptor_bytes);
-    print(efi.boot_services ? " boot-services\n" : "\n");
+    print("\n");
+    const auto* const map = static_cast<const char*>(efi.memory_map);
+    for (uint64_t at = 0; at != efi.memory_map_bytes; at += efi.descriptor_bytes)
+        report_efi_memory(*reinterpret_cast<const EfiDescriptor*>(map + at));
 }
 
 void report(const prologue_handoff& handoff) {

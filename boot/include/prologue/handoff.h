@@ -137,7 +137,7 @@ typedef struct prologue_efi {
     uint32_t descriptor_bytes; /* from one to the next */
     uint32_t descriptor_version;
     uint32_t bits;             /* of the firmware: 32 or 64 */
-    uint32_t boot_services;    /* 1: they run still, by wish */
+    uint32_t reserved;         /* 0: the boot services have been ended */
 } prologue_efi;
 
 typedef struct prologue_handoff {
