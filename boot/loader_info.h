@@ -82,6 +82,7 @@ inline constexpr unsigned kMaxStructures = 8;
 
 struct LoaderInfo {
     uint32_t loader = 0; // enum prologue_loader
+    bool efi = false; // the firmware is known to be EFI: there is no BIOS
     RawMap memory;
     RawMap more_memory; // a second piece of it (Linux)
     Text cmdline;

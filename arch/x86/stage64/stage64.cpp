@@ -14,15 +14,13 @@
 #include "loader_info.h"
 #include "memory_map.h"
 #include "page_tables.h"
-#include "part.h"
+#include "parts.h"
 #include "prologue/wishes.h"
 #include "stage32.h"
 #include "wished_maps.h"
 
 extern "C" {
 extern const char __ehdr_start[];
-extern const prologue::Part __start_prologue_parts[];
-extern const prologue::Part __stop_prologue_parts[];
 extern uint64_t prologue_early_pml4[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
@@ -42,37 +40,6 @@ constexpr uint64_t kLeastArena = 64 * 1024;
 
 // Room for the map of 150 ranges or so.
 alignas(16) char map_storage[8192];
-
-// A part that the kernel carries; null where it does not.
-[[gnu::noinline]] const Part* find_part(uint32_t magic) {
-    for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part)
-        if (part->magic == magic)
-            return part;
-    return nullptr;
-}
-
-constexpr bool is_known(uint32_t magic) {
-    return magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC ||
-           magic == LINUX_MAGIC;
-}
-
-// The contract by its magic; or by what its loader left, where there is none.
-const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
-    const uint32_t given = magic;
-    if (!is_known(given)) {
-        for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part) {
-            if (part->magic != RECOGNISER_MAGIC)
-                continue;
-            magic = part->first<Recognise>()(memory, prologue_entry_state, info);
-            if (magic != 0)
-                break;
-        }
-    }
-    const Part* contract = find_part(magic);
-    if (contract == nullptr)
-        fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
-    return *contract;
-}
 
 // All that is known of this boot before anything is allocated.
 struct Boot {
