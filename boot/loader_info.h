@@ -93,7 +93,7 @@ struct LoaderInfo {
     prologue_framebuffer framebuffer = {};
     prologue_boot boot = {};
     Text environment; // each string ended by a NUL, the last one's included
-    prologue_efi efi = {};
+    prologue_efi uefi = {};
     Text efi_memory_map;
 
     // What the loader has put right behind the image, as symbols, ends here.

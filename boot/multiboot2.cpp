@@ -146,14 +146,15 @@ void efi_memory_map(const Tag* tag, uint64_t phys, LoaderInfo& loader) {
         fail(Error::multiboot2_efi_descriptor, phys, stride);
     const uint64_t bytes = tag->bytes - sizeof map;
     loader.efi_memory_map = {reinterpret_cast<const char*>(&map + 1), bytes - bytes % stride};
-    loader.efi.memory_map_bytes = loader.efi_memory_map.bytes;
-    loader.efi.descriptor_bytes = stride;
-    loader.efi.descriptor_version = map.descriptor_version;
+    loader.uefi.memory_map_bytes = loader.efi_memory_map.bytes;
+    loader.uefi.descriptor_bytes = stride;
+    loader.uefi.descriptor_version = map.descriptor_version;
 }
 
 void efi_system_table(uint64_t phys, uint32_t bits, LoaderInfo& loader) {
-    loader.efi.system_table_phys = phys;
-    loader.efi.bits = bits;
+    loader.uefi.system_table_phys = phys;
+    loader.uefi.bits = bits;
+    loader.efi = true;
 }
 
 // GRUB loads the image's symbols and debug sections, too, behind it.

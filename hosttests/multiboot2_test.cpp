@@ -211,9 +211,9 @@ TEST_F(Multiboot2, TheFirmwaresMapIsHandedOnAsItIs) {
         put_and_parse();
         EXPECT_EQ(str(loader.efi_memory_map), descriptors.substr(0, 3 * stride));
         EXPECT_EQ(memory.seen.phys_of(loader.efi_memory_map.start), kInfo + tag + 16);
-        EXPECT_EQ(loader.efi.memory_map_bytes, 3 * stride);
-        EXPECT_EQ(loader.efi.descriptor_bytes, stride);
-        EXPECT_EQ(loader.efi.descriptor_version, 7u);
+        EXPECT_EQ(loader.uefi.memory_map_bytes, 3 * stride);
+        EXPECT_EQ(loader.uefi.descriptor_bytes, stride);
+        EXPECT_EQ(loader.uefi.descriptor_version, 7u);
         EXPECT_EQ(ranges_of(loader.memory), kRam);
     }
 }
@@ -224,14 +224,15 @@ TEST_F(Multiboot2, TheSystemTableIsOf32Or64Bits) {
     tags.add(kEfi32, raw(uint32_t{0xfedcba98}));
     tags.end();
     put_and_parse();
-    EXPECT_EQ(loader.efi.system_table_phys, 0xfedcba98u);
-    EXPECT_EQ(loader.efi.bits, 32u);
+    EXPECT_EQ(loader.uefi.system_table_phys, 0xfedcba98u);
+    EXPECT_EQ(loader.uefi.bits, 32u);
     tags = without;
     tags.add(kEfi64, raw(uint64_t{0x123456789abcdef0}));
     tags.end();
     put_and_parse();
-    EXPECT_EQ(loader.efi.system_table_phys, 0x123456789abcdef0u);
-    EXPECT_EQ(loader.efi.bits, 64u);
+    EXPECT_EQ(loader.uefi.system_table_phys, 0x123456789abcdef0u);
+    EXPECT_EQ(loader.uefi.bits, 64u);
+    EXPECT_TRUE(loader.efi);
     EXPECT_EQ(loader.efi_memory_map.bytes, 0u);
 }
 

@@ -183,7 +183,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .boot = boot.loader.boot,
         .environment = arena.copy(boot.loader.environment.start, boot.loader.environment.bytes, true),
         .environment_bytes = boot.loader.environment.bytes,
-        .efi = boot.loader.efi,
+        .efi = boot.loader.uefi,
     };
     handoff->efi.memory_map = copy_efi_map(boot, arena);
     return *handoff;
