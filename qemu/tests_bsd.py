@@ -67,6 +67,11 @@ def vmd_records(image: Image, state: str, **said) -> tuple:
     return records, registers
 
 
+def vmd_load(image: Image) -> tuple:
+    """What vmd leaves today, for any kernel that carries its contract."""
+    return vmd_records(image, "paging off", memory_map=_RAM)
+
+
 def vmd(state: str, cpu: str = "max", levels: int = 4) -> Case:
     def function() -> None:
         path = Load(VMD, kernel=_KERNELS[levels]).path
@@ -121,6 +126,10 @@ def freebsd_records(image: Image) -> tuple:
     records = [*image.records(), *stack.records, *files.records, gdt, (_BSD_TSS, bytes(104))]
     records += [(m.start, m.contents) for m in _FREEBSD_MODULES]
     return records, registers, files.end
+
+
+def freebsd_load(image: Image) -> tuple:
+    return freebsd_records(image)[:2]
 
 
 def freebsd(cpu: str = "max", levels: int = 4) -> Case:
