@@ -134,6 +134,15 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
+const void* copy_efi_map(const Boot& boot, Arena& arena) {
+    const Text from = boot.loader.efi_memory_map;
+    if (from.bytes == 0)
+        return nullptr;
+    auto* const to = arena.array<uint64_t>((from.bytes + 7) / 8);
+    copy_bytes(to, from.start, from.bytes);
+    return to;
+}
+
 // What the kernel gets to know, but for what the tables will tell. It has room
 // for two more ranges than the map: what our own share can make of one.
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
@@ -171,7 +180,12 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .stack_top = boot.kernel_address(prologue_stack_top),
         .tsc = boot.tsc,
         .sev = {},
+        .boot = boot.loader.boot,
+        .environment = arena.copy(boot.loader.environment.start, boot.loader.environment.bytes, true),
+        .environment_bytes = boot.loader.environment.bytes,
+        .efi = boot.loader.uefi,
     };
+    handoff->efi.memory_map = copy_efi_map(boot, arena);
     return *handoff;
 }
 
@@ -218,6 +232,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const Part& contract = find_contract(memory, magic, info);
     LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
+    if (loader.kernel_end > image.span().end)
+        loader.occupies(image.span().end, loader.kernel_end - image.span().end);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
 
