@@ -91,10 +91,8 @@ struct LoaderInfo {
     uint64_t rsdp_phys = 0;
     Text rsdp_copy; // where the loader gave a copy and no address
     prologue_framebuffer framebuffer = {};
-    prologue_boot boot = {};
-    Text environment; // each string ended by a NUL, the last one's included
+    prologue_boot boot = {}; // as the handoff has them, with the loader's own texts
     prologue_efi uefi = {};
-    Text efi_memory_map;
 
     // What the loader has put right behind the image, as symbols, ends here.
     uint64_t kernel_end = 0;

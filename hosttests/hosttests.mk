@@ -5,9 +5,10 @@ HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests
-HOST_FLAGS := -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-strict-aliasing $(HOST_SANITIZERS) \
+HOST_WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Werror
+HOST_FLAGS := -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
-HOST_C_FLAGS := -std=c11 -g -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Werror $(HOST_INCLUDES)
+HOST_C_FLAGS := -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
@@ -46,8 +47,8 @@ FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
 FUZZ_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd memory_map
 FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0
-FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp hosttests/loader_images.cpp \
-	hosttests/bsd_images.cpp hosttests/linux_images.cpp \
+FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp \
+	hosttests/loader_images.cpp hosttests/bsd_images.cpp hosttests/linux_images.cpp \
 	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
 FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)

@@ -45,8 +45,8 @@ struct Vmd : testing::Test {
 const prologue_boot kBoot = {
     .howto = 0x802,
     .device = 0xa0000400,
-    .console = {.address = 0x1fedc0000, .speed = 115200, .frequency = 48000000, .device = 0x801,
-                .in_memory = 1, .register_width = 4, .register_shift = 2},
+    .console = {.device = 0x801, .speed = 115200, .address = 0x1fedc0000, .frequency = 48000000,
+                .flags = PROLOGUE_CONSOLE_IN_MEMORY, .register_width = 4, .register_shift = 2},
     .mac = {0xfe, 0xe1, 0xba, 0xd1, 0x23, 0x45},
     .mac_bytes = 6,
 };
@@ -87,7 +87,7 @@ TEST_F(Vmd, AnOlderConsoleHas32BitsForItsAddress) {
     EXPECT_EQ(loader.boot.console.speed, 9600u);
     EXPECT_EQ(loader.boot.console.address, 0x2f8u);
     EXPECT_EQ(loader.boot.console.frequency, 1843200u);
-    EXPECT_EQ(loader.boot.console.in_memory, 0u);
+    EXPECT_EQ(loader.boot.console.flags, 0u);
 }
 
 TEST_F(Vmd, UnknownArgumentsAreSteppedOver) {

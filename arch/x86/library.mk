@@ -9,8 +9,10 @@ INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x8
 	arch/x86/report arch/x86/stage32 arch/x86/stage64)
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
-	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer -Wall -Wextra -Wno-missing-field-initializers -Werror -g $(INCLUDES)
-FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Oz -ffunction-sections $(FREESTANDING)
+	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer \
+	-Wall -Wextra -Wno-missing-field-initializers -Werror -g $(INCLUDES)
+FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Oz -ffunction-sections \
+	$(FREESTANDING)
 FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREESTANDING)
 
 SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
@@ -33,8 +35,7 @@ $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
 	boot/memory_map.o boot/low_pages.o): FLAGS64 += -O2
 $(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o \
-	arch/x86/stage64/long_mode.o boot/loader_info.o boot/free_memory.o \
-	boot/pvh.o boot/image.o): FLAGS64 += -Os
+	arch/x86/stage64/long_mode.o boot/loader_info.o boot/free_memory.o): FLAGS64 += -Os
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \

@@ -35,8 +35,9 @@ public:
         must(loader_.structure_count <= kMaxStructures, "structures fit");
         look_at(loader_.cmdline);
         look_at(loader_.rsdp_copy);
-        look_at(loader_.environment);
-        look_at(loader_.efi_memory_map);
+        look_at({loader_.boot.environment, loader_.boot.environment_bytes});
+        look_at({static_cast<const char*>(loader_.uefi.memory_map),
+                 loader_.uefi.memory_map_bytes});
         const Marks marks = mark_all();
         const uint64_t marked = stated_.size();
         for (const RawMap* piece : {&loader_.memory, &loader_.more_memory})
@@ -155,7 +156,7 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
          .rsdp = 0xf5a40,
          .boot = {.howto = 2,
                   .device = 0xa0000400,
-                  .console = {.address = 0x3f8, .speed = 9600, .device = 0x800},
+                  .console = {.device = 0x800, .speed = 9600, .address = 0x3f8},
                   .mac = {1, 2, 3, 4, 5, 6},
                   .mac_bytes = 6},
          .environment = {"a=b", "console=c"}},

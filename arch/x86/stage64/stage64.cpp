@@ -134,20 +134,16 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
-const void* copy_efi_map(const Boot& boot, Arena& arena) {
-    const Text from = boot.loader.efi_memory_map;
-    if (from.bytes == 0)
-        return nullptr;
-    auto* const to = arena.array<uint64_t>((from.bytes + 7) / 8);
-    copy_bytes(to, from.start, from.bytes);
-    return to;
-}
-
 // What the kernel gets to know, but for what the tables will tell. It has room
 // for two more ranges than the map: what our own share can make of one.
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
                                Arena& arena) {
     auto* handoff = arena.array<prologue_handoff>(1);
+    prologue_efi efi = boot.loader.uefi; // its map is copied first, while that is aligned
+    efi.memory_map = arena.copy(static_cast<const char*>(efi.memory_map), efi.memory_map_bytes,
+                                false);
+    prologue_boot told = boot.loader.boot;
+    told.environment = arena.copy(told.environment, told.environment_bytes, true);
     const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
     *handoff = {
         .magic = PROLOGUE_HANDOFF_MAGIC,
@@ -180,12 +176,9 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .stack_top = boot.kernel_address(prologue_stack_top),
         .tsc = boot.tsc,
         .sev = {},
-        .boot = boot.loader.boot,
-        .environment = arena.copy(boot.loader.environment.start, boot.loader.environment.bytes, true),
-        .environment_bytes = boot.loader.environment.bytes,
-        .efi = boot.loader.uefi,
+        .boot = told,
+        .efi = efi,
     };
-    handoff->efi.memory_map = copy_efi_map(boot, arena);
     return *handoff;
 }
 

@@ -110,14 +110,14 @@ typedef struct prologue_sev {
 
 /* The console that the loader names; all zero where it names none. */
 typedef struct prologue_console {
-    uint64_t address;   /* of its first register: a port, or physical */
-    uint32_t speed;     /* bits a second */
-    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
     uint32_t device;    /* OpenBSD's dev_t: major number << 8 | minor number */
-    uint8_t in_memory;  /* 1: `address` is physical; 0: a port */
-    uint8_t register_width, register_shift; /* 0: not told */
-    uint8_t reserved;
+    uint32_t speed;     /* bits a second */
+    uint64_t address;   /* of its first register: a port, or physical */
+    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
+    uint32_t flags;     /* bit 0: `address` is physical */
+    uint32_t register_width, register_shift; /* 0: not told */
 } prologue_console;
+#define PROLOGUE_CONSOLE_IN_MEMORY 1
 
 /* What BSDs' loaders tell, in their own numbers; all zero with other loaders. */
 typedef struct prologue_boot {
@@ -127,6 +127,8 @@ typedef struct prologue_boot {
     uint8_t mac[6];    /* of the network interface that was booted from */
     uint8_t mac_bytes; /* 6, or 0 where there is none */
     uint8_t reserved;
+    const char *environment; /* "name=value" strings, each with its NUL, then an empty one */
+    uint64_t environment_bytes; /* without the empty one */
 } prologue_boot;
 
 /* UEFI, where it has booted; all zero where it has not. */
@@ -172,7 +174,7 @@ typedef struct prologue_handoff {
     prologue_framebuffer framebuffer;
 
     uint64_t page_tables_phys; /* the top-level table, as CR3 holds it */
-    uint64_t spare_start;      /* physical: zeroed pages for more tables, part of the image's .bss */
+    uint64_t spare_start;      /* physical: zeroed pages of the image's .bss, for more tables */
     uint64_t spare_end;
 
     uint64_t stack_bottom; /* virtual; the page below it is the guard page */
@@ -184,8 +186,6 @@ typedef struct prologue_handoff {
 
     /* From version 2. */
     prologue_boot boot;
-    const char *environment; /* "name=value" strings, each with its NUL, then an empty one */
-    uint64_t environment_bytes; /* without the empty one's NUL */
     prologue_efi efi;
 } prologue_handoff;
 
@@ -204,8 +204,8 @@ PROLOGUE_ASSERT(sizeof(prologue_range) == 24);
 PROLOGUE_ASSERT(sizeof(prologue_module) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_framebuffer) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_sev) == 56);
-PROLOGUE_ASSERT(sizeof(prologue_console) == 24);
-PROLOGUE_ASSERT(sizeof(prologue_boot) == 40);
+PROLOGUE_ASSERT(sizeof(prologue_console) == 32);
+PROLOGUE_ASSERT(sizeof(prologue_boot) == 64);
 PROLOGUE_ASSERT(sizeof(prologue_efi) == 40);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader) == 16);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader_info_phys) == 32);
@@ -223,9 +223,8 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, stack_bottom) == 208);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, tsc) == 224);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
-PROLOGUE_ASSERT(offsetof(prologue_handoff, environment) == 328);
-PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 344);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 384);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 352);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 392);
 #endif
 #endif /* __ASSEMBLER__ */
 
