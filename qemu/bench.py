@@ -220,10 +220,19 @@ def deep_entry(mode, kernel_name, start="prologue_linux64_entry", until="prologu
     return tally
 
 
+def of_library(path, member=""):
+    """What the library, or one object in it, adds to a kernel."""
+    return footprint.footprint(str(path.with_suffix(".map")), str(path), member=member)
+
+
 def sizes():
-    added = footprint.footprint(str(kernel("demo").with_suffix(".map")), str(kernel("demo")))
+    added = of_library(kernel("demo"))
     yield Row("bytes added to an image", added["file"], 24 * KIB,
               f"code {added['code']:,}, rodata {added['rodata']:,}, data {added['data']:,}")
+    every = kernel("demo-every")
+    of_multiboot1 = of_library(every, "multiboot1.o")["file"]
+    yield Row("  with the contracts linux, vmd and freebsd besides",
+              of_library(every)["file"] - of_multiboot1, 32 * KIB)
     report = machine.run(machine.Boot(kernel=kernel("demo"), memory="512G", machine="q35")).serial
     held = sum(int(end, 16) - int(start, 16) for start, end in re.findall(
         r"^memory: (0x[0-9a-f]+) (0x[0-9a-f]+) prologue", report, re.MULTILINE))

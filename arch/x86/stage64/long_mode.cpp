@@ -53,7 +53,7 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
         fail_in("early tables have no room for", Error::entry, start, end);
 }
 
-[[gnu::noinline]] void build_tables_in_2m(Span image) {
+[[gnu::noinline, clang::minsize]] void build_tables_in_2m(Span image) {
     const uint64_t pds = address(prologue_early_pd);
     TablePages pages = {pds, pds + uint64_t{EARLY_PDS} * kPage};
     PageTables tables(kIdentity, address(prologue_early_pml4), {.levels = 4}, pages);
@@ -91,7 +91,7 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
 alignas(kPage) char depth_pages[kLowPagesBytes];
 
 // Two pages below 4 GiB, by the loader's map and the BIOS's words.
-[[gnu::noinline]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
+[[gnu::noinline, clang::minsize]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
     PhysMemory memory = early_map(kIdentity);
     LoaderInfo loader;
     find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
@@ -119,7 +119,7 @@ alignas(kPage) char depth_pages[kLowPagesBytes];
 }
 
 // The CPU has this depth already, and the kernel wishes for the other, if it can be had.
-[[gnu::noinline]] void leave_depth(bool five, Span image, uint64_t info, uint32_t magic) {
+[[gnu::noinline, clang::minsize]] void leave_depth(bool five, Span image, uint64_t info, uint32_t magic) {
     if (five)
         change_depth_to(prologue_early_pml4, image, info, magic);
     else if (has_la57())
