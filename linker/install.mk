@@ -20,7 +20,7 @@ INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 		$(call installed_in, $(patsubst qemu/%/,share/prologue/%,$(dir $(file))), $(file))) \
 	$(call installed_in, share/doc/prologue, README.md LICENSE) \
 	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*))
-INSTALLED_TOOLS = $(call installed_in, bin, $(CHECK_TOOL))
+INSTALLED_TOOLS = $(call installed_in, bin, $(CHECK_TOOL) linker/prologue-elf32)
 
 # What `make uninstall` removes stands in a file that is installed too.
 INSTALLED_LIST := share/prologue/installed

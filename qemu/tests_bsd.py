@@ -2,9 +2,14 @@
 what they say; and what they could get wrong. The feeder plays them."""
 
 import struct
+import subprocess
 from dataclasses import replace
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
 
 import bsd_composers
+import cases
 import feeding
 import machine
 import modes
@@ -153,6 +158,44 @@ def freebsd(cpu: str = "max", levels: int = 4) -> Case:
     return Case(f"bsd: freebsd, userboot's state, on {cpu}, wish {levels}", function)
 
 
+# Userboot enters ELF32 files so, and puts their segments where p_vaddr's lower 24 bits say.
+
+
+def elf32(kernel: Path) -> tuple:
+    """How the tool ended, and the file that it made."""
+    made = cases.scratch_directory() / "elf32"
+    return subprocess.run([cases.ROOT / "linker/prologue-elf32", kernel, made],
+                          capture_output=True, text=True), made
+
+
+def elf32_as_userboot_loads_it() -> None:
+    image = Image(Load(FREEBSD).path)
+    result, made = elf32(image.path)
+    assert result.returncode == 0, result.stderr
+    with open(made, "rb") as stream:
+        elf = ELFFile(stream)
+        assert (elf.elfclass, elf["e_machine"], elf["e_type"]) == (32, "EM_386", "ET_EXEC")
+        loads = [(s["p_vaddr"] & 0xFFFFFF, s.data(), s["p_memsz"], s["p_paddr"])
+                 for s in elf.iter_segments("PT_LOAD")]
+        entry = elf["e_entry"] & 0xFFFFFF
+    assert [(at, size, at) for at, _, size, at in loads] == [
+        (s.paddr, s.memsz, s.paddr) for s in image.segments]
+    _, registers = freebsd_load(image)
+    records = freebsd_load(image)[0][len(image.records()):]
+    records += [(at, data) for at, data, _, _ in loads if data]
+    boot = feeding.feed(records, replace(registers, eip=entry))
+    expect_report(machine.run(boot), image.path, loader="freebsd", load_base=MIB,
+                  howto="0x80000800")
+
+
+def elf32_refuses() -> None:
+    for kernel, words in (("state-elsewhere.elf", ""), ("state-across.elf", "would put what"),
+                          ("feeder.elf", "no 64-bit"), ("no-such.elf", "No such file")):
+        result, made = elf32(cases.BUILD / kernel)
+        assert result.returncode == bool(words) and words in result.stderr, (kernel, result.stderr)
+        assert bool(words) != made.exists()
+
+
 # Both, elsewhere than their loaders would be.
 
 
@@ -254,6 +297,8 @@ CASES = [
       for mode in modes.MODES_32 for base in (MIB, 0x345000)),
     *(anywhere(FREEBSD, mode, base=base, **_ANY)
       for mode in modes.MODES_32 for base in (MIB, 0x345000)),
+    Case("bsd: an ELF32 as userboot loads it", elf32_as_userboot_loads_it),
+    Case("bsd: what cannot be an ELF32", elf32_refuses),
     *_BAD_VMD,
     *_BAD_FREEBSD,
 ]
