@@ -40,16 +40,18 @@ public:
                  loader_.uefi.memory_map_bytes});
         const Marks marks = mark_all();
         const uint64_t marked = stated_.size();
-        for (const RawRange& range : loader_.memory)
-            stated_.push_back({Statement::kAdd, range.start, range.bytes, range.e820_type});
+        for (const RawMap* piece : {&loader_.memory, &loader_.more_memory})
+            for (const RawRange& range : *piece)
+                stated_.push_back({Statement::kAdd, range.start, range.bytes, range.e820_type});
         const uint64_t ranges = stated_.size() - marked;
-        must(ranges != 0 && ranges <= loader_.memory.most_entries(), "entries are counted");
+        const uint64_t most = loader_.memory.most_entries() + loader_.more_memory.most_entries();
+        must(ranges != 0 && ranges <= most, "entries are counted");
 
-        const uint64_t capacity =
-            MemoryMap::storage_for(loader_.memory.most_entries() + most_marks());
+        const uint64_t capacity = MemoryMap::storage_for(most + most_marks());
         std::vector<prologue_range> storage(capacity);
         MemoryMap map(storage.data(), capacity);
         map.add(loader_.memory, marks);
+        map.add(loader_.more_memory, Marks(nullptr));
         compare(map);
 
         find_memory_without(map);

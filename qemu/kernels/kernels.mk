@@ -96,7 +96,14 @@ $(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) $(wildcard linker/p
 endef
 $(foreach name,$(KERNEL_NAMES),$(eval $(call KERNEL_RULE,$(name))))
 
+# Those that carry Linux's header, as loaders of Linux take them, too.
+BZIMAGES := $(patsubst %,$(BUILD)/%.bzImage,$(filter %-every low_memory-%,$(KERNEL_NAMES)))
+
+$(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) linker/prologue-bzimage
+	@echo "  $@"
+	linker/prologue-bzimage --setup $(LINUX16) $< $@
+
 .PHONY: kernels
-kernels: $(KERNELS)
+kernels: $(KERNELS) $(BZIMAGES)
 
 -include $(KERNEL_OBJECTS:.o=.d)
