@@ -115,7 +115,8 @@ typedef struct prologue_console {
     uint64_t address;   /* of its first register: a port, or physical */
     uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
     uint32_t flags;     /* bit 0: `address` is physical */
-    uint32_t register_width, register_shift; /* 0: not told */
+    uint32_t register_width; /* bytes; 0: not told */
+    uint32_t register_shift; /* a register is 1 << this behind the one before it */
 } prologue_console;
 #define PROLOGUE_CONSOLE_IN_MEMORY 1
 
