@@ -82,7 +82,7 @@ def userboot(image: Image, memory_map: Sequence[MemoryRange] = RAM_128M, modules
              **said) -> tuple:
     """Records, registers, and where the files end: the kernel, the modules (any_loader.Placed), and
     the records of both."""
-    said = {"cmdline": None, "environment": (), "howto": 0, **said}
+    said = {"cmdline": None, "environment": ("console=comconsole",), "howto": 0, **said}
     said["kernel"] = Module(image.base, image.end - image.base)
     said["modules"] = [m.described() for m in modules]
     files_at = modules[-1].end if modules else image.end

@@ -3,7 +3,9 @@ what they say; and what they could get wrong. The feeder plays them."""
 
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Callable
 
 from elftools.elf.elffile import ELFFile
 
@@ -12,6 +14,8 @@ import cases
 import feeding
 import machine
 import modes
+import state_report
+import tests_state
 from any_loader import FREEBSD, PC_128M, VMD, Load, Placed, expect_exactly, fed
 from bsd_composers import Console
 from cases import Case
@@ -124,6 +128,32 @@ def elf32_refuses() -> None:
         assert bool(words) != made.exists()
 
 
+# What a kernel was promised, whatever else the CPU holds.
+
+_DIRECTION, _ALIGNMENT_CHECK, _NESTED = 1 << 10, 1 << 18, 1 << 14
+_UNKIND = {
+    "as its loader leaves the CPU": {},
+    "flags that no loader should leave": {
+        "eflags": feeding.EFLAGS_ONE | _DIRECTION | _ALIGNMENT_CHECK | _NESTED},
+    "the GDT gone": {"gdt_gone": True},
+    "nonsense in all registers": {name: 0xDEADBEEF for name in
+                                  ("eax", "ebx", "ecx", "edx", "esi", "edi", "ebp")},
+}
+
+
+def promised(name: str, entered: Callable[[Image], tuple], title: str) -> Case:
+    def function() -> None:
+        records, registers = entered(Image(cases.BUILD / "state-every.elf"))[:2]
+        boot = feeding.feed(records, replace(registers, **_UNKIND[title]))
+        tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
+
+    return Case(f"bsd: {name}, {title}", function)
+
+
+_ENTERED = {f"vmd, {state}": partial(bsd_loaders.vmd, state=state)
+            for state in bsd_loaders.VMD_STATES}
+_ENTERED["userboot"] = bsd_loaders.userboot
+
 # Both, elsewhere than their loaders would be.
 
 
@@ -227,6 +257,7 @@ CASES = [
       for mode in modes.MODES_32 for base in (MIB, 0x345000)),
     Case("bsd: an ELF32 as userboot loads it", elf32_as_userboot_loads_it),
     Case("bsd: what cannot be an ELF32", elf32_refuses),
+    *(promised(name, entered, title) for name, entered in _ENTERED.items() for title in _UNKIND),
     *_BAD_VMD,
     *_BAD_FREEBSD,
 ]
