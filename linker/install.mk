@@ -21,7 +21,8 @@ INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 		$(call installed_in, $(patsubst qemu/%/,share/prologue/%,$(dir $(file))), $(file))) \
 	$(call installed_in, share/doc/prologue, README.md LICENSE) \
 	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*))
-INSTALLED_TOOLS = $(call installed_in, bin, linker/prologue-bzimage $(CHECK_TOOL))
+INSTALLED_TOOLS = $(call installed_in, bin, linker/prologue-bzimage linker/prologue-elf32 \
+	$(CHECK_TOOL))
 
 # What `make uninstall` removes stands in a file that is installed too.
 INSTALLED_LIST := share/prologue/installed

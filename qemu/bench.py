@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 import any_loader
+import bsd_loaders
 import cases
 import composers
 import count
@@ -171,6 +172,17 @@ def ways_in():
         yield Row(f"to the 64-bit stage: {what}", tally.until.instructions, 250 if wide else 90)
 
 
+def stacks():
+    """The contracts that are known by a stack, in each state that their loaders leave."""
+    image = images.Image(kernel("demo-every"))
+    ways = [(f"vmd, {state}", bsd_loaders.vmd(image, state)) for state in bsd_loaders.VMD_STATES]
+    ways += [("FreeBSD's userboot", bsd_loaders.userboot(image)[:2])]
+    for what, (records, registers) in ways:
+        script = cases.scratch_file(feeding.script(records, registers))
+        tally = counted_script(image.path, script, "prologue_start64", "max")
+        yield Row(f"to the 64-bit stage: {what}", tally.until.instructions, 90)
+
+
 WAYS_IN = (
     (any_loader.MULTIBOOT1, modes.PROTECTED32, "Multiboot 1"),
     (any_loader.MULTIBOOT2, modes.PROTECTED32, "Multiboot 2"),
@@ -243,7 +255,7 @@ def sizes():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, ways_in, depth, to_kernel, sizes):
+    for part in (way_up, ways_in, stacks, depth, to_kernel, sizes):
         for row in part():
             print(row, flush=True)
     return 0

@@ -10,12 +10,12 @@ from typing import Callable, List, Sequence, Tuple
 
 from elftools.elf.elffile import ELFFile
 
+import bsd_loaders
 import cases
 import feeding
 import iso
 import machine
 import state_report
-import tests_bsd
 import tests_state
 from cases import Case
 from images import Image
@@ -269,7 +269,7 @@ def large_code_model(compiler: list) -> None:
 
 
 _NAMES = ("pvh", "multiboot1", "multiboot2", "vmd", "freebsd")
-_BY_STACK = {("vmd",): tests_bsd.vmd_load, ("freebsd",): tests_bsd.freebsd_load}
+_BY_STACK = {("vmd",): bsd_loaders.vmd, ("freebsd",): bsd_loaders.userboot}
 _CHOICES = [*((name,) for name in _NAMES), _NAMES]
 
 
@@ -292,7 +292,7 @@ def headers_are_carried(compiler: list, name: str) -> None:
         if choice == ("pvh",):
             finds_what_was_promised(kernel)
         elif choice in _BY_STACK:
-            boot = feeding.feed(*_BY_STACK[choice](Image(kernel)))
+            boot = feeding.feed(*_BY_STACK[choice](Image(kernel))[:2])
             tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
         else:
             boots_by_grub(kernel, "multiboot" if choice == ("multiboot1",) else "multiboot2")

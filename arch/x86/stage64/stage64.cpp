@@ -140,10 +140,12 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
                                Arena& arena) {
     auto* handoff = arena.array<prologue_handoff>(1);
     prologue_efi efi = boot.loader.uefi; // its map is copied first, while that is aligned
-    efi.memory_map = arena.copy(static_cast<const char*>(efi.memory_map), efi.memory_map_bytes,
-                                false);
+    if (efi.memory_map != nullptr)
+        efi.memory_map = arena.copy(static_cast<const char*>(efi.memory_map),
+                                    efi.memory_map_bytes, false);
     prologue_boot told = boot.loader.boot;
-    told.environment = arena.copy(told.environment, told.environment_bytes, true);
+    if (told.environment != nullptr)
+        told.environment = arena.copy(told.environment, told.environment_bytes, true);
     const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
     *handoff = {
         .magic = PROLOGUE_HANDOFF_MAGIC,

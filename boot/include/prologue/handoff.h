@@ -115,7 +115,8 @@ typedef struct prologue_console {
     uint64_t address;   /* of its first register: a port, or physical */
     uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
     uint32_t flags;     /* bit 0: `address` is physical */
-    uint32_t register_width, register_shift; /* 0: not told */
+    uint32_t register_width; /* bytes; 0: not told */
+    uint32_t register_shift; /* a register is 1 << this behind the one before it */
 } prologue_console;
 #define PROLOGUE_CONSOLE_IN_MEMORY 1
 
@@ -127,14 +128,14 @@ typedef struct prologue_boot {
     uint8_t mac[6];    /* of the network interface that was booted from */
     uint8_t mac_bytes; /* 6, or 0 where there is none */
     uint8_t reserved;
-    const char *environment; /* "name=value" strings, each with its NUL, then an empty one */
+    const char *environment; /* "name=value" strings, each with its NUL, then an empty one; or null */
     uint64_t environment_bytes; /* without the empty one */
 } prologue_boot;
 
 /* UEFI, where it has booted; all zero where it has not. */
 typedef struct prologue_efi {
     uint64_t system_table_phys;
-    const void *memory_map; /* a copy of the firmware's: EFI_MEMORY_DESCRIPTORs */
+    const void *memory_map; /* a copy of the firmware's: EFI_MEMORY_DESCRIPTORs; or null */
     uint64_t memory_map_bytes;
     uint32_t descriptor_bytes; /* from one to the next */
     uint32_t descriptor_version;
