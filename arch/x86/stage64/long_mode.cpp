@@ -90,10 +90,12 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
 // 4 GiB; else what keeps the contents of the place that is.
 alignas(kPage) char depth_pages[kLowPagesBytes];
 
+// What the loader said, as far as it is wanted before the 64-bit stage reads it.
+constinit LoaderInfo loader;
+
 // Two pages below 4 GiB, by the loader's map and the BIOS's words.
 [[gnu::noinline, clang::minsize]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
     PhysMemory memory = early_map(kIdentity);
-    LoaderInfo loader;
     find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
     BiosWords bios = {};
     if (!loader.efi)
