@@ -310,6 +310,22 @@ def unwanted_contracts_cost_nothing() -> None:
     assert max(alone.values()) < pairs < everything, (alone, pairs, everything)
 
 
+def masked_entries_are_refused(linker: str) -> None:
+    """vmd keeps 28 bits of e_entry, FreeBSD's loaders 24."""
+    places = {"0xffffffff80000000": {}, "0xffffffff81000000": {"vmd": 28},
+              "0xffffffff80800000": {"vmd": 28, "freebsd": 24}}
+    for virtual, missed in places.items():
+        for name in ("vmd", "freebsd"):
+            result = run(linker, "-static", f"--defsym=PROLOGUE_VIRTUAL={virtual}", *_SCRIPTS, "-T",
+                         DEFAULT, "-u", f"prologue_{name}", "-o", os.devnull, *PIE_OBJECTS,
+                         _LIBRARY)
+            if name not in missed:
+                assert result.returncode == 0, (virtual, name, result.stderr)
+            else:
+                assert result.returncode != 0 and (
+                    f"e_entry's lower {missed[name]} bits" in result.stderr), (virtual, name)
+
+
 def a_wish_stands_once(linker: str) -> None:
     for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)", "RELOCATABLE",
                  "WRITABLE_TEXT", "HEADERS(pvh)"):
@@ -361,6 +377,7 @@ CASES = [
     *with_each_linker("ld -r", relocatable_link),
     *with_each_linker("symbols made local", symbols_made_local),
     *with_each_linker("GCC's notes", gcc_and_its_notes),
+    *with_each_linker("an entry that a loader would miss", masked_entries_are_refused),
     *with_each_linker("a wish stands once", a_wish_stands_once),
     *with_each_linker("a fixed image asks to stay", fixed_image_asks_to_stay),
     Case("link: stripped of all symbols", stripped),
