@@ -7,6 +7,7 @@ import machine
 import modes
 from any_loader import (
     LINUX,
+    LINUX64_OFFSET,
     MULTIBOOT1,
     MULTIBOOT2,
     PVH,
@@ -20,6 +21,7 @@ from cases import Case
 from guests import expected_paging
 from handoff_report import GIB, MIB
 from images import Image
+from tests_badinput import wrong
 
 CONTRACTS = (PVH, MULTIBOOT1, MULTIBOOT2, LINUX)
 MODES = (*modes.MODES_32, *modes.MODES_64)
@@ -84,7 +86,22 @@ _DEPTHS = [
                            (modes.LONG64_FIVE, 4), (modes.LONG64_FIVE, 5))),
 ]
 
+# What a 64-bit entry cannot go on from. A kernel without a contract for it has no such entry.
+_LONG = Load(LINUX, kernel="demo-every", mode=modes.LONG64)
+_PLAIN = Load(PVH, mode=modes.LONG64)
+_FAR = 512 * GIB
+_REFUSED = [
+    wrong("no contract", _PLAIN,
+          "entry: in 64-bit mode, for which this kernel has no contract"),
+    wrong("the image above 512 GiB", _LONG,
+          "entry: the image lies above 512 GiB (8000100000, <*>)", eip=_FAR + MIB + LINUX64_OFFSET),
+    wrong("no NX", _LONG, "entry: this CPU lacks NX (<*>, 0)", cpu="max,-nx"),
+    wrong("no LA57", replace(_LONG, kernel="demo-five-every"),
+          "entry: five levels of paging are wished for: this CPU has no LA57 (5, 0)", cpu="qemu64"),
+]
+
 CASES = [
+    *_REFUSED,
     *_DEPTHS,
     *map(linux_by_e_entry, MODES[:-1]),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),

@@ -126,8 +126,8 @@ constinit LoaderInfo loader;
         change_depth_to(prologue_early_pml4, image, info, magic);
     else if (has_la57())
         change_depth_to(prologue_early_pml5, image, info, magic);
-    else if (prologue_wish_paging == PROLOGUE_PAGING_FIVE)
-        fail_in("paging with 5 levels: this CPU has no LA57", Error::wish, PROLOGUE_PAGING_FIVE);
+    else if (const uint32_t wish = prologue_wish_paging; wish == PROLOGUE_PAGING_FIVE)
+        fail_in("five levels of paging are wished for: this CPU has no LA57", Error::entry, wish);
 }
 
 }  // namespace
