@@ -58,7 +58,13 @@
     X(image_offset, "image: segment %u (%x at %x) is not at the first segment's offset")           \
     X(map_conflict, "paging: %x cannot map to %x (%x bytes)")                                      \
     X(image_moved, "image: linked for %x, loaded at %x: no wish to be relocatable")                \
-    X(wish, "wish: %s (%x, %x)")
+    X(wish, "wish: %s (%x, %x)")                                                                   \
+    X(linux_info, "linux: %s (%x, %x)")                                                            \
+    X(vmd_info, "vmd: %s (%x, %x)")                                                                \
+    X(freebsd_info, "freebsd: %s (%x, %x)")                                                        \
+    X(multiboot2_efi_descriptor, "multiboot2: EFI memory map tag at %x has descriptors of %x bytes")                                                            \
+    X(no_long_mode_contract, "entry: in 64-bit mode, for which this kernel has no contract")       \
+    X(entry, "entry: %s (%x, %x)")
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -25,6 +25,11 @@ struct PhysMemory {
         return reinterpret_cast<const T*>(at(what, start, sizeof(T)));
     }
 
+    // Can they be seen already?
+    bool sees(uint64_t start, uint64_t bytes) const {
+        return start <= mapped && bytes <= mapped - start;
+    }
+
     // Memory known to be mapped.
     template <class T = void>
     T* seen(uint64_t phys) const {

@@ -38,6 +38,9 @@ struct Stated {
     uint64_t rsdp = 0;
     std::optional<prologue_framebuffer> framebuffer = {};
     std::vector<StatedSection> sections = {};
+    prologue_boot boot = {};
+    std::vector<std::string> environment = {};
+    unsigned efi_descriptors = 0; // not 0: a UEFI has booted
 };
 
 // Where the put functions lay things: each on pages of its own, texts in the
@@ -67,6 +70,9 @@ inline constexpr Places kPacked = {0x40, 0x140, 0x240, 0x300, 0x340, 0x360};
 uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_linux(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_vmd(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_freebsd(FakeMemory& memory, const Stated& stated, const Places& places = {});
 
 // PVH's fields, as offsets into hvm_start_info (Xen public/arch-x86/hvm/start_info.h).
 namespace pvh {
@@ -85,6 +91,42 @@ enum : uint64_t {
 };
 }
 
+// boot_params' (Linux Documentation/arch/x86/boot.rst, zero-page.rst), and setup_data's.
+// Ranges that the page has no room for lie at Places::map, in a piece of setup_data.
+namespace linux_boot {
+enum : uint64_t {
+    kScreenKind = 0x0f,
+    kScreenWidth = 0x12,
+    kScreenBase = 0x18,
+    kScreenPitch = 0x24,
+    kScreenColours = 0x26,
+    kScreenCapabilities = 0x36,
+    kScreenBaseHigh = 0x3a,
+    kRsdp = 0x70,
+    kRamdiskHigh = 0xc0,
+    kRamdiskBytesHigh = 0xc4,
+    kCmdlineHigh = 0xc8,
+    kEfiSignature = 0x1c0,
+    kMapEntries = 0x1e8,
+    kSentinel = 0x1ef,
+    kHeaderRest = 0x201,
+    kMagic = 0x202,
+    kVersion = 0x206,
+    kRamdisk = 0x218,
+    kRamdiskBytes = 0x21c,
+    kCmdline = 0x228,
+    kSubarch = 0x23c,
+    kSetupData = 0x250,
+    kMap = 0x2d0,
+    kBytes = 0x1000,
+    kMapEntryBytes = 20,
+    kMapMost = 128,
+    kDataType = 8,
+    kDataBytes = 12,
+    kDataPayload = 16,
+};
+}
+
 // Multiboot 1's (Multiboot 0.6.96, 3.3).
 namespace multiboot1 {
 enum : uint64_t {
@@ -100,6 +142,44 @@ enum : uint64_t {
     kMapEntryBytes = 24,
     kModuleBytes = 16,
 };
+}
+
+// vmd's words on the stack, and its list of records at Places::map (OpenBSD
+// biosvar.h, usr.sbin/vmd/loadfile_elf.c).
+namespace vmd {
+enum : uint64_t {
+    kReturnAddress = 0,
+    kHowto = 4,
+    kDevice = 8,
+    kApiVersion = 12,
+    kKernelEnd = 16,
+    kListBytes = 28,
+    kList = 32,
+    kStackBytes = 36,
+    kHeaderBytes = 12,
+};
+}
+
+// FreeBSD's words on the stack, and bootinfo right behind them; the records at
+// Places::map, the environment at Places::cmdline (FreeBSD i386/include/bootinfo.h,
+// sys/linker.h, userboot's bootinfo32.c).
+namespace freebsd {
+enum : uint64_t {
+    kReturnAddress = 0,
+    kHowto = 4,
+    kDevice = 8,
+    kZero = 12,
+    kBootinfo = 24,
+    kStackBytes = 36,
+    kVersion = kStackBytes, // of bootinfo, counted from the stack
+    kBytes = kStackBytes + 48,
+    kKernelEnd = kStackBytes + 72,
+    kEnvironment = kStackBytes + 76,
+    kRecords = kStackBytes + 80,
+    kBothBytes = kStackBytes + 84,
+};
+// How many bytes one record takes.
+uint64_t padded_record(uint64_t payload_bytes);
 }
 
 // Multiboot 2's tags, one after the other (Multiboot2 2.0, 3.6).

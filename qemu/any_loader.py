@@ -4,16 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
+import bsd_composers
 import cases
 import composers
+import feeding
 import machine
+import modes
 from composers import Layout, MemoryRange, Text
 from feeding import Registers, feed
 from handoff_report import MIB, Range, Report, expect_memory, expect_report
 from images import Image
 from memory_model import expected_map
 
-PVH, MULTIBOOT1, MULTIBOOT2 = "pvh", "multiboot1", "multiboot2"
+PVH, MULTIBOOT1, MULTIBOOT2, LINUX = "pvh", "multiboot1", "multiboot2", "linux"
+VMD, FREEBSD = "vmd", "freebsd"
 CONTRACTS = (PVH, MULTIBOOT1, MULTIBOOT2)
 
 # A PC of 128 MiB as SeaBIOS describes it.
@@ -56,10 +60,13 @@ class Load:
     cmdline: Optional[Text] = None
     loader_name: Optional[Text] = None
     entry_bytes: int = 24  # of Multiboot 2's memory map
+    tags: Sequence[composers.Tag] = ()  # of Multiboot 2, besides
+    mode: str = modes.PROTECTED32  # other modes are entered by e_entry, or the contract's own way
 
     @property
     def path(self) -> Path:
-        fitting = "demo-multiboot1" if self.contract == MULTIBOOT1 else "demo"
+        fitting = {PVH: "demo", MULTIBOOT1: "demo-multiboot1", MULTIBOOT2: "demo"}.get(
+            self.contract, "demo-every")
         return cases.BUILD / f"{self.kernel or fitting}.elf"
 
     def information(self) -> Layout:
@@ -86,27 +93,56 @@ def fed(
     copied last, `entry` takes the place of the registers that the contract asks for."""
     info = load.information()
     change(info)
-    records = Image(load.path).records(load.base) + info.records
-    records += [(m.start, m.contents) for m in load.modules]
-    return feed([*records, *damage], entry or registers(load), **options)
+    return feed(*_script(load, info, damage, entry), **options)
+
+
+def script(load: Load) -> bytes:
+    """What the feeder needs to play it."""
+    return feeding.script(*_script(load, load.information()))
+
+
+def _script(load: Load, info: Layout, damage: Sequence = (), entry: Optional[Registers] = None):
+    pieces = Image(load.path).records(load.base) + info.records
+    pieces += [(m.start, m.contents) for m in load.modules]
+    mode = modes.entered(load.mode, entry or registers(load), high=_HIGH_GIBS)
+    if load.mode in modes.MODES_64:
+        mode = modes.moved(mode, pieces, _STAGING)
+        pieces = []
+    return [*pieces, *mode.records, *damage], mode.registers
+
+
+_HIGH_GIBS = 8  # that a 64-bit entry finds mapped
+_STAGING = 0x3800000
 
 
 def registers(load: Load, **others) -> Registers:
-    """The contract's entry."""
+    """The contract's entry, in its mode."""
     image = Image(load.path)
-    if load.contract == PVH:
-        values = {"eip": image.pvh_entry(load.base)}
+    e_entry = image.physical(image.entry, load.base)
+    if load.contract == LINUX:
+        ways = {modes.PROTECTED32: image.physical("prologue_linux32", load.base)}
+        ways |= dict.fromkeys(modes.MODES_64, load.base + LINUX64_OFFSET)
+        values = {"eip": ways.get(load.mode, e_entry), "esi": load.info_at}
+    elif load.contract in (VMD, FREEBSD):
+        values = {"eip": e_entry, "esp": load.info_at}
+    elif load.contract == PVH:
+        own_way = load.mode == modes.PROTECTED32
+        values = {"eip": image.pvh_entry(load.base) if own_way else e_entry, "ebx": load.info_at}
     else:
         magics = {MULTIBOOT1: composers.MULTIBOOT1_MAGIC, MULTIBOOT2: composers.MULTIBOOT2_MAGIC}
-        values = {"eax": magics[load.contract], "eip": image.physical(image.entry, load.base)}
-    return Registers(**{"ebx": load.info_at, **values, **others})
+        values = {"eax": magics[load.contract], "eip": e_entry, "ebx": load.info_at}
+    return Registers(**{**values, **others})
+
+
+LINUX64_OFFSET = 0x200
 
 
 def expect_exactly(load: Load, result: machine.Result, **expected) -> Report:
     """The report says what this load gave, the memory map to the page."""
     cmdline = load.cmdline or ""
     modules = [(m.start, len(m.contents), m.cmdline or "") for m in load.modules]
-    lines = {"loader": load.contract, "load_base": load.base, "cmdline": cmdline, **expected}
+    lines = {"loader": load.contract, "load_base": load.base, "cmdline": cmdline,
+             "entry_mode": modes.REPORTED[load.mode], **expected}
     report = expect_report(result, load.path, modules=modules, **lines)
     expect_memory(report, expected_map(load.memory_map, load.marks()))
     return report
@@ -138,7 +174,36 @@ def _multiboot2(load: Load) -> Layout:
     if load.loader_name is not None:
         tags.append(composers.tag_loader_name(load.loader_name))
     tags += [composers.tag_module(m.described()) for m in load.modules]
+    tags += load.tags
     return composers.multiboot2_info(load.info_at, tags)
 
 
-_COMPOSERS = {PVH: _pvh, MULTIBOOT1: _multiboot1, MULTIBOOT2: _multiboot2}
+def _linux(load: Load) -> Layout:
+    return composers.linux_boot_params(
+        load.info_at,
+        memory_map=load.memory_map,
+        ramdisk=load.modules[0].described() if load.modules else None,
+        cmdline=load.cmdline,
+    )
+
+
+def _vmd(load: Load) -> Layout:
+    image = Image(load.path)
+    return bsd_composers.vmd_info(
+        load.info_at,
+        memory_map=load.memory_map,
+        kernel_end=load.base + image.end - image.base,
+    )
+
+
+def _freebsd(load: Load) -> Layout:
+    return bsd_composers.freebsd_info(
+        load.info_at,
+        memory_map=load.memory_map,
+        modules=[m.described() for m in load.modules],
+        cmdline=load.cmdline,
+    )
+
+
+_COMPOSERS = {PVH: _pvh, MULTIBOOT1: _multiboot1, MULTIBOOT2: _multiboot2, LINUX: _linux, VMD: _vmd,
+              FREEBSD: _freebsd}

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from typing import Optional
 
+import any_loader
+import bsd_loaders
 import cases
 import composers
 import count
@@ -21,6 +23,7 @@ import feeding
 import footprint
 import images
 import machine
+import modes
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 USABLE, RESERVED = 1, 2
@@ -76,10 +79,15 @@ def counted(kernel, memory_map=TEN_RANGES, cpu="max"):
         cmdline="console=ttyS0 root=/dev/ram0")
     registers = feeding.Registers(ebx=info.pointer, eip=image.pvh_entry())
     script = cases.scratch_file(feeding.script(image.records() + info.records, registers))
+    return counted_script(kernel, script, "kernel_main", cpu)
+
+
+def counted_script(kernel, script, until, cpu, start=None, **options):
+    """The count of what the feeder's script enters."""
+    options = {"windows": WINDOWS, "memory": "1G", **options}
     result = count.count(
-        str(kernel), until="kernel_main", boot=str(cases.BUILD / "feeder.elf"),
-        initrd=str(script), windows=WINDOWS, cpu=cpu, memory="1G",
-        qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
+        str(kernel), until=until, start=start, boot=str(cases.BUILD / "feeder.elf"),
+        initrd=str(script), cpu=cpu, **options, qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
     assert result.reached, result.ended
     return result.tally
 
@@ -155,10 +163,90 @@ def to_kernel():
               counted(kernel("demo"), cpu="qemu64").until.instructions)
 
 
+def ways_in():
+    """From each contract's entry, in each mode, to the first instruction of the 64-bit stage."""
+    for contract, mode, what in WAYS_IN:
+        load = any_loader.Load(contract, kernel="demo-every", mode=mode, cmdline="a b")
+        script = cases.scratch_file(any_loader.script(load))
+        wide = mode in modes.MODES_64
+        until = "prologue_start64_wide" if wide else "prologue_start64"
+        tally = counted_script(load.path, script, until, "max")
+        yield Row(f"to the 64-bit stage: {what}", tally.until.instructions, 250 if wide else 90)
+
+
+def stacks():
+    """The contracts that are known by a stack, in each state that their loaders leave."""
+    image = images.Image(kernel("demo-every"))
+    ways = [(f"vmd, {state}", bsd_loaders.vmd(image, state)) for state in bsd_loaders.VMD_STATES]
+    ways += [("FreeBSD's userboot", bsd_loaders.userboot(image)[:2])]
+    for what, (records, registers) in ways:
+        script = cases.scratch_file(feeding.script(records, registers))
+        tally = counted_script(image.path, script, "prologue_start64", "max")
+        yield Row(f"to the 64-bit stage: {what}", tally.until.instructions, 90)
+
+
+WAYS_IN = (
+    (any_loader.MULTIBOOT1, modes.PROTECTED32, "Multiboot 1"),
+    (any_loader.MULTIBOOT2, modes.PROTECTED32, "Multiboot 2"),
+    (any_loader.LINUX, modes.PROTECTED32, "Linux, 32-bit"),
+    (any_loader.MULTIBOOT2, modes.PAGED32, "32-bit paging on"),
+    (any_loader.MULTIBOOT2, modes.PAE32, "PAE paging on"),
+    (any_loader.MULTIBOOT2, modes.COMPAT32, "compatibility mode"),
+    (any_loader.LINUX, modes.LONG64, "Linux, 64-bit"),
+)
+
+
+def depth():
+    """A 64-bit entry that changes paging's depth, with the image above 4 GiB: the change alone,
+    and all of its price over an entry that needs none."""
+    plain = deep_entry(modes.LONG64, "demo-every").until.instructions
+    yield Row("to the 64-bit stage: Linux, 64-bit, above 4 GiB", plain, 250)
+    for mode, kernel_name, what in DEPTHS:
+        alone = deep_entry(mode, kernel_name, "prologue_toggles_depth", "prologue_toggled_depth")
+        yield Row(f"a change of depth, {what}", alone.until.instructions, 20)
+        change = deep_entry(mode, kernel_name)
+        there = sum(times for name, times in change.profile()
+                    if any(part in name for part in OF_THE_CHANGE))
+        yield Row("  with its two pages found, saved and put back", there, 300)
+        yield Row("  and the loader's information read for that",
+                  change.until.instructions - plain)
+
+
+# "?" is what runs in the two pages.
+OF_THE_CHANGE = ("find_low_pages", "change_depth", "prologue_switch_depth", "toggle", "own_cs", "?")
+LOW_PAGES = (0x9D000, 0x2000) # where they are found, with QEMU's BIOS
+DEPTHS = (
+    (modes.LONG64, "demo-five-every", "from four levels to five"),
+    (modes.LONG64_FIVE, "demo-every", "from five levels to four"),
+)
+
+
+def deep_entry(mode, kernel_name, start="prologue_linux64_entry", until="prologue_start64_wide"):
+    load = any_loader.Load(any_loader.LINUX, kernel=kernel_name, mode=mode, base=5 * GIB,
+                           memory_map=TEN_RANGES)
+    moved = load.base - MIB
+    image = images.Image(load.path)
+    start, until = (hex(image.physical(symbol, load.base)) for symbol in (start, until))
+    script = cases.scratch_file(any_loader.script(load))
+    ranges = count.Image(str(load.path), (moved,)).ranges() + [LOW_PAGES]
+    tally = counted_script(load.path, script, until, "max", start=start, windows=(moved,),
+                           memory="7G", ranges=ranges)
+    return tally
+
+
+def of_library(path, member=""):
+    """What the library, or one object in it, adds to a kernel."""
+    return footprint.footprint(str(path.with_suffix(".map")), str(path), member=member)
+
+
 def sizes():
-    added = footprint.footprint(str(kernel("demo").with_suffix(".map")), str(kernel("demo")))
+    added = of_library(kernel("demo"))
     yield Row("bytes added to an image", added["file"], 24 * KIB,
               f"code {added['code']:,}, rodata {added['rodata']:,}, data {added['data']:,}")
+    every = kernel("demo-every")
+    of_multiboot1 = of_library(every, "multiboot1.o")["file"]
+    yield Row("  with the contracts linux, vmd and freebsd besides",
+              of_library(every)["file"] - of_multiboot1, 32 * KIB)
     report = machine.run(machine.Boot(kernel=kernel("demo"), memory="512G", machine="q35")).serial
     held = sum(int(end, 16) - int(start, 16) for start, end in re.findall(
         r"^memory: (0x[0-9a-f]+) (0x[0-9a-f]+) prologue", report, re.MULTILINE))
@@ -174,7 +262,7 @@ def sev_host():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, to_kernel, sizes, sev_host):
+    for part in (way_up, ways_in, stacks, depth, to_kernel, sizes, sev_host):
         for row in part():
             print(row, flush=True)
     return 0

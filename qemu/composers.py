@@ -302,5 +302,87 @@ def tag_rsdp(table: bytes) -> Tag:
     return Tag(14 if len(table) == 20 else 15, [raw("rsdp", table)])
 
 
+def tag_efi_table(paddr: int, bits: int = 64) -> Tag:
+    if bits == 32:
+        return Tag(11, [u32("pointer", paddr)])
+    return Tag(12, [u64("pointer", paddr)])
+
+
+def tag_efi_memory_map(descriptors: Iterable[MemoryRange], stride: int = 48) -> Tag:
+    """Fields descr_size, descr_vers, efi[i].type/.start/.pages; `descriptors` are (start, pages,
+    EFI memory type)."""
+    fields = [u32("descr_size", stride), u32("descr_vers", 1)]
+    for i, (start, pages, kind) in enumerate(descriptors):
+        fields += [u32(f"efi[{i}].type", kind), raw(f"efi[{i}].pad", bytes(4))]
+        fields += [u64(f"efi[{i}].start", start), raw(f"efi[{i}].virtual", bytes(8))]
+        fields += [u64(f"efi[{i}].pages", pages), raw(f"efi[{i}].rest", bytes(stride - 32))]
+    return Tag(17, fields)
+
+
 def tag_load_base(paddr: int) -> Tag:
     return Tag(21, [u32("load_base_addr", paddr)])
+
+
+# Linux: Documentation/arch/x86/boot.rst and zero-page.rst.
+
+LINUX_E820_MOST = 128
+_LINUX_E820_AT = 0x2D0
+_SETUP_E820_EXT = 1
+
+
+def linux_boot_params(
+    at: int,
+    *,
+    memory_map: Iterable[MemoryRange] = (),
+    cmdline: Optional[Text] = None,
+    ramdisk: Optional[Module] = None,
+    rsdp: int = 0,
+    version: int = 0x20F,
+    header_end: int = 0x26C,
+    efi: bool = False,
+) -> Layout:
+    """boot_params, with what it points to behind it. Fields by their names in the protocol, and
+    e820[i].addr/.size/.type, cmdline; what 128 entries do not hold is setup_data[0], with the
+    fields .next, .type, .len, .e820[i].*."""
+    memory_map = list(memory_map)
+    layout = Layout(at)
+    layout.add([raw("screen_info", bytes(0x40)), raw("between", bytes(0x30))])
+    layout.add([u64("acpi_rsdp_addr", rsdp), raw("before_high", bytes(0x48))])
+    layout.add([u32("ext_ramdisk_image"), u32("ext_ramdisk_size"), u32("ext_cmd_line_ptr")])
+    layout.add([raw("before_efi", bytes(0xF4)), raw("efi_signature", b"EL64" if efi else bytes(4))])
+    layout.add([raw("before_count", bytes(0x24)), u8("e820_entries"), raw("k", bytes(6))])
+    layout.add([u8("sentinel"), u8("k2"), u8("setup_sects"), raw("k3", bytes(12))])
+    layout.add([u16("boot_flag", 0xAA55), u8("jump", 0xEB), u8("header_rest", header_end - 0x202)])
+    layout.add([raw("header", b"HdrS"), u16("version", version), raw("k4", bytes(8))])
+    layout.add([u8("type_of_loader", 0xB0), u8("loadflags", 1), raw("k5", bytes(6))])
+    layout.add([u32("ramdisk_image"), u32("ramdisk_size"), raw("k6", bytes(8))])
+    layout.add([u32("cmd_line_ptr"), raw("k7", bytes(16)), u32("hardware_subarch")])
+    layout.add([raw("k8", bytes(16)), u64("setup_data"), raw("k9", bytes(0x2D0 - 0x258))])
+    assert layout.end - at == _LINUX_E820_AT, hex(layout.end - at)
+    here, more = memory_map[:LINUX_E820_MOST], memory_map[LINUX_E820_MOST:]
+    _add_linux_e820(layout, here, "")
+    layout.set("e820_entries", len(here))
+    layout.add([raw("rest", bytes(4096 - (layout.end - at)))])
+    if ramdisk:
+        _set_halves(layout, "ramdisk_image", "ext_ramdisk_image", ramdisk.paddr)
+        _set_halves(layout, "ramdisk_size", "ext_ramdisk_size", ramdisk.bytes)
+    if cmdline is not None:
+        start = layout.add([string("cmdline", cmdline)])
+        _set_halves(layout, "cmd_line_ptr", "ext_cmd_line_ptr", start)
+    if more:
+        start = layout.align(8)
+        size = 20 * len(more)
+        layout.add([u64("next"), u32("type", _SETUP_E820_EXT), u32("len", size)], "setup_data[0].")
+        _add_linux_e820(layout, more, "setup_data[0].")
+        layout.set("setup_data", start)
+    return layout
+
+
+def _add_linux_e820(layout: Layout, memory_map: List[MemoryRange], prefix: str) -> None:
+    for i, (address, size, kind) in enumerate(memory_map):
+        entry = [u64("addr", address), u64("size", size), u32("type", kind)]
+        layout.add(entry, f"{prefix}e820[{i}].")
+
+
+def _set_halves(layout: Layout, low: str, high: str, value: int) -> None:
+    layout.set(low, value).set(high, value >> 32)

@@ -27,7 +27,8 @@ class Registers:
 
     With gdt_base 0 the feeder's own GDT is used, flat code32 at 0x08 and data at 0x10; otherwise
     the GDT that a record placed there. `gdt_gone` leaves GDTR empty. A CR0 with paging on needs
-    tables that identity-map the feeder; a `cs` with L set enters 64-bit mode."""
+    tables that identity-map the feeder. `wide` enters 64-bit mode, with a `cs` that has L set; then
+    registers are 64 bits wide, and the Moves of script.h are made before."""
 
     eax: int = 0
     ebx: int = 0
@@ -47,7 +48,16 @@ class Registers:
     gdt_limit: int = 0
     cs: int = 0x08
     data: int = 0x10
+    fs_gs: int = 0
+    tr: int = 0
     gdt_gone: bool = False
+    wide: bool = False
+    move_count: int = 0
+    moves_at: int = 0
+    wide_cr3: int = 0
+
+
+_STATE = "<9Q14I2Q"  # script.h's CpuState
 
 
 def gdt_record(at: int, descriptors: Iterable[int]) -> Tuple[int, bytes]:
@@ -61,8 +71,7 @@ def script(records: Iterable[Tuple[int, bytes]], registers: Registers) -> bytes:
     parts: List[bytes] = [struct.pack("<II", _MAGIC, len(records))]
     for dest, data in records:
         parts += [struct.pack("<II", dest, len(data)), data, bytes(-len(data) % 4)]
-    values = [int(value) for value in astuple(registers)]
-    return b"".join(parts) + struct.pack(f"<{len(values)}I", *values)
+    return b"".join(parts) + struct.pack(_STATE, *map(int, astuple(registers)))
 
 
 def feed(

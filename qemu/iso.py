@@ -1,4 +1,4 @@
-"""Bootable ISOs with GRUB (BIOS) in front of a Multiboot kernel."""
+"""Bootable ISOs with GRUB, for a BIOS or for UEFI, in front of a kernel."""
 
 import shutil
 import subprocess
@@ -8,8 +8,10 @@ from typing import Iterable, Tuple
 import cases
 import machine
 
-_GRUB = Path("/usr/lib/grub/i386-pc")
-_GRUB_MODULES = "multiboot multiboot2 serial terminal echo iorw normal"
+_GRUB = Path("/usr/lib/grub")
+BIOS, EFI = "i386-pc", "x86_64-efi" # as GRUB names its platforms
+OVMF = Path("/usr/share/ovmf/OVMF.fd")
+_GRUB_MODULES = "linux multiboot multiboot2 serial terminal echo iorw normal"
 
 # Only reached when GRUB cannot boot the kernel: ends the VM with a status that is none of ours.
 _GIVE_UP = "echo the loader gave up\noutb 0xf4 0x40\n"
@@ -21,14 +23,16 @@ def grub_iso(
     protocol: str,
     cmdline: str = "",
     modules: Iterable[Tuple[Path, str]] = (),
+    platform: str = BIOS,
 ) -> Path:
-    """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot" or "multiboot2".
+    """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot", "multiboot2" or, with
+    a bzImage, "linux".
 
     `modules` are (file, string) pairs. Strings are GRUB script: quotes, `$` and `;` mean there
     what they mean in a shell.
     """
     tree = cases.scratch_directory()
-    module = {"multiboot": "module", "multiboot2": "module2"}[protocol]
+    module = {"multiboot": "module", "multiboot2": "module2", "linux": "initrd"}[protocol]
     lines = [f"{protocol} /kernel {cmdline}"]
     shutil.copy(kernel, tree / "kernel")
     for index, (path, string) in enumerate(modules):
@@ -36,7 +40,7 @@ def grub_iso(
         lines.append(f"{module} /module{index} {string}")
     (tree / "boot" / "grub").mkdir(parents=True)
     (tree / "boot" / "grub" / "grub.cfg").write_text(_config(lines))
-    return _make(tree)
+    return _make(tree, platform)
 
 
 def run_iso(iso: Path, **options) -> machine.Result:
@@ -49,10 +53,10 @@ def _config(lines: list) -> str:
     return console + "\n".join(lines) + "\nboot\n" + _GIVE_UP
 
 
-def _make(tree: Path) -> Path:
+def _make(tree: Path, platform: str) -> Path:
     iso = cases.scratch_directory() / "boot.iso"
     subprocess.run(
-        ["grub-mkrescue", "-d", _GRUB, f"--install-modules={_GRUB_MODULES}"]
+        ["grub-mkrescue", "-d", _GRUB / platform, f"--install-modules={_GRUB_MODULES}"]
         + ["--locales=", "--themes=", "--fonts=", "-o", iso, tree],
         check=True,
         capture_output=True,

@@ -4,12 +4,22 @@ if the boot ended well."""
 
 import os
 import sys
+from pathlib import Path
 
+import bsd_loaders
 import cases
+import feeding
 import iso
 import machine
+from any_loader import Placed
+from guests import ram_spans
+from images import Image
 
-_LOADERS = ("pvh", "multiboot1", "multiboot2")
+_VMD = {"vmd": bsd_loaders.PAGING_OFF, "vmd-compat": bsd_loaders.COMPATIBILITY,
+        "vmd-paged": bsd_loaders.PAGED}
+_FED = (*_VMD, "freebsd")
+_LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", *_FED)
+_MODULE_AT = 0x1000000
 
 # The demonstration kernel by its wish for paging: as many levels as there are, five, four.
 _KERNELS = {"auto": "demo-best", "on": "demo-five", "off": "demo"}
@@ -26,8 +36,8 @@ def boot() -> machine.Boot:
     loader = setting("LOADER", "pvh", _LOADERS)
     setting("SEV", "none", ("none",))
     accel = setting("ACCEL", "tcg", ("tcg", "kvm"))
-    kernel = cases.BUILD / (_KERNELS[setting("LA57", "auto", tuple(_KERNELS))] + (
-        "-multiboot1" if loader == "multiboot1" else "") + ".elf")
+    carries = {"multiboot1": "-multiboot1", **dict.fromkeys(_FED, "-every")}.get(loader, "")
+    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}{carries}.elf"
     cmdline = os.environ.get("CMDLINE", "")
     initrd = os.environ.get("INITRD") or None
     common = {
@@ -36,11 +46,25 @@ def boot() -> machine.Boot:
         "accel": accel,
         "timeout": 60,
     }
-    if loader == "multiboot2":
+    if loader.startswith("multiboot2"):
         modules = [(initrd, initrd)] if initrd else []
-        return machine.Boot(iso=iso.grub_iso(kernel, "multiboot2", cmdline, modules), **common)
+        efi = {"platform": iso.EFI} if loader == "multiboot2-efi" else {}
+        return machine.Boot(iso=iso.grub_iso(kernel, "multiboot2", cmdline, modules, **efi),
+                            firmware=iso.OVMF if efi else None, **common)
+    if loader in _FED:
+        return feeding.feed(*fed(loader, Image(kernel), common["memory"], cmdline, initrd), **common)
     return machine.Boot(
         kernel=kernel, append=cmdline, initrd=[initrd] if initrd else [], **common)
+
+
+def fed(loader: str, image: Image, memory: str, cmdline: str, initrd: str) -> tuple:
+    """What OpenBSD's or FreeBSD's loader would leave: the feeder plays it."""
+    low, high = ram_spans("pc", memory)
+    ram = [(0, 636 << 10, 1), (1 << 20, low - (1 << 20), 1)] + [(1 << 32, high, 1)] * bool(high)
+    if loader in _VMD:
+        return bsd_loaders.vmd(image, _VMD[loader], ram)
+    modules = [Placed(_MODULE_AT, Path(initrd).read_bytes(), initrd)] if initrd else []
+    return bsd_loaders.userboot(image, ram, modules, cmdline=cmdline)[:2]
 
 
 def main() -> int:

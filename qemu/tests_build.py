@@ -23,6 +23,7 @@ _NEEDED = {
     "__start_prologue_windows", "__stop_prologue_windows", "prologue_relocate_max",
     "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_load_start",
     "prologue_load_end", "prologue_bss_end", "prologue_entry_physical", "prologue_relocate_min",
+    "prologue_image_end",
 }
 
 
@@ -145,7 +146,13 @@ def run_prints_the_report() -> None:
             ({"LA57": "off", "CPU": "qemu64"}, ("paging: 4-level", "page-size: 2M")),
             ({"LOADER": "multiboot1", "LA57": "on", "INITRD": "README.md"},
              ("loader: multiboot1", "paging: 5-level", "README.md")),
-            ({"LOADER": "multiboot2", "MEM": "64M"}, ("loader: multiboot2", "load-base: 0x100000"))):
+            ({"LOADER": "multiboot2", "MEM": "64M"}, ("loader: multiboot2", "load-base: 0x100000")),
+            ({"LOADER": "multiboot2-efi"}, ("loader: multiboot2", "efi: 64")),
+            ({"LOADER": "vmd"}, ("loader: vmd", "entry-mode: protected32")),
+            ({"LOADER": "vmd-compat"}, ("loader: vmd", "entry-mode: compat32")),
+            ({"LOADER": "vmd-paged", "MEM": "6G"}, ("loader: vmd", "entry-mode: paged32")),
+            ({"LOADER": "freebsd", "INITRD": "README.md", "CMDLINE": "-v x"},
+             ("loader: freebsd", "cmdline: -v x", "README.md"))):
         result = run(sys.executable, "qemu/run.py", **settings)
         assert result.returncode == 0, result.stderr
         for text in (*expected, "result: ok"):
@@ -153,7 +160,7 @@ def run_prints_the_report() -> None:
 
 
 def run_refuses_what_it_cannot() -> None:
-    for settings in ({"LOADER": "vmd"}, {"SEV": "snp"}, {"LA57": "perhaps"}):
+    for settings in ({"LOADER": "lilo"}, {"SEV": "snp"}, {"LA57": "perhaps"}):
         result = run(sys.executable, "qemu/run.py", **settings)
         assert result.returncode == 1 and "is not served" in result.stderr, result.stderr
     result = run(sys.executable, "qemu/run.py", LA57="on", CPU="qemu64")

@@ -10,6 +10,7 @@ import cases
 import composers
 import feeding
 import machine
+import modes
 from bochs import run_bochs
 from cases import Case, note
 from elftools.elf.elffile import ELFFile
@@ -144,41 +145,67 @@ def gdt_can_be_gone() -> None:
     assert seen[20:22] == (0, 0), seen
 
 
-def enters_64_bit_mode() -> None:
+def enters_each_mode() -> None:
+    """CR0, CR4 and EFER say which it is, and CS whether the code is 64-bit."""
+    for mode, (paging, pae, lme, la57, wide) in {
+        modes.PROTECTED32: (0, 0, 0, 0, False),
+        modes.PAGED32: (1, 0, 0, 0, False),
+        modes.PAE32: (1, 1, 0, 0, False),
+        modes.COMPAT32: (1, 1, 1, 0, False),
+        modes.LONG64: (1, 1, 1, 0, True),
+        modes.LONG64_FIVE: (1, 1, 1, 1, True),
+    }.items():
+        image = Image(assemble(_SHOW_MODE[wide], bits=64 if wide else 32))
+        entry = modes.entered(mode, Registers(eip=image.entry))
+        result = machine.run(feed([*entry.records, *image.records()], entry.registers))
+        cr0, cr4, efer = struct.unpack("<3I", result.expect(machine.OK).debugcon.encode("latin-1"))
+        seen = (cr0 >> 31, cr4 >> 5 & 1, efer >> 8 & 1, cr4 >> 12 & 1)
+        assert seen == (paging, pae, lme, la57), f"{mode}: {seen}"
+
+
+_SHOW_MODE = {
+    wide: f"""
+      mov %cr0, %{r}ax
+      mov %eax, room(%{b})
+      mov %cr4, %{r}ax
+      mov %eax, room + 4(%{b})
+      mov $0xc0000080, %ecx
+      rdmsr
+      mov %eax, room + 8(%{b})
+      lea room(%{b}), %{r}si
+      mov $12, %ecx
+      cld
+      mov $0xe9, %dx
+      rep outsb
+    """.replace("(%none)", "") + _EXIT + "\n.data\nroom: .skip 12"
+    for wide, r, b in ((False, "e", "none"), (True, "r", "rip"))
+}
+
+
+def registers_are_64_bits_wide() -> None:
+    """In 64-bit mode, with the tables above 4 GiB too, and memory there filled."""
     kernel = """
-      mov %cs, %eax
-      cmp $0x18, %eax
-      jne bad
-      mov $0x123456789, %rax
-      shr $32, %rax
-      cmp $1, %rax
-      jne bad
-      cmp $0x5000, %rsi
-      jne bad
+      mov $0xe9, %dx
+      mov %rax, room(%rip)
+      mov %cr3, %rbx
+      mov %rbx, room + 8(%rip)
+      mov (%rsi), %rbx
+      mov %rbx, room + 16(%rip)
+      lea room(%rip), %rsi
+      mov $24, %ecx
+      cld
+      rep outsb
     """
-    image = Image(assemble(kernel + _EXIT + "bad: ud2"))
-    registers = Registers(
-        esi=0x5000,
-        eip=image.entry,
-        cr0=0x80000011,
-        cr3=0x11000,
-        cr4=0x20,
-        efer=0x100,
-        gdt_base=0x10000,
-        gdt_limit=31,
-        cs=0x18,
-    )
-    gdt = gdt_record(0x10000, [feeding.FLAT_CODE32, feeding.FLAT_DATA, feeding.FLAT_CODE64])
-    boot = feed([gdt, *_identity_tables(0x11000), *image.records()], registers)
-    machine.run(boot).expect(machine.OK)
-
-
-def _identity_tables(pml4: int) -> list:
-    """The first GiB mapped by 2 MiB pages, in three pages of tables."""
-    pdpt, pd = pml4 + 0x1000, pml4 + 0x2000
-    large = [page << 21 | 0x83 for page in range(512)]
-    tables = {pml4: [pdpt | 3], pdpt: [pd | 3], pd: large}
-    return [(at, struct.pack(f"<{len(entries)}Q", *entries)) for at, entries in tables.items()]
+    image = Image(assemble(kernel + _EXIT + "\n.data\nroom: .skip 24"))
+    high = 0x140001000
+    registers = Registers(eax=0x123456789ABCDEF0, esi=0x140000008, eip=image.entry)
+    entry = modes.entered(modes.LONG64, registers, high=6)
+    pml4 = next(data for at, data in entry.records if at == entry.registers.cr3)
+    entry = modes.moved(entry, [(0x140000008, b"from low"), (high, pml4)], 0x3800000)
+    entry.registers.wide_cr3 = high
+    boot = feed([*entry.records, *image.records()], entry.registers, memory="6G")
+    seen = machine.run(boot).expect(machine.OK).debugcon.encode("latin-1")
+    assert seen == struct.pack("<QQ", 0x123456789ABCDEF0, high) + b"from low", seen
 
 
 _SHOW_MEMORY = "cld\n mov $0xe9, %dx\n rep outsb\n" + _EXIT
@@ -279,7 +306,7 @@ _REFUSALS = [
     refusal(
         "a script without registers",
         _script()[:-4],
-        "the script ends early; wanted, left 0x4c 0x48",
+        "the script ends early; wanted, left 0x90 0x8c",
     ),
     refusal(
         "a record longer than the script",
@@ -443,7 +470,8 @@ CASES = [
     Case("harness: registers arrive exactly", registers_arrive_exactly),
     Case("harness: a loader's leftovers arrive exactly", leftovers_arrive_exactly),
     Case("harness: the loader's GDT can be gone", gdt_can_be_gone),
-    Case("harness: feeder enters 64-bit mode", enters_64_bit_mode),
+    Case("harness: feeder enters each mode", enters_each_mode),
+    Case("harness: feeder's registers are 64 bits wide", registers_are_64_bits_wide),
     Case("harness: records arrive exactly", records_arrive_exactly),
     Case("harness: the second feeder lives elsewhere", second_feeder_frees_the_first_ones_place),
     Case("harness: BSS is filled when asked", bss_is_filled_when_asked),

@@ -10,7 +10,9 @@ from typing import Callable, List, Sequence, Tuple
 
 from elftools.elf.elffile import ELFFile
 
+import bsd_loaders
 import cases
+import feeding
 import iso
 import machine
 import state_report
@@ -266,7 +268,8 @@ def large_code_model(compiler: list) -> None:
 # Headers.
 
 
-_NAMES = ("pvh", "multiboot1", "multiboot2")
+_NAMES = ("pvh", "multiboot1", "multiboot2", "vmd", "freebsd")
+_BY_STACK = {("vmd",): bsd_loaders.vmd, ("freebsd",): bsd_loaders.userboot}
 _CHOICES = [*((name,) for name in _NAMES), _NAMES]
 
 
@@ -286,8 +289,11 @@ def headers_are_carried(compiler: list, name: str) -> None:
             assert carried(kernel) == set(choice), (choice, carried(kernel))
             code = {name for name in _NAMES if f"prologue_parse_{name}" in Image(kernel).symbols}
             assert code == set(choice), (choice, code)
-        if "pvh" in choice and len(choice) == 1:
+        if choice == ("pvh",):
             finds_what_was_promised(kernel)
+        elif choice in _BY_STACK:
+            boot = feeding.feed(*_BY_STACK[choice](Image(kernel))[:2])
+            tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
         else:
             boots_by_grub(kernel, "multiboot" if choice == ("multiboot1",) else "multiboot2")
 
@@ -302,6 +308,22 @@ def unwanted_contracts_cost_nothing() -> None:
     pairs = size("pvh", "multiboot2")
     everything = size(*_NAMES)
     assert max(alone.values()) < pairs < everything, (alone, pairs, everything)
+
+
+def masked_entries_are_refused(linker: str) -> None:
+    """vmd keeps 28 bits of e_entry, FreeBSD's loaders 24."""
+    places = {"0xffffffff80000000": {}, "0xffffffff81000000": {"vmd": 28},
+              "0xffffffff80800000": {"vmd": 28, "freebsd": 24}}
+    for virtual, missed in places.items():
+        for name in ("vmd", "freebsd"):
+            result = run(linker, "-static", f"--defsym=PROLOGUE_VIRTUAL={virtual}", *_SCRIPTS, "-T",
+                         DEFAULT, "-u", f"prologue_{name}", "-o", os.devnull, *PIE_OBJECTS,
+                         _LIBRARY)
+            if name not in missed:
+                assert result.returncode == 0, (virtual, name, result.stderr)
+            else:
+                assert result.returncode != 0 and (
+                    f"e_entry's lower {missed[name]} bits" in result.stderr), (virtual, name)
 
 
 def a_wish_stands_once(linker: str) -> None:
@@ -355,6 +377,7 @@ CASES = [
     *with_each_linker("ld -r", relocatable_link),
     *with_each_linker("symbols made local", symbols_made_local),
     *with_each_linker("GCC's notes", gcc_and_its_notes),
+    *with_each_linker("an entry that a loader would miss", masked_entries_are_refused),
     *with_each_linker("a wish stands once", a_wish_stands_once),
     *with_each_linker("a fixed image asks to stay", fixed_image_asks_to_stay),
     Case("link: stripped of all symbols", stripped),

@@ -34,8 +34,8 @@ $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 # Small everywhere, and fast where `make bench` sees the difference.
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
 	boot/memory_map.o): FLAGS64 += -O2
-$(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o boot/loader_info.o \
-	boot/free_memory.o): FLAGS64 += -Os
+$(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o \
+	arch/x86/stage64/long_mode.o boot/low_pages.o boot/loader_info.o boot/free_memory.o): FLAGS64 += -Os
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \
@@ -83,4 +83,17 @@ $(LIBRARY): $(OBJECTS64) linker/relocations.sh
 	rm -f $@
 	$(AR) rcs $@ $(OBJECTS64)
 
+# The real-mode part of a bzImage: a flat binary at offset 0 of its segment.
+LINUX16 := $(BUILD)/prologue-linux16.bin
+
+$(BUILD)/16/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(CLANG) --target=i386-none-elf $(INCLUDES) -MMD -MP -c -o $@ $<
+
+$(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
+	@echo "  $@"
+	$(LLD) -m elf_i386 --oformat=binary -Ttext=0 -e 0 -o $@ $<
+
+-include $(BUILD)/16/arch/x86/linux16/setup.d
 -include $(OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)

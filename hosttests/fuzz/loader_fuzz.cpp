@@ -35,18 +35,23 @@ public:
         must(loader_.structure_count <= kMaxStructures, "structures fit");
         look_at(loader_.cmdline);
         look_at(loader_.rsdp_copy);
+        look_at({loader_.boot.environment, loader_.boot.environment_bytes});
+        look_at({static_cast<const char*>(loader_.uefi.memory_map),
+                 loader_.uefi.memory_map_bytes});
         const Marks marks = mark_all();
         const uint64_t marked = stated_.size();
-        for (const RawRange& range : loader_.memory)
-            stated_.push_back({Statement::kAdd, range.start, range.bytes, range.e820_type});
+        for (const RawMap* piece : {&loader_.memory, &loader_.more_memory})
+            for (const RawRange& range : *piece)
+                stated_.push_back({Statement::kAdd, range.start, range.bytes, range.e820_type});
         const uint64_t ranges = stated_.size() - marked;
-        must(ranges != 0 && ranges <= loader_.memory.most_entries(), "entries are counted");
+        const uint64_t most = loader_.memory.most_entries() + loader_.more_memory.most_entries();
+        must(ranges != 0 && ranges <= most, "entries are counted");
 
-        const uint64_t capacity =
-            MemoryMap::storage_for(loader_.memory.most_entries() + most_marks());
+        const uint64_t capacity = MemoryMap::storage_for(most + most_marks());
         std::vector<prologue_range> storage(capacity);
         MemoryMap map(storage.data(), capacity);
         map.add(loader_.memory, marks);
+        map.add(loader_.more_memory, Marks(nullptr));
         compare(map);
 
         find_memory_without(map);
@@ -148,7 +153,13 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
         {.modules = {{0x400000, 0x10000, "initrd"}, {0x800000, 0x1234, std::nullopt}},
          .cmdline = "kernel console=ttyS0",
          .loader_name = "qemu",
-         .rsdp = 0xf5a40},
+         .rsdp = 0xf5a40,
+         .boot = {.howto = 2,
+                  .device = 0xa0000400,
+                  .console = {.device = 0x800, .speed = 9600, .address = 0x3f8},
+                  .mac = {1, 2, 3, 4, 5, 6},
+                  .mac_bytes = 6},
+         .environment = {"a=b", "console=c"}},
         {.memory = {{0x100000, 0x7f00000, 1}, {0x200000, 0x1001, 2}, {0x180000, 0x200000, 4}},
          .modules = {{0x7f00000, 0x100000, "a"}},
          .framebuffer = prologue_framebuffer{.phys = 0xfd000000,
@@ -164,6 +175,7 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
                                              .blue_shift = 0,
                                              .blue_bits = 8},
          .sections = {{0x200000, 0x1000, 2}, {0x300010, 0x2000}, {0x400000, 1}}},
+        {.efi_descriptors = 5},
     };
     std::vector<Input> seeds;
     for (const Stated& stated : some) {

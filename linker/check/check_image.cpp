@@ -226,6 +226,9 @@ void check_parts(const Kernel& kernel, Findings& findings) {
             loaders_by(Contract::multiboot1), "Multiboot 1's parser");
     require(MULTIBOOT2_MAGIC, kernel.carries(Contract::multiboot2),
             loaders_by(Contract::multiboot2), "Multiboot 2's parser");
+    require(VMD_MAGIC, kernel.carries(Contract::vmd), loaders_by(Contract::vmd), "vmd's parser");
+    require(FREEBSD_MAGIC, kernel.carries(Contract::freebsd), loaders_by(Contract::freebsd),
+            "FreeBSD's parser");
     require(WISHED_MAPS_MAGIC, kernel.wishes.for_mappings(), every_loader(),
             "what grants wishes for mappings");
 }

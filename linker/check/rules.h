@@ -105,12 +105,12 @@
     X(entry_below_1m, error, "e_entry is below 1 MiB, which these loaders refuse, though they "    \
       "enter by the note.",                                                                        \
       "Link the kernel at 1 MiB or above.")                                                        \
-    X(entry_changed_by_mask, warning, "The loader cuts bits off e_entry, and what is left is not " \
+    X(entry_changed_by_mask, error, "The loader cuts bits off e_entry, and what is left is not "   \
       "the entry's physical address.",                                                             \
       "Let PROLOGUE_VIRTUAL be a multiple of 256 MiB (vmd) or 16 MiB (userboot), and load the "    \
       "image below that.")                                                                         \
-    X(contract_not_served, error, "Prologue does not serve this loader's contract yet.",           \
-      "Use another loader.")                                                                       \
+    X(contract_not_carried, error, "The kernel does not carry this loader's contract.",            \
+      "Add vmd or freebsd to the names in `PROLOGUE_WISH_HEADERS`.")                               \
                                                                                                    \
     /* ---- PVH ---- */                                                                            \
     X(pvh_note_missing, error, "There is no PVH note (owner Xen, type 18) in what is loaded.",     \

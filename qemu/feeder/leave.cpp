@@ -27,13 +27,11 @@ TableRegister gdtr;
 TableRegister gdtr_left;
 TableRegister no_idt;     // limit 0: any exception before the guest's own LIDT resets the machine
 FarPointer landing;
-uint64_t target_ip;       // 8 bytes: what an indirect jump reads in 64-bit mode
 
 // Expects everything above to be filled in, 32-bit mode without paging, and a stack.
 //
-// A CR0 with paging on needs the feeder identity-mapped by the script's tables. The part after
-// the far jump may run in 64-bit mode: it uses only encodings that mean the same in both modes,
-// and so addresses memory through a SIB byte (%eiz), since the short form is relative to RIP there.
+// A CR0 with paging on needs the feeder identity-mapped by the script's tables. The part after the
+// far jump is there twice: for 32-bit code, and for 64-bit code.
 [[gnu::naked, noreturn]] void enter_target() {
   asm(R"(
     lidt %c[no_idt]
@@ -53,36 +51,77 @@ uint64_t target_ip;       // 8 bytes: what an indirect jump reads in 64-bit mode
     mov %%eax, %%ds
     mov %%eax, %%es
     mov %%eax, %%ss
-    xor %%eax, %%eax
+    mov %c[fs_gs], %%eax
     mov %%eax, %%fs
     mov %%eax, %%gs
-    pushl %c[eflags]
+    mov %c[tr], %%eax
+    test %%eax, %%eax
+    jz 1f
+    ltr %%ax
+1:  pushl %c[eflags]
     popfl
     mov %%ebx, %%cr0
     ljmp *%c[landing]
+
     .globl feeder_landing
 feeder_landing:
-    lgdt %c[gdtr_left](,%%eiz,1)
-    movl %c[eax](,%%eiz,1), %%eax
-    movl %c[ebx](,%%eiz,1), %%ebx
-    movl %c[ecx](,%%eiz,1), %%ecx
-    movl %c[edx](,%%eiz,1), %%edx
-    movl %c[esi](,%%eiz,1), %%esi
-    movl %c[edi](,%%eiz,1), %%edi
-    movl %c[ebp](,%%eiz,1), %%ebp
-    movl %c[esp](,%%eiz,1), %%esp
-    jmpl *%c[target_ip](,%%eiz,1)
+    lgdt %c[gdtr_left]
+    movl %c[eax], %%eax
+    movl %c[ebx], %%ebx
+    movl %c[ecx], %%ecx
+    movl %c[edx], %%edx
+    movl %c[esi], %%esi
+    movl %c[edi], %%edi
+    movl %c[ebp], %%ebp
+    movl %c[esp], %%esp
+    jmpl *%c[eip]
+
+    .code64
+    .globl feeder_landing64
+feeder_landing64:
+    pushfq
+    cld
+    movl %c[move_count](%%rip), %%edx
+    movl %c[moves_at](%%rip), %%ebx
+1:  testl %%edx, %%edx
+    jz 2f
+    movq (%%rbx), %%rsi
+    movq 8(%%rbx), %%rdi
+    movq 16(%%rbx), %%rcx
+    rep movsb
+    addq $24, %%rbx
+    decl %%edx
+    jmp 1b
+2:  movq %c[wide_cr3](%%rip), %%rax
+    testq %%rax, %%rax
+    jz 3f
+    movq %%rax, %%cr3
+3:  popfq
+    lgdt %c[gdtr_left](%%rip)
+    movq %c[eax](%%rip), %%rax
+    movq %c[ebx](%%rip), %%rbx
+    movq %c[ecx](%%rip), %%rcx
+    movq %c[edx](%%rip), %%rdx
+    movq %c[esi](%%rip), %%rsi
+    movq %c[edi](%%rip), %%rdi
+    movq %c[ebp](%%rip), %%rbp
+    movq %c[esp](%%rip), %%rsp
+    jmpq *%c[eip](%%rip)
+    .code32
   )" ::[no_idt] "i"(&no_idt), [gdtr] "i"(&gdtr), [gdtr_left] "i"(&gdtr_left),
-      [landing] "i"(&landing), [target_ip] "i"(&target_ip), [efer_msr] "i"(0xc0000080),
-      [cr0] "i"(&target.cr0), [cr3] "i"(&target.cr3), [cr4] "i"(&target.cr4),
-      [efer] "i"(&target.efer), [data] "i"(&target.data), [eflags] "i"(&target.eflags),
-      [eax] "i"(&target.eax), [ebx] "i"(&target.ebx), [ecx] "i"(&target.ecx),
-      [edx] "i"(&target.edx), [esi] "i"(&target.esi), [edi] "i"(&target.edi),
-      [ebp] "i"(&target.ebp), [esp] "i"(&target.esp)
+      [landing] "i"(&landing), [efer_msr] "i"(0xc0000080), [cr0] "i"(&target.cr0),
+      [cr3] "i"(&target.cr3), [cr4] "i"(&target.cr4), [efer] "i"(&target.efer),
+      [data] "i"(&target.data), [fs_gs] "i"(&target.fs_gs), [tr] "i"(&target.tr),
+      [eflags] "i"(&target.eflags), [eax] "i"(&target.eax), [ebx] "i"(&target.ebx),
+      [ecx] "i"(&target.ecx), [edx] "i"(&target.edx), [esi] "i"(&target.esi),
+      [edi] "i"(&target.edi), [ebp] "i"(&target.ebp), [esp] "i"(&target.esp),
+      [eip] "i"(&target.eip), [move_count] "i"(&target.move_count),
+      [moves_at] "i"(&target.moves_at), [wide_cr3] "i"(&target.wide_cr3)
       : "memory");
 }
 
 extern "C" const char feeder_landing[];
+extern "C" const char feeder_landing64[];
 
 uint32_t address(const void* thing) { return reinterpret_cast<uint32_t>(thing); }
 
@@ -96,8 +135,8 @@ void leave(const CpuState& state) {
     gdtr = {sizeof own_gdt - 1, address(own_gdt)};
   }
   if (!state.gdt_gone) gdtr_left = gdtr;
-  landing = {address(feeder_landing), static_cast<uint16_t>(state.cs)};
-  target_ip = state.eip;
+  landing = {address(state.wide ? feeder_landing64 : feeder_landing),
+             static_cast<uint16_t>(state.cs)};
   enter_target();
 }
 

@@ -18,6 +18,9 @@ demo-multiboot1 := demo console
 demo-best-multiboot1 := demo-best console
 demo-five-multiboot1 := demo-five console
 demo-low := demo console
+demo-every := demo-every console
+demo-best-every := demo-best-every console
+demo-five-every := demo-five-every console
 faults := faults console
 faults-best := faults-best console
 state := state console
@@ -30,22 +33,31 @@ state-user := state-large console-large
 state-high := state-large console-large
 state-across := state-large console-large
 state-window := state-best-pie console-pie
+state-every := state-every console
+state-best-every := state-best-every console
 state-wishless := state-wishless-pie console-pie
 c_kernel := c_kernel
+low_memory-four := low_memory-four console
+low_memory-five := low_memory-five console
+depth-four := depth-four console
+depth-five := depth-five console
 reuse := reuse
 reuse-multiboot1 := reuse
 helpers := helpers-four
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := helpers helpers-five helpers-multiboot1 demo demo-best demo-five \
-	demo-multiboot1 demo-best-multiboot1 demo-five-multiboot1 demo-low faults faults-best state \
-	state-best state-multiboot1 state-elsewhere state-low state-8g state-user state-high \
-	state-across state-window state-wishless c_kernel c_kernel-wishes reuse reuse-multiboot1
+KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five helpers helpers-five \
+	helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
+	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \
+	state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
+	c_kernel-wishes reuse reuse-multiboot1
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE
@@ -84,7 +96,14 @@ $(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) $(wildcard linker/p
 endef
 $(foreach name,$(KERNEL_NAMES),$(eval $(call KERNEL_RULE,$(name))))
 
+# Those that carry Linux's header, as loaders of Linux take them, too.
+BZIMAGES := $(patsubst %,$(BUILD)/%.bzImage,$(filter %-every low_memory-%,$(KERNEL_NAMES)))
+
+$(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) linker/prologue-bzimage
+	@echo "  $@"
+	linker/prologue-bzimage --setup $(LINUX16) $< $@
+
 .PHONY: kernels
-kernels: $(KERNELS)
+kernels: $(KERNELS) $(BZIMAGES)
 
 -include $(KERNEL_OBJECTS:.o=.d)

@@ -9,11 +9,15 @@
 #define CR0_NE 0x00000020
 #define CR0_WP 0x00010000
 #define CR0_PG 0x80000000
+#define CR0_PG_BIT 31
 #define CR4_PAE 0x00000020
 #define CR4_MCE 0x00000040 // without it a machine check is a silent shutdown
 #define CR4_OSFXSR 0x00000200
 #define CR4_OSXMMEXCPT 0x00000400
 #define CR4_LA57 0x00001000
+#define CR4_LA57_BIT 12
+#define CR4_PCIDE 0x00020000
+#define CR4_PCIDE_BIT 17
 
 // What CR0 and CR4 hold from the first 64-bit instruction on: written whole.
 #define CR0_PROTECTED_MODE (CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)
@@ -23,7 +27,10 @@
 // Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)
 #define MSR_EFER 0xc0000080
 #define EFER_LME 0x00000100
+#define EFER_LME_BIT 8
+#define EFER_LMA 0x00000400
 #define EFER_NXE 0x00000800
+#define EFER_LONG_MODE (EFER_LME | EFER_LMA | EFER_NXE)
 #define MSR_PAT 0x00000277
 #define MSR_SEV_STATUS 0xc0010131
 
@@ -43,6 +50,7 @@
 #define SELECTOR_CODE32_BASED 0x18 // its base is entry_base: 32-bit offsets are link-time constants
 #define SELECTOR_CODE32_FLAT 0x20  // for the C++ of the 32-bit stage
 #define SELECTOR_TSS 0x28
+#define GDT_BYTES (SELECTOR_TSS + 16)
 
 // Page-table entries (SDM 4.5)
 #define PTE_PRESENT 0x001
@@ -62,6 +70,7 @@
 #define VECTORS 32
 #define VECTOR_NMI 2
 #define VECTOR_DOUBLE_FAULT 8
+#define VECTOR_GENERAL_PROTECTION 13
 #define VECTOR_MACHINE_CHECK 18
 #define ISR64_STRIDE 8
 

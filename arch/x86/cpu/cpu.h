@@ -29,10 +29,18 @@ inline uint64_t read_cr4() {
     return value;
 }
 
+inline void write_cr3(uint64_t value) {
+    asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
 inline uint64_t read_msr(uint32_t number) {
     uint32_t low, high;
     asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
     return uint64_t{high} << 32 | low;
+}
+
+inline void write_msr(uint32_t number, uint64_t value) {
+    asm volatile("wrmsr" : : "c"(number), "a"(static_cast<uint32_t>(value)), "d"(value >> 32));
 }
 
 inline uint64_t read_tsc() {
@@ -45,6 +53,18 @@ inline uint32_t cpuid_eax(uint32_t leaf) {
     uint32_t eax = leaf, ebx, ecx = 0, edx;
     asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
     return eax;
+}
+
+inline uint32_t cpuid_ecx(uint32_t leaf) {
+    uint32_t eax = leaf, ebx, ecx = 0, edx;
+    asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return ecx;
+}
+
+inline uint32_t cpuid_edx(uint32_t leaf) {
+    uint32_t eax = leaf, ebx, ecx = 0, edx;
+    asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return edx;
 }
 
 }  // namespace prologue

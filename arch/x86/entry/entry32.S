@@ -2,7 +2,8 @@
 // instruction. Every contract arrives here, through its header or by e_entry.
 //
 // Expects (contracts.md's common ground, and no more):
-//   protected mode, paging off, CS, DS, ES and SS flat, interrupts off;
+//   protected mode, CS, DS, ES and SS flat, interrupts off; paging off, or by
+//   e_entry on, if this code is mapped where it lies;
 //   EAX = Multiboot's magic, or EBX = a PVH start info; EBX = the loader's
 //   information; our .bss zero, as the ELF and Multiboot contracts promise.
 // Not expected: a stack, a GDT, a known selector, CR4, EFER, a load address.
@@ -19,6 +20,7 @@
 
 #include "bits.h"
 #include "contract_magic.h"
+#include "entry_state.h"
 #include "errors.h"
 #include "prologue/wishes.h"
 #include "stage32.h"
@@ -26,10 +28,14 @@
 #define AT(symbol) (symbol - entry_base)(%ebp)
 #define BASED(symbol) (symbol - entry_base)
 #define TABLE_BITS (PTE_PRESENT | PTE_WRITABLE)
+#define CODE32_BYTES_5_6 0xcf9b // present, code; flat, 32-bit
 #define GIB_BITS (PTE_PRESENT | PTE_WRITABLE | PTE_LARGE)
 
-// An aligned word that is RAM on every PC: only for a loader of no known kind.
+// An aligned word that is RAM on every PC: for a loader of no known kind.
 #define CONVENTIONAL_SCRATCH 0x7bfc
+
+// Paging was on, and CR4.PAE: legacy paging or compatibility mode.
+#define PAGED_WITH_PAE (MODE_PAGED32 | CR4_PAE)
 
 .macro GATE32 vector
         .short  BASED(isr32_\vector), SELECTOR_CODE32_BASED, 0x8e00, 0
@@ -46,10 +52,13 @@
 prologue_pvh_start:
         movl    (%ebx), %eax
         cmpl    $PVH_MAGIC, %eax
-        jne     unknown_loader
+        jne     not_pvh
 
         // Where are we? CALL wants a stack: borrow the information's first
         // word, which is in RAM by contract, and put it back.
+        .globl  prologue_known_loader
+        .hidden prologue_known_loader
+prologue_known_loader:
 known_loader:
         movl    (%ebx), %edi
         leal    4(%ebx), %esp
@@ -60,12 +69,11 @@ entry_base:
 base_known:
         leal    AT(prologue_stack_top), %esp
 
-        // Own GDT, with our base in the based code segment.
-        movl    %ebp, %ecx
-        movw    %cx, AT(gdt_code32_based + 2)
-        shrl    $16, %ecx
-        movb    %cl, AT(gdt_code32_based + 4)
-        movb    %ch, AT(gdt_code32_based + 7)
+        // Own GDT, with our base in the based code segment: its bytes 2, 3, 4
+        // and 7, and what was between them.
+        movl    %ebp, AT(gdt_code32_based + 4)
+        movl    %ebp, AT(gdt_code32_based + 2)
+        movw    $CODE32_BYTES_5_6, AT(gdt_code32_based + 5)
         addl    %ebp, AT(gdt_pointer + 2)
         lgdt    AT(gdt_pointer)
         movl    $SELECTOR_DATA, %ecx
@@ -84,8 +92,13 @@ own_segments:
         .globl  prologue_idt32_stands
 prologue_idt32_stands:
 
-        // An SEV guest? Most CPUs lack this MSR: isr32_gp resumes at no_sev.
+        // Was paging on? With PAE, EFER has yet to tell which kind.
         movl    %eax, %esi
+        cmpl    $PAGED_WITH_PAE, AT(prologue_entry_state + ENTRY_MODE)
+        je      legacy_or_compatibility
+mode_known:
+
+        // An SEV guest? Most CPUs lack this MSR: isr32_gp resumes at no_sev.
         movl    $MSR_SEV_STATUS, %ecx
 sev_status_read:
         rdmsr
@@ -140,9 +153,22 @@ tables_stand:
 
         // ---- Off the straight line ----
 
-        // e_entry, for the loaders that use it: Multiboot, and PVH at a guess.
+        // e_entry, for the loaders that use it: Multiboot, PVH at a guess, and
+        // those that are known by nothing but what they leave behind. One address
+        // for every mode: these bytes are one 8-byte NOP in 64-bit mode, and
+        // elsewhere a 6-byte NOP and a short jump. No flag or register changes.
         .globl  prologue_start
 prologue_start:
+        .byte   0x67, 0x0f, 0x1f, 0x80, 0, 0, 0xeb, start32 - 1f
+1:
+        .code64
+        jmp     prologue_long_mode
+        .code32
+start32:
+        xorl    %edx, %edx
+        movl    %cr0, %ecx
+        btrl    $CR0_PG_BIT, %ecx
+        jc      paged
         cmpl    $MULTIBOOT2_MAGIC, %eax
         je      1f
         cmpl    $MULTIBOOT1_MAGIC, %eax
@@ -155,18 +181,52 @@ prologue_start:
         cmpl    %edi, (%ebx)
         movl    %edi, (%ebx)
         jne     known_loader
+        jmp     unknown_loader
 
-        // No contract is recognised, or its information lies where nothing can
-        // be written. The 64-bit stage will say so, with what came in EAX and
-        // EBX; but EBX cannot be trusted for a stack.
+        // Paging is on: off with it, and where this was compatibility mode, with
+        // long mode. What remains is 32-bit protected mode, whatever it was;
+        // but PG cannot be cleared while PCIDE is set (SDM 4.10.1).
+        // EDX = the mode, as far as it is known.
+paged:  movl    %cr4, %edx
+        movl    %edx, %edi
+        andl    $~CR4_PCIDE, %edi
+        movl    %edi, %cr4
+        movl    %ecx, %cr0
+        andl    $CR4_PAE, %edx
+        orl     $MODE_PAGED32, %edx
+        cmpl    $PVH_MAGIC, (%ebx)
+        jne     unknown_loader
+        movl    $PVH_MAGIC, %eax
+        jmp     unknown_loader
+
+not_pvh:
+        xorl    %edx, %edx
+        // No contract is recognised yet, or its information lies where nothing
+        // can be written, or must not be. The 64-bit stage will look at what the
+        // loader left; EBX and ESP cannot be trusted for a stack.
 unknown_loader:
+        movl    %esp, %ecx
         movl    CONVENTIONAL_SCRATCH, %edi
         movl    $(CONVENTIONAL_SCRATCH + 4), %esp
         call    1f
 1:      popl    %ebp
         movl    %edi, CONVENTIONAL_SCRATCH
         subl    $(1b - entry_base), %ebp
+        movl    %ecx, AT(prologue_entry_state + ENTRY_SP)
+        movl    %esi, AT(prologue_entry_state + ENTRY_SI)
+        movl    %edx, AT(prologue_entry_state + ENTRY_MODE)
         jmp     base_known
+
+        // EFER.LME cannot have been set without paging being compatibility
+        // mode's, and was not cleared with it. Keeps ESI.
+legacy_or_compatibility:
+        movl    $MSR_EFER, %ecx
+        rdmsr
+        movl    $MODE_PAGED32, %ecx
+        btl     $EFER_LME_BIT, %eax
+        adcl    $0, %ecx
+        movl    %ecx, AT(prologue_entry_state + ENTRY_MODE)
+        jmp     mode_known
 
         // Five levels, where they are wished for and the CPU has them.
         // Keeps EBX, ESI, EDI; leaves CR4 in EAX, the top-level table in ECX.
@@ -240,6 +300,16 @@ fatal32:
         pushl   $STAGE32_FATAL
         pushl   $0
         jmp     enter_stage32
+
+        // e_entry in 64-bit mode, in a kernel without a contract that comes in it.
+        .code64
+        .weak   prologue_long_mode
+        .hidden prologue_long_mode
+prologue_long_mode:
+        cld
+        leaq    prologue_stack_top(%rip), %rsp
+        call    prologue_refuse_long_mode
+        .code32
 
         // The pointers that the entry completes with its own address. They
         // stand in .text because only from there can a link-time constant be

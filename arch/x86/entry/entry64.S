@@ -10,7 +10,8 @@
 
         // Expects what entry32.S leaves: identity-mapped, 32-bit registers with
         // undefined upper halves, EDI = the loader's information, ESI = its
-        // magic, EBX = CPUID 80000001 EDX, ESP near prologue_stack_top.
+        // magic, EBX = CPUID 80000001 EDX, ESP near prologue_stack_top. Or, from
+        // long_mode.S to prologue_start64_wide, RDI and RSP whole.
         //
         // Moves to the window, by default the place of the later direct map, by
         // showing the early map there too: addresses taken from now on keep their
@@ -20,6 +21,11 @@
 prologue_start64:
         .cfi_startproc
         .cfi_undefined rip // the outermost frame of every backtrace
+        movl    %esp, %esp
+        movl    %edi, %edi
+        .globl  prologue_start64_wide
+        .hidden prologue_start64_wide
+prologue_start64_wide:
         leaq    prologue_window(%rip), %rdx
         movq    %cr3, %rax
         movl    (%rdx), %ecx
@@ -33,13 +39,11 @@ prologue_start64:
         movq    16(%rdx), %rcx
 1:      leaq    in_window(%rip), %rax
         addq    %rcx, %rax
-        movl    %esp, %esp
         addq    %rcx, %rsp
         jmpq    *%rax
 in_window:
         pushq   $RFLAGS_CLEAR // none of the loader's flags, the direction among them
         popfq
-        movl    %edi, %edi
         movl    %esi, %esi
         movl    %ebx, %edx
         xorl    %ebp, %ebp

@@ -15,38 +15,55 @@ extern uint64_t prologue_early_pd[EARLY_PDS][TABLE_ENTRIES];
 namespace prologue {
 namespace {
 
-constexpr uint64_t kMappedByEntry = 4 * kGiB; // with 1 GiB pages
+constexpr uint64_t kMappedByEntry = 4; // GiBs, with pages of that size
 constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
 
-constexpr uint64_t whole_gibs(uint64_t bytes) {
-    return (bytes + kGiB - 1) & ~(kGiB - 1);
+bool has_1g_pages() {
+    return (prologue_early_pdpt[0] & PTE_LARGE) != 0;
+}
+
+bool is_mapped(uint64_t gib) {
+    return prologue_early_pdpt[gib] != 0;
+}
+
+// The page directories that are still zero: the others map a GiB each. None where
+// the CPU needs none.
+TablePages free_directories(uint64_t window) {
+    const uint64_t pds = reinterpret_cast<uintptr_t>(prologue_early_pd) - window;
+    unsigned used = has_1g_pages() ? EARLY_PDS : 0;
+    while (used != EARLY_PDS && prologue_early_pd[used][0] != 0)
+        ++used;
+    return {pds + used * kPage, pds + uint64_t{EARLY_PDS} * kPage};
+}
+
+bool is_addressable(uint64_t last) {
+    return last >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) == 0;
 }
 
 }  // namespace
 
-PhysMemory early_map(uint64_t window, bool has_1g_pages, Span image) {
-    return {window, has_1g_pages ? kMappedByEntry : whole_gibs(image.end)};
+PhysMemory early_map(uint64_t window) {
+    uint64_t gibs = has_1g_pages() ? kMappedByEntry : 1;
+    while (is_mapped(gibs) && ++gibs != TABLE_ENTRIES) {
+    }
+    return {window, gibs * kGiB};
 }
 
+// What is not seen yet comes in whole GiBs: so a structure far up takes no more
+// than what it lies in.
 void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
-    if (start > kMost || bytes > kMost - start)
+    bool seen = start <= kMost && bytes <= kMost - start && is_addressable(start + bytes - 1);
+    TablePages pages = free_directories(window);
+    PageTables tables(window, read_cr3(),
+                      {.levels = (read_cr4() & CR4_LA57) != 0 ? 5u : 4u,
+                       .has_1g_pages = has_1g_pages()},
+                      pages);
+    for (uint64_t gib = start / kGiB; seen && gib <= (start + bytes - 1) / kGiB; ++gib)
+        seen = is_mapped(gib) ||
+               tables.map(gib * kGiB, gib * kGiB, kGiB, PTE_WRITABLE) == MapResult::ok;
+    if (!seen)
         fail_in(what, Error::out_of_reach, bytes, start);
-    const uint64_t end = whole_gibs(start + bytes);
-    if ((end - 1) >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) != 0)
-        fail_in(what, Error::out_of_reach, bytes, start);
-    const PagingMode mode = {
-        .levels = (read_cr4() & CR4_LA57) != 0 ? 5u : 4u,
-        .has_1g_pages = (prologue_early_pdpt[0] & PTE_LARGE) != 0,
-    };
-    // The entry filled one page directory a GiB, from the first on.
-    const uint64_t pds = reinterpret_cast<uintptr_t>(prologue_early_pd) - window;
-    TablePages pages = {pds + mapped / kGiB * kPage, pds + uint64_t{EARLY_PDS} * kPage};
-    if (mode.has_1g_pages)
-        pages.next = pages.end;
-    PageTables tables(window, read_cr3(), mode, pages);
-    if (tables.map(mapped, mapped, end - mapped, PTE_WRITABLE) != MapResult::ok)
-        fail_in(what, Error::out_of_reach, bytes, start);
-    mapped = end;
+    *this = early_map(window);
 }
 
 }  // namespace prologue

@@ -11,6 +11,7 @@ extern const char __ehdr_start[];
 struct Frame64;
 [[noreturn]] void prologue_exception(const Frame64& frame);
 [[noreturn]] void prologue_kernel_returned();
+[[noreturn]] void prologue_refuse_long_mode();
 }
 
 // What isr64.S leaves on the stack.
@@ -88,4 +89,8 @@ void prologue_exception(const Frame64& frame) {
 
 void prologue_kernel_returned() {
     prologue::fail(prologue::Error::kernel_returned);
+}
+
+void prologue_refuse_long_mode() {
+    prologue::fail(prologue::Error::no_long_mode_contract);
 }

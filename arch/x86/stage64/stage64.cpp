@@ -6,6 +6,7 @@
 #include "contract_magic.h"
 #include "cpu.h"
 #include "early_map.h"
+#include "entry_state.h"
 #include "errors.h"
 #include "free_memory.h"
 #include "image.h"
@@ -13,15 +14,13 @@
 #include "loader_info.h"
 #include "memory_map.h"
 #include "page_tables.h"
-#include "part.h"
+#include "parts.h"
 #include "prologue/wishes.h"
 #include "stage32.h"
 #include "wished_maps.h"
 
 extern "C" {
 extern const char __ehdr_start[];
-extern const prologue::Part __start_prologue_parts[];
-extern const prologue::Part __stop_prologue_parts[];
 extern uint64_t prologue_early_pml4[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
@@ -39,25 +38,11 @@ namespace {
 constexpr Span kAllowed = {kMiB, 4 * kGiB};
 constexpr uint64_t kLeastArena = 64 * 1024;
 
+// What the loader said. Here, and not on the stack, since .bss is cleared already.
+constinit LoaderInfo loader;
+
 // Room for the map of 150 ranges or so.
 alignas(16) char map_storage[8192];
-
-// A part that the kernel carries; null where it does not.
-[[gnu::noinline]] const Part* find_part(uint32_t magic) {
-    for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part)
-        if (part->magic == magic)
-            return part;
-    return nullptr;
-}
-
-const Part& find_contract(uint32_t magic, uint64_t info) {
-    if (magic != PVH_MAGIC && magic != MULTIBOOT1_MAGIC && magic != MULTIBOOT2_MAGIC)
-        fail(Error::unknown_loader, magic, info);
-    const Part* contract = find_part(magic);
-    if (contract == nullptr)
-        fail(Error::contract_left_out, magic);
-    return *contract;
-}
 
 // All that is known of this boot before anything is allocated.
 struct Boot {
@@ -115,7 +100,8 @@ MemoryMap make_map(const Boot& boot) {
     const LoaderInfo& loader = boot.loader;
     const Span image = boot.image.span();
     const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
-    const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() + spans);
+    const uint64_t ranges = MemoryMap::storage_for(
+        loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
     if (bytes > sizeof map_storage)
@@ -128,6 +114,8 @@ MemoryMap make_map(const Boot& boot) {
         marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
     MemoryMap map(arena.array<prologue_range>(ranges), ranges);
     map.add(loader.memory, marks);
+    if (loader.more_memory.bytes != 0)
+        map.add(loader.more_memory, Marks(nullptr));
     return map;
 }
 
@@ -150,18 +138,25 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
+const void* copy_efi_map(const prologue_efi& efi, Arena& arena) {
+    return efi.memory_map == nullptr ? nullptr
+                                     : arena.copy(static_cast<const char*>(efi.memory_map),
+                                                  efi.memory_map_bytes, false);
+}
+
 // What the kernel gets to know, but for what the tables will tell. It has room
 // for two more ranges than the map: what our own share can make of one.
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
                                Arena& arena) {
     auto* handoff = arena.array<prologue_handoff>(1);
+    const void* const efi_map = copy_efi_map(boot.loader.uefi, arena); // while that is aligned
     const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
     *handoff = {
         .magic = PROLOGUE_HANDOFF_MAGIC,
         .version = PROLOGUE_HANDOFF_VERSION,
         .size = sizeof *handoff,
         .loader = boot.loader.loader,
-        .entry_mode = PROLOGUE_ENTRY_PROTECTED32,
+        .entry_mode = prologue_entry_state.entry_mode(),
         .loader_magic = boot.magic,
         .paging_levels = boot.levels,
         .loader_info_phys = boot.info,
@@ -187,7 +182,12 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .stack_top = boot.kernel_address(prologue_stack_top),
         .tsc = boot.tsc,
         .sev = {},
+        .boot = boot.loader.boot,
+        .efi = boot.loader.uefi,
     };
+    handoff->efi.memory_map = efi_map;
+    if (const char*& environment = handoff->boot.environment; environment != nullptr)
+        environment = arena.copy(environment, handoff->boot.environment_bytes, true);
     return *handoff;
 }
 
@@ -230,10 +230,11 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         fail(Error::bad_wish, prologue_wish_paging);
 
     // The loader's information, in one form whoever it was.
-    PhysMemory memory = early_map(window, has_1g_pages, image.span());
-    const Part& contract = find_contract(magic, info);
-    LoaderInfo loader;
+    PhysMemory memory = early_map(window);
+    const Part& contract = find_contract(memory, magic, info);
     contract.first<ParseLoaderInfo>()(memory, info, loader);
+    if (loader.kernel_end > image.span().end)
+        loader.occupies(image.span().end, loader.kernel_end - image.span().end);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
 

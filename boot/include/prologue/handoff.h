@@ -15,7 +15,7 @@
 #define PROLOGUE_HANDOFF_H
 
 #define PROLOGUE_HANDOFF_MAGIC 0x6575676f6c6f7250 /* "Prologue" */
-#define PROLOGUE_HANDOFF_VERSION 1
+#define PROLOGUE_HANDOFF_VERSION 2
 
 /* The direct map: RAM at physical address p is seen at base + p. Physical page 0
  * is in no map, nor is what the memory map calls reserved or bad. */
@@ -43,6 +43,9 @@ enum prologue_loader {
     PROLOGUE_LOADER_PVH = 1,
     PROLOGUE_LOADER_MULTIBOOT1 = 2,
     PROLOGUE_LOADER_MULTIBOOT2 = 3,
+    PROLOGUE_LOADER_LINUX = 4,
+    PROLOGUE_LOADER_VMD = 5,     /* OpenBSD's, and its own boot loader */
+    PROLOGUE_LOADER_FREEBSD = 6, /* bhyve's, and its own boot loader */
 };
 
 /* The state of the CPU at the loader's jump. */
@@ -105,6 +108,41 @@ typedef struct prologue_sev {
     uint64_t accepted_end;
 } prologue_sev;
 
+/* The console that the loader names; all zero where it names none. */
+typedef struct prologue_console {
+    uint32_t device;    /* OpenBSD's dev_t: major number << 8 | minor number */
+    uint32_t speed;     /* bits a second */
+    uint64_t address;   /* of its first register: a port, or physical */
+    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
+    uint32_t flags;     /* bit 0: `address` is physical */
+    uint32_t register_width; /* bytes; 0: not told */
+    uint32_t register_shift; /* a register is 1 << this behind the one before it */
+} prologue_console;
+#define PROLOGUE_CONSOLE_IN_MEMORY 1
+
+/* What BSDs' loaders tell, in their own numbers; all zero with other loaders. */
+typedef struct prologue_boot {
+    uint32_t howto;  /* RB_*, as in <sys/reboot.h> */
+    uint32_t device; /* as in their bootdev */
+    prologue_console console;
+    uint8_t mac[6];    /* of the network interface that was booted from */
+    uint8_t mac_bytes; /* 6, or 0 where there is none */
+    uint8_t reserved;
+    const char *environment; /* "name=value" strings, each with its NUL, then an empty one; or null */
+    uint64_t environment_bytes; /* without the empty one */
+} prologue_boot;
+
+/* UEFI, where it has booted; all zero where it has not. */
+typedef struct prologue_efi {
+    uint64_t system_table_phys;
+    const void *memory_map; /* a copy of the firmware's: EFI_MEMORY_DESCRIPTORs; or null */
+    uint64_t memory_map_bytes;
+    uint32_t descriptor_bytes; /* from one to the next */
+    uint32_t descriptor_version;
+    uint32_t bits;             /* of the firmware: 32 or 64 */
+    uint32_t reserved;         /* 0: the boot services have been ended */
+} prologue_efi;
+
 typedef struct prologue_handoff {
     uint64_t magic; /* PROLOGUE_HANDOFF_MAGIC */
     uint32_t version;
@@ -146,6 +184,10 @@ typedef struct prologue_handoff {
     uint64_t tsc; /* read once the 64-bit IDT stands */
 
     prologue_sev sev;
+
+    /* From version 2. */
+    prologue_boot boot;
+    prologue_efi efi;
 } prologue_handoff;
 
 /* The kernel. Entered as docs/kernel-contract.md says; must not return. */
@@ -163,6 +205,9 @@ PROLOGUE_ASSERT(sizeof(prologue_range) == 24);
 PROLOGUE_ASSERT(sizeof(prologue_module) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_framebuffer) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_sev) == 56);
+PROLOGUE_ASSERT(sizeof(prologue_console) == 32);
+PROLOGUE_ASSERT(sizeof(prologue_boot) == 64);
+PROLOGUE_ASSERT(sizeof(prologue_efi) == 40);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader) == 16);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader_info_phys) == 32);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, load_base) == 40);
@@ -178,7 +223,9 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, page_tables_phys) == 184);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, stack_bottom) == 208);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, tsc) == 224);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 288);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 352);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 392);
 #endif
 #endif /* __ASSEMBLER__ */
 

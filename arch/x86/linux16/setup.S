@@ -1,0 +1,169 @@
+// What stands before the image in a bzImage: Linux's setup header, and the
+// little real-mode code that loaders without a 32-bit start enter. It asks the
+// BIOS for the memory map, and goes to protected mode.
+// Source: Documentation/arch/x86/boot.rst, sections 1.1 to 1.4 and 1.12.
+//
+// A flat binary, linked at 0: addresses are offsets from its segment. The maker
+// of the bzImage fills in what depends on the image: MADE(...).
+
+#include "linux_note.h"
+
+#define SETUP_SECTORS 4 // behind the first; all of this file
+#define LOADED_HIGH 0x01
+#define MADE(bytes) .skip bytes
+#define ANYWHERE 0x7fffffff
+
+// Behind what is loaded: boot_params, for the 32-bit code.
+#define BOOT_PARAMS 0x1000
+#define BOOT_PARAMS_BYTES 0x1000
+#define E820_COUNT (BOOT_PARAMS + 0x1e8)
+#define E820_TABLE (BOOT_PARAMS + 0x2d0)
+#define E820_ENTRY_BYTES 20
+#define E820_MOST 128
+
+#define BIOS_E820 0xe820
+#define SMAP 0x534d4150
+#define BIOS_A20_ON 0x2401
+#define FAST_A20_PORT 0x92
+#define FAST_A20_ON 0x02
+#define FAST_A20_RESET 0x01 // resets the machine instead
+#define CR0_PE 1
+
+        .code16
+        .text
+        .org    0x1f1
+setup_header:
+        .byte   SETUP_SECTORS
+        .short  0               // root_flags
+        MADE(4)                 // syssize, in units of 16 bytes
+        .short  0               // ram_size
+        .short  0xffff          // vid_mode: as it is
+        .short  0               // root_dev
+        .short  0xaa55
+        .byte   0xeb, real_mode - 1f
+1:      .ascii  "HdrS"
+        .short  LINUX_PROTOCOL
+        .long   0               // realmode_swtch
+        .short  0               // start_sys_seg
+        .short  kernel_version - 0x200
+        .byte   0               // type_of_loader: the loader's
+        .byte   LOADED_HIGH
+        .short  0               // setup_move_size
+code32_start:
+        MADE(4)
+        .long   0, 0            // ramdisk_image, ramdisk_size: the loader's
+        .long   0               // bootsect_kludge
+        .short  0xe000          // heap_end_ptr
+        .byte   0, 0            // ext_loader_ver, ext_loader_type
+        .long   0               // cmd_line_ptr: the loader's
+        .long   ANYWHERE        // initrd_addr_max
+        MADE(4)                 // kernel_alignment
+        MADE(1)                 // relocatable_kernel
+        MADE(1)                 // min_alignment
+        MADE(2)                 // xloadflags
+        .long   CMDLINE_MOST
+        .long   0               // hardware_subarch: a PC
+        .quad   0               // its data
+        .long   0, 0            // payload_offset, payload_length: nothing is packed
+        .quad   0               // setup_data: the loader's
+        MADE(8)                 // pref_address
+        MADE(4)                 // init_size
+        .long   0               // handover_offset
+        .long   0               // kernel_info_offset
+setup_header_end:
+
+        // Expects CS = this segment + 0x20, a stack, and cmd_line_ptr and the
+        // ramdisk's fields filled in.
+real_mode:
+        cli
+        cld
+        movw    %cs, %ax
+        subw    $0x20, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movzwl  %ax, %ebp
+        shll    $4, %ebp        // EBP: this segment's linear address
+        movzwl  %sp, %esp       // a stack below 64 KiB, in the loader's SS
+
+        // boot_params: zero, but for the header.
+        movw    $BOOT_PARAMS, %di
+        movw    $BOOT_PARAMS_BYTES, %cx
+        xorw    %ax, %ax
+        rep     stosb
+        movw    $setup_header, %si
+        movw    $(BOOT_PARAMS + 0x1f1), %di
+        movw    $(setup_header_end - setup_header), %cx
+        rep     movsb
+
+        // The memory map. The BIOS may turn interrupts on; an entry's fields
+        // beyond the 20 bytes are not asked for.
+        sti
+        movw    $E820_TABLE, %di
+        xorl    %ebx, %ebx
+1:      movl    $BIOS_E820, %eax
+        movl    $SMAP, %edx
+        movl    $E820_ENTRY_BYTES, %ecx
+        pushl   %ebp
+        int     $0x15
+        popl    %ebp
+        jc      2f
+        cmpl    $SMAP, %eax
+        jne     2f
+        addw    $E820_ENTRY_BYTES, %di
+        incb    E820_COUNT
+        cmpb    $E820_MOST, E820_COUNT
+        jae     2f
+        testl   %ebx, %ebx
+        jnz     1b
+2:
+        // A20: by the BIOS, and where it cannot, by the fast gate.
+        pushl   %ebp
+        movw    $BIOS_A20_ON, %ax
+        int     $0x15
+        popl    %ebp
+        jnc     3f
+        inb     $FAST_A20_PORT, %al
+        orb     $FAST_A20_ON, %al
+        andb    $~FAST_A20_RESET, %al
+        outb    %al, $FAST_A20_PORT
+3:
+        cli
+        addl    %ebp, gdt_pointer + 2
+        lgdtl   gdt_pointer
+        leal    protected(%ebp), %eax
+        movl    %eax, far_protected
+        leal    BOOT_PARAMS(%ebp), %esi
+        movl    %cr0, %eax
+        orb     $CR0_PE, %al
+        movl    %eax, %cr0
+        ljmpl   *far_protected
+
+        .code32
+protected:
+        movl    $0x18, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %ss
+        movl    %eax, %fs
+        movl    %eax, %gs
+        movl    code32_start(%ebp), %eax
+        xorl    %ebx, %ebx
+        xorl    %edi, %edi
+        xorl    %ebp, %ebp
+        jmpl    *%eax
+
+        .balign 8
+gdt:
+        .quad   0, 0
+        .quad   0x00cf9b000000ffff // 10 code, flat, as the protocol has it
+        .quad   0x00cf93000000ffff // 18 data
+gdt_pointer:
+        .short  gdt_pointer - gdt - 1
+        .long   gdt
+far_protected:
+        .long   0
+        .short  0x10
+kernel_version:
+        .asciz  "Prologue"
+
+        .org    (SETUP_SECTORS + 1) * 512

@@ -1,0 +1,257 @@
+// Linux's boot_params: the setup header as the loader completed it, and what
+// stands before it. Source: Documentation/arch/x86/boot.rst, zero-page.rst.
+#include "contract_magic.h"
+#include "entry_state.h"
+#include "errors.h"
+#include "loader_info.h"
+
+namespace prologue {
+namespace {
+
+constexpr uint64_t kBootParamsBytes = 4096;
+constexpr uint64_t kE820Entries = 128;
+
+struct ScreenInfo {
+    uint8_t before_kind[0xf];
+    uint8_t kind; // orig_video_isVGA
+    uint16_t reserved0;
+    uint16_t width, height, depth;
+    uint32_t base, size;
+    uint16_t reserved1[2];
+    uint16_t pitch;
+    uint8_t colours[8]; // bits, then shift, of red, green, blue and none
+    uint8_t reserved2[8];
+    uint32_t capabilities;
+    uint32_t base_high;
+    uint8_t reserved3[2];
+} __attribute__((packed));
+static_assert(sizeof(ScreenInfo) == 0x40);
+
+struct EfiInfo {
+    char signature[4]; // EL32 or EL64, where the loader was EFI's
+    uint32_t system_table;
+    uint32_t descriptor_bytes, descriptor_version;
+    uint32_t memory_map, memory_map_bytes;
+    uint32_t system_table_high, memory_map_high;
+} __attribute__((packed));
+
+struct BootParams {
+    ScreenInfo screen;
+    uint8_t reserved0[0x70 - 0x40];
+    uint64_t rsdp;
+    uint8_t reserved1[0xc0 - 0x78];
+    uint32_t ramdisk_start_high, ramdisk_bytes_high, cmdline_high;
+    uint8_t reserved2[0x1c0 - 0xcc];
+    EfiInfo efi;
+    uint8_t reserved3[0x1e8 - 0x1e0];
+    uint8_t e820_count;
+    uint8_t reserved4[0x1ef - 0x1e9];
+    uint8_t sentinel;
+    uint8_t reserved5[0x201 - 0x1f0];
+    uint8_t header_rest; // the setup header ends as many bytes behind 0x202
+    uint32_t magic;
+    uint16_t version;
+    uint8_t reserved6[0x218 - 0x208];
+    uint32_t ramdisk_start, ramdisk_bytes;
+    uint8_t reserved7[0x228 - 0x220];
+    uint32_t cmdline;
+    uint8_t reserved8[0x23c - 0x22c];
+    uint32_t subarch;
+    uint8_t reserved9[0x250 - 0x240];
+    uint64_t setup_data;
+    uint8_t reserved10[0x2d0 - 0x258];
+    RawRange e820[kE820Entries];
+} __attribute__((packed));
+static_assert(offsetof(BootParams, rsdp) == 0x70);
+static_assert(offsetof(BootParams, efi) == 0x1c0);
+static_assert(offsetof(BootParams, e820_count) == 0x1e8);
+static_assert(offsetof(BootParams, magic) == 0x202);
+static_assert(offsetof(BootParams, subarch) == 0x23c);
+static_assert(offsetof(BootParams, setup_data) == 0x250);
+static_assert(offsetof(BootParams, e820) == 0x2d0);
+
+// From which version of the protocol on a field means something.
+constexpr uint16_t kHasCmdline = 0x0202;
+constexpr uint16_t kHasSubarch = 0x0207;
+constexpr uint16_t kHasSetupData = 0x0209;
+constexpr uint16_t kHasHighParts = 0x020c;
+constexpr uint16_t kHasRsdp = 0x020e;
+
+constexpr uint64_t kHeaderRestFrom = 0x202;
+
+constexpr uint8_t kVesaFramebuffer = 0x23, kEfiFramebuffer = 0x70;
+constexpr uint32_t kBaseIs64Bits = 2;
+constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
+
+struct SetupData {
+    uint64_t next;
+    uint32_t type, bytes;
+} __attribute__((packed));
+constexpr uint32_t kE820Extension = 1;
+constexpr unsigned kMostSetupData = 64;
+constexpr uint64_t kLeastDescriptorBytes = 40; // UEFI 2.10, section 7.2.3
+constexpr uint64_t kMostPieceBytes = 16 * kMiB;
+
+[[noreturn]] void refuse(const char* what, uint64_t a, uint64_t b) {
+    fail_in(what, Error::linux_info, a, b);
+}
+
+constexpr uint64_t whole(uint32_t high, uint32_t low) {
+    return uint64_t{high} << 32 | low;
+}
+
+// What a loader says in a header, which may be older or shorter than ours.
+class Header {
+public:
+    explicit Header(const BootParams& params)
+        : version_(params.version), end_(kHeaderRestFrom + params.header_rest),
+          cleared_(params.sentinel == 0) {}
+
+    bool has(uint16_t since, uint64_t offset, uint64_t bytes) const {
+        return version_ >= since && offset + bytes <= end_;
+    }
+    // Before the header: nothing there means anything where the loader did not
+    // clear what it does not know.
+    bool has_outside(uint16_t since) const { return version_ >= since && cleared_; }
+
+private:
+    uint16_t version_;
+    uint64_t end_;
+    bool cleared_;
+};
+
+#define HAS(since, field) header.has(since, offsetof(BootParams, field), sizeof params.field)
+
+void check_subarch(uint32_t subarch) {
+    constexpr char kNames[] = "lguest\0Xen\0Intel MID\0CE4100\0";
+    if (subarch == 0)
+        return;
+    const char* name = kNames;
+    for (uint32_t left = subarch; left != 1 && *name != 0; --left)
+        while (*name++ != 0) {
+        }
+    refuse(*name != 0 ? name : "an unknown hardware_subarch", subarch, 0);
+}
+
+// The list that extends boot_params: every piece is the loader's, and one may
+// hold more of the memory map.
+void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
+    for (unsigned left = kMostSetupData; at != 0; --left) {
+        if (left == 0)
+            refuse("the list of setup_data does not end", at, kMostSetupData);
+        const SetupData data = *memory.at<SetupData>("linux setup_data", at);
+        if (data.bytes > kMostPieceBytes)
+            refuse("a piece of setup_data is too long", at, data.bytes);
+        const uint64_t payload = at + sizeof data;
+        const uint8_t* bytes = memory.at("linux setup_data", payload, data.bytes);
+        loader.occupies(at, sizeof data + data.bytes);
+        if (data.type == kE820Extension) {
+            if (loader.more_memory.bytes != 0 || data.bytes % sizeof(RawRange) != 0)
+                refuse("setup_data's memory map is not one", at, data.bytes);
+            loader.more_memory = {bytes, data.bytes, sizeof(RawRange), 0};
+        }
+        at = data.next;
+    }
+}
+
+// The firmware's own map comes beside the e820: it may be there or not.
+void parse_efi(PhysMemory& memory, const EfiInfo& efi, LoaderInfo& loader) {
+    if (efi.signature[0] != 'E' || efi.signature[1] != 'L')
+        return;
+    loader.efi = true;
+    loader.uefi.bits = efi.signature[2] == '6' ? 64 : 32;
+    loader.uefi.system_table_phys = whole(efi.system_table_high, efi.system_table);
+    const uint64_t map = whole(efi.memory_map_high, efi.memory_map);
+    if (map == 0 || efi.descriptor_bytes < kLeastDescriptorBytes)
+        return;
+    const uint32_t bytes = efi.memory_map_bytes - efi.memory_map_bytes % efi.descriptor_bytes;
+    if (bytes > kMostPieceBytes)
+        refuse("EFI's memory map is too long", map, bytes);
+    loader.uefi.memory_map = memory.at("linux EFI memory map", map, bytes);
+    loader.uefi.memory_map_bytes = bytes;
+    loader.uefi.descriptor_bytes = efi.descriptor_bytes;
+    loader.uefi.descriptor_version = efi.descriptor_version;
+    loader.occupies(map, bytes);
+}
+
+void parse_framebuffer(const ScreenInfo& screen, prologue_framebuffer& framebuffer) {
+    if (screen.kind != kVesaFramebuffer && screen.kind != kEfiFramebuffer)
+        return;
+    const uint32_t high = screen.capabilities & kBaseIs64Bits ? screen.base_high : 0;
+    framebuffer.phys = whole(high, screen.base);
+    framebuffer.pitch = screen.pitch;
+    framebuffer.width = screen.width;
+    framebuffer.height = screen.height;
+    framebuffer.bits_per_pixel = static_cast<uint8_t>(screen.depth);
+    framebuffer.kind = kDirectColour;
+    uint8_t shifts_first[kColourBytes];
+    for (unsigned i = 0; i != kColourBytes; ++i)
+        shifts_first[i] = screen.colours[i ^ 1];
+    set_colours(framebuffer, shifts_first);
+}
+
+}  // namespace
+
+void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
+    memory.at("linux boot_params", info, kBootParamsBytes);
+    const BootParams& params = *memory.at<BootParams>("linux boot_params", info);
+    if (params.magic != LINUX_MAGIC)
+        refuse("no HdrS in boot_params", info, params.magic);
+    const Header header(params);
+    if (!HAS(kHasCmdline, cmdline))
+        refuse("a protocol older than 2.02", info, params.version);
+    if (HAS(kHasSubarch, subarch))
+        check_subarch(params.subarch);
+    const uint8_t entries = params.e820_count;
+    if (entries == 0 || entries > kE820Entries)
+        refuse("the e820's entries are none, or too many", info, entries);
+
+    loader.loader = PROLOGUE_LOADER_LINUX;
+    loader.occupies(info, kBootParamsBytes);
+    loader.memory = {reinterpret_cast<const uint8_t*>(params.e820), entries * sizeof(RawRange),
+                        sizeof(RawRange), 0};
+    if (HAS(kHasSetupData, setup_data))
+        walk_setup_data(memory, params.setup_data, loader);
+
+    const bool high = header.has_outside(kHasHighParts);
+    const uint64_t cmdline = whole(high ? params.cmdline_high : 0, params.cmdline);
+    loader.cmdline = text_at(memory, "linux command line", cmdline);
+    if (cmdline != 0)
+        loader.occupies(cmdline, loader.cmdline.bytes + 1);
+
+    const uint64_t start = whole(high ? params.ramdisk_start_high : 0, params.ramdisk_start);
+    const uint64_t bytes = whole(high ? params.ramdisk_bytes_high : 0, params.ramdisk_bytes);
+    if (start != 0 && bytes != 0) {
+        const Span ramdisk = module_span("linux", start, bytes);
+        loader.modules = {ramdisk.start, ramdisk.end};
+        loader.module_count = 1;
+    }
+    if (header.has_outside(kHasRsdp))
+        loader.rsdp_phys = params.rsdp;
+    if (loader.rsdp_phys != 0 && loader.rsdp_phys < kMostPhysical)
+        loader.occupies(loader.rsdp_phys, kRsdpBytes);
+    parse_efi(memory, params.efi, loader);
+    parse_framebuffer(params.screen, loader.framebuffer);
+}
+
+// For loaders that enter an ELF by e_entry, as Linux's own: all they leave is
+// RSI = boot_params.
+uint32_t prologue_recognise_linux(PhysMemory& memory, const EntryState& state, uint64_t& info) {
+    if (!memory.sees(state.si, kBootParamsBytes) ||
+        memory.at<BootParams>("", state.si)->magic != LINUX_MAGIC)
+        return 0;
+    info = state.si;
+    return LINUX_MAGIC;
+}
+
+// There is one, the initial RAM disk, and it has no string.
+bool prologue_next_linux_module(PhysMemory&, ModuleCursor& cursor, LoaderModule& module) {
+    if (cursor.at == cursor.end)
+        return false;
+    module.bytes = {cursor.at, cursor.end};
+    module.cmdline = {};
+    cursor.at = cursor.end;
+    return true;
+}
+
+}  // namespace prologue

@@ -1,0 +1,110 @@
+"""Every contract in every mode that a loader may leave: the same handoff, but for the mode."""
+
+from dataclasses import replace
+
+import e820
+import machine
+import modes
+from any_loader import (
+    LINUX,
+    LINUX64_OFFSET,
+    MULTIBOOT1,
+    MULTIBOOT2,
+    PVH,
+    Load,
+    Placed,
+    expect_exactly,
+    fed,
+    registers,
+)
+from cases import Case
+from guests import expected_paging
+from handoff_report import GIB, MIB
+from images import Image
+from tests_badinput import wrong
+
+CONTRACTS = (PVH, MULTIBOOT1, MULTIBOOT2, LINUX)
+MODES = (*modes.MODES_32, *modes.MODES_64)
+_KERNELS = {4: "demo-every", 5: "demo-five-every", 0: "demo-best-every"}
+
+
+def boot_load(load: Load, cpu: str, **options) -> None:
+    wish = next(levels for levels, name in _KERNELS.items() if name == load.kernel)
+    result = machine.run(fed(load, cpu=cpu, **options))
+    expect_exactly(load, result, **expected_paging("demo", cpu, wish))
+
+
+def entered(contract: str, mode: str, cpu: str = "max", levels: int = 4, base: int = MIB,
+            **others) -> Case:
+    load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, cmdline="a b",
+                modules=(Placed(0x4000123, b"x" * 5000),), **others)
+    if contract == MULTIBOOT1 or contract == MULTIBOOT2:
+        load = replace(load, modules=(Placed(0x4000123, b"x" * 5000, "one"),))
+    large = base > 128 * MIB or load.info_at > 128 * MIB
+    options = _LARGE if large else {"memory": "128M"}
+    if large:
+        load = replace(load, memory_map=e820.simple(0xFFF00000, 3 * GIB))
+    name = f"modes: {contract} in {mode}, wish {levels} on {cpu}, image at {base:#x}"
+    name += f", information at {load.info_at:#x}" if load.info_at != 0x20000 else ""
+    return Case(name, lambda: boot_load(load, cpu, **options))
+
+
+_LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
+
+
+def linux_by_e_entry(mode: str) -> Case:
+    """As loaders of an ELF enter Linux: known by boot_params alone."""
+
+    def function() -> None:
+        load = Load(LINUX, kernel="demo-every", mode=mode, cmdline="a b")
+        image = Image(load.path)
+        boot = fed(load, entry=registers(load, eip=image.physical(image.entry)))
+        expect_exactly(load, machine.run(boot), **expected_paging("demo", "max", 4))
+
+    return Case(f"modes: linux by e_entry in {mode}", function)
+
+
+_PLACES = [
+    *(entered(c, mode, "qemu64", base=0x345000) for c in CONTRACTS for mode in MODES[:-1]),
+    entered(LINUX, modes.LONG64, base=0xA0001000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0xA0001000),
+    *(entered(c, modes.LONG64, base=0x140001000) for c in CONTRACTS),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x140001000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x140000000 - 0x8000),
+    entered(LINUX, modes.LONG64, base=0x140001000, info_at=0x150000000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x140001000, info_at=0x150000000),
+    entered(LINUX, modes.LONG64, "qemu64", base=0x345000, info_at=0x17FFFF800),
+]
+
+_DEPTHS = [
+    *(entered(c, mode, levels=levels) for c in CONTRACTS for mode in modes.MODES_64
+      for levels in (0, 5)),
+    *(entered(c, modes.LONG64_FIVE) for c in CONTRACTS),
+    *(entered(LINUX, mode, cpu, levels=levels, base=0x140001000)
+      for cpu in ("max", "qemu64,+la57")
+      for mode, levels in ((modes.LONG64, 0), (modes.LONG64, 5), (modes.LONG64_FIVE, 0),
+                           (modes.LONG64_FIVE, 4), (modes.LONG64_FIVE, 5))),
+]
+
+# What a 64-bit entry cannot go on from. A kernel without a contract for it has no such entry.
+_LONG = Load(LINUX, kernel="demo-every", mode=modes.LONG64)
+_PLAIN = Load(PVH, mode=modes.LONG64)
+_FAR = 512 * GIB
+_REFUSED = [
+    wrong("no contract", _PLAIN,
+          "entry: in 64-bit mode, for which this kernel has no contract"),
+    wrong("the image above 512 GiB", _LONG,
+          "entry: the image lies above 512 GiB (8000100000, <*>)", eip=_FAR + MIB + LINUX64_OFFSET),
+    wrong("no NX", _LONG, "entry: this CPU lacks NX (<*>, 0)", cpu="max,-nx"),
+    wrong("no LA57", replace(_LONG, kernel="demo-five-every"),
+          "entry: five levels of paging are wished for: this CPU has no LA57 (5, 0)", cpu="qemu64"),
+]
+
+CASES = [
+    *_REFUSED,
+    *_DEPTHS,
+    *map(linux_by_e_entry, MODES[:-1]),
+    *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),
+    *(entered(c, modes.LONG64) for c in CONTRACTS),
+    *_PLACES,
+]
