@@ -110,6 +110,7 @@ _SCENES = {
         Scene("version", says="is malformed: a field holds what the event does not allow"),
         Scene("fields-missing",
               says="is malformed: a field that the event needs is not marked valid"),
+        Scene("fields-not-marked"),
         Scene("scratch-outside",
               says="is malformed: SW_SCRATCH points to nothing that may be used"),
         Scene("not-registered", sev=_SNP,
@@ -151,6 +152,15 @@ _SCENES = {
         Scene("validation-through-a-shared-mapping", sev=_SNP,
               ends=_refused(r"mapped without the C-bit .*APM vol\. 3, PVALIDATE")),
     ],
+}
+
+
+# Scenes that are played once more in 64-bit mode with five levels of tables.
+_FIVE_LEVELS = {
+    "vc": ("cpuid", "frame", "stack-switch", "interrupt-stack", "handler-not-canonical",
+           "stack-not-mapped", "devices", "control-registers"),
+    "memory": ("two-memories", "c-bit-decides", "tables-are-private"),
+    "snp": ("not-validated", "fetch-of-what-is-not-validated", "not-mapped", "large-pages"),
 }
 
 
@@ -231,4 +241,8 @@ CASES = [
            _play(guest, width, sev, scene))
       for guest, scenes in _SCENES.items() for scene in scenes
       for width in scene.widths for sev in scene.sev),
+    *(Case(f"sev guests: {guest}: {scene.name}, five levels, {sev.upper()}",
+           lambda guest=guest, scene=scene, sev=sev: _play(guest, 57, sev, scene))
+      for guest, names in _FIVE_LEVELS.items()
+      for scene in _SCENES[guest] if scene.name in names for sev in scene.sev),
 ]

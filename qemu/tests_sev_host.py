@@ -80,6 +80,22 @@ def _last_words() -> None:
         r"^  RIP (0x\w+): \[4\] 0x\w+=0x8\w+ \[3\] \S+ \[2\] \S+ -> \1 private$")
 
 
+def _table_of_exits() -> None:
+    """Each exit is counted once, by its kind; each #VC and each request too."""
+    text = _run("cpuid").serial
+    total = int(re.search(r"^sevhost: (\d+) exits$", text, re.MULTILINE)[1])
+    kinds = _table(text, "exits by kind")
+    assert sum(kinds.values()) == total, (kinds, total)
+    assert _table(text, "requests by the GHCB page") == {"CPUID (0x72)": 3}
+    assert _table(text, "requests by the GHCB MSR") == {"terminate (0x100)": 1}
+    assert kinds["VMMCALL (0x81)"] == 4, kinds
+
+
+def _table(text: str, title: str) -> dict:
+    lines = re.search(rf"^sevhost: {title}:\n((?:  \d+ .+\n)+)", text, re.MULTILINE)[1]
+    return {name: int(count) for count, name in re.findall(r"  (\d+) (.+)\n", lines)}
+
+
 def _trace_of_exits() -> None:
     result = _run("cpuid", guest="vc", trace="exits")
     assert result.lines(r"^exit: CPUID \(0x72\) at (0x\w+) \[0f a2 (?:[0-9a-f]{2} ?){13}\] "
@@ -125,6 +141,7 @@ CASES = [
            lambda bit=bit, width=width, sev=sev: _c_bit(bit, width, sev))
       for bit in (32, 40, 47, 48) for width in (32, 64) for sev in ("es", "snp")),
     Case("sev host: last words of a termination", _last_words),
+    Case("sev host: the table of exits", _table_of_exits),
     Case("sev host: TRACE=exits", _trace_of_exits),
     Case("sev host: TRACE=protocol", _trace_of_requests),
     Case("sev host: TRACE=memory", _trace_of_memory),

@@ -382,6 +382,18 @@ static void fields_missing() {
     EXPECT_EQUAL(get(field::kExitInfo2), kMissingInput);
 }
 
+// What stands in a field that is not marked valid does not exist.
+static void fields_not_marked() {
+    set_up_ghcb();
+    begin_request();
+    set(field::kRax, 0x5a);
+    EXPECT_DONE(event::kIoio, port(kUartScratch, kByte));
+    begin_request();
+    put<uint64_t>(field::kRax, 0x11223300); // the upper bits of IN's result, if it were valid
+    EXPECT_DONE(event::kIoio, port(kUartScratch, kByte | kIn));
+    EXPECT_EQUAL(get(field::kRax), 0x5a);
+}
+
 static void scratch_outside() {
     set_up_ghcb();
     for (const uint64_t at : List<uint64_t>{shared_buffer_address() - 8,
@@ -477,6 +489,7 @@ const Scene scenes[] = {
     {"usage", usage},
     {"version", version},
     {"fields-missing", fields_missing},
+    {"fields-not-marked", fields_not_marked},
     {"scratch-outside", scratch_outside},
     {"not-registered", not_registered},
     {"page-in-private-memory", page_in_private_memory},

@@ -5,7 +5,7 @@
 #include "paging.h"
 #include "tables.h"
 
-// Makes what is mapped around an address ring 3's too, and the tables above it.
+// Makes what is mapped around an address ring 3's too.
 void let_ring3_use(Word address);
 
 // Where ring 0's stack begins for what comes from ring 3.
