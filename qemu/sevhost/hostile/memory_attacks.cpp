@@ -58,16 +58,17 @@ bool is_for_delivery(const Guest& guest, GuestPhys page) {
            holds(guest, save.tr.base, page);
 }
 
-// The newest page that is not for delivery; false where there is none.
-bool find_victim(const Guest& guest, GuestPhys& page, unsigned skip = 0) {
-    for (unsigned i = touched_count; i-- != 0;) {
-        page = touched[i];
-        if (is_for_delivery(guest, page))
-            continue;
-        if (skip-- == 0)
-            return true;
-    }
-    return false;
+// Those that are not for delivery, the newest first.
+struct Victims {
+    GuestPhys pages[kMostPages];
+    unsigned count = 0;
+};
+Victims find_victims(const Guest& guest) {
+    Victims victims;
+    for (unsigned i = touched_count; i-- != 0;)
+        if (!is_for_delivery(guest, touched[i]))
+            victims.pages[victims.count++] = touched[i];
+    return victims;
 }
 
 uint8_t* contents(const Guest& guest, GuestPhys page) {
@@ -82,11 +83,13 @@ void replaced(Guest& guest, GuestPhys page) {
     forget_page(guest, page);
 }
 
-template <void (*attack)(Guest&, GuestPhys)>
-bool at_victim(Guest& guest) {
-    GuestPhys page = 0;
-    if (find_victim(guest, page) && is_occasion())
-        attack(guest, page);
+// Of the newest page, or of all: of a single one nobody knows whether it is used again.
+template <void (*attack)(Guest&, GuestPhys), unsigned most>
+bool at_victims(Guest& guest) {
+    const Victims victims = find_victims(guest);
+    if (victims.count != 0 && is_occasion())
+        for (unsigned i = 0; i != victims.count && i != most; ++i)
+            attack(guest, victims.pages[i]);
     return false;
 }
 
@@ -104,9 +107,10 @@ void corrupt(Guest& guest, GuestPhys page) {
 }
 
 bool swap(Guest& guest) {
-    GuestPhys one = 0, other = 0;
-    if (!find_victim(guest, one) || !find_victim(guest, other, 1) || !is_occasion())
+    const Victims victims = find_victims(guest);
+    if (victims.count < 2 || !is_occasion())
         return false;
+    const GuestPhys one = victims.pages[0], other = victims.pages[1];
     uint8_t* a = contents(guest, one);
     uint8_t* b = contents(guest, other);
     for (uint64_t i = 0; i != kPageBytes; ++i) {
@@ -183,20 +187,20 @@ using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "memory-zeroed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access,
-     .at_vmgexit = at_victim<zero>},
+     .at_vmgexit = at_victims<zero, 1>},
     {.name = "memory-corrupted", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access,
-     .at_vmgexit = at_victim<corrupt>},
+     .at_vmgexit = at_victims<corrupt, 1>},
     {.name = "memory-swapped", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access, .at_vmgexit = swap},
     {.name = "memory-replayed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access, .at_vmgexit = replay},
     {.name = "page-zeroed", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
-     .at_vmgexit = at_victim<zero>},
+     .at_vmgexit = at_victims<zero, kMostPages>},
     {.name = "page-corrupted", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
-     .at_vmgexit = at_victim<corrupt>},
+     .at_vmgexit = at_victims<corrupt, kMostPages>},
     {.name = "pages-swapped", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
      .at_vmgexit = swap},
@@ -205,13 +209,13 @@ constexpr Hostile kEntries[] = {
      .at_vmgexit = replay},
     {.name = "page-unvalidated", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
-     .at_vmgexit = at_victim<unvalidate>},
+     .at_vmgexit = at_victims<unvalidate, kMostPages>},
     {.name = "code-unvalidated", .kind = denial, .guests = kOnSnp,
      .right_guest = "terminates; or shuts down, if the page is its #VC handler's",
      .at_vmgexit = unvalidate_code},
     {.name = "page-taken", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
-     .at_exit = note_access, .at_vmgexit = at_victim<take>},
+     .at_exit = note_access, .at_vmgexit = at_victims<take, kMostPages>},
     {.name = "ghcb-taken", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
      .at_vmgexit = take_ghcb},
