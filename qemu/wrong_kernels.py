@@ -418,6 +418,7 @@ MULTIBOOT_2 = [
     Wrong("multiboot2-tags", GRUB2, plain, multiboot2(8, _END)),         # no end
     Wrong("multiboot2-unknown-tag", GRUB2, plain, multiboot2(_TAG6, 11, "H")),
     Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 8, 0x200000)),
+    Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 8, 0x80000)),
     Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 12, 0x110000)),
     Wrong("multiboot2-range", GRUB2, wishing("RELOCATABLE"), multiboot2(_TAG10 + 16, 512)),
     Wrong("multiboot2-duplicate", GRUB2, plain, header_copied("prologue_multiboot2", 56, _CODE),
