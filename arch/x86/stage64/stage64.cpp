@@ -38,6 +38,9 @@ namespace {
 constexpr Span kAllowed = {kMiB, 4 * kGiB};
 constexpr uint64_t kLeastArena = 64 * 1024;
 
+// What the loader said. Here, and not on the stack, since .bss is cleared already.
+constinit LoaderInfo loader;
+
 // Room for the map of 150 ranges or so.
 alignas(16) char map_storage[8192];
 
@@ -98,7 +101,7 @@ MemoryMap make_map(const Boot& boot) {
     const Span image = boot.image.span();
     const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
     const uint64_t ranges = MemoryMap::storage_for(
-        loader.memory.most_entries() + loader.more_memory.most_entries() + spans);
+        loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
     if (bytes > sizeof map_storage)
@@ -111,7 +114,8 @@ MemoryMap make_map(const Boot& boot) {
         marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
     MemoryMap map(arena.array<prologue_range>(ranges), ranges);
     map.add(loader.memory, marks);
-    map.add(loader.more_memory, Marks(nullptr));
+    if (loader.more_memory.bytes != 0)
+        map.add(loader.more_memory, Marks(nullptr));
     return map;
 }
 
@@ -134,18 +138,18 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
+const void* copy_efi_map(const prologue_efi& efi, Arena& arena) {
+    return efi.memory_map == nullptr ? nullptr
+                                     : arena.copy(static_cast<const char*>(efi.memory_map),
+                                                  efi.memory_map_bytes, false);
+}
+
 // What the kernel gets to know, but for what the tables will tell. It has room
 // for two more ranges than the map: what our own share can make of one.
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
                                Arena& arena) {
     auto* handoff = arena.array<prologue_handoff>(1);
-    prologue_efi efi = boot.loader.uefi; // its map is copied first, while that is aligned
-    if (efi.memory_map != nullptr)
-        efi.memory_map = arena.copy(static_cast<const char*>(efi.memory_map),
-                                    efi.memory_map_bytes, false);
-    prologue_boot told = boot.loader.boot;
-    if (told.environment != nullptr)
-        told.environment = arena.copy(told.environment, told.environment_bytes, true);
+    const void* const efi_map = copy_efi_map(boot.loader.uefi, arena); // while that is aligned
     const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
     *handoff = {
         .magic = PROLOGUE_HANDOFF_MAGIC,
@@ -178,9 +182,12 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .stack_top = boot.kernel_address(prologue_stack_top),
         .tsc = boot.tsc,
         .sev = {},
-        .boot = told,
-        .efi = efi,
+        .boot = boot.loader.boot,
+        .efi = boot.loader.uefi,
     };
+    handoff->efi.memory_map = efi_map;
+    if (const char*& environment = handoff->boot.environment; environment != nullptr)
+        environment = arena.copy(environment, handoff->boot.environment_bytes, true);
     return *handoff;
 }
 
@@ -225,7 +232,6 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window);
     const Part& contract = find_contract(memory, magic, info);
-    LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
