@@ -175,12 +175,12 @@ void prologue_parse_freebsd(PhysMemory& memory, uint64_t info, LoaderInfo& loade
 uint32_t prologue_recognise_freebsd(PhysMemory& memory, const EntryState& state, uint64_t& info) {
     if (state.mode == MODE_LONG64 || !memory.sees(state.sp, sizeof(Stack)))
         return 0;
-    const auto& stack = *memory.at<Stack>("", state.sp);
+    const auto& stack = *memory.seen<const Stack>(state.sp);
     if (stack.return_address == 0 || (stack.howto & kHasBootinfo) == 0 ||
         (stack.zero[0] | stack.zero[1] | stack.zero[2]) != 0 ||
         !memory.sees(stack.bootinfo, sizeof(Bootinfo)))
         return 0;
-    const auto& bootinfo = *memory.at<Bootinfo>("", stack.bootinfo);
+    const auto& bootinfo = *memory.seen<const Bootinfo>(stack.bootinfo);
     if (bootinfo.version != kVersion || bootinfo.bytes < sizeof bootinfo)
         return 0;
     info = state.sp;

@@ -128,7 +128,7 @@ void prologue_parse_vmd(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
 uint32_t prologue_recognise_vmd(PhysMemory& memory, const EntryState& state, uint64_t& info) {
     if (state.mode == MODE_LONG64 || !memory.sees(state.sp, sizeof(Stack)))
         return 0;
-    const auto& stack = *memory.at<Stack>("", state.sp);
+    const auto& stack = *memory.seen<const Stack>(state.sp);
     if (stack.return_address != 0 || stack.api_version != kApiVersion || stack.list == 0 ||
         stack.list_bytes < sizeof(Record))
         return 0;

@@ -181,6 +181,19 @@ def plays(name: str, load: Load, change=lambda info: None, cpu: str = "max", opt
     return Case(f"linux: {name}, {load.mode} on {cpu}", function)
 
 
+def dirty_bss(load: Load) -> Case:
+    """Loaders of Linux load what is in the file; memory behind it is as it was."""
+
+    def function() -> None:
+        image = Image(load.path)
+        start = max(s.paddr + len(s.data) for s in image.segments if s.data)
+        noise = b"\xa5" * (image.end - start)
+        boot = fed(load, damage=[(load.base + start - image.base, noise)])
+        expect_exactly(load, machine.run(boot), **expected_paging("demo", "max"))
+
+    return Case(f"linux: .bss full of noise, {load.mode}", function)
+
+
 _LOAD = Load(LINUX, kernel="demo-every", cmdline="a b", modules=(Placed(0x4000123, b"x" * 5000),))
 _LONG = replace(_LOAD, mode=modes.LONG64)
 _HIGH = dict(memory="7G", machine="pc,max-ram-below-4g=4G")
@@ -201,6 +214,8 @@ CASES = [
     kexec("demo-five-every", "max", "6G"),
     Case("linux: the bzImage says what it can", says_what_it_can),
     is_refused("demo", "it does not carry the linux header"),
+    dirty_bss(_LOAD),
+    dirty_bss(_LONG),
     plays("200 ranges, most in setup_data", replace(_LOAD, memory_map=many_ranges(200))),
     plays("200 ranges, most in setup_data", replace(_LONG, memory_map=many_ranges(200))),
     plays("initrd above 4 GiB", replace(_HIGH_LOAD, modules=(Placed(0x170000123, b"x" * 5000),)),

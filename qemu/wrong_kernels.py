@@ -126,8 +126,10 @@ def moved_in_memory(elf: Elf, index: int) -> None:
 
 
 def exchange_physical(elf: Elf) -> None:
-    rodata, data = (elf.segment(index, "p_paddr") for index in (RODATA, DATA))
-    elf.set_segment(RODATA, p_paddr=data).set_segment(DATA, p_paddr=rodata)
+    """Whichever of both is the larger, none comes to lie on another."""
+    start, bytes_of_data = elf.segment(RODATA, "p_paddr"), elf.segment(DATA, "p_memsz")
+    behind = start + -(-bytes_of_data // 0x1000) * 0x1000
+    elf.set_segment(DATA, p_paddr=start).set_segment(RODATA, p_paddr=behind)
 
 
 def onto_rodata(field: str) -> Callable[[Elf], object]:

@@ -121,7 +121,8 @@ constinit LoaderInfo loader;
 }
 
 // The CPU has this depth already, and the kernel wishes for the other, if it can be had.
-[[gnu::noinline, clang::minsize]] void leave_depth(bool five, Span image, uint64_t info, uint32_t magic) {
+[[gnu::noinline, clang::minsize]] void leave_depth(bool five, Span image, uint64_t info,
+                                                   uint32_t magic) {
     if (five)
         change_depth_to(prologue_early_pml4, image, info, magic);
     else if (has_la57())
