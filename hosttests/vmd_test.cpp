@@ -95,7 +95,8 @@ TEST_F(Vmd, UnknownArgumentsAreSteppedOver) {
     const auto map_bytes = memory.get<uint32_t>(at::kMap + 4);
     const std::string map(reinterpret_cast<const char*>(memory.at(at::kMap)), map_bytes);
     for (const uint32_t type : {1u, 2u, 3u, 4u, 6u, 8u, 9u, 10u, 11u, 12u, 0x7fffffffu}) {
-        const std::string before = raw(type) + raw(uint32_t{12 + 7}) + raw(~uint32_t{0}) + "payload";
+        const std::string before =
+            raw(type) + raw(uint32_t{12 + 7}) + raw(~uint32_t{0}) + "payload";
         memory.put_bytes(at::kMap, (before + map).data(), before.size() + map.size());
         poke<uint32_t>(vmd::kListBytes, static_cast<uint32_t>(before.size() + map.size()));
         parse();

@@ -61,7 +61,8 @@ def boot() -> machine.Boot:
     if loader == _LINUX64:
         return any_loader.fed(linux64(kernel, common["memory"], cmdline, initrd), **common)
     if loader in _FED:
-        return feeding.feed(*fed(loader, Image(kernel), common["memory"], cmdline, initrd), **common)
+        played = fed(loader, Image(kernel), common["memory"], cmdline, initrd)
+        return feeding.feed(*played, **common)
     return machine.Boot(
         kernel=kernel, append=cmdline, initrd=[initrd] if initrd else [], **common)
 

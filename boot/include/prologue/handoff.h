@@ -128,7 +128,7 @@ typedef struct prologue_boot {
     uint8_t mac[6];    /* of the network interface that was booted from */
     uint8_t mac_bytes; /* 6, or 0 where there is none */
     uint8_t reserved;
-    const char *environment; /* "name=value" strings, each with its NUL, then an empty one; or null */
+    const char *environment; /* "name=value" strings with their NULs, then an empty one; or null */
     uint64_t environment_bytes; /* without the empty one */
 } prologue_boot;
 
