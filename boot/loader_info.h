@@ -97,25 +97,26 @@ struct LoaderInfo {
     // What the loader has put right behind the image, as symbols, ends here.
     uint64_t kernel_end = 0;
 
-    // The pages that the loader's structures and texts lie on, modules' texts
-    // apart. Neighbours are one span: most loaders need one or two. Where there
-    // are too many, the least that lies between two of them is taken for theirs.
+    // Where the loader's structures and texts lie, modules' texts apart, each up to
+    // its last page's end. Neighbours are one span: most loaders need one or two.
+    // Where there are too many, the least that lies between two of them is taken
+    // for theirs.
     Span structures[kMaxStructures];
     unsigned structure_count = 0;
 
     void occupies(uint64_t start, uint64_t bytes) {
-        const Span pages = {page_down(start), page_up(start + bytes)};
+        const Span span = {start, page_up(start + bytes)};
         for (unsigned i = 0; i != structure_count; ++i)
-            if (structures[i].join(pages))
+            if (structures[i].join(span))
                 return;
         if (structure_count != kMaxStructures)
-            structures[structure_count++] = pages;
+            structures[structure_count++] = span;
         else
-            join_nearest(pages);
+            join_nearest(span);
     }
 
 private:
-    void join_nearest(Span pages);
+    void join_nearest(Span span);
 };
 
 using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& loader);

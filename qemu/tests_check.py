@@ -189,7 +189,6 @@ class Boot(NamedTuple):
 _BOOTS = [
     Boot("elf-type", "grub-multiboot2", "this ELF file is not of the right type"),
     Boot("relocation-sections", "grub-multiboot2", "ELF files with relocs are not supported"),
-    Boot("image-end-unpadded", "grub-multiboot2", "lies on the kernel image"),
     Boot("multiboot2-too-far", "grub-multiboot2", "no multiboot header found"),
     Boot("headers-not-loaded", "qemu-pvh", "is not that of this kernel"),
     Boot("image-in-direct-map", "qemu-pvh", "in the direct map"),

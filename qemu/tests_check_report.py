@@ -136,7 +136,7 @@ def _page_lists_all_loaders() -> None:
 
 def _page_shows_what_it_says() -> None:
     """The example, but for its numbers; and the usage."""
-    (wrong,) = (each for each in wrong_kernels.ALL if each.rule == "image-end-unpadded")
+    (wrong,) = (each for each in wrong_kernels.ALL if each.rule == "multiboot2-too-far")
     said = check(wrong.image()).output.partition(": ")[2]
     shown = _PAGE.partition("$ prologue-check kernel.elf\n")[2].partition("\n| option")[0]
     shown = re.sub(r"^    ", "", shown, flags=re.MULTILINE).partition(": ")[2]

@@ -257,7 +257,6 @@ def many_segments(count: int, kind: str) -> Callable[[], Path]:
     return own(*changes)
 
 
-_PADDED = ". = ALIGN(4096);\n        prologue_image_end = .;"
 _NO_PROLOGUE = "void kernel_main(void) { for (;;); }\n"
 _BARE_SCRIPT = "SECTIONS { . = 0x100000 + SIZEOF_HEADERS; .text : { *(.text) } }\n"
 
@@ -318,8 +317,6 @@ IMAGE = [
     Wrong("segments-share-page", EVERY, linked(script=own(
         ("prologue-parts.ld }\n    . = ALIGN(4096);", "prologue-parts.ld }")))),
     Wrong("writable-executable", EVERY, plain, lambda elf: elf.set_segment(TEXT, p_flags=7)),
-    Wrong("image-end-unpadded", GRUB2, linked(script=own(
-        (_PADDED, _PADDED.replace("ALIGN(4096)", "ALIGN(4096) + 16"))))),
     Wrong("image-not-canonical", EVERY, linked(*at(virtual=0x800000000000))),
     Wrong("image-in-direct-map", EVERY, linked(*at(virtual=0xFFFFA00000000000))),
     Wrong("image-in-direct-map", EVERY, lambda: cases.BUILD / "state-window.elf",

@@ -71,10 +71,6 @@
     X(writable_executable, error, "A segment is writable and executable.",                         \
       "Split it, with FLAGS(5) and FLAGS(6) in the script's PHDRS; or wish for "                   \
       "`PROLOGUE_WISH_WRITABLE_TEXT`.")                                                            \
-    X(image_end_unpadded, error, "The image does not end at a page's end. GRUB puts its "          \
-      "information into the rest of the page, where Prologue refuses it: \"lies on the kernel "    \
-      "image\".",                                                                                  \
-      "Pad the last section in memory from within: `. = ALIGN(4096)` before its closing brace.")   \
     X(image_not_canonical, error, "The image is linked where no address exists with so many "      \
       "levels of paging.",                                                                         \
       "Link it elsewhere, or wish for five levels.")                                               \

@@ -20,7 +20,7 @@
 #include "wished_maps.h"
 
 extern "C" {
-extern const char __ehdr_start[];
+extern const char __ehdr_start[], prologue_image_end[];
 extern uint64_t prologue_early_pml4[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
@@ -70,10 +70,19 @@ void check_clear_of(Span image, const char* what, Span span) {
         fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
 }
 
+// The image without the rest of its last page, where GRUB puts its information.
+Span loaded_bytes(const Boot& boot) {
+    Span image = boot.image.span();
+    const uint64_t rest = image.end - boot.memory.span_of(prologue_image_end, 0).start;
+    if (rest < kPage)
+        image.end -= rest;
+    return image;
+}
+
 // Marks all that is in use: the image, the loader's structures, its modules
 // and their texts.
 void mark_all(const Boot& boot, Marks& marks) {
-    const Span image = boot.image.span();
+    const Span image = loaded_bytes(boot);
     marks.add(image, PROLOGUE_MEMORY_KERNEL);
     for (unsigned i = 0; i != boot.loader.structure_count; ++i) {
         check_clear_of(image, "loader's structure", boot.loader.structures[i]);
