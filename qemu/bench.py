@@ -54,6 +54,8 @@ RAGGED = [
 
 
 TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
+BYTES_ADDED = "bytes added to an image"
+NEVER_MORE_BYTES = 25900
 NEVER_MORE = 6900 # where that is over its limit, it must not grow further
 
 
@@ -241,7 +243,7 @@ def of_library(path, member=""):
 
 def sizes():
     added = of_library(kernel("demo"))
-    yield Row("bytes added to an image", added["file"], 24 * KIB,
+    yield Row(BYTES_ADDED, added["file"], 24 * KIB,
               f"code {added['code']:,}, rodata {added['rodata']:,}, data {added['data']:,}")
     every = kernel("demo-every")
     of_multiboot1 = of_library(every, "multiboot1.o")["file"]

@@ -84,8 +84,10 @@ def _right_kernels() -> None:
         report = _is_right(cases.BUILD / f"{name}.elf")
         taken = {loader["name"] for loader in report["loaders"] if loader["taken"]}
         wanted = wrong_kernels.EVERY
-        if "multiboot1" in name:
+        if "multiboot1" in name or "every" in name:
             wanted = (wanted | wrong_kernels.MULTIBOOT1) - {"qemu-pvh"}
+        if "every" in name:
+            wanted |= {"openbsd-vmd", "freebsd-userboot"}
         assert taken == wanted, (name, taken)
 
 
