@@ -26,21 +26,24 @@ _SEGMENTS = ("cs", "ds", "es", "fs", "gs", "ss", "ldtr", "tr")
 _TABLES = ("gdtr", "idtr")
 _RANGES = 0x600  # where the guest is told what memory it shall mark
 _MOST_WORDS = 48  # of a range
+_SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
 
 # Attributes of a segment as its descriptor has them: type, S, DPL, P; then AVL, L, D, G.
 _KINDS = {"code32": 0xc9b, "data32": 0xc93, "tss32": 0x08b, "ldt": 0x082}
 
 
 class _State:
-    """A state file: registers, segments, and memory in 32-bit words by address."""
+    """A state file: registers, segments, and memory, byte by byte."""
 
     def __init__(self, path: Path, encrypted: bool):
         self.names = {"$memory": _MEMORY, "$cbit": 1 << _C_BIT if encrypted else 0, **_ends()}
-        self.registers, self.segments, self.words = {}, {}, {}
+        self.registers, self.segments, self.memory = {}, {}, {}
         self.at = 0
         for line in path.read_text().splitlines():
             words = line.split("#")[0].split()
-            if words:
+            if words[:1] == ["text"]:
+                self._place(line.split(" ", 1)[1].encode() + b"\0")
+            elif words:
                 self._take(words[0], words[1:])
 
     def _take(self, name: str, values: list) -> None:
@@ -52,13 +55,13 @@ class _State:
             self.registers[f"{name}-limit"], self.registers[name] = map(self._value, values)
         elif name == "at":
             self.at = self._value(values[0])
-        elif name in ("u32", "u64"):
+        elif name in _SIZES:
             for value in values:
-                self._place(self._value(value), int(name[1:]) // 32)
+                self._place_value(self._value(value), name)
         elif name in ("table", "table32"):
             count, first, step = map(self._value, values)
             for i in range(count):
-                self._place(first + i * step, 1 if name == "table32" else 2)
+                self._place_value(first + i * step, "u32" if name == "table32" else "u64")
         else:
             self.registers[name] = self._value(values[0])
 
@@ -72,15 +75,21 @@ class _State:
                      "/": total // (number or 1)}[sign]
         return total
 
-    def _place(self, value: int, words: int) -> None:
-        for _ in range(words):
-            self.words[self.at] = value & 0xffffffff
-            self.at, value = self.at + 4, value >> 32
+    def _place_value(self, value: int, size: str) -> None:
+        self._place(value.to_bytes(_SIZES[size], "little"))
+
+    def _place(self, data: bytes) -> None:
+        self.memory.update(enumerate(data, self.at))
+        self.at += len(data)
+
+    def word(self, address: int) -> int:
+        """The 32 bits there, which what is placed ends in, or lies around; the rest is 0."""
+        return int.from_bytes((self.memory.get(address + i, 0) for i in range(4)), "little")
 
     def ranges(self) -> list:
         """Where the file places memory: address and number of words, not all of a long table."""
         found = []
-        for address in sorted(self.words):
+        for address in sorted({address & -4 for address in self.memory}):
             if found and address == found[-1][0] + 4 * found[-1][1]:
                 found[-1][1] += 1
             else:
@@ -130,8 +139,9 @@ def _compare_memory(state: _State, ranges: list, found: list) -> None:
     for address, count in ranges:
         for word in range(address, address + 4 * count, 4):
             value = next(found)
-            assert value == state.words[word] or _is_used_entry(value, state.words[word]), \
-                f"at {word:#x} is {value:#x}, not {state.words[word]:#x}"
+            placed = state.word(word)
+            assert value == placed or _is_used_entry(value, placed), \
+                f"at {word:#x} is {value:#x}, not {placed:#x}"
 
 
 def _is_used_entry(found: int, placed: int) -> bool:
