@@ -2,14 +2,16 @@
 is read here once more, by the sentences of its own comments, and not as the host reads it."""
 
 import re
-import struct
+from functools import partial
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+import bsd_loaders
 import cases
 import sev_guest
 from cases import Case
+from images import Image
 from sev_guest import Run
 
 _STATES = cases.ROOT / "qemu/sevhost/states"
@@ -158,8 +160,31 @@ def _compare_segments(state: _State, result) -> None:
         assert found == expected, f"{name} is {found}, not {expected}"
 
 
+# The feeder's account of the same states.
+_FED = {
+    **{name: partial(bsd_loaders.vmd, state=state) for name, state in (
+        ("vmd", bsd_loaders.LEFT_OVER), ("vmd-compat", bsd_loaders.COMPATIBILITY),
+        ("vmd-paged", bsd_loaders.PAGED))},
+    "freebsd": bsd_loaders.userboot,
+}
+
+
+def _agrees_with_the_feeder(name: str) -> None:
+    state = _State(_STATES / f"{name}.state", encrypted=False)
+    fed = _FED[name](Image(cases.BUILD / "demo-every.elf"))[1]
+    expected = {"rsp": fed.esp, "rflags": fed.eflags, "cr0": fed.cr0, "cr3": fed.cr3,
+                "cr4": fed.cr4, "efer": fed.efer | (_LMA if fed.efer else 0), "cs": fed.cs,
+                "ds": fed.data, "es": fed.data, "ss": fed.data, "tr": fed.tr,
+                "gdtr": fed.gdt_base, "gdtr-limit": fed.gdt_limit}
+    for register, value in expected.items():
+        found = state.registers[register]
+        assert found == value, f"{register} is {found:#x}, and {value:#x} with the feeder"
+
+
 CASES = [
-    Case(f"sev states: {path.stem} is entered as it says, {sev.upper()}",
-         lambda path=path, sev=sev: _enters(path.stem, sev))
-    for path in sorted(_STATES.glob("*.state")) for sev in ("none", "es")
+    *(Case(f"sev states: {name} is what the feeder leaves",
+           lambda name=name: _agrees_with_the_feeder(name)) for name in _FED),
+    *(Case(f"sev states: {path.stem} is entered as it says, {sev.upper()}",
+           lambda path=path, sev=sev: _enters(path.stem, sev))
+      for path in sorted(_STATES.glob("*.state")) for sev in ("none", "es")),
 ]

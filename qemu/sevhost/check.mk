@@ -9,7 +9,7 @@ debian-guests-if-there:
 	@$(MAKE) $(DEBIAN_GUESTS) || echo "Debian's packages cannot be had: some tests will fail." >&2
 
 .PHONY: check-sev sev-guests
-sev-guests: $(SEVHOST) $(GUESTS) $(INITRAMFS) debian-guests-if-there
+sev-guests: $(SEVHOST) $(GUESTS) $(INITRAMFS) kernels debian-guests-if-there
 check-sev: sev-guests
 	@$(CHECK) sev
 check: sev-guests
