@@ -1,0 +1,123 @@
+"""Linux's, vmd's and FreeBSD's contracts: where modules and the loader's structures lie. Touching the
+image they are whole; on the image they are refused, with both ranges named."""
+
+from dataclasses import replace
+from typing import Callable, Iterable, Sequence
+
+import bsd_loaders
+import feeding
+import machine
+import modes
+from any_loader import FREEBSD, LINUX, VMD, Load, Placed, expect_exactly, fed
+from cases import Case
+from guests import expected_paging
+from handoff_report import MIB, Range, expect_memory, expect_not_usable, expect_report
+from images import Image
+from memory_model import expected_map
+from tests_badinput import wrong
+
+_ODD = 0x345000
+_MODES = {LINUX: (modes.PROTECTED32, modes.COMPAT32, modes.LONG64),
+          VMD: (modes.PROTECTED32, modes.COMPAT32, modes.PAGED32),
+          FREEBSD: (modes.PROTECTED32, modes.PAE32)}
+_TEXT = b"touches".ljust(5000, b".")
+
+
+def placed(name: str, load: Load, place: Callable[[Load], Load], cpu: str = "max") -> Case:
+    """`place` completes the load, whose image's place is known."""
+
+    def function() -> None:
+        done = place(load)
+        report = expect_exactly(done, machine.run(fed(done, cpu=cpu)),
+                                **expected_paging("demo", cpu))
+        expect_not_usable(report, [range(m.start, m.end) for m in done.marks()])
+
+    where = f"image at {load.base:#x}, {load.contract} in {load.mode} on {cpu}"
+    return Case(f"placement: {name}, {where}", function)
+
+
+def image_end(load: Load) -> int:
+    return load.marks()[0].end
+
+
+def information_behind(load: Load) -> Load:
+    return replace(load, info_at=image_end(load))
+
+
+def module_behind(load: Load) -> Load:
+    return replace(load, modules=[Placed(image_end(load), _TEXT)])
+
+
+def module_before(load: Load) -> Load:
+    return replace(load, modules=[Placed(load.base - len(_TEXT), _TEXT)])
+
+
+def all_behind(load: Load) -> Load:
+    """The module, and at its last byte's heels the information."""
+    behind = module_behind(load)
+    return replace(behind, info_at=behind.modules[-1].end)
+
+
+def all_before(load: Load) -> Load:
+    """The information ends where the module begins, and that where the image begins."""
+    before = module_before(load)
+    information = replace(before, info_at=0).information()
+    return replace(before, info_at=before.modules[0].start - information.end)
+
+
+_WITH_MODULES = {"a module behind": module_behind, "a module before": module_before,
+                 "a module and the information behind": all_behind,
+                 "the information and a module before": all_before}
+
+
+def touching() -> Iterable[Case]:
+    for contract, entered in _MODES.items():
+        for mode, cpu in ((mode, cpu) for mode in entered for cpu in ("max", "qemu64")):
+            load = Load(contract, mode=mode, base=_ODD,
+                        cmdline=None if contract == VMD else "a b")
+            yield placed("information behind", load, information_behind, cpu)
+            for name, place in {} if contract == VMD else _WITH_MODULES.items():
+                yield placed(name, load, place, cpu)
+
+
+def userboot_packs_them(cpu: str) -> Case:
+    """Modules from .bss's last byte on, each at the end of the one before, then the records."""
+
+    def function() -> None:
+        path = Load(FREEBSD).path
+        image = Image(path)
+        first = Placed(image.end, _TEXT, "/boot/kernel/a.ko")
+        modules = (first, Placed(first.end, b"second", "/boot/b"))
+        records, registers, end = bsd_loaders.userboot(image, modules=modules, cmdline="-v")
+        report = expect_report(
+            machine.run(feeding.feed(records, registers, cpu=cpu)), path, loader="freebsd",
+            cmdline="-v", modules=[(m.start, len(m.contents), m.cmdline) for m in modules],
+            **expected_paging("demo", cpu))
+        expect_memory(report, expected_map(bsd_loaders.RAM_128M, [
+            Range(MIB, image.end, "kernel"), Range(image.end, end, "loader"),
+            Range(bsd_loaders.USERBOOT_STACK, bsd_loaders.USERBOOT_STACK_END, "loader"),
+            *(Range(m.start, m.end, "module") for m in modules)]))
+
+    return Case(f"placement: userboot packs modules behind .bss, on {cpu}", function)
+
+
+# On the image: in a part of .bss that nothing is written to before the loader's words are read.
+
+_SPARE = "prologue_early_pd"
+
+
+def spare(load: Load) -> int:
+    return Image(load.path).physical(_SPARE, load.base)
+
+
+def on_image(name: str, load: Load, what: str, fields: Sequence = (), **others) -> Case:
+    """`fields` are set to an address on the image."""
+    at = spare(load)
+    return wrong(name, load, f"{what} lies on the kernel image (<image> to <image end>)",
+                 {field: at for field in fields}, **others)
+
+
+CASES = [
+    *touching(),
+    *(userboot_packs_them(cpu) for cpu in ("max", "qemu64")),
+]
