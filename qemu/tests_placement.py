@@ -2,16 +2,17 @@
 image they are whole; on the image they are refused, with both ranges named."""
 
 from dataclasses import replace
-from typing import Callable, Iterable, Sequence
+from typing import Callable, Dict, Iterable, Sequence
 
 import bsd_loaders
+import e820
 import feeding
 import machine
 import modes
 from any_loader import FREEBSD, LINUX, VMD, Load, Placed, expect_exactly, fed
 from cases import Case
 from guests import expected_paging
-from handoff_report import MIB, Range, expect_memory, expect_not_usable, expect_report
+from handoff_report import GIB, MIB, PAGE, Range, expect_memory, expect_not_usable, expect_report
 from images import Image
 from memory_model import expected_map
 from tests_badinput import wrong
@@ -23,12 +24,13 @@ _MODES = {LINUX: (modes.PROTECTED32, modes.COMPAT32, modes.LONG64),
 _TEXT = b"touches".ljust(5000, b".")
 
 
-def placed(name: str, load: Load, place: Callable[[Load], Load], cpu: str = "max") -> Case:
+def placed(name: str, load: Load, place: Callable[[Load], Load], cpu: str = "max",
+           **options) -> Case:
     """`place` completes the load, whose image's place is known."""
 
     def function() -> None:
         done = place(load)
-        report = expect_exactly(done, machine.run(fed(done, cpu=cpu)),
+        report = expect_exactly(done, machine.run(fed(done, cpu=cpu, **options)),
                                 **expected_paging("demo", cpu))
         expect_not_usable(report, [range(m.start, m.end) for m in done.marks()])
 
@@ -101,23 +103,60 @@ def userboot_packs_them(cpu: str) -> Case:
     return Case(f"placement: userboot packs modules behind .bss, on {cpu}", function)
 
 
-# On the image: in a part of .bss that nothing is written to before the loader's words are read.
+# On the image: in a part of .bss that nothing is written to before the loader's words are read,
+# unless it is cleared, as by Linux's entry.
 
-_SPARE = "prologue_early_pd"
-
-
-def spare(load: Load) -> int:
-    return Image(load.path).physical(_SPARE, load.base)
+_SPARE = "prologue_early_pd"  # begins a page
 
 
-def on_image(name: str, load: Load, what: str, fields: Sequence = (), **others) -> Case:
-    """`fields` are set to an address on the image."""
-    at = spare(load)
-    return wrong(name, load, f"{what} lies on the kernel image (<image> to <image end>)",
-                 {field: at for field in fields}, **others)
+def module(at: int) -> str:
+    return f"module: {at:x} to {at + len(_TEXT):x}"
 
+
+def on_image(load: Load, name: str, fields: Dict[str, int], what: str,
+             damage: Sequence = ()) -> Case:
+    return wrong(f"{name} on the image, in {load.mode}", load,
+                 f"{what} lies on the kernel image (<image> to <image end>)", fields, damage)
+
+
+def refused() -> Iterable[Case]:
+    image = Image(Load(VMD).path)
+    at, last, before = image.physical(_SPARE), image.end - 1, MIB + 1 - len(_TEXT)
+    structure = f"loader's structure: {at:x} to {at + PAGE:x}"
+    for load in (Load(contract, mode=mode) for contract in _MODES for mode in _MODES[contract]):
+        yield on_image(replace(load, info_at=at), "all", {}, structure)
+    for mode in _MODES[LINUX]:
+        load = Load(LINUX, mode=mode, modules=[Placed(0x300000, _TEXT)])
+        yield on_image(load, "command line", {"cmd_line_ptr": at}, structure)
+        yield on_image(load, "setup_data", {"setup_data": at}, structure)
+        yield on_image(load, "initrd", {"ramdisk_image": at}, module(at))
+        yield on_image(load, "initrd's first byte", {"ramdisk_image": last}, module(last))
+        yield on_image(load, "initrd's last byte", {"ramdisk_image": before}, module(before))
+    load = Load(VMD)
+    yield on_image(load, "list", {"list": at}, structure, _copied(load, "args[0].type", at))
+    load = Load(FREEBSD, modules=[Placed(0x300000, _TEXT)])
+    address = "file[1].address.data"
+    yield on_image(load, "bootinfo", {"bootinfo": at}, structure, _copied(load, "bi.version", at))
+    yield on_image(load, "environment", {"bi.envp": at}, structure)
+    yield on_image(load, "module", {address: at}, module(at))
+    yield on_image(load, "module's last byte", {address: before}, module(before))
+
+
+def _copied(load: Load, first: str, at: int) -> list:
+    """What the loader has from that field on, at another place too."""
+    information = load.information()
+    ((start, data),) = information.records
+    return [(at - load.base, data[information.address(first) - start:])]
+
+
+_LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
+_ABOVE = Load(LINUX, mode=modes.LONG64, base=0x140001000, cmdline="a b",
+              memory_map=e820.simple(0xFFF00000, 3 * GIB))
 
 CASES = [
     *touching(),
+    *(placed(name, _ABOVE, place, cpu, **_LARGE) for name, place in _WITH_MODULES.items()
+      for cpu in ("max", "qemu64")),
     *(userboot_packs_them(cpu) for cpu in ("max", "qemu64")),
+    *refused(),
 ]

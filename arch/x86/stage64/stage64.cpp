@@ -241,11 +241,12 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window);
     const Part& contract = find_contract(memory, magic, info);
+    const Boot boot = {magic, info,  window, levels, has_1g_pages,
+                       tsc,   image, memory, loader, contract.second<NextModule>()};
+    check_clear_of(loaded_bytes(boot), "loader's structure", {info, page_up(info + 1)});
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
-    const Boot boot = {magic, info,  window, levels, has_1g_pages,
-                       tsc,   image, memory, loader, contract.second<NextModule>()};
 
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);
