@@ -7,10 +7,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional
 
 import cases
 import e820
+import initramfs
 import machine
 import modes
 from any_loader import LINUX, PC_128M, Load, Placed, expect_exactly, fed
@@ -90,33 +91,18 @@ _DEBIAN_KERNEL = cases.BUILD / "debian" / "vmlinuz"
 _KEXEC_INIT = cases.ROOT / "qemu" / "kernels" / "kexec_init.c"
 
 
-def _initramfs(files: Sequence[tuple]) -> bytes:
-    """A cpio archive of (name, mode, contents), as Linux's
-    Documentation/driver-api/early-userspace/buffer-format.rst has it."""
-    archive = b""
-    for name, mode, contents in [*files, ("TRAILER!!!", 0, b"")]:
-        fields = [0, mode, 0, 0, 1, 0, len(contents), 0, 0, 0, 0, len(name) + 1, 0]
-        archive += b"070701" + b"".join(b"%08X" % field for field in fields)
-        archive += name.encode() + b"\0"
-        archive += bytes(-len(archive) % 4) + contents
-        archive += bytes(-len(archive) % 4)
-    return archive
-
-
 def kexec(kernel: str, cpu: str, memory: str = "1G") -> Case:
     """Debian's kernel starts ours, by kexec_file_load."""
 
     def function() -> None:
-        if not _DEBIAN_KERNEL.exists():
-            return cases.note(f"not tried: {_DEBIAN_KERNEL} is not there")
+        assert _DEBIAN_KERNEL.exists(), f"{_DEBIAN_KERNEL} is not there: make setup fetches it"
         directory = cases.scratch_directory()
         init = directory / "init"
         subprocess.run([os.environ.get("CLANG") or "clang", "-static", "-nostdlib", "-ffreestanding",
                         "-fno-stack-protector", "-O2", "-fuse-ld=lld", "-o", init, _KEXEC_INIT],
                        check=True)
-        archive = _initramfs([("dev", 0o40755, b""), ("init", 0o100755, init.read_bytes()),
-                              ("initrd", 0o100644, b"x" * 5000),
-                              ("kernel", 0o100644, (cases.BUILD / f"{kernel}.bzImage").read_bytes())])
+        archive = initramfs.archive(init.read_bytes(), {
+            "initrd": b"x" * 5000, "kernel": (cases.BUILD / f"{kernel}.bzImage").read_bytes()})
         result = machine.run(machine.Boot(
             kernel=_DEBIAN_KERNEL, initrd=[cases.scratch_file(archive, "initramfs")],
             append="console=ttyS0 quiet", memory=memory, cpu=cpu, timeout=120))

@@ -1,9 +1,8 @@
 // boot_params and setup_data, as a loader that lies would leave them.
-#include "loader_fuzz.h"
+#include "loader_target.h"
 
+namespace prologue::test {
 namespace {
-
-using namespace prologue::test;
 
 // boot_params is the whole of an input's page: what it points to lies in it, too.
 uint64_t put(FakeMemory& memory, const Stated& stated, const Places&) {
@@ -13,20 +12,12 @@ uint64_t put(FakeMemory& memory, const Stated& stated, const Places&) {
     return put_linux(memory, longer, {.info = 0, .map = 0xe00, .cmdline = 0xf00});
 }
 
+}  // namespace
+
 constexpr FuzzedContract kContract = {
-    prologue::prologue_parse_linux,
-    prologue::prologue_next_linux_module,
+    prologue_parse_linux,
+    prologue_next_linux_module,
     put,
 };
 
-}  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-    write_loader_seeds_if_asked(kContract, *argc, *argv);
-    return 0;
-}
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    fuzz_loader(kContract, data, size);
-    return 0;
-}
+}  // namespace prologue::test
