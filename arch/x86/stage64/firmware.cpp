@@ -24,7 +24,7 @@ prologue::ParseLoaderInfo prologue_parse_running_multiboot2;
 namespace prologue {
 namespace {
 
-#define EFIAPI [[gnu::ms_abi]]
+#define EFIAPI __attribute__((ms_abi))
 using Status = uint64_t;
 
 constexpr uint32_t kAllocateMaxAddress = 1;
@@ -67,9 +67,9 @@ alignas(kPage) Bridge bridge;
 struct Asked {
     BootServicesTags tags;
     Span own;
-    uint64_t map_bytes, stride;
-    uint32_t version;
-    bool five_levels;
+    uint64_t map_bytes = 0, stride = 0;
+    uint32_t version = 0;
+    bool five_levels = false;
 };
 constinit Asked asked;
 
