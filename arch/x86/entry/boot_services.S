@@ -13,7 +13,7 @@
 #define TAG_ENTRY_EFI64 9
 
 #define SHADOW_BYTES 32 // for the first four arguments
-#define STACK_ARGUMENTS_BYTES 32 // the other four
+#define FIRMWARE_CODE_BYTES 256
 
         .section .prologue.headers.multiboot2.wishes, "aR", @progbits
         .balign 8
@@ -172,7 +172,7 @@ prologue_switch_to_firmware:
         jmp     prologue_firmware_code
 
         // In one page: all that the bridge shows at the kernel's addresses.
-        .balign 256
+        .balign FIRMWARE_CODE_BYTES
         .globl  prologue_firmware_code
         .hidden prologue_firmware_code
 prologue_firmware_code:
@@ -229,10 +229,7 @@ at_kernels_address:
         lidt    kernel_idt(%rip)
         movq    kernel_stack(%rip), %rsp
         lretq
-firmware_code_end:
-        .if firmware_code_end - prologue_firmware_code > 256
-        .error "the switch has to lie in one page"
-        .endif
+        .org    prologue_firmware_code + FIRMWARE_CODE_BYTES // or an error, if there is more
 
 back_in_kernel:
         movq    %rax, %rbx
