@@ -103,17 +103,18 @@ void get_memory_map() {
     asked.map_bytes = bytes - bytes % asked.stride;
 }
 
-// Shows the page of the switch at its kernel's address. False where the firmware
+// Shows the page of the switch at the kernel's address for it. False where the firmware
 // has something there.
 bool build_bridge(uint64_t code, uint64_t code_phys) {
     constexpr uint64_t kBits = PTE_PRESENT | PTE_WRITABLE;
     constexpr uint64_t kAddress = uint64_t{TABLE_ENTRIES - 1};
     const uint64_t offset = code - code_phys;
     uint64_t& top = bridge.top[code >> 39 & kAddress];
-    const uint64_t mine = (address(bridge.pdpt) - offset) | kBits;
-    if ((top & PTE_PRESENT) != 0 && top != mine)
+    if (prologue_firmware_bridge_phys != 0) // it stands
+        return true;
+    if ((top & PTE_PRESENT) != 0)
         return false;
-    top = mine;
+    top = (address(bridge.pdpt) - offset) | kBits;
     bridge.pdpt[code >> 30 & kAddress] = (address(bridge.pd) - offset) | kBits;
     bridge.pd[code >> 21 & kAddress] = (address(bridge.pt) - offset) | kBits;
     bridge.pt[code >> 12 & kAddress] = page_down(code_phys) | PTE_PRESENT;
