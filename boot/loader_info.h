@@ -18,6 +18,8 @@ struct Text {
 };
 
 inline constexpr uint32_t kE820Usable = 1;
+// A number of our own: memory that is free once UEFI's boot services are ended.
+inline constexpr uint32_t kInFirmwaresUse = 0x69666575;
 
 // A range of memory as all contracts state it: with the e820's type numbers.
 struct RawRange {

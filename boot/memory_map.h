@@ -88,7 +88,9 @@ constexpr uint32_t type_of_e820(uint32_t e820_type) {
     constexpr uint8_t kTypes[] = {PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE,
                                   PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_ACPI,
                                   PROLOGUE_MEMORY_NVS,      PROLOGUE_MEMORY_BAD};
-    return e820_type < sizeof kTypes ? kTypes[e820_type] : PROLOGUE_MEMORY_RESERVED;
+    if (e820_type >= sizeof kTypes)
+        return e820_type == kInFirmwaresUse ? PROLOGUE_MEMORY_LOADER : PROLOGUE_MEMORY_RESERVED;
+    return kTypes[e820_type];
 }
 
 // ... of a range that is empty or reaches the end of all addresses; or fails,

@@ -222,7 +222,9 @@ void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& lo
             efi_memory_map(tag, phys, loader);
             break;
         case kBootServices:
-            fail(Error::multiboot2_boot_services, phys);
+            if (loader.uefi.boot_services == 0) // no wish has seen to them
+                fail(Error::multiboot2_boot_services, phys);
+            break;
         default:
             break;
         }

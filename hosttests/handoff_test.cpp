@@ -55,7 +55,7 @@ TEST(Handoff, Version2BeginsWhereVersion1Ended) {
     EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 2);
     EXPECT_EQ(offsetof(prologue_handoff, boot), 288u);
     EXPECT_EQ(offsetof(prologue_handoff, efi), 352u);
-    EXPECT_EQ(sizeof(prologue_handoff), 392u);
+    EXPECT_EQ(sizeof(prologue_handoff), 400u);
 }
 
 TEST(Handoff, MagicSpellsTheName) {

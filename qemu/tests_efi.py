@@ -3,7 +3,7 @@ what a loader on UEFI could get wrong, through the feeder."""
 
 import os
 from dataclasses import replace
-from typing import Sequence, Tuple
+from typing import Callable, Sequence, Tuple
 
 import cases
 import composers
@@ -28,7 +28,13 @@ _MEANS = {**dict.fromkeys(_FREE, ("usable", "loader", "prologue", "module", "ker
           _ACPI: ("acpi",), _NVS: ("nvs",)}
 
 
-def expect_efi(report: Report) -> None:
+# While they run, it is all the firmware's; usable is what Prologue has asked it for.
+_MEANS_RUNNING = {**_MEANS, **dict.fromkeys(_FREE, ("loader", "module", "kernel")),
+                  _LOADER_DATA: ("loader", "usable", "prologue", "module", "kernel")}
+_OWN_BYTES = 8 << 20
+
+
+def expect_efi(report: Report, means: dict = _MEANS) -> None:
     """The firmware's map is whole, and the loader's says the same."""
     bits, table, size, stride = report.fields["efi"].split(" ")
     assert (bits, stride) == ("64", "48"), report.fields["efi"]
@@ -36,11 +42,11 @@ def expect_efi(report: Report) -> None:
     holds = next(kind for start, end, kind in report.efi_memory if start <= int(table, 16) < end)
     assert holds == _RUNTIME_DATA, f"the system table lies in memory of type {holds}"
     for start, end, kind in report.efi_memory:
-        if kind not in _MEANS or start == 0:
+        if kind not in means or start == 0:
             continue
         for r in report.memory:
             apart = r.end <= start or end <= r.start
-            assert apart or r.kind in _MEANS[kind], f"{r} is UEFI's {start:#x} {end:#x} {kind}"
+            assert apart or r.kind in means[kind], f"{r} is UEFI's {start:#x} {end:#x} {kind}"
         known = sum(min(end, r.end) - max(start, r.start)
                     for r in report.memory if r.start < end and start < r.end)
         assert known == end - start, f"not all of UEFI's {start:#x} {end:#x} {kind} is known"
@@ -65,6 +71,43 @@ def ovmf(kernel: str, cpu: str, memory: str = "256M", board: str = "pc", cmdline
         expect_efi(report)
 
     return Case(f"efi: GRUB on OVMF, {kernel} on {cpu}, {memory} {board} {note}".rstrip(), function)
+
+
+def services(cpu: str, memory: str = "256M", board: str = "pc",
+             modules: Sequence[Tuple[int, str]] = ()) -> Case:
+    """A kernel that wishes for the boot services calls them, and ends them."""
+    path = cases.BUILD / "demo-services.elf"
+
+    def function() -> None:
+        files = [(cases.scratch_file(b"m" * size, "module"), string) for size, string in modules]
+        result = machine.run(machine.Boot(
+            iso=grub_iso(path, "multiboot2", "a b=c", files, EFI), firmware=OVMF, memory=memory,
+            cpu=cpu, machine=board, timeout=_TIMEOUT))
+        report = expect_report(
+            result, path, loader="multiboot2", cmdline="a b=c", entry_mode="long64",
+            boot_services="0x1", get_memory_map="0x0", exit_with_wrong_key=_INVALID_PARAMETER,
+            map_for_exit="0x0", exit="0x0",
+            modules=[(None, size, string) for size, string in modules],
+            **expected_paging("demo", cpu))
+        expect_efi(report, _MEANS_RUNNING)
+        own = sum(r.end - r.start for r in report.of_kind("usable", "prologue"))
+        assert own == _OWN_BYTES, f"{own:#x} bytes are usable, or Prologue's"
+        for what in ("pages", "runtime-pages"):
+            assert report.fields[what] == report.fields[f"{what}-at-boot"], what
+
+    return Case(f"efi: boot services by wish on {cpu}, {memory} {board}", function)
+
+
+def services_elsewhere(name: str, boot: Callable[[], machine.Boot], loader: str) -> Case:
+    """The wish changes nothing where there are none."""
+    def function() -> None:
+        path = cases.BUILD / "demo-services.elf"
+        expect_report(machine.run(boot()), path, loader=loader, cmdline="a b", boot_services="0x0")
+
+    return Case(f"efi: a wish for boot services, {name}", function)
+
+
+_INVALID_PARAMETER = "0x8000000000000002"
 
 
 # What stands beside the memory map, through the feeder.
@@ -104,6 +147,12 @@ CASES = [
     ovmf("demo-five", "qemu64,+la57", "4G", "q35", modules=[(4096, "one")]),
     ovmf("demo", "qemu64", "128M", modules=[(8 << 20, "large")]),
     ovmf("demo-every", "max", note="with every header"),
+    services("max", modules=[(5000, "one"), (70001, "two words")]),
+    services("Opteron_G1", "1G", "q35"),
+    services_elsewhere("GRUB on a BIOS", lambda: machine.Boot(
+        iso=grub_iso(cases.BUILD / "demo-services.elf", "multiboot2", "a b")), "multiboot2"),
+    services_elsewhere("PVH", lambda: machine.Boot(
+        kernel=cases.BUILD / "demo-services.elf", cmdline="a b"), "pvh"),
     composed("all tags", 64, 48),
     composed("all tags", 32, 40),
     composed("no RSDP", 64, 200, ()),
@@ -120,5 +169,8 @@ CASES = [
     wrong("EFI system table tag too small", _M2,
           "multiboot2: tag 12 at <tags[2].type> claims f bytes, needs 10", {"tags[2].size": 15}),
     wrong("boot services running", replace(_M2, tags=(*_M2.tags, composers.Tag(18, []))),
+          "multiboot2: EFI boot services are still running (tag 18 at <tags[3].type>)"),
+    wrong("boot services running, at an entry that cannot ask for the map",
+          replace(_M2, kernel="demo-services", tags=(*_M2.tags, composers.Tag(18, []))),
           "multiboot2: EFI boot services are still running (tag 18 at <tags[3].type>)"),
 ]

@@ -48,6 +48,7 @@ struct Wishes {
     bool relocatable = false;
     bool writable_text = false;
     bool qemu_exit = false;
+    bool boot_services = false;
     uint64_t headers = PROLOGUE_HEADER_pvh | PROLOGUE_HEADER_multiboot2;
 
     std::vector<std::pair<Rule, std::string>> mistakes; // of the notes themselves

@@ -17,6 +17,7 @@ const WishKind kKinds[] = {
     {PROLOGUE_NOTE_WRITABLE_TEXT, "WRITABLE_TEXT", {4}},
     {PROLOGUE_NOTE_QEMU_EXIT, "QEMU_EXIT", {4}},
     {PROLOGUE_NOTE_HEADERS, "HEADERS", {4}},
+    {PROLOGUE_NOTE_BOOT_SERVICES, "BOOT_SERVICES", {4}},
 };
 
 class Reader {
@@ -91,6 +92,9 @@ private:
             break;
         case PROLOGUE_NOTE_HEADERS:
             wishes_.headers = word;
+            break;
+        case PROLOGUE_NOTE_BOOT_SERVICES:
+            wishes_.boot_services = word != 0;
             break;
         }
     }

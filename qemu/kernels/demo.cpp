@@ -15,6 +15,12 @@ PROLOGUE_WISH_RELOCATABLE;
 PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
 #endif
 
+#ifdef KERNEL_BOOT_SERVICES
+namespace kernel {
+void use_boot_services(const prologue_handoff* handoff); // services.cpp
+}
+#endif
+
 namespace {
 
 using kernel::print;
@@ -215,6 +221,9 @@ void kernel_main(const prologue_handoff* handoff) {
         kernel::finish(PROLOGUE_EXIT_FATAL);
     }
     report(*handoff);
+#ifdef KERNEL_BOOT_SERVICES
+    kernel::use_boot_services(handoff);
+#endif
     line("result", "ok");
     kernel::finish(PROLOGUE_EXIT_SUCCESS);
 }

@@ -14,6 +14,7 @@ KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -L linker -
 demo := demo console
 demo-best := demo-best console
 demo-five := demo-five console
+demo-services := demo-services console services
 demo-multiboot1 := demo console
 demo-best-multiboot1 := demo-best console
 demo-five-multiboot1 := demo-five console
@@ -47,7 +48,7 @@ helpers := helpers-four
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five helpers helpers-five \
+KERNEL_NAMES := demo-services low_memory-four low_memory-five depth-four depth-five helpers helpers-five \
 	helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \
@@ -57,6 +58,7 @@ KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five helpers he
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+VARIANT_services := -DKERNEL_BOOT_SERVICES
 VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE

@@ -12,14 +12,15 @@
 #define TAG_RELOCATABLE 10
 #define PREFER_LOWEST 1
 
-        .section .prologue.headers, "aR", @progbits
+        // Its length is the link's to know: tags of a wish may stand before the end.
+        .section .prologue.headers.multiboot2, "aR", @progbits
         .balign 8
         .globl  prologue_multiboot2
 prologue_multiboot2:
         .long   HEADER_MAGIC
         .long   ARCHITECTURE_I386
-        .long   multiboot2_end - prologue_multiboot2
-        .long   -(HEADER_MAGIC + ARCHITECTURE_I386 + (multiboot2_end - prologue_multiboot2))
+        .long   prologue_multiboot2_bytes
+        .long   prologue_multiboot2_checksum
 
         .balign 8
         .short  TAG_MODULE_ALIGN, 0
@@ -34,10 +35,10 @@ prologue_multiboot2:
         .long   4096
         .long   PREFER_LOWEST
 
+        .section .prologue.headers.multiboot2.end, "aR", @progbits
         .balign 8
         .short  TAG_END, 0
         .long   8
-multiboot2_end:
 
         PART    MULTIBOOT2_MAGIC, prologue_parse_multiboot2, prologue_next_multiboot2_module
         .section .note.GNU-stack, "", @progbits

@@ -60,7 +60,8 @@ enum prologue_entry_mode {
  * loader says overlaps, the higher number wins. */
 enum prologue_memory_type {
     PROLOGUE_MEMORY_USABLE = 1,
-    PROLOGUE_MEMORY_LOADER = 2,   /* the loader's structures: free once they are not wanted */
+    PROLOGUE_MEMORY_LOADER = 2,   /* the loader's structures: free once they are not wanted; and
+                                   * UEFI's as long as its boot services run */
     PROLOGUE_MEMORY_PROLOGUE = 3, /* this handoff, what it points to, the page tables */
     PROLOGUE_MEMORY_MODULE = 4,   /* a module's bytes */
     PROLOGUE_MEMORY_ACPI = 5,     /* ACPI tables: free once they have been read */
@@ -140,7 +141,8 @@ typedef struct prologue_efi {
     uint32_t descriptor_bytes; /* from one to the next */
     uint32_t descriptor_version;
     uint32_t bits;             /* of the firmware: 32 or 64 */
-    uint32_t reserved;         /* 0: the boot services have been ended */
+    uint32_t boot_services;    /* 1: they are running, by wish; 0: they have been ended */
+    uint64_t image_handle;     /* for ExitBootServices, where they are running */
 } prologue_efi;
 
 typedef struct prologue_handoff {
@@ -207,7 +209,7 @@ PROLOGUE_ASSERT(sizeof(prologue_framebuffer) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_sev) == 56);
 PROLOGUE_ASSERT(sizeof(prologue_console) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_boot) == 64);
-PROLOGUE_ASSERT(sizeof(prologue_efi) == 40);
+PROLOGUE_ASSERT(sizeof(prologue_efi) == 48);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader) == 16);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader_info_phys) == 32);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, load_base) == 40);
@@ -225,7 +227,7 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, tsc) == 224);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 352);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 392);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 400);
 #endif
 #endif /* __ASSEMBLER__ */
 

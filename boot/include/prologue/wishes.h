@@ -130,6 +130,16 @@
 #define PROLOGUE_HEADER_vmd 16 /* known by its stack, as FreeBSD's: no header */
 #define PROLOGUE_HEADER_freebsd 32
 
+/* GRUB on UEFI leaves the boot services running: the kernel gets what `efi` of the
+ * handoff says, calls them by prologue/boot_services.h, and ends them itself.
+ * Elsewhere it changes nothing. Note 0x5a: u32, 1. It goes with the header
+ * multiboot2. */
+#define PROLOGUE_NOTE_BOOT_SERVICES 0x5a
+#define PROLOGUE_WISH_BOOT_SERVICES                                                                \
+    PROLOGUE_WISH_(prologue_wish_boot_services, PROLOGUE_NOTE_BOOT_SERVICES,                       \
+                   PROLOGUE_PULL_(prologue_boot_services); .long 1)                                \
+    PROLOGUE_CHECK_(1)
+
 /* ---- What the macros are made of ---- */
 
 #ifdef __ASSEMBLER__

@@ -1,0 +1,171 @@
+// UEFI with its boot services running: what is asked of it at the entry, and the
+// way back to it for the kernel. Linked by PROLOGUE_WISH_BOOT_SERVICES alone.
+// Source: UEFI 2.10, sections 4.3, 4.4 and 7.2.
+#include "prologue/boot_services.h"
+
+#pragma GCC visibility push(hidden)
+#include "bits.h"
+#include "boot_services.h"
+#include "bytes.h"
+#include "cpu.h"
+#include "errors.h"
+#include "loader_info.h"
+#include "page_tables.h"
+
+extern "C" {
+extern uint64_t prologue_firmware_code_phys;  // of prologue_firmware_code
+extern uint64_t prologue_firmware_bridge_phys;
+extern const char prologue_firmware_code[];
+uint64_t prologue_switch_to_firmware(uint64_t function, const uint64_t* arguments);
+void prologue_ask_firmware(const uint8_t* info);
+prologue::ParseLoaderInfo prologue_parse_running_multiboot2;
+}
+
+namespace prologue {
+namespace {
+
+#define EFIAPI __attribute__((ms_abi))
+using Status = uint64_t;
+
+constexpr uint32_t kAllocateMaxAddress = 1;
+constexpr uint32_t kLoaderData = 2;
+
+// The parts of EFI_SYSTEM_TABLE and EFI_BOOT_SERVICES that are used.
+struct BootServices {
+    uint64_t before[5];
+    Status (EFIAPI* allocate_pages)(uint32_t how, uint32_t type, uint64_t pages, uint64_t* start);
+    uint64_t free_pages;
+    Status (EFIAPI* get_memory_map)(uint64_t* bytes, void* map, uint64_t* key, uint64_t* stride,
+                                    uint32_t* version);
+};
+static_assert(__builtin_offsetof(BootServices, allocate_pages) == 0x28 &&
+              __builtin_offsetof(BootServices, get_memory_map) == 0x38);
+
+struct SystemTable {
+    uint64_t before[12];
+    const BootServices* boot_services;
+};
+static_assert(__builtin_offsetof(SystemTable, boot_services) == 0x60);
+
+// Memory for Prologue's tables and the handoff, asked for because no other is ours.
+// The kernel gets what is left as usable.
+constexpr uint64_t kOwnBytes = 8 * kMiB;
+
+constexpr uint64_t kMostMapBytes = 32 * 1024;
+constexpr uint64_t kLeastDescriptorBytes = 40;
+alignas(16) uint8_t map_bytes[kMostMapBytes];
+RawRange ranges[ranges_for(kMostMapBytes / kLeastDescriptorBytes)];
+
+// Tables in which the code of the switch is seen where it runs for the kernel, and
+// all else as the firmware has it: for the moment between two CR3s.
+struct Bridge {
+    uint64_t top[TABLE_ENTRIES], pdpt[TABLE_ENTRIES], pd[TABLE_ENTRIES], pt[TABLE_ENTRIES];
+};
+alignas(kPage) Bridge bridge;
+
+// What has been asked.
+struct Asked {
+    BootServicesTags tags;
+    Span own;
+    uint64_t map_bytes = 0, stride = 0;
+    uint32_t version = 0;
+    bool five_levels = false;
+};
+constinit Asked asked;
+
+uint64_t address(const void* thing) {
+    return reinterpret_cast<uintptr_t>(thing);
+}
+
+const BootServices& boot_services() {
+    return *reinterpret_cast<const SystemTable*>(asked.tags.system_table)->boot_services;
+}
+
+void allocate_own() {
+    uint64_t start = 4 * kGiB - 1;
+    const Status status = boot_services().allocate_pages(kAllocateMaxAddress, kLoaderData,
+                                                         kOwnBytes / kPage, &start);
+    if (status != 0)
+        fail_in("EFI has no memory for Prologue: status, bytes", Error::entry, status, kOwnBytes);
+    asked.own = {start, start + kOwnBytes};
+}
+
+void get_memory_map() {
+    uint64_t bytes = sizeof map_bytes, key = 0;
+    const Status status =
+        boot_services().get_memory_map(&bytes, map_bytes, &key, &asked.stride, &asked.version);
+    if (status != 0)
+        fail_in("EFI's memory map is not to be had: status, bytes of it", Error::entry, status,
+                bytes);
+    if (bytes > sizeof map_bytes || asked.stride < kLeastDescriptorBytes)
+        fail_in("EFI's memory map makes no sense: bytes, bytes of a descriptor", Error::entry,
+                bytes, asked.stride);
+    asked.map_bytes = bytes - bytes % asked.stride;
+}
+
+// Shows the page of the switch at the kernel's address for it. False where the firmware
+// has something there.
+bool build_bridge(uint64_t code, uint64_t code_phys) {
+    constexpr uint64_t kBits = PTE_PRESENT | PTE_WRITABLE;
+    constexpr uint64_t kAddress = uint64_t{TABLE_ENTRIES - 1};
+    const uint64_t offset = code - code_phys;
+    uint64_t& top = bridge.top[code >> 39 & kAddress];
+    if (prologue_firmware_bridge_phys != 0) // it stands
+        return true;
+    if ((top & PTE_PRESENT) != 0)
+        return false;
+    top = (address(bridge.pdpt) - offset) | kBits;
+    bridge.pdpt[code >> 30 & kAddress] = (address(bridge.pd) - offset) | kBits;
+    bridge.pd[code >> 21 & kAddress] = (address(bridge.pt) - offset) | kBits;
+    bridge.pt[code >> 12 & kAddress] = page_down(code_phys) | PTE_PRESENT;
+    prologue_firmware_bridge_phys = address(bridge.top) - offset;
+    return true;
+}
+
+}  // namespace
+}  // namespace prologue
+
+using namespace prologue;
+
+// In the loader's state, on its stack: addresses are physical.
+void prologue_ask_firmware(const uint8_t* info) {
+    const BootServicesTags tags = find_boot_services(info);
+    if (!tags.running || tags.system_table == 0)
+        return;
+    asked.tags = tags;
+    asked.five_levels = (read_cr4() & CR4_LA57) != 0;
+    copy_bytes(reinterpret_cast<char*>(bridge.top),
+               reinterpret_cast<const char*>(page_down(read_cr3())), kPage);
+    prologue_firmware_code_phys = address(prologue_firmware_code);
+    allocate_own();
+    get_memory_map();
+}
+
+// Multiboot 2's information, with what it lacks. In place of the parser that
+// knows of no boot services.
+void prologue_parse_running_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
+    if (asked.tags.running) {
+        loader.uefi.boot_services = 1;
+        loader.uefi.image_handle = asked.tags.image_handle;
+        loader.uefi.memory_map = map_bytes;
+        loader.uefi.memory_map_bytes = asked.map_bytes;
+        loader.uefi.descriptor_bytes = static_cast<uint32_t>(asked.stride);
+        loader.uefi.descriptor_version = asked.version;
+        loader.memory = translate({map_bytes, asked.map_bytes, asked.stride}, asked.own, ranges);
+    }
+    prologue_parse_multiboot2(memory, info, loader);
+}
+
+#pragma GCC visibility pop
+
+uint64_t prologue_call_firmware(uint64_t function, const uint64_t* arguments, uint64_t count) {
+    const bool five_levels = (read_cr4() & CR4_LA57) != 0;
+    if (!asked.tags.running || count > PROLOGUE_MOST_EFI_ARGUMENTS ||
+        five_levels != asked.five_levels ||
+        !build_bridge(address(prologue_firmware_code), prologue_firmware_code_phys))
+        return PROLOGUE_EFI_UNSUPPORTED;
+    uint64_t all[PROLOGUE_MOST_EFI_ARGUMENTS] = {};
+    for (uint64_t i = 0; i != count; ++i)
+        all[i] = arguments[i];
+    return prologue_switch_to_firmware(function, all);
+}
