@@ -55,7 +55,8 @@
     X(prologue_efi, descriptor_bytes)                                                              \
     X(prologue_efi, descriptor_version)                                                            \
     X(prologue_efi, bits)                                                                          \
-    X(prologue_efi, reserved)                                                                      \
+    X(prologue_efi, boot_services)                                                                 \
+    X(prologue_efi, image_handle)                                                                  \
     X(prologue_handoff, magic)                                                                     \
     X(prologue_handoff, version)                                                                   \
     X(prologue_handoff, size)                                                                      \

@@ -469,6 +469,20 @@ TEST_F(Multiboot2, BootServicesThatStillRunAreNamed) {
     EXPECT_EQ(put_and_parse_fails(), failure(Error::multiboot2_boot_services, {kInfo + tag}));
 }
 
+TEST_F(Multiboot2, BootServicesThatAreSeenToNeedNoMapOfTheLoaders) {
+    tags.add(1, std::string("a b\0", 4));
+    tags.add(kBootServices, "");
+    tags.end();
+    tags.put(memory, kInfo);
+    const uint8_t entries[sizeof(RawRange)] = {};
+    LoaderInfo served;
+    served.uefi.boot_services = 1;
+    served.memory = {entries, sizeof entries, sizeof entries, 0};
+    prologue_parse_multiboot2(memory.seen, kInfo, served);
+    EXPECT_EQ(str(served.cmdline), "a b");
+    EXPECT_EQ(served.memory.entries, entries);
+}
+
 TEST_F(Multiboot2, MoreModulesThanCanBeTrueAreNamed) {
     FakeMemory large(64 * kPage);
     tags.add_memory_map(kRam);

@@ -20,7 +20,7 @@ _STRUCTURES = {
     "prologue_framebuffer": "The framebuffer, 32 bytes,",
     "prologue_boot": "`boot`, 64 bytes;",
     "prologue_console": "`console`, 32 bytes;",
-    "prologue_efi": "`efi`, 40 bytes;",
+    "prologue_efi": "`efi`, 48 bytes;",
 }
 _COLOURS = "`red_shift`, `red_bits`, then green's, then blue's"
 

@@ -152,7 +152,7 @@ CASES = [
     services_elsewhere("GRUB on a BIOS", lambda: machine.Boot(
         iso=grub_iso(cases.BUILD / "demo-services.elf", "multiboot2", "a b")), "multiboot2"),
     services_elsewhere("PVH", lambda: machine.Boot(
-        kernel=cases.BUILD / "demo-services.elf", cmdline="a b"), "pvh"),
+        kernel=cases.BUILD / "demo-services.elf", append="a b"), "pvh"),
     composed("all tags", 64, 48),
     composed("all tags", 32, 40),
     composed("no RSDP", 64, 200, ()),

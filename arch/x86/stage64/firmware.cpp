@@ -103,6 +103,14 @@ void get_memory_map() {
     asked.map_bytes = bytes - bytes % asked.stride;
 }
 
+void put_map(LoaderInfo& loader) {
+    loader.uefi.memory_map = map_bytes;
+    loader.uefi.memory_map_bytes = asked.map_bytes;
+    loader.uefi.descriptor_bytes = static_cast<uint32_t>(asked.stride);
+    loader.uefi.descriptor_version = asked.version;
+    loader.memory = translate({map_bytes, asked.map_bytes, asked.stride}, asked.own, ranges);
+}
+
 // Shows the page of the switch at the kernel's address for it. False where the firmware
 // has something there.
 bool build_bridge(uint64_t code, uint64_t code_phys) {
@@ -144,16 +152,13 @@ void prologue_ask_firmware(const uint8_t* info) {
 // Multiboot 2's information, with what it lacks. In place of the parser that
 // knows of no boot services.
 void prologue_parse_running_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
-    if (asked.tags.running) {
-        loader.uefi.boot_services = 1;
-        loader.uefi.image_handle = asked.tags.image_handle;
-        loader.uefi.memory_map = map_bytes;
-        loader.uefi.memory_map_bytes = asked.map_bytes;
-        loader.uefi.descriptor_bytes = static_cast<uint32_t>(asked.stride);
-        loader.uefi.descriptor_version = asked.version;
-        loader.memory = translate({map_bytes, asked.map_bytes, asked.stride}, asked.own, ranges);
-    }
+    if (!asked.tags.running)
+        return prologue_parse_multiboot2(memory, info, loader);
+    loader.uefi.boot_services = 1;
+    loader.uefi.image_handle = asked.tags.image_handle;
+    put_map(loader);
     prologue_parse_multiboot2(memory, info, loader);
+    put_map(loader); // not the loader's, which might call memory free that is the firmware's
 }
 
 #pragma GCC visibility pop
