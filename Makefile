@@ -27,6 +27,7 @@ all: kernels
 
 include arch/x86/library.mk
 include qemu/kernels/kernels.mk
+include qemu/sevhost/sevhost.mk
 include qemu/feeder/feeder.mk
 include hosttests/hosttests.mk
 include qemu/qemu.mk

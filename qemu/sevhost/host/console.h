@@ -1,0 +1,38 @@
+// How the host speaks: on QEMU's debug console, port 0xe9. The serial ports are
+// the guest's, whatever state it has put them in.
+#pragma once
+
+#include <stdint.h>
+
+#include "text.h"
+
+namespace sevhost {
+
+struct Hex {
+    uint64_t value;
+};
+struct Decimal {
+    uint64_t value;
+};
+// The bytes of an instruction, or of anything else.
+struct Bytes {
+    const uint8_t* data;
+    uint64_t count;
+};
+
+constexpr Hex hex(uint64_t value) { return {value}; }
+constexpr Decimal decimal(uint64_t value) { return {value}; }
+
+void put(char c);
+void put(const char* text);
+void put(Hex number);
+void put(Decimal number);
+void put(Bytes bytes);
+void put(Text text);
+
+template <typename... Parts>
+void say(Parts... parts) {
+    (put(parts), ...);
+}
+
+} // namespace sevhost

@@ -1,0 +1,185 @@
+#include "exits.h"
+
+#include "control_registers.h"
+#include "diagnosis.h"
+#include "events.h"
+#include "ghcb_msr.h"
+#include "guest_cpuid.h"
+#include "hostile.h"
+#include "intercepts.h"
+#include "launch.h"
+#include "msrs.h"
+#include "nested_fault.h"
+#include "operand.h"
+#include "place.h"
+#include "port_io.h"
+#include "snp.h"
+#include "svm_exits.h"
+#include "vc.h"
+#include "vmcb.h"
+#include "vmgexit.h"
+#include "world_switch.h"
+
+namespace sevhost {
+namespace {
+
+Vmcb vmcb;
+
+void handle_cpuid(Guest& guest) {
+    const auto leaf = static_cast<uint32_t>(guest.gprs[rax]);
+    const Cpuid r = guest_cpuid(guest, leaf, static_cast<uint32_t>(guest.gprs[rcx]));
+    guest.gprs[rax] = r.eax;
+    guest.gprs[rbx] = r.ebx;
+    guest.gprs[rcx] = r.ecx;
+    guest.gprs[rdx] = r.edx;
+    skip_instruction(guest, Op::cpuid);
+}
+
+void handle_halt(Guest& guest) {
+    if (!(guest.save().rflags & kFlagIf))
+        finish(guest, Outcome::halted, "the guest halted at ", hex(guest.save().rip),
+               " with interrupts off");
+    let_halt_through(guest);
+}
+
+// Marks where the count of exits is taken: VMMCALL with this in EAX, whatever the
+// guest; it is the only thing that is not as in hardware.
+constexpr uint32_t kMarker = 0x4b52414d; // "MARK"
+
+void handle_vmmcall(Guest& guest) {
+    const Instruction instruction = instruction_at(guest);
+    if (instruction.op == Op::vmgexit && guest.state_is_encrypted()) {
+        hostile_vmgexit(guest);
+        serve_vmgexit(guest);
+        skip_instruction(guest, instruction);
+    } else if (static_cast<uint32_t>(guest.gprs[rax]) == kMarker) {
+        mark(guest);
+        skip_instruction(guest, instruction);
+    } else if (guest.state_is_encrypted()) {
+        raise_vc(guest, exit::kVmmcall);
+    } else {
+        inject_ud(guest);
+    }
+}
+
+// What was being delivered when the exit came is delivered again. Faults are not:
+// their instruction runs again, and raises them.
+void keep_interrupted_event(Guest& guest) {
+    constexpr uint64_t kTypeMask = 7u << 8;
+    constexpr uint64_t kExternal = 0;
+    const uint64_t event = guest.vmcb->control.exit_interrupt;
+    const uint64_t type = event & kTypeMask;
+    if ((event & kEventValid) && (type == kExternal || type == kEventNmi))
+        guest.vmcb->control.event_injection = event & ~kEventHasErrorCode;
+}
+
+// #UD: of an instruction that TCG does not know and an SNP machine does, or the guest's own.
+void handle_undefined(Guest& guest) {
+    const Instruction instruction = instruction_at(guest);
+    if (!guest.snp() || !execute_snp_instruction(guest, instruction))
+        inject_ud(guest);
+}
+
+void handle_plain(Guest& guest, uint64_t code) {
+    switch (code) {
+    case exit::kCpuid:
+        return handle_cpuid(guest);
+    case exit::kIoio:
+        return handle_port(guest);
+    }
+    refuse(guest, "exit ", hex(code), " is not one that the host asked for");
+}
+
+void handle(Guest& guest) {
+    const uint64_t code = exit_code_of(guest);
+    switch (code) {
+    case exit::kNestedFault:
+        keep_interrupted_event(guest);
+        return handle_nested_fault(guest);
+    case exit::kMsr:
+        return handle_msr(guest);
+    case exit::kHlt:
+        return handle_halt(guest);
+    case exit::kCr0Selective:
+        return handle_cr0_write(guest);
+    case exit::kVmmcall:
+        return handle_vmmcall(guest);
+    case exit::kUd:
+        return handle_undefined(guest);
+    case exit::kShutdown:
+        finish(guest, Outcome::shutdown, "shutdown at ", hex(guest.save().rip),
+               ": a fault while a double fault was delivered (APM vol. 2, 8.2.9)");
+    case exit::kVmrun:
+    case exit::kVmload:
+    case exit::kVmsave:
+    case exit::kStgi:
+    case exit::kClgi:
+    case exit::kSkinit:
+        return inject_ud(guest); // SVM is not for this guest
+    case exit::kInvalid:
+        return handle_invalid_state(guest);
+    }
+    if (guest.state_is_encrypted())
+        raise_vc(guest, code);
+    else
+        handle_plain(guest, code);
+}
+
+bool all_is_accepted(Accepted accepted, ImageKind kind) {
+    return accepted == Accepted::all ||
+           (accepted == Accepted::by_image && kind == ImageKind::bzimage);
+}
+
+} // namespace
+
+void prepare_guest(Guest& guest) {
+    guest.vmcb = &vmcb;
+    guest.vmcb_phys = guest.host.phys_of(&vmcb);
+    guest.hostile = find_hostile(guest.settings.hostile);
+    guest.by_c_bit.create(guest.host);
+    guest.all_private.create(guest.host);
+    vmcb.control.asid = 1;
+    vmcb.control.tlb_control = kTlbFlushAll;
+    vmcb.control.nested_enable = kNestedPaging;
+    set_intercepts(guest);
+}
+
+void place_guest(Guest& guest, const Images& images) {
+    const FirmwareTables tables = place_memory(guest);
+    if (images.state && images.kind != ImageKind::elf)
+        fail("a state file is for an ELF image only");
+    switch (images.kind) {
+    case ImageKind::bzimage:
+        place_linux(guest, images, tables);
+        break;
+    case ImageKind::elf:
+        place_elf(guest, images, tables);
+        break;
+    case ImageKind::flat:
+        place_flat(guest, images);
+        break;
+    }
+    if (guest.state_is_encrypted())
+        guest.ghcb_msr = ghcb_msr_at_reset(guest);
+    if (guest.snp()) {
+        place_snp_pages(guest);
+        if (all_is_accepted(guest.settings.accepted, images.kind))
+            accept_all_memory(guest);
+        create_reverse_map(guest);
+    }
+    update_vmcb_efer(guest);
+    choose_nested_tables(guest);
+    hostile_launch(guest);
+}
+
+void run(Guest& guest) {
+    for (;;) {
+        hostile_before_entry(guest);
+        run_guest(guest);
+        record_exit(guest);
+        intercept_halt(guest);
+        handle(guest);
+    }
+}
+
+} // namespace sevhost

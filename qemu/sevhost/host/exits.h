@@ -1,0 +1,13 @@
+// The guest's life: entered, and each of its exits handled, until the run ends.
+#pragma once
+
+#include "guest.h"
+#include "images.h"
+
+namespace sevhost {
+
+void prepare_guest(Guest& guest);
+void place_guest(Guest& guest, const Images& images);
+[[noreturn]] void run(Guest& guest);
+
+} // namespace sevhost

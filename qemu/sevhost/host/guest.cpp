@@ -1,0 +1,10 @@
+#include "guest.h"
+
+namespace sevhost {
+
+Guest::Guest(HostMemory& host_memory, const Settings& wanted)
+    : settings(wanted), host(host_memory), rmp(memory) {
+    c_bit_mask = encrypted() ? uint64_t{1} << settings.c_bit : 0;
+}
+
+} // namespace sevhost

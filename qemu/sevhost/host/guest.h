@@ -1,0 +1,49 @@
+// One guest: its virtual processor, its memory, and what the host knows of it.
+#pragma once
+
+#include <stdint.h>
+
+#include "host_memory.h"
+#include "nested_tables.h"
+#include "processor.h"
+#include "reverse_map.h"
+#include "settings.h"
+
+namespace sevhost {
+
+struct Hostile;
+
+struct Guest : Processor {
+    Guest(HostMemory& host_memory, const Settings& wanted);
+
+    const Settings settings;
+    HostMemory& host;
+    HostPhys vmcb_phys = 0;
+
+    // EFER as the guest knows it: the VMCB's has SVME always, and LME and LMA
+    // only while paging is on (see control_registers.cpp).
+    uint64_t efer = 0;
+
+    // Where the C-bit decides, and where all is private.
+    NestedTables by_c_bit;
+    NestedTables all_private;
+    ReverseMap rmp;
+
+    uint64_t ghcb_msr = 0;
+    GuestPhys ghcb_registered = kNotRegistered; // SNP: the only page that VMGEXIT may name
+    uint64_t dr7 = 0x400; // as the guest told it; the processor's own is not the host's to see
+    GuestPhys ap_jump_table = 0;
+
+    const Hostile* hostile = nullptr;
+
+    static constexpr GuestPhys kNotRegistered = ~uint64_t{0};
+
+    bool encrypted() const { return settings.sev != Sev::none; }
+    bool state_is_encrypted() const { return settings.sev >= Sev::es; }
+    bool snp() const { return settings.sev == Sev::snp; }
+    HostPhys phys(const Region& region, GuestPhys gpa, Backing backing) const {
+        return host.phys_of_ram(region.at(gpa, backing));
+    }
+};
+
+} // namespace sevhost

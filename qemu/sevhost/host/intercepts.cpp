@@ -1,0 +1,116 @@
+#include "intercepts.h"
+
+#include <string.h>
+
+#include "platform.h"
+
+namespace sevhost {
+namespace {
+
+// Bits of the intercept words (appendix B, offsets 0x0c and 0x10)
+constexpr uint32_t kCr0Selective = 1u << 5;
+constexpr uint32_t kRdpmc = 1u << 15;
+constexpr uint32_t kCpuid = 1u << 18;
+constexpr uint32_t kInvd = 1u << 22;
+constexpr uint32_t kHlt = 1u << 24;
+constexpr uint32_t kInvlpga = 1u << 26;
+constexpr uint32_t kIoio = 1u << 27;
+constexpr uint32_t kMsr = 1u << 28;
+constexpr uint32_t kShutdown = 1u << 31;
+
+constexpr uint32_t kVmrun = 1u << 0;
+constexpr uint32_t kVmmcall = 1u << 1;
+constexpr uint32_t kOtherSvm = 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6; // to SKINIT
+constexpr uint32_t kWbinvd = 1u << 9;
+constexpr uint32_t kMonitor = 1u << 10;
+constexpr uint32_t kMwait = 1u << 11 | 1u << 12;
+
+constexpr uint16_t kDr7 = 1u << 7;
+
+alignas(kPageBytes) uint8_t iopm[kIopmBytes];
+alignas(kPageBytes) uint8_t msrpm[kMsrpmBytes];
+
+// The MSR permission map: two bits an MSR, in three ranges (15.11).
+constexpr uint32_t kMsrsInRange = 0x2000;
+constexpr uint32_t kMsrRanges[] = {0, 0xc0000000, 0xc0010000};
+constexpr unsigned kMsrBits = 2;
+
+void set_msr(uint32_t msr, bool intercepted) {
+    for (uint32_t range = 0; range != 3; ++range) {
+        if (msr - kMsrRanges[range] >= kMsrsInRange)
+            continue;
+        const uint32_t bit = (range * kMsrsInRange + msr - kMsrRanges[range]) * kMsrBits;
+        const uint8_t both = static_cast<uint8_t>(3u << bit % 8);
+        msrpm[bit / 8] = static_cast<uint8_t>(intercepted ? msrpm[bit / 8] | both
+                                                          : msrpm[bit / 8] & ~both);
+    }
+}
+
+// MSRs that are a guest's own: saved in the VMSA, or the same for host and guest.
+constexpr uint32_t kGuestsOwnMsrs[] = {
+    kMsrStar,       kMsrLstar,       kMsrCstar,       kMsrSfmask,         kMsrFsBase,
+    kMsrGsBase,     kMsrKernelGsBase, kMsrSysenterCs, kMsrSysenterEsp, kMsrSysenterEip,
+    kMsrPat,        kMsrTscAux,
+};
+
+// What no guest may have, whatever it is: they are the host's, or told by the host.
+constexpr uint32_t kHostsMsrs[] = {
+    kMsrEfer, kMsrVmCr, kMsrVmHsavePa, kMsrGhcb, kMsrSevStatus,
+};
+
+void set_port(uint16_t port) {
+    iopm[port / 8] = static_cast<uint8_t>(iopm[port / 8] | 1u << port % 8);
+}
+
+void set_plain_maps() {
+    for (uint32_t msr : kHostsMsrs)
+        set_msr(msr, true);
+    for (uint16_t port : kPlatformPorts)
+        set_port(port);
+}
+
+void set_encrypted_maps() {
+    memset(msrpm, 0xff, sizeof msrpm);
+    memset(iopm, 0xff, sizeof iopm);
+    for (uint32_t msr : kGuestsOwnMsrs)
+        set_msr(msr, false);
+}
+
+} // namespace
+
+void set_intercepts(Guest& guest) {
+    VmcbControl& control = guest.vmcb->control;
+    control.misc1 = kCr0Selective | kHlt | kInvlpga | kIoio | kMsr | kShutdown;
+    control.misc2 = kVmrun | kVmmcall | kOtherSvm;
+    if (guest.encrypted())
+        control.misc1 |= kCpuid;
+    if (guest.state_is_encrypted()) {
+        control.misc1 |= kRdpmc | kInvd;
+        control.misc2 |= kWbinvd | kMonitor | kMwait;
+        control.dr_writes = kDr7;
+        control.dr_reads = kDr7;
+    }
+    if (guest.snp())
+        control.exceptions = 1u << kVectorUd; // PVALIDATE and RMPADJUST are unknown to TCG
+    if (guest.state_is_encrypted())
+        set_encrypted_maps();
+    else
+        set_plain_maps();
+    control.iopm = guest.host.phys_of(iopm);
+    control.msrpm = guest.host.phys_of(msrpm);
+}
+
+void intercept_memory_ports() {
+    for (uint16_t port : kMemoryPorts)
+        set_port(port);
+}
+
+void let_halt_through(Guest& guest) {
+    guest.vmcb->control.misc1 &= ~kHlt;
+}
+
+void intercept_halt(Guest& guest) {
+    guest.vmcb->control.misc1 |= kHlt;
+}
+
+} // namespace sevhost

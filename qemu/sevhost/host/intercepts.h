@@ -1,0 +1,18 @@
+// What of the guest's actions ends in an exit.
+#pragma once
+
+#include "guest.h"
+
+namespace sevhost {
+
+// Writes the intercepts and the permission maps into the guest's VMCB.
+void set_intercepts(Guest& guest);
+
+// The ports that tell of memory, where those of the guest's devices are its own.
+void intercept_memory_ports();
+
+// HLT is let through once, when an interrupt can end it: the host has nothing to wait with.
+void let_halt_through(Guest& guest);
+void intercept_halt(Guest& guest);
+
+} // namespace sevhost

@@ -1,0 +1,32 @@
+// A host for SEV-ES and SEV-SNP guests, without the hardware: boots through
+// Prologue, runs one guest through SVM, and gives it what AMD's documents say.
+#include "console.h"
+#include "exits.h"
+#include "guest.h"
+#include "images.h"
+#include "outcome.h"
+#include "place.h"
+#include "probe.h"
+#include "prologue/handoff.h"
+#include "prologue/wishes.h"
+#include "safe_msr.h"
+#include "settings.h"
+
+PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_BEST);
+PROLOGUE_WISH_QEMU_EXIT;
+
+void kernel_main(const prologue_handoff* handoff) {
+    using namespace sevhost;
+    const Settings settings = parse_settings(handoff->cmdline);
+    HostMemory host(*handoff);
+    catch_general_protection();
+    require_machine(host, settings);
+    const Images images = find_images(host);
+
+    Guest guest(host, settings);
+    prepare_guest(guest);
+    place_guest(guest, images);
+    say("sevhost: guest of ", decimal(settings.memory_bytes >> 20), " MiB, sev ",
+        name(settings.sev), "\n");
+    run(guest);
+}

@@ -1,0 +1,112 @@
+#include "nested_fault.h"
+
+#include "diagnosis.h"
+#include "mmio.h"
+#include "operand.h"
+#include "svm_exits.h"
+#include "vc.h"
+
+namespace sevhost {
+namespace {
+
+struct Fault {
+    uint64_t address; // as it left the guest's paging, C-bit and all
+    GuestPhys gpa;
+    bool on_tables; // of a page-table walk
+    bool fetch;
+    Backing backing;
+};
+
+// Which memory an access reaches (APM vol. 2, 15.34.4 and 15.34.5): private, where
+// the paging mode has no C-bit; private, for page-table walks, whatever it says.
+Fault fault_of(const Guest& guest) {
+    const VmcbControl& control = guest.vmcb->control;
+    const uint64_t c_bit = guest.paging_has_c_bit() ? guest.c_bit_mask : 0;
+    Fault fault;
+    fault.address = control.exit_info2;
+    fault.gpa = fault.address & ~c_bit;
+    fault.on_tables = (control.exit_info1 & kNestedFaultOnTables) != 0;
+    fault.fetch = (control.exit_info1 & kNestedFaultFetch) != 0;
+    const bool shared = c_bit != 0 && (fault.address & c_bit) == 0 && !fault.on_tables;
+    fault.backing = shared ? Backing::shared : Backing::private_;
+    return fault;
+}
+
+NestedTables& tables_in_use(Guest& guest) {
+    return !guest.encrypted() || guest.paging_has_c_bit() ? guest.by_c_bit : guest.all_private;
+}
+
+bool large_page_fits(const Guest& guest, const Region& region, const Fault& fault) {
+    // Shared pages come one by one, since page tables may lie between them; so do SNP's.
+    const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp();
+    const GuestPhys start = fault.gpa & ~(kLargePageBytes - 1);
+    return !one_by_one && start >= region.start &&
+           start + kLargePageBytes <= region.start + region.bytes;
+}
+
+// The linear address goes to CR2, which TCG does not tell: it is found among the operands.
+void raise_not_validated(Guest& guest, const Fault& fault) {
+    uint64_t linear = 0;
+    if (find_access(guest, fault.gpa, fault.fetch, linear))
+        guest.save().cr2 = linear;
+    else
+        say("sevhost: which address reached ", hex(fault.gpa), " at ", hex(guest.save().rip),
+            " is not known: CR2 is left as it was\n");
+    raise_vc(guest, exit::kNotValidated);
+}
+
+// True: the access may go on.
+bool reverse_map_allows(Guest& guest, const Fault& fault) {
+    switch (guest.rmp.check(fault.gpa, fault.backing)) {
+    case PageCheck::allowed:
+        return true;
+    case PageCheck::not_validated:
+        raise_not_validated(guest, fault);
+        return false;
+    case PageCheck::not_private:
+        refuse(guest, "private access to ", hex(fault.gpa),
+               ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
+    case PageCheck::not_shared:
+        refuse(guest, "access without the C-bit to ", hex(fault.gpa),
+               ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
+    }
+    return false;
+}
+
+void map_memory(Guest& guest, const Region& region, const Fault& fault) {
+    if (guest.snp() && !reverse_map_allows(guest, fault))
+        return;
+    if (fault.backing == Backing::shared && fault.fetch)
+        refuse(guest, "an instruction is fetched from ", hex(fault.gpa),
+               " through a mapping without the C-bit: hardware fetches the private page there, and "
+               "reads another (APM vol. 2, 15.34.5); this host does not keep the two apart");
+    const uint64_t rights = fault.backing == Backing::private_ ? NestedTables::kExecute : 0;
+    tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing),
+                             large_page_fits(guest, region, fault), rights);
+}
+
+} // namespace
+
+void choose_nested_tables(Guest& guest) {
+    guest.vmcb->control.nested_cr3 = tables_in_use(guest).root();
+}
+
+void handle_nested_fault(Guest& guest) {
+    choose_nested_tables(guest); // CR4.PAE may have changed without an exit
+    const Fault fault = fault_of(guest);
+    if (guest.settings.trace.memory)
+        say("nested fault ", hex(fault.address), fault.on_tables ? " on tables" : "",
+            fault.fetch ? " fetch" : "", fault.backing == Backing::shared ? " shared" : "",
+            " at ", hex(guest.save().rip), "\n");
+    const Region* region = guest.memory.find(fault.gpa);
+    if (region != nullptr)
+        map_memory(guest, *region, fault);
+    else if (!is_device(guest, fault.gpa))
+        refuse(guest, "there is neither memory nor a device at ", hex(fault.gpa));
+    else if (guest.state_is_encrypted())
+        raise_vc(guest, exit::kNestedFault); // MMIO, with the C-bit or without
+    else
+        tables_in_use(guest).map(fault.address, fault.gpa, false, NestedTables::kExecute);
+}
+
+} // namespace sevhost

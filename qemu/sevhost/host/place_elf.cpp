@@ -1,0 +1,171 @@
+// An ELF64 kernel with a PVH note, entered by hvm_start_info (Xen's public
+// headers: arch-x86/hvm/start_info.h, elfnote.h).
+#include <string.h>
+
+#include "launch.h"
+#include "outcome.h"
+#include "place.h"
+#include "state_file.h"
+
+namespace sevhost {
+namespace {
+
+struct ElfHeader {
+    uint8_t ident[16];
+    uint16_t type, machine;
+    uint32_t version;
+    uint64_t entry, program_headers, section_headers;
+    uint32_t flags;
+    uint16_t header_bytes, program_header_bytes, program_header_count;
+    uint16_t section_header_bytes, section_header_count, names;
+};
+static_assert(sizeof(ElfHeader) == 64);
+
+struct ProgramHeader {
+    uint32_t type, flags;
+    uint64_t offset, vaddr, paddr, file_bytes, memory_bytes, align;
+};
+static_assert(sizeof(ProgramHeader) == 56);
+
+struct NoteHeader {
+    uint32_t name_bytes, desc_bytes, type;
+};
+
+constexpr uint8_t kIdent64LittleEndian[] = {0x7f, 'E', 'L', 'F', 2, 1};
+constexpr uint32_t kLoad = 1;
+constexpr uint32_t kNote = 4;
+constexpr char kXen[] = "Xen";
+constexpr uint32_t kPhys32Entry = 18;
+constexpr uint64_t kNoteAlignment = 4; // QEMU misreads a PVH note that is aligned to 8
+
+struct StartInfo {
+    uint32_t magic, version, flags, module_count;
+    uint64_t modules, cmdline, rsdp, memory_map;
+    uint32_t memory_map_count, reserved;
+};
+static_assert(sizeof(StartInfo) == 56);
+
+struct StartModule {
+    uint64_t start, bytes, cmdline, reserved;
+};
+struct StartMemory {
+    uint64_t start, bytes;
+    uint32_t type, reserved;
+};
+static_assert(sizeof(StartModule) == 32 && sizeof(StartMemory) == 24);
+
+constexpr uint32_t kStartMagic = 0x336ec578;
+constexpr uint32_t kStartVersion = 1;
+constexpr GuestPhys kStartModules = layout::kStartInfo + sizeof(StartInfo);
+constexpr GuestPhys kStartMemory = kStartModules + sizeof(StartModule);
+
+// Copies a part of the file; false where the file ends before it.
+template <typename T>
+bool read(const Module& image, uint64_t offset, T& to) {
+    if (offset > image.bytes || image.bytes - offset < sizeof to)
+        return false;
+    memcpy(&to, image.data + offset, sizeof to);
+    return true;
+}
+
+constexpr uint64_t aligned(uint64_t bytes) {
+    return (bytes + kNoteAlignment - 1) & ~(kNoteAlignment - 1);
+}
+
+bool find_entry_in(const Module& image, const ProgramHeader& notes, uint32_t& entry) {
+    uint64_t at = notes.offset;
+    const uint64_t end = notes.offset + notes.file_bytes;
+    NoteHeader note;
+    while (at < end && read(image, at, note)) {
+        const uint64_t name = at + sizeof note;
+        const uint64_t desc = name + aligned(note.name_bytes);
+        char owner[sizeof kXen];
+        if (note.type == kPhys32Entry && note.name_bytes == sizeof kXen &&
+            read(image, name, owner) && memcmp(owner, kXen, sizeof kXen) == 0)
+            return read(image, desc, entry);
+        at = desc + aligned(note.desc_bytes);
+    }
+    return false;
+}
+
+// What the file's program headers say.
+struct Loaded {
+    GuestPhys end = 0; // behind the highest segment
+    bool has_pvh = false;
+    uint32_t pvh_entry = 0;
+};
+
+Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header) {
+    Loaded loaded;
+    for (unsigned i = 0; i != header.program_header_count; ++i) {
+        ProgramHeader segment;
+        if (!read(image, header.program_headers + i * sizeof segment, segment))
+            fail("the ELF file ends in its program headers");
+        if (segment.type == kNote)
+            loaded.has_pvh |= find_entry_in(image, segment, loaded.pvh_entry);
+        if (segment.type != kLoad)
+            continue;
+        if (segment.offset > image.bytes || image.bytes - segment.offset < segment.file_bytes ||
+            segment.memory_bytes < segment.file_bytes)
+            fail("program header ", decimal(i), " of the ELF file lies outside of it");
+        place_zeros(guest, segment.paddr, segment.memory_bytes, "a segment");
+        place_bytes(guest, segment.paddr, image.data + segment.offset, segment.file_bytes,
+                           "a segment");
+        if (segment.paddr + segment.memory_bytes > loaded.end)
+            loaded.end = segment.paddr + segment.memory_bytes;
+    }
+    return loaded;
+}
+
+GuestPhys place_initrd(Guest& guest, const Module& initrd, GuestPhys highest) {
+    const GuestPhys start =
+        (guest.settings.memory_bytes - initrd.bytes) & ~(kPageBytes - 1);
+    if (initrd.bytes > guest.settings.memory_bytes || start < highest)
+        fail("the initrd of ", decimal(initrd.bytes), " bytes does not fit behind the image");
+    place_bytes(guest, start, initrd.data, initrd.bytes, "the initrd");
+    return start;
+}
+
+} // namespace
+
+void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables) {
+    const Module& image = images.image;
+    ElfHeader header;
+    if (!read(image, 0, header) ||
+        memcmp(header.ident, kIdent64LittleEndian, sizeof kIdent64LittleEndian) != 0 ||
+        header.program_header_bytes != sizeof(ProgramHeader))
+        fail("the image is no ELF64 file for little-endian machines");
+    const Loaded loaded = place_segments(guest, image, header);
+    if (!loaded.has_pvh && !images.state)
+        fail("the ELF file has no PVH note (owner Xen, type 18) with a 32-bit entry, and there "
+             "is no state file");
+    place_cmdline(guest, image.rest, layout::kCmdlineBytes);
+
+    StartInfo info = {kStartMagic, kStartVersion, 0, 0, kStartModules, layout::kCmdline,
+                      tables.rsdp, kStartMemory, 0, 0};
+    if (images.initrd) {
+        const StartModule module = {place_initrd(guest, images.initrd, loaded.end),
+                                    images.initrd.bytes, 0, 0};
+        place_bytes(guest, kStartModules, &module, sizeof module, "PVH's module list");
+        info.module_count = 1;
+    }
+    const MemoryMap map = memory_map_of(guest, tables);
+    for (unsigned i = 0; i != map.count; ++i) {
+        const StartMemory range = {map.ranges[i].start, map.ranges[i].bytes, map.ranges[i].type, 0};
+        place_bytes(guest, kStartMemory + i * sizeof range, &range, sizeof range,
+                           "PVH's memory map");
+    }
+    info.memory_map_count = map.count;
+    place_bytes(guest, layout::kStartInfo, &info, sizeof info, "PVH's start info");
+
+    enter_protected32(guest, loaded.pvh_entry);
+    if (!images.state)
+        guest.gprs[rbx] = layout::kStartInfo;
+    else
+        apply_state_file(guest, {reinterpret_cast<const char*>(images.state.data),
+                                 images.state.bytes},
+                         {header.entry, loaded.end, guest.settings.memory_bytes,
+                          layout::kCmdline, guest.c_bit_mask});
+}
+
+} // namespace sevhost

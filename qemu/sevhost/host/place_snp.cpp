@@ -1,0 +1,100 @@
+// What SNP firmware puts into a guest: the CPUID page (SNP ABI 56860, 8.17.2.6), the
+// secrets page (8.17.2.5); and the blob by which Linux's loaders tell of them.
+#include "guest_cpuid.h"
+#include "launch.h"
+#include "outcome.h"
+#include "place.h"
+
+namespace sevhost {
+namespace {
+
+struct CpuidEntry {
+    uint32_t eax_in, ecx_in;
+    uint64_t xcr0_in, xss_in;
+    uint32_t eax, ebx, ecx, edx;
+    uint64_t reserved;
+};
+static_assert(sizeof(CpuidEntry) == 48);
+
+constexpr unsigned kMaxCpuidEntries = 64;
+
+struct CpuidPage {
+    uint32_t count, reserved1;
+    uint64_t reserved2;
+    CpuidEntry entries[kMaxCpuidEntries];
+};
+static_assert(sizeof(CpuidPage) <= kPageBytes);
+
+struct SecretsPage {
+    uint32_t version, flags, family_model_stepping, reserved;
+    uint8_t visible_workarounds[16];
+    uint8_t keys[4][32];
+};
+constexpr uint32_t kSecretsVersion = 2;
+
+struct CcBlob { // Linux: arch/x86/include/asm/sev.h, cc_blob_sev_info
+    uint32_t magic;
+    uint16_t version, reserved;
+    uint64_t secrets;
+    uint32_t secrets_bytes, reserved1;
+    uint64_t cpuid;
+    uint32_t cpuid_bytes, reserved2;
+};
+static_assert(sizeof(CcBlob) == 40);
+constexpr uint32_t kCcBlobMagic = 0x45444d41; // "AMDE"
+
+// Leaves whose answer depends on ECX, and how many of it there can be.
+struct Indexed {
+    uint32_t leaf, subleaves;
+};
+constexpr Indexed kIndexed[] = {{4, 4}, {7, 2}, {0xb, 2}, {kCpuidXsave, 2}, {0x14, 2}};
+constexpr uint64_t kXcr0AtReset = 1;
+
+uint32_t subleaves_of(uint32_t leaf) {
+    for (const Indexed& indexed : kIndexed)
+        if (leaf == indexed.leaf)
+            return indexed.subleaves;
+    return 1;
+}
+
+void add_leaves(const Guest& guest, CpuidPage& page, uint32_t first) {
+    const uint32_t last = guest_cpuid(guest, first, 0).eax;
+    for (uint32_t leaf = first; leaf <= last; ++leaf) {
+        for (uint32_t subleaf = 0; subleaf != subleaves_of(leaf); ++subleaf) {
+            const Cpuid r = guest_cpuid(guest, leaf, subleaf);
+            if ((r.eax | r.ebx | r.ecx | r.edx) == 0)
+                continue; // what the page does not have reads as zeros
+            if (page.count == kMaxCpuidEntries)
+                fail("the CPUID page has room for ", decimal(kMaxCpuidEntries), " entries only");
+            page.entries[page.count++] = {leaf,  subleaf, leaf == kCpuidXsave ? kXcr0AtReset : 0,
+                                          0,     r.eax,   r.ebx,
+                                          r.ecx, r.edx,   0};
+        }
+    }
+}
+
+} // namespace
+
+void place_snp_pages(Guest& guest) {
+    static CpuidPage page;
+    add_leaves(guest, page, 0);
+    add_leaves(guest, page, kCpuidExtendedMax);
+    place_bytes(guest, layout::kCpuidPage, &page, sizeof page, "the CPUID page");
+
+    SecretsPage secrets = {};
+    secrets.version = kSecretsVersion;
+    secrets.family_model_stepping = guest_cpuid(guest, kCpuidFeatures, 0).eax;
+    uint64_t random = read_tsc(); // keys of nothing: there is no firmware to talk to
+    for (auto& key : secrets.keys)
+        for (uint8_t& byte : key) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            byte = static_cast<uint8_t>(random >> 56);
+        }
+    place_bytes(guest, layout::kSecretsPage, &secrets, sizeof secrets, "the secrets page");
+
+    const CcBlob blob = {kCcBlobMagic, 0, 0, layout::kSecretsPage, kPageBytes, 0,
+                         layout::kCpuidPage, kPageBytes, 0};
+    place_bytes(guest, layout::kCcBlob, &blob, sizeof blob, "the blob of SNP's pages");
+}
+
+} // namespace sevhost

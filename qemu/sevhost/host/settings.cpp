@@ -1,0 +1,117 @@
+#include "settings.h"
+
+#include "console.h"
+#include "outcome.h"
+
+namespace sevhost {
+namespace {
+
+constexpr unsigned kLowestCBit = 32; // below it a C-bit would be RAM's, and legacy tables hold none
+constexpr unsigned kHighestCBit = 51;
+
+constexpr struct {
+    const char* word;
+    Sev sev;
+} kSevNames[] = {
+    {"none", Sev::none},
+    {"sev", Sev::sev},
+    {"es", Sev::es},
+    {"snp", Sev::snp},
+};
+
+[[noreturn]] void refuse(Text key, Text value, const char* why) {
+    fail("the host's command line: ", key, "=", value, " ", why);
+}
+
+Sev parse_sev(Text key, Text value) {
+    for (const auto& known : kSevNames)
+        if (value == known.word)
+            return known.sev;
+    refuse(key, value, "is none of none, sev, es, snp");
+}
+
+uint64_t parse_value(Text key, Text value) {
+    uint64_t number = 0;
+    if (!parse_number(value, number))
+        refuse(key, value, "is no number");
+    return number;
+}
+
+unsigned parse_c_bit(Text key, Text value) {
+    const uint64_t bit = parse_value(key, value);
+    if (bit < kLowestCBit || bit > kHighestCBit)
+        refuse(key, value, "is out of range: 32 to 51");
+    return static_cast<unsigned>(bit);
+}
+
+uint64_t parse_memory(Text key, Text value) {
+    const uint64_t bytes = parse_value(key, value);
+    if (bytes == 0 || bytes % kLargePageBytes != 0)
+        refuse(key, value, "is not a multiple of 2 MiB");
+    return bytes;
+}
+
+Accepted parse_accepted(Text key, Text value) {
+    if (value == "all")
+        return Accepted::all;
+    if (value == "launched")
+        return Accepted::launched;
+    refuse(key, value, "is none of all, launched");
+}
+
+Trace parse_trace(Text key, Text value) {
+    Trace trace;
+    while (value.size != 0) {
+        const Text what = value.first(value.find(','));
+        value = value.from(what.size + 1);
+        if (what == "exits")
+            trace.exits = true;
+        else if (what == "protocol")
+            trace.protocol = true;
+        else if (what == "memory")
+            trace.memory = true;
+        else if (what == "all")
+            trace = {true, true, true};
+        else
+            refuse(key, what, "is none of exits, protocol, memory, all");
+    }
+    return trace;
+}
+
+} // namespace
+
+Settings parse_settings(const char* cmdline) {
+    Settings settings;
+    Text rest(cmdline);
+    for (Text word = next_word(rest); word.size != 0; word = next_word(rest)) {
+        const uint64_t equals = word.find('=');
+        if (equals == word.size)
+            continue; // QEMU's Multiboot 1 puts the image's path before the command line
+        const Text key = word.first(equals);
+        const Text value = word.from(equals + 1);
+        if (key == "sev")
+            settings.sev = parse_sev(key, value);
+        else if (key == "cbit")
+            settings.c_bit = parse_c_bit(key, value);
+        else if (key == "mem")
+            settings.memory_bytes = parse_memory(key, value);
+        else if (key == "hostile")
+            settings.hostile = value;
+        else if (key == "accept")
+            settings.accepted = parse_accepted(key, value);
+        else if (key == "trace")
+            settings.trace = parse_trace(key, value);
+        else
+            refuse(key, value, "is not known");
+    }
+    return settings;
+}
+
+const char* name(Sev sev) {
+    for (const auto& known : kSevNames)
+        if (sev == known.sev)
+            return known.word;
+    return "unknown";
+}
+
+} // namespace sevhost

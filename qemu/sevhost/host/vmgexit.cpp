@@ -1,0 +1,321 @@
+#include "vmgexit.h"
+
+#include "diagnosis.h"
+#include "exit_names.h"
+#include "ghcb_msr.h"
+#include "ghcb_msr_protocol.h"
+#include "ghcb_request.h"
+#include "guest_cpuid.h"
+#include "hostile.h"
+#include "journal.h"
+#include "machine.h"
+#include "mmio.h"
+#include "msrs.h"
+#include "port_io.h"
+#include "snp.h"
+#include "svm_exits.h"
+
+#include <string.h>
+
+namespace sevhost {
+namespace {
+
+// What the guest is told: SW_EXITINFO1 and 2; and the registers are in the page.
+struct Answer {
+    uint64_t info1 = kGhcbDone;
+    uint64_t info2 = 0;
+};
+
+struct Call {
+    Guest& guest;
+    GhcbPage& page;
+    const GhcbRequest& request;
+};
+
+Answer malformed(Malformed reason) {
+    return {kGhcbMalformed, static_cast<uint64_t>(reason)};
+}
+
+Answer exception(unsigned vector, uint64_t bits) {
+    return {kGhcbException, kEventValid | kEventException | bits | vector};
+}
+
+Answer general_protection() {
+    return exception(kVectorGp, kEventHasErrorCode);
+}
+
+// What the host gives back: only that is valid in the page afterwards.
+void set_registers(Call& call, uint64_t rax_value, uint64_t rdx_value) {
+    call.page.set(ghcb_at::kRax, rax_value);
+    call.page.set(ghcb_at::kRdx, rdx_value);
+}
+
+Answer serve_cpuid(Call& call) {
+    const auto leaf = static_cast<uint32_t>(call.request.rax);
+    const auto subleaf = static_cast<uint32_t>(call.request.rcx);
+    const Cpuid c = hostile_cpuid(call.guest, leaf, subleaf,
+                                  guest_cpuid(call.guest, leaf, subleaf));
+    set_registers(call, c.eax, c.edx);
+    call.page.set(ghcb_at::kRbx, c.ebx);
+    call.page.set(ghcb_at::kRcx, c.ecx);
+    return {};
+}
+
+Answer serve_msr(Call& call) {
+    const auto msr = static_cast<uint32_t>(call.request.rcx);
+    if (call.request.info1 != 0) {
+        const uint64_t value = call.request.rdx << 32 | static_cast<uint32_t>(call.request.rax);
+        return write_guest_msr(call.guest, msr, value) ? Answer() : general_protection();
+    }
+    uint64_t value = 0;
+    if (!read_guest_msr(call.guest, msr, value))
+        return general_protection();
+    set_registers(call, value & 0xffffffff, value >> 32);
+    return {};
+}
+
+// The host may only use what the guest has made shared (15.36.10).
+bool is_shared(const Guest& guest, GuestPhys start, uint64_t bytes) {
+    if (!guest.snp())
+        return true;
+    for (GuestPhys page = start & ~(kPageBytes - 1); page < start + bytes; page += kPageBytes)
+        if (guest.rmp.is_assigned(page))
+            return false;
+    return true;
+}
+
+// Where SW_SCRATCH points, or nullptr.
+uint8_t* scratch(Call& call, uint64_t bytes) {
+    Guest& guest = call.guest;
+    const GuestPhys at = call.request.scratch;
+    switch (scratch_place(call.request, guest.ghcb_msr, bytes)) {
+    case ScratchPlace::missing:
+    case ScratchPlace::misplaced:
+        return nullptr;
+    case ScratchPlace::inside:
+        break;
+    case ScratchPlace::elsewhere:
+        if (!is_shared(guest, at, bytes))
+            return nullptr;
+    }
+    return guest.memory.at(at, bytes, Backing::shared);
+}
+
+Answer serve_port_string(Call& call, const PortRequest& port) {
+    uint8_t* data = scratch(call, port.count * port.bytes);
+    if (data == nullptr)
+        return malformed(Malformed::scratch);
+    for (uint64_t i = 0; i != port.count; ++i, data += port.bytes) {
+        uint32_t value = 0;
+        if (port.in) {
+            value = port_in(call.guest, port.port, port.bytes);
+            memcpy(data, &value, port.bytes);
+        } else {
+            memcpy(&value, data, port.bytes);
+            port_out(call.guest, port.port, port.bytes, value);
+        }
+    }
+    return {};
+}
+
+Answer serve_port(Call& call) {
+    const PortRequest port = port_request(call.request);
+    if (port.string)
+        return serve_port_string(call, port);
+    const uint64_t given = call.request.rax;
+    const uint64_t mask = (uint64_t{1} << 8 * port.bytes) - 1;
+    if (port.in)
+        call.page.set(ghcb_at::kRax,
+                      (given & ~mask) | port_in(call.guest, port.port, port.bytes));
+    else
+        port_out(call.guest, port.port, port.bytes, static_cast<uint32_t>(given & mask));
+    return {};
+}
+
+// Long accesses go piece by piece, each as large as its address and the rest allow.
+unsigned piece_at(GuestPhys at, uint64_t rest) {
+    unsigned bytes = 8;
+    while (bytes > rest || at % bytes != 0)
+        bytes /= 2;
+    return bytes;
+}
+
+Answer serve_mmio(Call& call) {
+    GuestPhys at = call.request.info1;
+    uint64_t rest = call.request.info2;
+    uint8_t* data = scratch(call, rest);
+    if (data == nullptr)
+        return malformed(Malformed::scratch);
+    while (rest != 0) {
+        const unsigned bytes = piece_at(at, rest);
+        const bool done = call.request.code == nae::kMmioRead
+                              ? mmio_read(call.guest, at, data, bytes)
+                              : mmio_write(call.guest, at, data, bytes);
+        if (!done)
+            return malformed(Malformed::invalid_input);
+        at += bytes;
+        data += bytes;
+        rest -= bytes;
+    }
+    return {};
+}
+
+Answer serve_tsc(Call& call) {
+    const uint64_t tsc = read_tsc();
+    set_registers(call, tsc & 0xffffffff, tsc >> 32);
+    if (call.request.code == exit::kRdtscp)
+        call.page.set(ghcb_at::kRcx, 0);
+    return {};
+}
+
+Answer serve_dr7(Call& call) {
+    if (call.request.code == exit::kReadDr7)
+        call.page.set(ghcb_at::kRax, call.guest.dr7);
+    else
+        call.guest.dr7 = call.request.rax;
+    return {};
+}
+
+Answer serve_page_state_list(Call& call) {
+    if (!call.guest.snp())
+        return malformed(Malformed::invalid_event);
+    uint8_t* list = scratch(call, kPageStateListBytes);
+    if (list == nullptr)
+        return malformed(Malformed::scratch);
+    return {kGhcbDone, change_page_state_list(call.guest, list)};
+}
+
+// Where a firmware leaves the address from which other processors start (4.1.8).
+Answer serve_jump_table(Call& call) {
+    constexpr uint64_t kSet = 0;
+    if (call.request.info1 != kSet)
+        return {kGhcbDone, call.guest.ap_jump_table};
+    call.guest.ap_jump_table = call.request.info2;
+    return {};
+}
+
+// Attestation: there is no secure processor to ask (4.1.7).
+Answer serve_guest_request(Call& call) {
+    constexpr uint64_t kGenericError = uint64_t{0xffffffff} << 32;
+    const GhcbRequest& r = call.request;
+    if (!call.guest.snp())
+        return malformed(Malformed::invalid_event);
+    const bool usable = is_shared(call.guest, r.info1, kPageBytes) &&
+                        is_shared(call.guest, r.info2, kPageBytes);
+    return usable ? Answer{kGhcbDone, kGenericError} : malformed(Malformed::invalid_input);
+}
+
+[[noreturn]] void serve_terminate(Call& call) {
+    finish_terminated(call.guest, call.request.info1 & 0xf, call.request.info1 >> 4 & 0xff);
+}
+
+Answer serve(Call& call) {
+    switch (call.request.code) {
+    case exit::kCpuid:
+        return serve_cpuid(call);
+    case exit::kMsr:
+        return serve_msr(call);
+    case exit::kIoio:
+        return serve_port(call);
+    case nae::kMmioRead:
+    case nae::kMmioWrite:
+        return serve_mmio(call);
+    case exit::kRdtsc:
+    case exit::kRdtscp:
+        return serve_tsc(call);
+    case exit::kRdpmc: // no counter is there
+        return general_protection();
+    case exit::kVmmcall: // nor a hypercall
+        return exception(kVectorUd, 0);
+    case exit::kReadDr7:
+    case exit::kWriteDr7:
+        return serve_dr7(call);
+    case exit::kInvd:
+    case exit::kWbinvd:
+    case exit::kMonitor:
+    case exit::kMwait:
+    case nae::kNmiComplete:
+        return {};
+    case nae::kApJumpTable:
+        return serve_jump_table(call);
+    case nae::kPageStateChange:
+        return serve_page_state_list(call);
+    case nae::kGuestRequest:
+    case nae::kExtendedGuestRequest:
+        return serve_guest_request(call);
+    case nae::kFeatures:
+        return {kGhcbDone, call.guest.snp() ? kFeatureSnp : 0};
+    case nae::kApResetHold:
+        finish(call.guest, Outcome::halted,
+               "AP reset hold: there is no other processor to end it");
+    case nae::kTerminate:
+        serve_terminate(call);
+    case nae::kUnsupported:
+        finish(call.guest, Outcome::terminated,
+               "the guest reports a #VC that it does not support: exit code ",
+               hex(call.request.info1), ", information ", hex(call.request.info2));
+    }
+    return malformed(Malformed::invalid_event); // AP creation: the features do not offer it
+}
+
+void warn_of_version(const Guest& guest, unsigned version) {
+    static bool said = false;
+    if (version == 0 && !said)
+        say("sevhost: the GHCB page at ", hex(guest.ghcb_msr),
+            " names no version (56421, 2.6): served as version 1\n");
+    said |= version == 0;
+}
+
+GhcbPage ghcb_page(Guest& guest) {
+    uint8_t* bytes = guest.memory.at(guest.ghcb_msr, kPageBytes, Backing::shared);
+    if (bytes == nullptr)
+        refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr), ", where no memory is");
+    if (!is_shared(guest, guest.ghcb_msr, kPageBytes))
+        refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
+               ", a page that is private in the reverse map: the host cannot write its answer "
+               "(APM vol. 2, 15.36.10)");
+    return GhcbPage(bytes);
+}
+
+Malformed check(const Guest& guest, const GhcbPage& page, GhcbRequest& request) {
+    const Malformed why = read_ghcb_request(page, request);
+    return guest.snp() && guest.ghcb_msr != guest.ghcb_registered ? Malformed::not_registered
+                                                                  : why;
+}
+
+void say_request(const Guest& guest, const GhcbRequest& r, const Answer& answer) {
+    if (answer.info1 == kGhcbMalformed)
+        say("sevhost: GHCB request ", exit_name(r.code), " (", hex(r.code), ") at ",
+            hex(guest.save().rip), " is malformed: ",
+            malformed_text(static_cast<Malformed>(answer.info2)), "\n");
+    if (guest.settings.trace.protocol)
+        say("ghcb: ", exit_name(r.code), " (", hex(r.code), ") ", hex(r.info1), " ", hex(r.info2),
+            " rax ", hex(r.rax), " rcx ", hex(r.rcx), " rdx ", hex(r.rdx), " scratch ",
+            hex(r.scratch), " -> ", hex(answer.info1), " ", hex(answer.info2), "\n");
+}
+
+void serve_page(Guest& guest) {
+    GhcbPage page = ghcb_page(guest);
+    GhcbRequest request;
+    const Malformed why = check(guest, page, request);
+    warn_of_version(guest, request.version);
+    note_request(request.code);
+    page.invalidate_all();
+    Call call = {guest, page, request};
+    const Answer answer = why == Malformed::nothing ? serve(call) : malformed(why);
+    page.set(ghcb_at::kExitInfo1, answer.info1);
+    page.set(ghcb_at::kExitInfo2, answer.info2);
+    hostile_ghcb_response(guest, request.code, page.bytes());
+    say_request(guest, request, answer);
+}
+
+} // namespace
+
+void serve_vmgexit(Guest& guest) {
+    if (guest.ghcb_msr & ghcb_msr::kCodeMask)
+        serve_ghcb_msr(guest);
+    else
+        serve_page(guest);
+}
+
+} // namespace sevhost

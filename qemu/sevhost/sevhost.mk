@@ -1,0 +1,40 @@
+# The SEV host: a kernel on Prologue, linked as the test kernels are. Its logic
+# (model/) is compiled for the host's tests too.
+
+SEVHOST_DIR := qemu/sevhost
+# No SSE: what is in those registers is the guest's, and stays there.
+SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/model
+SEVHOST_SOURCES := $(wildcard $(SEVHOST_DIR)/host/*.cpp $(SEVHOST_DIR)/model/*.cpp)
+SEVHOST_OBJECTS := $(SEVHOST_SOURCES:$(SEVHOST_DIR)/%.cpp=$(BUILD)/sevhost/%.o) \
+	$(patsubst $(SEVHOST_DIR)/%.S,$(BUILD)/sevhost/%.o,$(wildcard $(SEVHOST_DIR)/host/*.S))
+SEVHOST := $(BUILD)/sevhost.elf
+
+$(BUILD)/sevhost/%.o: $(SEVHOST_DIR)/%.cpp
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(KERNEL_CXX) $(SEVHOST_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/sevhost/%.o: $(SEVHOST_DIR)/%.S
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(KERNEL_C) $(SEVHOST_FLAGS) -MMD -MP -c -o $@ $<
+
+# Multiboot 1, since QEMU's PVH hands over one module at most, and without a string.
+$(SEVHOST): $(SEVHOST_OBJECTS) $(LIBRARY) $(wildcard linker/prologue*.ld)
+	@echo "  $@"
+	$(KERNEL_LINK) -u prologue_multiboot1 -Map $(@:.elf=.map) -o $@ $(SEVHOST_OBJECTS) $(LIBRARY)
+
+$(SEVHOST_OBJECTS): Makefile qemu/kernels/kernels.mk $(SEVHOST_DIR)/sevhost.mk
+
+.PHONY: sevhost
+sevhost: $(SEVHOST)
+
+GUEST_SETTINGS := GUEST SEV CBIT CMDLINE INITRD MEM HOSTILE TRACE STATE ACCEPT CPU
+export $(GUEST_SETTINGS)
+
+# A guest of one's own under the SEV host.
+.PHONY: guest
+guest: $(SEVHOST)
+	@$(PYTHON) qemu/guest.py
+
+-include $(SEVHOST_OBJECTS:.o=.d)
