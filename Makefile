@@ -31,6 +31,7 @@ include qemu/sevhost/sevhost.mk
 include qemu/feeder/feeder.mk
 include hosttests/hosttests.mk
 include qemu/qemu.mk
+include qemu/sevhost/check.mk
 
 # What is built depends on how it is built.
 $(OBJECTS32) $(OBJECTS64) $(KERNEL_OBJECTS): Makefile arch/x86/library.mk

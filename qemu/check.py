@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the parts of the test suite that are named, and closes with `N passed, N failed`.
 
-    check.py [--test PATTERN] host|qemu...
+    check.py [--test PATTERN] host|qemu|sev...
 """
 
 import argparse
@@ -69,6 +69,10 @@ def boots(pattern: str) -> Tuple[int, int]:
     return tally(lines_of([sys.executable, "qemu/runner.py", "--test", pattern]))
 
 
+def sev_guests(pattern: str) -> Tuple[int, int]:
+    return tally(lines_of([sys.executable, "qemu/runner.py", "--sev", "--test", pattern]))
+
+
 def tally(lines) -> Tuple[int, int]:
     """Counts lines that begin with ok and FAIL; a runner's own summary is for the end."""
     passed = failed = 0
@@ -82,7 +86,8 @@ def tally(lines) -> Tuple[int, int]:
     return passed, failed
 
 
-_PARTS = {"host": (google_tests, fuzzers, counting), "qemu": (boots,)}
+_PARTS = {"host": (google_tests, fuzzers, counting), "qemu": (boots,),
+          "sev": (sev_guests,)}
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 """Runs the boot tests: every case of every qemu/tests_*.py, a line each.
 
 BUILD names the directory of the kernels; --test picks cases by a shell pattern or a regular
-expression that matches anywhere in the name.
+expression that matches anywhere in the name. Guests of the SEV host (tests_sev*.py) are run
+instead of the others with --sev.
 """
 
 import argparse
@@ -32,7 +33,7 @@ class Verdict:
 
 def main() -> int:
     options = parse_options()
-    chosen = [case for case in collect() if chosen_by(options.test, case.name)]
+    chosen = [case for case in collect(options.sev) if chosen_by(options.test, case.name)]
     passed = 0
     with ThreadPoolExecutor(options.jobs) as pool:
         for verdict in pool.map(judge, chosen):
@@ -47,12 +48,14 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--test", metavar="PATTERN", default="*")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--sev", action="store_true")
     return parser.parse_args()
 
 
-def collect() -> List[Case]:
-    """The cases of all tables, in order; names are unique."""
-    names = sorted(path.stem for path in _HERE.glob("tests_*.py"))
+def collect(sev: bool) -> List[Case]:
+    """The cases of the SEV host's tables, or of all others, in order; names are unique."""
+    names = sorted(path.stem for path in _HERE.glob("tests_*.py")
+                   if path.stem.startswith("tests_sev") == sev)
     found = [case for name in names for case in importlib.import_module(name).CASES]
     seen = set()
     for case in found:

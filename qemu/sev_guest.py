@@ -1,0 +1,103 @@
+"""Runs a guest under the SEV host, by the user's own command, and tells how it ended."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import cases
+import guest
+import machine
+
+TERMINATED, SHUTDOWN, HALTED, RESET = "terminated", "shutdown", "halted", "reset"
+REFUSED = "refused"  # by the host: the guest did what hardware forbids
+ENDED_BY_TEST = "ended by the test"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `make guest` is given. With `until`, the run is over when that is printed."""
+
+    image: Path
+    sev: str = "es"
+    c_bit: int = 51
+    cmdline: str = ""
+    initrd: Optional[Path] = None
+    memory: str = "128M"
+    cpu: str = ""
+    hostile: str = ""
+    trace: str = ""
+    state: Optional[Path] = None
+    timeout: float = 20
+    until: str = ""
+
+    def settings(self) -> dict:
+        return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
+                "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
+                "HOSTILE": self.hostile, "TRACE": self.trace, "STATE": self.state or ""}
+
+
+class Result(machine.Result):
+    """A machine's result; what the host and its guest say goes to one stream."""
+
+    @property
+    def outcome(self) -> str:
+        if self.timed_out:
+            return machine.HANG
+        told = re.search(r"^guest: (.+)$", self.serial, re.MULTILINE)
+        return told[1] if told else ENDED_BY_TEST
+
+    def lines(self, pattern: str) -> list:
+        """The matches of the pattern, `^` and `$` standing for a line's ends."""
+        return re.findall(pattern, self.serial, re.MULTILINE)
+
+
+def run(wanted: Run) -> Result:
+    environment = dict(os.environ, BUILD=str(cases.BUILD))
+    environment.update((name, str(value)) for name, value in wanted.settings().items())
+    process = subprocess.Popen(
+        [sys.executable, guest.__file__], cwd=cases.ROOT, env=environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True)  # so that QEMU, its child, can be ended with it
+    watch = _Watch(process, wanted)
+    output = watch.read_all()
+    result = Result(serial=output, debugcon="", errors="",
+                    status=None if watch.timed_out else process.returncode)
+    cases.journal().results.append(result)
+    return result
+
+
+class _Watch:
+    """Reads what a process prints, and ends it at a text or at its time limit."""
+
+    def __init__(self, process: subprocess.Popen, wanted: Run):
+        self.process = process
+        self.until = wanted.until.encode()
+        self.timed_out = False
+        self.limit = machine.wall_limit(wanted.timeout)
+
+    def read_all(self) -> str:
+        timer = threading.Timer(self.limit, self._end_late)
+        timer.start()
+        output = b""
+        while chunk := os.read(self.process.stdout.fileno(), 1 << 16):
+            output += chunk
+            if self.until and self.until in output:
+                self._end()
+                break
+        self.process.wait()
+        timer.cancel()
+        return output.decode("latin-1").replace("\r", "")
+
+    def _end_late(self) -> None:
+        self.timed_out = True
+        self._end()
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)

@@ -1,0 +1,77 @@
+#include "guest.h"
+
+#include "exceptions.h"
+#include "ghcb.h"
+#include "tables.h"
+
+namespace {
+
+constexpr uint32_t kMarker = 0x4b52414d; // qemu/sevhost/host/exits.cpp
+constexpr uint16_t kExitPort = 0xf4;     // QEMU's exit device, for guests without #VC
+constexpr uint8_t kExitSuccess = 0x10, kExitFatal = 0x20;
+
+// PVH's start info (Xen's public headers)
+struct StartInfo {
+    uint32_t magic, version, flags, modules;
+    uint64_t module_list, cmdline;
+};
+
+uint64_t sev_status, ghcb_msr_first;
+
+bool equal(const char* a, const char* b) {
+    while (*a && *a == *b)
+        ++a, ++b;
+    return *a == *b;
+}
+
+} // namespace
+
+void mark(Word value) {
+    asm volatile("vmmcall" : : "a"(kMarker), "b"(value) : "memory");
+}
+
+void terminate(Reason reason) {
+    if (sev_status & kSevStatusEs) {
+        write_msr(kMsrGhcb, kGhcbTerminate | kReasonSet << 12 | static_cast<unsigned>(reason) << 16);
+        vmgexit();
+    }
+    asm volatile("outb %0, %1"
+                 :
+                 : "a"(reason == Reason::done ? kExitSuccess : kExitFatal), "Nd"(kExitPort));
+    for (;;)
+        asm volatile("cli; hlt");
+}
+
+void fail(unsigned line, uint64_t found, uint64_t expected) {
+    mark(line);
+    mark(static_cast<Word>(found));
+    mark(static_cast<Word>(expected));
+    if (!kLong) {
+        mark(static_cast<Word>(found >> 32));
+        mark(static_cast<Word>(expected >> 32));
+    }
+    terminate(Reason::unexpected);
+}
+
+bool encrypted() { return sev_status & kSevStatusEs; }
+bool snp() { return sev_status & kSevStatusSnp; }
+uint64_t ghcb_msr_at_entry() { return ghcb_msr_first; }
+
+uint64_t c_bit_mask() {
+    return encrypted() ? uint64_t{1} << (ghcb_msr_first >> 24 & 63) : 0;
+}
+
+extern "C" [[noreturn]] void guest_main(const StartInfo* info) {
+    sev_status = read_msr(kMsrSevStatus);
+    if (encrypted())
+        ghcb_msr_first = read_msr(kMsrGhcb);
+    set_up_tables();
+    const auto* wanted = reinterpret_cast<const char*>(static_cast<Word>(info->cmdline));
+    for (unsigned i = 0; i != scene_count; ++i) {
+        if (equal(scenes[i].name, wanted)) {
+            scenes[i].play();
+            terminate(Reason::done);
+        }
+    }
+    terminate(Reason::no_such_scene);
+}

@@ -1,0 +1,43 @@
+// What the small test guests share. A guest is a file of scenes; the command line names the one
+// that is played. It stands in 32-bit or in 64-bit mode, compiled for each from the same source.
+//
+// A scene that holds ends the guest with reason 0. An expectation that does not ends it with
+// reason 1, behind three marks: the line in the source, what was found, what was expected. Marks
+// and termination need no GHCB page, no paging and no device.
+#pragma once
+
+#include <stdint.h>
+
+using Word = uintptr_t; // a register
+constexpr bool kLong = sizeof(Word) == 8;
+
+// The reasons by which a guest ends, of this reason set.
+constexpr unsigned kReasonSet = 15;
+enum class Reason : unsigned { done = 0, unexpected = 1, exception = 2, no_such_scene = 3 };
+
+[[noreturn]] void terminate(Reason reason);
+[[noreturn]] void fail(unsigned line, uint64_t found, uint64_t expected);
+void mark(Word value); // the host prints it
+
+#define EXPECT_EQUAL(found, expected)                                                              \
+    do {                                                                                           \
+        const uint64_t found_ = (found), expected_ = (expected);                                   \
+        if (found_ != expected_)                                                                   \
+            fail(__LINE__, found_, expected_);                                                     \
+    } while (false)
+#define EXPECT(condition) EXPECT_EQUAL(condition, true)
+
+// The scenes of a guest; its file defines them.
+struct Scene {
+    const char* name;
+    void (*play)();
+};
+extern const Scene scenes[];
+extern const unsigned scene_count;
+
+// What the guest is, by SEV_STATUS, and where its C-bit is, by the GHCB MSR at the entry.
+bool encrypted();
+bool snp();
+Word c_bit_word();     // its mask in an entry's upper 32 bits
+uint64_t c_bit_mask(); // 0 in a plain guest
+uint64_t ghcb_msr_at_entry();

@@ -1,0 +1,73 @@
+// A stub for each vector: it saves what exceptions.h calls a Frame, and calls on_exception
+// with it. What that changes in it, the interrupted code will see.
+
+        .text
+
+#ifdef __x86_64__
+#define PUSH pushq
+#else
+#define PUSH pushl
+#endif
+
+// Every stub is 16 bytes.
+        .globl  stubs
+        .balign 16
+stubs:
+        .set    vector, 0
+        .rept   32
+        .balign 16
+        .if     !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector >= 29 && vector <= 30)
+        PUSH    $0
+        .endif
+        PUSH    $vector
+        jmp     common
+        .set    vector, vector + 1
+        .endr
+
+common:
+#ifdef __x86_64__
+        pushq   %rax
+        pushq   %rcx
+        pushq   %rdx
+        pushq   %rbx
+        pushq   %rbp
+        pushq   %rsi
+        pushq   %rdi
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        movq    %rsp, %rdi
+        call    on_exception
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rdi
+        popq    %rsi
+        popq    %rbp
+        popq    %rbx
+        popq    %rdx
+        popq    %rcx
+        popq    %rax
+        addq    $16, %rsp               // vector and error code
+        iretq
+#else
+        pushal
+        pushl   %esp
+        call    on_exception
+        addl    $4, %esp
+        popal
+        addl    $8, %esp                // vector and error code
+        iretl
+#endif
+
+        .section .note.GNU-stack, "", @progbits
