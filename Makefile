@@ -26,6 +26,7 @@ endif
 all: kernels
 
 include arch/x86/library.mk
+include linker/install.mk
 include qemu/kernels/kernels.mk
 include qemu/sevhost/sevhost.mk
 include qemu/feeder/feeder.mk
@@ -39,17 +40,6 @@ $(OBJECTS32) $(OBJECTS64) $(KERNEL_OBJECTS): Makefile arch/x86/library.mk
 .PHONY: setup
 setup:
 	@qemu/setup.sh
-
-# What a kernel needs, and nothing else.
-PREFIX ?= /usr/local
-
-.PHONY: install
-install: $(LIBRARY)
-	install -d $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/prologue \
-		$(DESTDIR)$(PREFIX)/share/prologue
-	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib
-	install -m 644 boot/include/prologue/*.h $(DESTDIR)$(PREFIX)/include/prologue
-	install -m 644 linker/prologue*.ld $(DESTDIR)$(PREFIX)/share/prologue
 
 .PHONY: clean
 clean:

@@ -10,7 +10,7 @@ HOST_FLAGS := -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -W
 HOST_C_FLAGS := -std=c11 -g -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Werror $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
-	arch/x86/stage64/kernel_map.cpp
+	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED)
 HOST_OBJECTS := $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(HOST_SOURCES))))
 

@@ -79,6 +79,9 @@ private:
             .page_bytes = largest_page(*stretch, virt, cpu_.has_1g_pages),
             .writable = stretch->writable,
             .executable = stretch->executable,
+            .pwt = (stretch->caching & 1) != 0,
+            .pcd = (stretch->caching & 2) != 0,
+            .pat = (stretch->caching & 4) != 0,
             .encrypted = cpu_.c_bit != 0,
         };
         const auto& page = std::get<Translation>(result);
@@ -143,7 +146,8 @@ std::vector<Stretch> joined(const std::vector<Stretch>& stretches) {
         Stretch* before = result.empty() ? nullptr : &result.back();
         if (before != nullptr && before->last() + 1 == stretch.virt &&
             before->virt - before->phys == stretch.virt - stretch.phys &&
-            before->writable == stretch.writable && before->executable == stretch.executable)
+            before->writable == stretch.writable && before->executable == stretch.executable &&
+            before->caching == stretch.caching)
             before->bytes += stretch.bytes;
         else
             result.push_back(stretch);

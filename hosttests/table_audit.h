@@ -18,6 +18,7 @@ struct Stretch {
     uint64_t phys;
     bool writable;
     bool executable;
+    unsigned caching = 0; // an index into the PAT
 
     uint64_t last() const { return virt + (bytes - 1); }
 };

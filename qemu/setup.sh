@@ -12,6 +12,11 @@ clang++ clang
 ld.lld lld
 llvm-objcopy llvm
 llvm-symbolizer llvm
+gcc gcc
+g++ g++
+ld binutils
+cmake cmake
+pkg-config pkgconf
 make make
 git git
 qemu-system-x86_64 qemu-system-x86
@@ -24,6 +29,7 @@ bochs-bin bochs
 /usr/share/bochs/BIOS-bochs-latest bochsbios
 /usr/share/bochs/VGABIOS-lgpl-latest vgabios
 gdb gdb
+patch patch
 /usr/include/gtest/gtest.h libgtest-dev
 /usr/bin/python3 python3
 LIST

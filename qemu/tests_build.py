@@ -169,28 +169,6 @@ def iso_boots() -> None:
         machine.run(machine.Boot(iso=path)).expect(machine.OK, r"^cmdline: from the iso\r?$")
 
 
-def install_is_all_a_kernel_needs() -> None:
-    """The demonstration kernel, built against an installed tree."""
-    root = cases.scratch_directory()
-    result = run("make", "-s", f"BUILD={cases.BUILD}", "install", f"DESTDIR={root}", "PREFIX=/usr")
-    assert result.returncode == 0, result.stderr
-    kernel = root / "kernel.elf"
-    objects = []
-    for source in ("demo", "console"):
-        objects.append(root / f"{source}.o")
-        result = run(
-            os.environ.get("CLANGXX", "clang++"), "--target=x86_64-none-elf", "-std=c++20",
-            "-ffreestanding", "-mcmodel=kernel", "-mno-red-zone", "-fno-pic", "-O2",
-            f"-I{root}/usr/include", "-c", f"qemu/kernels/{source}.cpp", "-o", objects[-1])
-        assert result.returncode == 0, result.stderr
-    result = run(
-        os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096",
-        "-L", root / "usr/share/prologue", "-T", "prologue.ld", "-o", kernel, *objects,
-        root / "usr/lib/libprologue.a")
-    assert result.returncode == 0, result.stderr
-    machine.run(machine.Boot(kernel=kernel)).expect(machine.OK, r"^result: ok\r?$")
-
-
 def gdb_knows_each_stage() -> None:
     commands = ["break prologue_stage64", "continue", "print window",
                 "break kernel_main", "continue", "backtrace", "kill"]
@@ -216,6 +194,5 @@ CASES = [
     Case("commands: make run prints the report", run_prints_the_report),
     Case("commands: make run refuses what it cannot do", run_refuses_what_it_cannot),
     Case("commands: make iso boots by both protocols", iso_boots),
-    Case("commands: make install is all that a kernel needs", install_is_all_a_kernel_needs),
     Case("commands: gdb knows each stage", gdb_knows_each_stage),
 ]

@@ -44,6 +44,7 @@ def _module_is_found() -> None:
     assert "option: second\n" in boot("a=b find=second c")
     assert "module: the second\n" in boot("find=other find=second")
     assert "module: the first\n" in boot("find=other")
+    assert "module: the second\n" in boot("a=b find=second c"), "a word in the middle"
     for absent in ("find=seco", "find=econd", "find=", "find=x"):
         assert "no module\n" in boot(absent), absent
     assert "no option\n" in boot("finder=other refind=other")

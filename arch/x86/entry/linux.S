@@ -12,6 +12,7 @@
 #include "prologue/wishes.h"
 
 #define LINUX64_OFFSET 0x200
+#define LINUX64_BYTES 8 // the headers behind it begin so much further: prologue-symbols.ld
 #define BOOT_PARAMS_SCRATCH 0x1e4 // four bytes: all the stack there is
 
 #define ELF_IDENT_LOW 0x464c457f
@@ -36,6 +37,7 @@
 prologue_linux64_entry:
         .code64
         jmp     prologue_linux64
+        .balign LINUX64_BYTES
 
         // Expects what the protocol says: 64-bit mode, RSI = boot_params, both and
         // this image, .bss included, mapped where they lie; interrupts off.

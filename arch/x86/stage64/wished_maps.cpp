@@ -119,7 +119,8 @@ bool is_mapped(const PageTables& tables, unsigned levels, uint64_t virt, uint64_
 // Does the identity map hang on the direct map's tables?
 bool shares_first_entry(const KernelMap& map, const PageTables& tables) {
     const uint64_t* const top = tables.entry(tables.root(), 0);
-    return map.direct_map != 0 && top[0] == top[tables.top_index(map.direct_map)];
+    const unsigned direct = tables.top_index(map.direct_map);
+    return direct != 0 && top[0] == top[direct];
 }
 
 void check_window(const WindowNote& window, unsigned levels, const KernelMap& map,

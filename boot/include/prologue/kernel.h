@@ -64,17 +64,18 @@ PROLOGUE_HELPER_ uint64_t prologue_word_bytes(const char *text) {
     return bytes;
 }
 
-/* Does `text` begin with all of `start`? */
+/* Does `text` begin with the word that `start` begins with? */
 PROLOGUE_HELPER_ int prologue_begins_with(const char *text, const char *start) {
-    while (*start != 0)
+    while (*start != 0 && *start != ' ')
         if (*text++ != *start++)
             return 0;
     return 1;
 }
 
 /* The first module whose string's first word is `name`, or a path that ends in
- * it; null where there is none. QEMU's Multiboot 1 puts the path there, GRUB
- * what stands behind it, and QEMU's PVH nothing: see docs/loaders.md. */
+ * it; null where there is none. `name` ends at a space too, as prologue_option's
+ * value does. QEMU's Multiboot 1 puts the path there, GRUB what stands behind
+ * it, and QEMU's PVH nothing: see docs/loaders.md. */
 PROLOGUE_HELPER_ const prologue_module *prologue_find_module(const prologue_handoff *handoff,
                                                              const char *name) {
     const uint64_t bytes = prologue_word_bytes(name);

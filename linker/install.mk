@@ -1,0 +1,57 @@
+# `make install` and `make uninstall`. What is installed finds its other parts by
+# their place beside it, so that a staged or moved tree works as it is.
+
+PREFIX ?= /usr/local
+INSTALL_ROOT = $(DESTDIR)$(PREFIX)
+VERSION := $(strip $(file < VERSION))
+
+# prologue-check is installed where it has been built.
+CHECK_TOOL ?=
+
+TEMPLATE_FILES := $(wildcard $(addprefix qemu/templates/*/,\
+	Makefile README.md *.txt *.cmake *.ld *.h *.c *.cpp *.S))
+
+# FILE:DIRECTORY, the directory below PREFIX.
+installed_in = $(patsubst %,%:$(strip $(1)),$(2))
+INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
+	$(call installed_in, include/prologue, $(wildcard boot/include/prologue/*.h)) \
+	$(call installed_in, share/prologue, $(wildcard linker/prologue*.ld)) \
+	$(call installed_in, lib/pkgconfig, $(BUILD)/prologue.pc) \
+	$(call installed_in, lib/cmake/Prologue, linker/PrologueConfig.cmake \
+		$(BUILD)/PrologueConfigVersion.cmake) \
+	$(foreach file,$(TEMPLATE_FILES),\
+		$(call installed_in, $(patsubst qemu/%/,share/prologue/%,$(dir $(file))), $(file))) \
+	$(call installed_in, share/doc/prologue, README.md LICENSE) \
+	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*))
+INSTALLED_TOOLS = $(call installed_in, bin, $(wildcard $(CHECK_TOOL)))
+
+# What `make uninstall` removes stands in a file that is installed too.
+INSTALLED_LIST := share/prologue/installed
+INSTALLED_PATHS = $(INSTALLED_LIST) $(foreach entry,$(INSTALLED) $(INSTALLED_TOOLS),\
+	$(lastword $(subst :, ,$(entry)))/$(notdir $(firstword $(subst :, ,$(entry)))))
+INSTALLED_OWN := include/prologue lib/cmake/Prologue share/prologue share/doc/prologue
+
+$(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake: $(BUILD)/%: linker/%.in VERSION
+	@mkdir -p $(@D)
+	@echo "  $@"
+	sed 's/@VERSION@/$(VERSION)/' $< > $@
+
+# Takes the place of an earlier version, with all its files.
+.PHONY: install
+install: $(LIBRARY) $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake
+	[ ! -e "$(INSTALL_ROOT)/$(INSTALLED_LIST)" ] || $(REMOVE_INSTALLED)
+	set -e; \
+	copy() { install -D -m $$1 -t "$(INSTALL_ROOT)/$${2#*:}" "$${2%%:*}"; }; \
+	for entry in $(INSTALLED); do copy 644 $$entry; done; \
+	for entry in $(INSTALLED_TOOLS); do copy 755 $$entry; done
+	printf '%s\n' $(INSTALLED_PATHS) > "$(INSTALL_ROOT)/$(INSTALLED_LIST)"
+
+.PHONY: uninstall
+uninstall:
+	$(REMOVE_INSTALLED)
+
+# What somebody has put beside our files stays, and so does its directory.
+define REMOVE_INSTALLED
+( cd "$(INSTALL_ROOT)" && xargs rm -f < $(INSTALLED_LIST) && \
+	{ find $(INSTALLED_OWN) -depth -type d -empty -delete 2> /dev/null || true; } )
+endef

@@ -1,0 +1,306 @@
+"""`make install`, and kernels that are built from nothing but what it puts in place: the
+templates, by make and by CMake, with clang and lld and with gcc and GNU ld."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+import cases
+import iso
+import machine
+from cases import Case
+
+VERSION = (cases.ROOT / "VERSION").read_text().strip()
+_PREFIX = "/opt/prologue"
+_MAKE_INSTALL = ("make", "-s", "-C", cases.ROOT, f"BUILD={cases.BUILD}", f"PREFIX={_PREFIX}")
+_lock = threading.RLock()
+
+
+def run(*command, cwd: Path, **environment) -> str:
+    """What a command says that must end well. Of this run's environment it knows as little as a
+    newcomer's shell."""
+    clean = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    result = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env={**clean, "LC_ALL": "C", **environment},
+        text=True, errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=120)
+    assert result.returncode == 0, f"{' '.join(map(str, command))}: {result.stdout[-800:]}"
+    return result.stdout
+
+
+def install(stage: Path, *settings: str) -> Path:
+    """Installs below a directory; where the prefix lies there."""
+    with _lock:
+        run(*_MAKE_INSTALL, "install", f"DESTDIR={stage}", *settings, cwd=stage)
+    return stage / _PREFIX.lstrip("/")
+
+
+def uninstall(stage: Path) -> None:
+    run(*_MAKE_INSTALL, "uninstall", f"DESTDIR={stage}", cwd=stage)
+
+
+@functools.lru_cache(maxsize=None)
+def _staged() -> Path:
+    return install(cases.scratch_directory())
+
+
+def staged() -> Path:
+    """A tree that all cases share, to be read only."""
+    with _lock:
+        return _staged()
+
+
+# ---- The templates ----
+
+
+@dataclass(frozen=True)
+class Build:
+    """A template, as a user copies and builds it. `settings` go to make, or name the file of
+    CMake's toolchain, by the template that has it."""
+
+    template: str
+    tool: str
+    compiler: str
+    settings: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        return f"install: the {self.template} template by {self.tool} with {self.compiler}"
+
+
+_BUILDS = [
+    Build("identity", "make", "gcc and GNU ld"),
+    Build("identity", "make", "clang and lld", ("CC=clang --target=x86_64-none-elf", "LD=ld.lld")),
+    Build("identity", "CMake", "gcc and GNU ld", ("identity/gcc.cmake",)),
+    Build("identity", "CMake", "clang and lld", ("higher-half/clang.cmake",)),
+    Build("higher-half", "make", "clang and lld"),
+    Build("higher-half", "make", "gcc and GNU ld", ("CXX=g++", "LD=ld")),
+    Build("higher-half", "CMake", "clang and lld", ("higher-half/clang.cmake",)),
+    Build("higher-half", "CMake", "gcc and GNU ld", ("identity/gcc.cmake",)),
+]
+
+
+def built(build: Build) -> Path:
+    """The kernel. No word of warning, and no file of the checkout, is in it."""
+    templates = staged() / "share/prologue/templates"
+    source = cases.scratch_directory() / build.template
+    shutil.copytree(templates / build.template, source)
+    if build.tool == "make":
+        said = run("make", *build.settings, cwd=source, PKG_CONFIG_PATH=str(_pkgconfig()))
+        kernel = source / "kernel.elf"
+    else:
+        said = by_cmake(source, templates / build.settings[0], staged())
+        kernel = source / "build/kernel.elf"
+    assert "warning" not in said, said
+    for dependencies in source.rglob("*.d"):
+        assert str(cases.ROOT) not in dependencies.read_text(), dependencies
+    return kernel
+
+
+def by_cmake(source: Path, toolchain: Path, prefix: Path) -> str:
+    said = run("cmake", "-B", "build", f"-DCMAKE_TOOLCHAIN_FILE={toolchain}",
+               f"-DCMAKE_PREFIX_PATH={prefix}", cwd=source)
+    return said + run("cmake", "--build", "build", cwd=source)
+
+
+def _pkgconfig() -> Path:
+    return staged() / "lib/pkgconfig"
+
+
+_FIRST, _SECOND = b"the first line\nof the first\n", b"the second's\n"
+
+
+def _boots(build: Build) -> None:
+    kernel = built(build)
+    files = [(cases.scratch_file(text, name), name)
+             for text, name in ((_FIRST, "one"), (_SECOND, "two"))]
+    expect = {"identity": _expect_identity, "higher-half": _expect_higher_half}[build.template]
+    expect(machine.run(machine.Boot(kernel=kernel)), "pvh", "", None)
+    boot = machine.Boot(kernel=kernel, append="a b=c", initrd=[path for path, _ in files[:1]])
+    expect(machine.run(boot), "pvh", "a b=c", _FIRST)
+    cmdline = "motd=two initrd=two"
+    image = iso.grub_iso(kernel, "multiboot2", cmdline, files)
+    expect(iso.run_iso(image), "multiboot2", cmdline, _SECOND)
+
+
+def _expect_identity(result: machine.Result, loader: str, cmdline: str, module) -> None:
+    result.expect(machine.OK, rf"loader: {loader}\r?$", rf"^command line: {re.escape(cmdline)}\r?$",
+                  r"^local apic: version 0x14\r?$", r"^result: ok\r?$")
+    free = [int(end, 16) - int(start, 16)
+            for start, end in re.findall(r"^free: (\w+) to (\w+)\r?$", result.serial, re.M)]
+    result.expect(machine.OK, rf"^free in all: {sum(free) >> 10} KiB\r?$")
+    assert 120 << 20 < sum(free) < 128 << 20, free
+    said = re.findall(r"^motd: (.*?)\r?$", result.serial, re.M)
+    assert said == ([first_line(module)] if module else []), said
+
+
+def _expect_higher_half(result: machine.Result, loader: str, cmdline: str, module) -> None:
+    result.expect(machine.OK, r"exception 3, error code 0x0, at 0xffffffff801",
+                  r"^page tables: \d+ pages\r?$", rf"^command line: {re.escape(cmdline)}\r?$",
+                  r"^memory: 0x100000 to 0x1\w+: kernel\r?$", r"^result: ok\r?$")
+    said = re.findall(r"^initrd: (.*?)\r?$", result.serial, re.M)
+    wanted = [f"{len(module)} bytes: {first_line(module)}"] if module else []
+    assert said == wanted, said
+
+
+def first_line(text: bytes) -> str:
+    return text.decode().split("\n")[0]
+
+
+# ---- The least kernel, in the default layout ----
+
+_LEAST_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-ffreestanding", "-fno-pic",
+                "-fno-stack-protector", "-mcmodel=kernel", "-mno-red-zone", "-DC_KERNEL_WISHES")
+_LEAST_CMAKE = f"""\
+cmake_minimum_required(VERSION 3.16)
+project(least C)
+find_package(Prologue REQUIRED)
+add_executable(kernel.elf c_kernel.c)
+target_compile_options(kernel.elf PRIVATE {" ".join(_LEAST_FLAGS)})
+target_link_libraries(kernel.elf PRIVATE Prologue::layout)
+"""
+
+
+def _least_source() -> Path:
+    source = cases.scratch_directory()
+    shutil.copy(cases.ROOT / "qemu/kernels/c_kernel.c", source)
+    (source / "CMakeLists.txt").write_text(_LEAST_CMAKE)
+    return source
+
+
+def _pkg_config(*words: str) -> list:
+    said = run("pkg-config", *words, "prologue", cwd=staged(), PKG_CONFIG_PATH=str(_pkgconfig()))
+    return said.split()
+
+
+def _flags_of_pkg_config_are_enough() -> None:
+    for compiler, linker in ((("gcc",), "ld"), (("clang", "--target=x86_64-none-elf"), "ld.lld")):
+        source = _least_source()
+        run(*compiler, *_LEAST_FLAGS, *_pkg_config("--cflags"), "-c", "c_kernel.c", cwd=source)
+        run(linker, "-static", "-nostdlib", "-z", "max-page-size=4096",
+            *_pkg_config("--libs-only-L"), "-T", "prologue.ld", "-o", "kernel.elf", "c_kernel.o",
+            *_pkg_config("--libs-only-l"), cwd=source)
+        boot = machine.Boot(kernel=source / "kernel.elf")
+        machine.run(boot).expect(machine.OK, r"^result: ok\r?$")
+
+
+def _layout_links_and_links_again() -> None:
+    """In a tree that has been moved."""
+    moved = cases.scratch_directory() / "moved"
+    shutil.copytree(staged(), moved)
+    for toolchain in ("identity/gcc.cmake", "higher-half/clang.cmake"):
+        source = _least_source()
+        by_cmake(source, moved / "share/prologue/templates" / toolchain, moved)
+        kernel = source / "build/kernel.elf"
+        machine.run(machine.Boot(kernel=kernel)).expect(machine.OK, r"^result: ok\r?$")
+        before = kernel.stat().st_mtime_ns
+        run("cmake", "--build", "build", cwd=source)
+        assert kernel.stat().st_mtime_ns == before
+        (moved / "share/prologue/prologue-notes.ld").touch()
+        run("cmake", "--build", "build", cwd=source)
+        assert kernel.stat().st_mtime_ns > before, toolchain
+
+
+# ---- What is installed ----
+
+
+def _version_is_one() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION), VERSION
+    assert _pkg_config("--modversion") == [VERSION]
+    major, minor, patch = map(int, VERSION.split("."))
+    older = f"{major}.{minor}.{patch - 1}" if patch else f"{major}.{minor}"
+    for wanted, taken in (("", True), (VERSION, True), (f"{VERSION} EXACT", True), (older, True),
+                          (f"{major}.{minor}.{patch + 1}", False), (f"{major + 1}.0", False),
+                          (f"{major}.{minor + 1}", False), ("0.0.1", False)):
+        assert _found_by_cmake(wanted) == (VERSION if taken else ""), wanted
+
+
+def _found_by_cmake(wanted: str) -> str:
+    source = cases.scratch_directory()
+    (source / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(finds NONE)\n"
+        f"find_package(Prologue {wanted} QUIET)\n"
+        'if(Prologue_FOUND)\nmessage(STATUS "found ${Prologue_VERSION}.")\nendif()\n')
+    said = run("cmake", "-B", "build", f"-DCMAKE_PREFIX_PATH={staged()}", cwd=source)
+    found = re.search(r"^-- found (.*)\.$", said, re.M)
+    return found[1] if found else ""
+
+
+_COMPILERS = {
+    "gcc": ("-nostdinc", "-isystem", "{own}/include"),
+    "clang": ("--target=x86_64-none-elf", "-nostdlibinc"),
+}
+_LANGUAGES = {
+    "C": ("-x", "c", "-std=c11"),
+    "C++": ("-x", "c++", "-std=c++20"),
+    "assembly": ("-x", "assembler-with-cpp",),
+}
+
+
+def _headers_compile_alone() -> None:
+    """With the compiler's own headers, and without any other's before them."""
+    headers = sorted(path.name for path in (staged() / "include/prologue").iterdir())
+    assert headers == ["handoff.h", "kernel.h", "wishes.h"], headers
+    for compiler, flags in _COMPILERS.items():
+        own = run(compiler, "-print-file-name=", cwd=staged()).strip()
+        flags = [flag.format(own=own) for flag in flags]
+        for language, standard in _LANGUAGES.items():
+            for header in headers:
+                if language == "assembly" and header == "kernel.h":
+                    continue  # helpers for C and C++
+                semicolon = "" if language == "assembly" else ";"
+                wish = "PROLOGUE_WISH_STACK(0x4000)" + semicolon if header == "wishes.h" else ""
+                source = cases.scratch_file(f"#include <prologue/{header}>\n{wish}\n".encode())
+                run(compiler, *flags, *standard, "-ffreestanding", "-Wall", "-Wextra", "-Werror",
+                    f"-I{staged()}/include", "-c", "-o", "/dev/null", source, cwd=staged())
+
+
+def _files(root: Path) -> set:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def _uninstall_leaves_nothing() -> None:
+    stage = cases.scratch_directory()
+    tool = cases.scratch_file(b"#!/bin/sh\n", "prologue-check")
+    prefix = install(stage, f"CHECK_TOOL={tool}")
+    assert os.access(prefix / "bin/prologue-check", os.X_OK)
+    installed = _files(prefix)
+    for path in ("lib/libprologue.a", "include/prologue/handoff.h", "share/prologue/prologue.ld",
+                 "lib/pkgconfig/prologue.pc", "lib/cmake/Prologue/PrologueConfig.cmake",
+                 "share/prologue/templates/identity/kernel.c", "share/doc/prologue/README.md"):
+        assert path in installed, path
+    (prefix / "lib/libother.a").touch()
+    uninstall(stage)
+    left = {str(path.relative_to(stage)) for path in stage.rglob("*")}
+    assert _files(prefix) == {"lib/libother.a"}, left
+    named = [path for path in left if "prologue" in path.removeprefix(_PREFIX[1:]).lower()]
+    assert not named, named
+
+
+def _install_replaces_an_earlier_one() -> None:
+    stage = cases.scratch_directory()
+    prefix = install(stage)
+    fresh = _files(prefix)
+    (prefix / "include/prologue/old.h").touch()
+    with open(prefix / "share/prologue/installed", "a") as listed:
+        listed.write("include/prologue/old.h\n")
+    (prefix / "include/prologue/foreign.h").touch()
+    install(stage)
+    assert _files(prefix) == fresh | {"include/prologue/foreign.h"}, _files(prefix) ^ fresh
+
+
+CASES = [
+    Case("install: the installed headers compile alone", _headers_compile_alone),
+    Case("install: one version, for pkg-config and for CMake", _version_is_one),
+    Case("install: pkg-config's flags are enough", _flags_of_pkg_config_are_enough),
+    Case("install: CMake's layout, in a tree that was moved", _layout_links_and_links_again),
+    *(Case(build.name, lambda build=build: _boots(build)) for build in _BUILDS),
+    Case("install: uninstall leaves nothing of it", _uninstall_leaves_nothing),
+    Case("install: an earlier install is replaced", _install_replaces_an_earlier_one),
+]

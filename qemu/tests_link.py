@@ -1,0 +1,370 @@
+"""Good manners in a link: what kernels' builds do to what they link, and that the kernel then still
+finds the state that it was promised. The script is docs/kernel-contract.md's."""
+
+import functools
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Callable, List, Sequence, Tuple
+
+from elftools.elf.elffile import ELFFile
+
+import cases
+import iso
+import machine
+import state_report
+import tests_state
+from cases import Case
+from images import Image
+from machine import Boot
+
+_LIBRARY = cases.BUILD / "libprologue.a"
+_PIE_OBJECTS = [cases.BUILD / f"kernels/{name}-pie.o" for name in ("state-wishless", "console")]
+_INCLUDE = f"-I{cases.ROOT / 'boot/include'}"
+_SCRIPTS = ("-L", cases.ROOT / "linker")
+_GNU, _LLD = "ld.bfd", os.environ.get("LLD") or "ld.lld"
+_LINKERS = {"lld": _LLD, "GNU ld": _GNU}
+_CLANG = [os.environ.get("CLANG") or "clang", "--target=x86_64-none-elf"]
+_CLANGXX = [os.environ.get("CLANGXX") or "clang++", "--target=x86_64-none-elf", "-std=c++20"]
+_GCC = ["gcc"]
+_PLAIN = ["-ffreestanding", "-mno-red-zone", "-fno-stack-protector", "-O2", "-Wall", "-Wextra",
+          "-Werror", _INCLUDE]
+
+_CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
+_OWN_SCRIPT = re.search(r"```ld\n(ENTRY.*?)```", _CONTRACT, re.DOTALL)[1]
+_ORPHANS = re.search(r"```ld\n( *\.got .*?)```", _CONTRACT, re.DOTALL)[1]
+
+
+def run(*command) -> subprocess.CompletedProcess:
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
+def do(*command) -> str:
+    result = run(*command)
+    assert result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stderr}"
+    return result.stdout
+
+
+def script(text: str) -> Path:
+    return cases.scratch_file(text.encode(), "kernel.ld")
+
+
+def own_script() -> Path:
+    return script(_OWN_SCRIPT)
+
+
+def compiled(source: str, *command, name: str = "source.c") -> Path:
+    path = cases.scratch_file(source.encode(), name)
+    do(*command, "-c", path, "-o", path.with_suffix(".o"))
+    return path.with_suffix(".o")
+
+
+def link(linker: str, ld: Path, objects: Sequence = _PIE_OBJECTS, *flags, static: bool = True) -> Path:
+    kernel = cases.scratch_directory() / "kernel.elf"
+    do(linker, *["-static"] * static, "-z", "max-page-size=4096", *flags, *_SCRIPTS, "-T", ld, "-o",
+       kernel, *objects, _LIBRARY)
+    return kernel
+
+
+_DEFAULT = Path("prologue.ld")
+
+
+def finds_what_was_promised(kernel: Path) -> state_report.StateReport:
+    report = state_report.read(machine.run(Boot(kernel=kernel, append="a b")).expect(machine.OK))
+    tests_state.expect_good(report)
+    tests_state.check_no_page_is_writable_and_executable(report.maps)
+    assert report.cmdline == "a b", report.cmdline
+    return report
+
+
+def boots_by_grub(kernel: Path, protocol: str = "multiboot2") -> None:
+    result = iso.run_iso(iso.grub_iso(kernel, protocol))
+    tests_state.expect_good(state_report.read(result.expect(machine.OK)))
+
+
+# Scripts.
+
+
+def own_script_boots(linker: str) -> None:
+    for flags in ([], ["-u", "prologue_multiboot1"]):
+        kernel = link(linker, own_script(), _PIE_OBJECTS, *flags)
+        finds_what_was_promised(kernel)
+    boots_by_grub(kernel, "multiboot")
+    boots_by_grub(kernel)
+
+
+def phdrs_command_boots(linker: str) -> None:
+    """The same sections, and segments as a kernel's author may name them."""
+    headers = ("PHDRS { first PT_LOAD FILEHDR PHDRS FLAGS(4); code PT_LOAD FLAGS(5); "
+               "rest PT_LOAD FLAGS(6); note PT_NOTE FLAGS(4); }\nSECTIONS")
+    text = _OWN_SCRIPT.replace("SECTIONS", headers, 1)
+    for section, phdr in ((".prologue.headers", "first"), (".prologue.notes", "first :note"),
+                          (".rodata", "first"), (".text", "code"), (".data", "rest"),
+                          (".bss", "rest")):
+        one_line = rf"\n    {re.escape(section)} :[^\n]*}}(?=\n)"
+        block = rf"\n    {re.escape(section)} :[^\n]*{{\n.*?\n    }}(?=\n)"
+        text, count = re.subn(f"{one_line}|{block}", rf"\g<0> :{phdr}", text, count=1,
+                              flags=re.DOTALL)
+        assert count == 1, section
+    kernel = link(linker, script(text))
+    with open(kernel, "rb") as file:
+        kinds = [segment["p_type"] for segment in ELFFile(file).iter_segments()]
+    assert kinds == ["PT_LOAD"] * 3 + ["PT_NOTE"], kinds
+    finds_what_was_promised(kernel)
+
+
+def plain_patterns_take_all(linker: str) -> None:
+    """A script that collects *(.text), *(.rodata), *(.data) and *(.bss) from the library, no more."""
+    text = re.sub(r"\*\((\.\w+) [^)]*\)", r"*(\1) *-pie.o(\1.*)", _OWN_SCRIPT)
+    assert "*(.bss)" in text and " .text.*" not in text
+    kernel = link(linker, script(text))
+    placed = {".prologue.headers", ".prologue.notes", ".rodata", ".text", ".data", ".bss"}
+    names = {name for name, _, _ in allocated(kernel)}
+    assert names == placed, names
+    finds_what_was_promised(kernel)
+
+
+def nothing_lies_behind_the_end(linker: str) -> None:
+    kernel = link(linker, own_script())
+    end = Image(kernel).symbols["kernel_end"]
+    behind = [name for name, _, stop in allocated(kernel) if stop > end]
+    assert not behind, behind
+    load_end = finds_what_was_promised(kernel).handoff["load_end"]
+    assert load_end == Image(kernel).symbols["prologue_bss_end"], hex(load_end)
+
+
+def allocated(kernel: Path) -> List[Tuple[str, int, int]]:
+    with open(kernel, "rb") as file:
+        return [(section.name, section["sh_addr"], section["sh_addr"] + section["sh_size"])
+                for section in ELFFile(file).iter_sections()
+                if section["sh_flags"] & 2 and section["sh_size"]]
+
+
+def no_orphan_is_left(linker: str) -> None:
+    text = _OWN_SCRIPT.replace("    /DISCARD/", f"{_ORPHANS}    /DISCARD/", 1)
+    kernel = link(linker, script(text), _PIE_OBJECTS, "--orphan-handling=error", "--strip-debug")
+    finds_what_was_promised(kernel)
+
+
+def no_low_address(linker: str) -> None:
+    for virtual in ("0xffffffff80000000", "0xffffc00000000000", "0xfffffe8000000000"):
+        text = re.sub("PROLOGUE_VIRTUAL = 0x[0-9a-f]+", f"PROLOGUE_VIRTUAL = {virtual}", _OWN_SCRIPT)
+        kernel = link(linker, script(text))
+        assert all(start >= int(virtual, 16) for _, start, _ in allocated(kernel))
+        finds_what_was_promised(kernel)
+
+
+# What is done to a link's inputs and outputs.
+
+
+def gc_sections(linker: str) -> None:
+    for ld in (_DEFAULT, own_script()):
+        finds_what_was_promised(link(linker, ld, _PIE_OBJECTS, "--gc-sections"))
+
+
+def one_object(linker: str) -> Path:
+    """`ld -r` of the kernel and what it pulls out of the library."""
+    whole = cases.scratch_directory() / "whole.o"
+    do(linker, "-r", "-u", "prologue_start", "-o", whole, *_PIE_OBJECTS, _LIBRARY)
+    return whole
+
+
+def relocatable_link(linker: str) -> None:
+    for ld in (_DEFAULT, own_script()):
+        finds_what_was_promised(link(linker, ld, [one_object(linker)], "--gc-sections"))
+
+
+def symbols_made_local(linker: str) -> None:
+    for objcopy in ("llvm-objcopy", "objcopy"):
+        for flags in (["--localize-hidden"], ["--wildcard", "--keep-global-symbol=prologue_*"]):
+            whole = one_object(linker)
+            do(objcopy, *flags, whole)
+            names = do("llvm-nm", "--extern-only", "--defined-only", "--format=just-symbols", whole)
+            assert "_ZN8prologue" not in names, names
+            finds_what_was_promised(link(linker, _DEFAULT, [whole]))
+
+
+def stripped() -> None:
+    for strip in ("llvm-strip", "strip"):
+        kernel = link(_LLD, _DEFAULT)
+        do(strip, "-s", kernel)
+        assert "state_main" not in run("llvm-nm", kernel).stdout
+        finds_what_was_promised(kernel)
+
+
+# Code models and compilers.
+
+
+def position_independent() -> None:
+    """lld links it as a PIE; the addresses in its data are those that it is linked at."""
+    table = compiled("const char *const prologue_test_table[] = {\"one\", \"two\"};\n"
+                     "_Static_assert(sizeof prologue_test_table == 16, \"\");\n",
+                     *_CLANG, *_PLAIN, "-fPIE")
+    kernel = link(_LLD, _DEFAULT, [*_PIE_OBJECTS, table], "-pie", "--no-dynamic-linker",
+                  "--apply-dynamic-relocs", "-z", "norelro", static=False)
+    with open(kernel, "rb") as file:
+        assert ELFFile(file)["e_type"] == "ET_DYN"
+    image = Image(kernel)
+    at = image.file_offset("prologue_test_table")
+    pointer = int.from_bytes(image.contents[at:at + 8], "little")
+    assert image.contents[image.file_offset(pointer):][:4] == b"one\0"
+    finds_what_was_promised(kernel)
+
+
+def link_time_optimisation() -> None:
+    wishes = compiled('#include "prologue/wishes.h"\nPROLOGUE_WISH_STACK(0x8000);\n'
+                      "PROLOGUE_WISH_HEADERS(pvh);\n"
+                      "PROLOGUE_WISH_DIRECT_MAP(0xffff900000000000);\n",
+                      *_CLANG, *_PLAIN, "-flto", "-mcmodel=kernel")
+    sources = [cases.ROOT / f"qemu/kernels/{name}.cpp" for name in ("state", "console")]
+    objects = [compiled(f'#include "{source}"', *_CLANGXX, *_PLAIN, "-Wno-missing-field-initializers",
+                        "-flto", "-mcmodel=kernel", "-fno-exceptions", "-fno-rtti",
+                        "-DWISHES_ELSEWHERE", f"-I{source.parent}", name="source.cpp")
+               for source in sources]
+    assert objects[0].read_bytes()[:4] != b"\x7fELF"
+    kernel = link(_LLD, _DEFAULT, [*objects, wishes])
+    report = finds_what_was_promised(kernel)
+    assert report.handoff["stack_top"] - report.handoff["stack_bottom"] == 0x8000
+    assert report.handoff["direct_map"] == 0xFFFF900000000000
+    assert "prologue_multiboot2" not in Image(kernel).symbols
+
+
+_TINY = """
+#include <prologue/handoff.h>
+#include <prologue/wishes.h>
+PROLOGUE_WISH_STACK(0x4000);
+_Noreturn void kernel_main(const prologue_handoff *handoff) {
+    unsigned char status = handoff->magic == PROLOGUE_HANDOFF_MAGIC ? 0x10 : 0x20;
+    for (;;)
+        __asm__ volatile("outb %0, $0xf4" : : "a"(status));
+}
+"""
+
+
+def gcc_and_its_notes(linker: str) -> None:
+    """GCC's .note.gnu.property wants alignment 8, with which QEMU would misread PVH's note."""
+    model = ["-mcmodel=kernel", "-fno-pic", "-fcf-protection=full"]
+    tiny = compiled(_TINY, *_GCC, "-std=c11", *_PLAIN, *model)
+    assert ".note.gnu.property" in do("readelf", "-SW", tiny)
+    kept = _OWN_SCRIPT.replace(" .note*", "")
+    for ld in (_DEFAULT, own_script(), script(kept)):
+        machine.run(Boot(kernel=link(linker, ld, [tiny]))).expect(machine.OK)
+
+
+def large_code_model(compiler: list) -> None:
+    tiny = compiled(_TINY, *compiler, "-std=c11", *_PLAIN, "-mcmodel=large", "-fno-pic")
+    for linker in _LINKERS.values():
+        kernel = link(linker, _DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffa00000000000")
+        result = machine.run(Boot(kernel=kernel))
+        assert "in the direct map" in result.serial, result.serial
+        kernel = link(linker, _DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffd00000000000")
+        machine.run(Boot(kernel=kernel)).expect(machine.OK)
+
+
+# Headers.
+
+
+_NAMES = ("pvh", "multiboot1", "multiboot2")
+_CHOICES = [*((name,) for name in _NAMES), _NAMES]
+
+
+def carried(kernel: Path) -> set:
+    return {name for name in _NAMES if f"prologue_{name}" in Image(kernel).symbols}
+
+
+def headers_are_carried(compiler: list, name: str) -> None:
+    """Each alone and all of them, by a wish in this language; a contract that is not wished for
+    leaves neither header nor code."""
+    for choice in _CHOICES:
+        line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_HEADERS({", ".join(choice)})'
+        wish = compiled(line + ("\n" if name.endswith(".S") else ";\n"), *compiler,
+                        "-ffreestanding", _INCLUDE, name=name)
+        for linker in _LINKERS.values():
+            kernel = link(linker, _DEFAULT, [*_PIE_OBJECTS, wish], "--gc-sections")
+            assert carried(kernel) == set(choice), (choice, carried(kernel))
+            code = {name for name in _NAMES if f"prologue_parse_{name}" in Image(kernel).symbols}
+            assert code == set(choice), (choice, code)
+        if "pvh" in choice and len(choice) == 1:
+            finds_what_was_promised(kernel)
+        else:
+            boots_by_grub(kernel, "multiboot" if choice == ("multiboot1",) else "multiboot2")
+
+
+def unwanted_contracts_cost_nothing() -> None:
+    def size(*names: str) -> int:
+        wish = compiled(f'#include "prologue/wishes.h"\nPROLOGUE_WISH_HEADERS({", ".join(names)});\n',
+                        *_CLANG, *_PLAIN)
+        kernel = link(_LLD, own_script(), [*_PIE_OBJECTS, wish])
+        return sum(stop - start for name, start, stop in allocated(kernel) if name != ".bss")
+    alone = {name: size(name) for name in _NAMES}
+    pairs = size("pvh", "multiboot2")
+    everything = size(*_NAMES)
+    assert max(alone.values()) < pairs < everything, (alone, pairs, everything)
+
+
+def a_wish_stands_once(linker: str) -> None:
+    for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)", "RELOCATABLE",
+                 "WRITABLE_TEXT", "HEADERS(pvh)"):
+        line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_{wish};\n'
+        twice = [compiled(line, *_CLANG, *_PLAIN, name=f"{name}.c") for name in ("one", "two")]
+        result = run(linker, "-static", *_SCRIPTS, "-T", _DEFAULT, "-o", os.devnull, *_PIE_OBJECTS,
+                     *twice, _LIBRARY)
+        assert result.returncode != 0 and re.search("duplicate symbol|multiple definition",
+                                                    result.stderr), (wish, result.stderr)
+
+
+_RELOCATABLE_TAG = 10
+
+
+def relocation_tag(kernel: Path) -> Tuple[int, int]:
+    """Multiboot 2's relocatable header tag: lowest and highest address."""
+    image = Image(kernel)
+    at = image.file_offset("prologue_multiboot2")
+    word = lambda offset: int.from_bytes(image.contents[offset:offset + 4], "little")
+    at += 16
+    while word(at) & 0xFFFF != _RELOCATABLE_TAG:
+        assert word(at) & 0xFFFF, "no such tag"
+        at += -(-word(at + 4) // 8) * 8
+    return word(at + 8), word(at + 12)
+
+
+def fixed_image_asks_to_stay(linker: str) -> None:
+    fixed = link(linker, _DEFAULT)
+    image = Image(fixed)
+    assert relocation_tag(fixed) == (image.base, image.end), relocation_tag(fixed)
+    wish = compiled('#include "prologue/wishes.h"\nPROLOGUE_WISH_RELOCATABLE;\n', *_CLANG, *_PLAIN)
+    free = link(linker, _DEFAULT, [*_PIE_OBJECTS, wish])
+    assert relocation_tag(free) == (Image(free).base, 0xFFFFFFFF), relocation_tag(free)
+
+
+def with_each_linker(name: str, function: Callable[[str], None]) -> List[Case]:
+    return [Case(f"link: {name}, {title}", functools.partial(function, linker))
+            for title, linker in _LINKERS.items()]
+
+
+CASES = [
+    *with_each_linker("a script of the kernel's own", own_script_boots),
+    *with_each_linker("a PHDRS command", phdrs_command_boots),
+    *with_each_linker("a script that collects plain sections only", plain_patterns_take_all),
+    *with_each_linker("nothing lies behind the kernel's end", nothing_lies_behind_the_end),
+    *with_each_linker("orphans are errors", no_orphan_is_left),
+    *with_each_linker("no low virtual address at all", no_low_address),
+    *with_each_linker("--gc-sections", gc_sections),
+    *with_each_linker("ld -r", relocatable_link),
+    *with_each_linker("symbols made local", symbols_made_local),
+    *with_each_linker("GCC's notes", gcc_and_its_notes),
+    *with_each_linker("a wish stands once", a_wish_stands_once),
+    *with_each_linker("a fixed image asks to stay", fixed_image_asks_to_stay),
+    Case("link: stripped of all symbols", stripped),
+    Case("link: a position-independent executable", position_independent),
+    Case("link: link-time optimisation", link_time_optimisation),
+    Case("link: -mcmodel=large, clang", functools.partial(large_code_model, _CLANG)),
+    Case("link: -mcmodel=large, gcc", functools.partial(large_code_model, _GCC)),
+    *(Case(f"link: headers by wish, {title}", functools.partial(headers_are_carried, compiler, name))
+      for title, compiler, name in (
+          ("C", _CLANG, "wish.c"), ("C++", _CLANGXX, "wish.cpp"), ("assembly", _CLANG, "wish.S"),
+          ("C by gcc", _GCC, "wish.c"), ("assembly by gcc", _GCC, "wish.S"))),
+    Case("link: contracts that are not wanted cost nothing", unwanted_contracts_cost_nothing),
+]
