@@ -22,7 +22,9 @@
 #include "contract_magic.h"
 #include "entry_state.h"
 #include "errors.h"
+#include "prologue/sev_reasons.h"
 #include "prologue/wishes.h"
+#include "sev_state.h"
 #include "stage32.h"
 
 #define AT(symbol) (symbol - entry_base)(%ebp)
@@ -50,6 +52,7 @@
         .text
         .code32
         PROLOGUE_PULL_(prologue_wish_headers)
+        PROLOGUE_PULL_(prologue_wish_sev)
 
         // PVH: EBX = hvm_start_info, and no magic in a register. That it lies
         // in RAM is taken on trust, as the magic is there: prologue_start, where
@@ -109,7 +112,7 @@ mode_known:
 sev_status_read:
         rdmsr
         testl   %eax, %eax
-        jnz     fail_sev
+        jnz     prologue_sev_guest32
 no_sev:
 
         // The CPU: long mode and NX are needed, 1 GiB pages are liked.
@@ -285,20 +288,43 @@ enter_stage32:
         pushl   %eax
         lretl
 
-        // Errors: ECX = which, EAX and EDX = its numbers.
-fail_sev:
+        // An SEV guest, in a kernel that wishes for none: as SEV-ES it has no console.
+        .weak   prologue_sev_guest32
+        .hidden prologue_sev_guest32
+prologue_sev_guest32:
+        testl   $SEV_STATUS_ES, %eax
+        jnz     sev_left_out
+        movl    %eax, %edx
+        movl    $PROLOGUE_SEV_LEFT_OUT, %eax
         movl    $ERROR_SEV, %ecx
-        jmp     fatal32
+        jmp     prologue_fatal32
+        .weak   prologue_sev_vc32, prologue_sev_exception32
+        .hidden prologue_sev_vc32, prologue_sev_exception32
+prologue_sev_vc32:
+prologue_sev_exception32:
+sev_left_out:
+        movl    $MSR_GHCB, %ecx
+        movl    $GHCB_TERMINATION(PROLOGUE_SEV_LEFT_OUT), %eax
+        xorl    %edx, %edx
+        wrmsr
+        rep
+        vmmcall
+1:      hlt
+        jmp     1b
+
+        // Errors: ECX = which, EAX and EDX = its numbers.
 fail_no_extended_leaf:
         movl    $ERROR_NO_EXTENDED_LEAF, %ecx
-        jmp     fatal32
+        jmp     prologue_fatal32
 fail_no_long_mode:
         movl    %edx, %eax
         movl    $ERROR_NO_LONG_MODE, %ecx
-        jmp     fatal32
+        jmp     prologue_fatal32
 fail_wish_paging:
         movl    $ERROR_WISH_PAGING, %ecx
-fatal32:
+        .globl  prologue_fatal32
+        .hidden prologue_fatal32
+prologue_fatal32:
         pushl   $0
         pushl   %edx
         pushl   %eax

@@ -6,7 +6,6 @@ namespace prologue {
 namespace {
 
 constexpr unsigned kNewest = 2; // the version that this guest speaks
-constexpr unsigned kCBitLeast = 32, kCBitMost = 51;
 
 constexpr unsigned kMaxVersionShift = 48, kMinVersionShift = 32, kCBitShift = 24;
 constexpr unsigned kCpuidRegisterShift = 30, kUpperShift = 32, kFeaturesShift = 12;
@@ -34,7 +33,7 @@ SevInfo negotiate(uint64_t preset, unsigned least) {
     if (version < least || version < lowest)
         sev_terminate(PROLOGUE_SEV_VERSION);
     const unsigned c_bit = info >> kCBitShift & 0xff;
-    if (c_bit < kCBitLeast || c_bit > kCBitMost)
+    if (!is_c_bit(c_bit))
         sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
     return {version, c_bit};
 }

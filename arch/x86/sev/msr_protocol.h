@@ -17,6 +17,13 @@ uint64_t read_ghcb_msr();
 uint64_t exchange_ghcb_msr(uint64_t request);
 [[noreturn]] void sev_terminate(unsigned code);
 
+inline constexpr unsigned kLeastVersion = 1, kLeastVersionOfSnp = 2;
+
+// Legacy tables hold no C-bit below 32, and addresses have at most 52 bits.
+constexpr bool is_c_bit(unsigned bit) {
+    return bit >= 32 && bit <= 51;
+}
+
 struct SevInfo {
     unsigned version;
     unsigned c_bit;

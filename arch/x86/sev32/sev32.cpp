@@ -83,19 +83,20 @@ void find_snp_pages(uint32_t info, uint32_t magic) {
 }
 
 // Every source must name the same C-bit. Whether it is true shows when memory is read
-// through tables.
+// through tables. The GHCB MSR is looked at before anything is asked by it.
 unsigned find_c_bit() {
     SevState& sev = state();
+    SevInfo info = {};
+    if (sev.es()) {
+        info = negotiate(read_ghcb_msr(), sev.snp() ? kLeastVersionOfSnp : kLeastVersion);
+        sev.version = info.version;
+    }
     const uint32_t encryption = cpuid(CPUID_ENCRYPTION, kEbx);
     const unsigned c_bit = encryption & 0x3f;
     sev.reduced_bits = encryption >> ENCRYPTION_EBX_REDUCTION_SHIFT & 0x3f;
-    if (c_bit < 32 || c_bit > 51)
+    if (!is_c_bit(c_bit))
         sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
-    if (!sev.es())
-        return c_bit;
-    const SevInfo info = negotiate(read_ghcb_msr(), sev.snp() ? 2 : 1);
-    sev.version = info.version;
-    if (info.c_bit != c_bit)
+    if (sev.es() && info.c_bit != c_bit)
         sev_terminate(PROLOGUE_SEV_C_BIT_DISAGREE);
     return c_bit;
 }
@@ -157,7 +158,7 @@ void build_switch_idt() {
     constexpr uint32_t kVectors = 1u << VECTOR_NMI | 1u << VECTOR_DOUBLE_FAULT |
                                   1u << VECTOR_GENERAL_PROTECTION | 1u << VECTOR_MACHINE_CHECK |
                                   1u << VECTOR_VC;
-    const uint32_t handler = address(SEV32_IN_SWITCH);
+    const uint32_t handler = address(state().es() ? SEV32_IN_SWITCH : SEV32_IN_SWITCH_PLAIN);
     for (uint32_t left = kVectors; left != 0; left &= left - 1) {
         const unsigned vector = static_cast<unsigned>(__builtin_ctz(left));
         to[vector] = idt.gates[vector];
@@ -199,6 +200,8 @@ struct Frame {
 // CPUID alone can be done without the GHCB page, and only if the instruction is one.
 void handle_vc(Frame& frame, uint32_t code_base) {
     constexpr uint16_t kCpuid = 0xa20f;
+    if (frame.error == VC_MSR && frame.ecx == MSR_SEV_STATUS && state().status == 0)
+        sev_terminate(PROLOGUE_SEV_STATUS_READ);
     if (frame.error != VC_CPUID)
         sev_terminate(PROLOGUE_SEV_VC_EARLY);
     if (*reinterpret_cast<const uint16_t*>(code_base + frame.eip) != kCpuid)

@@ -26,8 +26,9 @@
 #define SEV32_WISH_PAGING 11
 #define SEV32_SWITCH_IDT 12
 #define SEV32_IN_SWITCH 13
-#define SEV32_FATAL 14
-#define SEV32_WORDS 14
+#define SEV32_IN_SWITCH_PLAIN 14
+#define SEV32_FATAL 15
+#define SEV32_WORDS 15
 
 // The IDT between 32-bit and 64-bit mode: gates of both widths for those vectors whose
 // do not overlap, up to #VC's.

@@ -128,6 +128,14 @@
 #define PROLOGUE_HEADER_multiboot2 4
 #define PROLOGUE_HEADER_linux 8 /* for a bzImage */
 
+/* Whether the kernel serves AMD SEV guests: PROLOGUE_SEV_NONE leaves out all that
+ * knows of it, some 12 KiB, and ends such a boot by name. Note 0x5a: u32. */
+#define PROLOGUE_NOTE_SEV 0x5a
+#define PROLOGUE_WISH_SEV(which)                                                                   \
+    PROLOGUE_WISH_(prologue_wish_sev, PROLOGUE_NOTE_SEV, .long which)                              \
+    PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE)
+#define PROLOGUE_SEV_NONE 0
+
 /* ---- What the macros are made of ---- */
 
 #ifdef __ASSEMBLER__
