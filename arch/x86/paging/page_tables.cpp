@@ -105,4 +105,35 @@ MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t
     return result;
 }
 
+// A large page becomes a table of the next smaller ones.
+bool PageTables::split(uint64_t* entry, unsigned level) {
+    const uint64_t table = pages_.take(window_);
+    if (table == 0)
+        return false;
+    uint64_t value = *entry;
+    if (level == 2)
+        value &= ~uint64_t{PTE_LARGE};
+    fill(this->entry(table, 0), TABLE_ENTRIES, value, page_of(level - 1));
+    *entry = table | PTE_PRESENT | PTE_WRITABLE | mode_.c_bit_mask;
+    return true;
+}
+
+bool PageTables::share(uint64_t virt, uint64_t bytes) {
+    for (const uint64_t end = virt + bytes; virt != end; virt += kPage) {
+        uint64_t table = root_;
+        for (unsigned level = mode_.levels; level != 0; --level) {
+            uint64_t* const slot = entry(table, index_of(virt, level));
+            if ((*slot & PTE_PRESENT) == 0)
+                break;
+            if (level != 1 && (*slot & PTE_LARGE) != 0 && !split(slot, level))
+                return false;
+            if (level == 1)
+                *slot &= ~mode_.c_bit_mask;
+            table = *slot & kTableAddress & ~mode_.c_bit_mask;
+        }
+    }
+    last_[0].covers = last_[1].covers = last_[2].covers = kNothing;
+    return true;
+}
+
 }  // namespace prologue

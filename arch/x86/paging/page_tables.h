@@ -43,6 +43,10 @@ public:
     // it has a larger page, and is written over where it does not.
     [[nodiscard]] MapResult map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits);
 
+    // Takes the C-bit from what is mapped in [virt, virt + bytes), in whole pages; large
+    // pages are split for it. False where pages for tables run out.
+    [[nodiscard]] bool share(uint64_t virt, uint64_t bytes);
+
     uint64_t* entry(uint64_t table, unsigned index) const {
         return reinterpret_cast<uint64_t*>(static_cast<uintptr_t>(window_ + table)) + index;
     }
@@ -57,6 +61,7 @@ private:
         return static_cast<unsigned>(virt >> shift_of(level)) % TABLE_ENTRIES;
     }
     unsigned level_for(uint64_t addresses, uint64_t bytes) const;
+    bool split(uint64_t* entry, unsigned level);
     uint64_t* find_or_add_table(uint64_t virt, unsigned level, MapResult& result);
 
     uint64_t window_;

@@ -53,10 +53,10 @@ private:
             case 0x3e:
                 break;
             case 0x64:
-                segment_ = Segment::fs;
+                segment_ = SegmentBase::fs;
                 break;
             case 0x65:
-                segment_ = Segment::gs;
+                segment_ = SegmentBase::gs;
                 break;
             case 0x66:
                 short_operand_ = true;
@@ -264,7 +264,7 @@ private:
     unsigned used_ = 0;
     uint8_t rex_ = 0, repeat_ = 0, reg_ = 0;
     bool has_rex_ = false, short_operand_ = false, short_address_ = false, locked_ = false;
-    Segment segment_ = Segment::flat;
+    SegmentBase segment_ = SegmentBase::flat;
     Instruction out_;
 };
 

@@ -34,7 +34,7 @@ enum class Op : uint8_t {
     stos,
 };
 
-enum class Segment : uint8_t { flat, fs, gs };
+enum class SegmentBase : uint8_t { flat, fs, gs };
 
 inline constexpr uint8_t kNoRegister = 0xff;
 inline constexpr uint8_t kRipRegister = 16; // the next instruction's
@@ -58,7 +58,7 @@ struct Instruction {
     uint8_t reg = kNoRegister;
     bool high_byte = false;     // AH, CH, DH or BH, by their registers' numbers
     bool has_memory = false;
-    Segment segment = Segment::flat; // of a memory operand; of what OUTS reads
+    SegmentBase segment = SegmentBase::flat; // of a memory operand; of what OUTS reads
     MemoryOperand memory;
     uint64_t immediate = 0;
 };

@@ -3,8 +3,6 @@
 #include "msr_protocol.h"
 #include "sev_state.h"
 
-extern "C" prologue::SevState prologue_sev_state;
-
 namespace prologue {
 namespace {
 

@@ -8,12 +8,12 @@
 #define SEV_FEATURES 16
 #define SEV_CR3 20
 #define SEV_CR4 24
+#define SEV_STATE_BYTES 112
+
+#include "sev_bits.h"
 
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
-
-#include "bits.h"
-#include "sev_bits.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +32,7 @@ struct SevState {
     uint32_t version;         // of the GHCB protocol
     uint32_t page_stands;     // the GHCB page may be used
     uint32_t busy;            // and is in use
-    uint32_t reserved;
+    uint32_t kernel_has_tables;
     uint64_t own_phys;        // where this structure lies
     uint64_t ghcb_phys;
     uint64_t cpuid_page_phys; // 0: there is none
@@ -49,12 +49,11 @@ static_assert(offsetof(SevState, status) == SEV_STATUS &&
               offsetof(SevState, c_bit_mask) == SEV_C_BIT_MASK &&
               offsetof(SevState, features) == SEV_FEATURES &&
               offsetof(SevState, cr3) == SEV_CR3 && offsetof(SevState, cr4) == SEV_CR4);
-static_assert(sizeof(SevState) == 112);
-#define SEV_STATE_BYTES 112
+static_assert(sizeof(SevState) == SEV_STATE_BYTES);
+
+extern "C" SevState prologue_sev_state;
 
 }  // namespace prologue
 
 #pragma GCC visibility pop
-#else
-#define SEV_STATE_BYTES 112
 #endif

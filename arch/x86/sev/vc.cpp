@@ -8,8 +8,6 @@
 #include "vc_cpuid.h"
 #include "vc_memory.h"
 
-extern "C" prologue::SevState prologue_sev_state;
-
 namespace prologue {
 namespace {
 
@@ -79,22 +77,21 @@ unsigned serve_read(Call& call, uint64_t code, bool tells_rcx, bool gets_rcx) {
 }
 
 // What is told registers, and gives nothing back.
-unsigned serve_told(Call& call, uint64_t code, unsigned fields, uint64_t info1 = 0) {
+unsigned serve_told(Call& call, uint64_t code, unsigned fields) {
     const Frame64& frame = call.frame;
     return Ghcb()
-        .call({.code = code, .info1 = info1, .fields = fields, .rax = frame.rax,
-               .rcx = frame.rcx, .rdx = frame.rdx})
+        .call({.code = code, .fields = fields, .rax = frame.rax, .rcx = frame.rcx,
+               .rdx = frame.rdx})
         .vector;
 }
 
 unsigned serve_wrmsr(Call& call) {
     constexpr uint64_t kWrite = 1;
-    Frame64 narrow = call.frame;
-    narrow.rax &= kLow32;
-    narrow.rcx &= kLow32;
-    narrow.rdx &= kLow32;
-    Call same = {narrow, call.instruction};
-    return serve_told(same, VC_MSR, kFieldRax | kFieldRcx | kFieldRdx, kWrite);
+    const Frame64& frame = call.frame;
+    return Ghcb()
+        .call({.code = VC_MSR, .info1 = kWrite, .fields = kFieldRax | kFieldRcx | kFieldRdx,
+               .rax = frame.rax & kLow32, .rcx = frame.rcx & kLow32, .rdx = frame.rdx & kLow32})
+        .vector;
 }
 
 unsigned serve_vmmcall(Call& call) {
@@ -171,9 +168,9 @@ unsigned serve_port_string(Call& call) {
     const uint64_t base = in ? 0 : segment_base(i.segment);
     const uint64_t step = step_of(call);
     const unsigned segment = in                            ? kIoSegmentEs
-                             : i.segment == Segment::flat ? kIoSegmentDs
+                             : i.segment == SegmentBase::flat ? kIoSegmentDs
                                                           : kIoSegmentFs +
-                                                                (i.segment == Segment::gs);
+                                                                (i.segment == SegmentBase::gs);
     const uint64_t information = port_information(call) | kIoString |
                                  uint64_t{segment} << kIoSegmentShift | (i.rep ? kIoRep : 0u);
     for (uint64_t left = count_of(call); left != 0;) {

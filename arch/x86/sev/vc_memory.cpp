@@ -5,8 +5,6 @@
 
 #include <stddef.h>
 
-extern "C" prologue::SevState prologue_sev_state;
-
 namespace prologue {
 
 uint64_t& register_of(Frame64& frame, uint8_t number) {
@@ -19,8 +17,8 @@ uint64_t& register_of(Frame64& frame, uint8_t number) {
     return (&frame.rax)[-static_cast<ptrdiff_t>(number - above_sp)];
 }
 
-uint64_t segment_base(Segment segment) {
-    return segment == Segment::flat ? 0 : vc_segment_base(segment == Segment::gs);
+uint64_t segment_base(SegmentBase segment) {
+    return segment == SegmentBase::flat ? 0 : vc_segment_base(segment == SegmentBase::gs);
 }
 
 uint64_t address_of(Frame64& frame, const Instruction& instruction) {

@@ -11,7 +11,7 @@ namespace prologue {
 // By its number in an instruction.
 uint64_t& register_of(Frame64& frame, uint8_t number);
 
-uint64_t segment_base(Segment segment);
+uint64_t segment_base(SegmentBase segment);
 uint64_t address_of(Frame64& frame, const Instruction& instruction);
 
 inline uint8_t* seen(uint64_t virt) {

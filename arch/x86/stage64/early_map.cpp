@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "errors.h"
 #include "page_tables.h"
+#include "sev_state.h"
 #include "stage32.h"
 
 #pragma GCC visibility push(hidden)
@@ -18,7 +19,8 @@ namespace {
 constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
 
 bool has_1g_pages() {
-    return (prologue_early_pdpt[0] & PTE_LARGE) != 0;
+    // One GiB may be in smaller pages, for an SEV guest's GHCB.
+    return ((prologue_early_pdpt[0] | prologue_early_pdpt[1]) & PTE_LARGE) != 0;
 }
 
 bool is_mapped(uint64_t gib) {
@@ -55,9 +57,11 @@ void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
             continue;
         const uint64_t first_byte = gib * kGiB;
         TablePages pages = free_directories(window);
-        PageTables tables(window, read_cr3(),
+        const uint64_t c_bit_mask = prologue_sev_state.c_bit_mask;
+        PageTables tables(window, read_cr3() & ~c_bit_mask,
                           {.levels = (read_cr4() & CR4_LA57) != 0 ? 5u : 4u,
-                           .has_1g_pages = has_1g_pages()},
+                           .has_1g_pages = has_1g_pages(),
+                           .c_bit_mask = c_bit_mask},
                           pages);
         if ((first_byte + kGiB - 1) >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) != 0 ||
             tables.map(first_byte, first_byte, kGiB, PTE_WRITABLE) != MapResult::ok)

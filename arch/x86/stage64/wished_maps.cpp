@@ -14,16 +14,6 @@ extern const uint32_t prologue_wish_writable_text;
 namespace prologue {
 namespace {
 
-// A wish for a window: an ELF note, as PROLOGUE_WISH_WINDOW lays it out.
-struct WindowNote {
-    uint32_t name_bytes, desc_bytes, type;
-    char name[12];
-    uint64_t virt, phys, bytes, rights;
-} __attribute__((packed, aligned(4)));
-static_assert(sizeof(WindowNote) == 56);
-
-extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
-
 constexpr uint64_t kMostIdentity = 512 * kGiB;
 constexpr uint64_t kLeastDirectMap = 4 * kGiB; // so that it shows whatever is Prologue's
 

@@ -66,6 +66,7 @@ enum prologue_memory_type {
     PROLOGUE_MEMORY_RESERVED = 7,
     PROLOGUE_MEMORY_BAD = 8,
     PROLOGUE_MEMORY_KERNEL = 9, /* the image: the kernel and Prologue's part of it */
+    PROLOGUE_MEMORY_UNACCEPTED = 10, /* SNP: usable once it is accepted, see prologue/sev.h */
 };
 
 typedef struct prologue_range {

@@ -136,6 +136,15 @@
     PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE)
 #define PROLOGUE_SEV_NONE 0
 
+/* Up to which physical address an SNP guest's memory is accepted before the kernel,
+ * a multiple of 4096; what lies above is PROLOGUE_MEMORY_UNACCEPTED. By default all of
+ * it, or by a loader that has done so none. Note 0x5b: u64. */
+#define PROLOGUE_NOTE_SNP_ACCEPT 0x5b
+#define PROLOGUE_WISH_SNP_ACCEPT(end)                                                              \
+    PROLOGUE_WISH_(prologue_wish_snp_accept, PROLOGUE_NOTE_SNP_ACCEPT, .quad end)                  \
+    PROLOGUE_CHECK_((end) % 4096 == 0)
+#define PROLOGUE_ACCEPT_BY_LOADER 0
+
 /* ---- What the macros are made of ---- */
 
 #ifdef __ASSEMBLER__

@@ -1,0 +1,29 @@
+// SNP: whose a page is. What the launch did not measure belongs to the host until it
+// has been made private and validated, once: a page that is validated a second time
+// may be another than the first (SNP white paper, "remapping").
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include "msr_protocol.h"
+#include "ranges.h"
+
+namespace prologue {
+
+// All of [start, end), page-aligned, none of it validated before: 253 pages of either
+// size an exit. `window` shows physical memory, private, all of the span.
+void accept_pages(uint64_t window, Span span);
+
+// One page, that is the guest's already, for the host to see; and back.
+void share_page(uint64_t virt, uint64_t phys);
+void unshare_page(uint64_t virt, uint64_t phys);
+
+// What each environment brings: PVALIDATE's EAX, and whether it changed nothing.
+struct Validated {
+    uint32_t code;
+    bool unchanged;
+};
+Validated pvalidate(uint64_t virt, bool large, bool validate);
+
+}  // namespace prologue
+
+#pragma GCC visibility pop
