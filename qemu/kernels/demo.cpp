@@ -69,8 +69,18 @@ const char* type_name(uint32_t type) {
         return "bad";
     case PROLOGUE_MEMORY_KERNEL:
         return "kernel";
+    case PROLOGUE_MEMORY_UNACCEPTED:
+        return "unaccepted";
     }
     return "unknown";
+}
+
+const char* sev_name(uint64_t status) {
+    if (status & PROLOGUE_SEV_STATUS_SNP)
+        return "snp";
+    if (status & PROLOGUE_SEV_STATUS_ES)
+        return "es";
+    return status == 0 ? "none" : "sev";
 }
 
 void line(const char* key, const char* value) {
@@ -125,7 +135,7 @@ void report(const prologue_handoff& handoff) {
     report_memory(handoff);
     report_modules(handoff);
     line_hex("rsdp", handoff.rsdp_phys);
-    line("sev", handoff.sev.status == 0 ? "none" : "unknown");
+    line("sev", sev_name(handoff.sev.status));
     line_hex("c-bit", handoff.sev.c_bit_mask);
     line_hex("ghcb", handoff.sev.ghcb_phys);
 }

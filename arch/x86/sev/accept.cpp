@@ -84,12 +84,12 @@ void accept_pages(uint64_t window, Span left) {
     }
 }
 
-void share_page(uint64_t virt, uint64_t phys) {
+void give_up_page(uint64_t virt, uint64_t phys) {
     check(pvalidate(virt, false, false));
     ask_page_state(phys, PageState::shared);
 }
 
-void unshare_page(uint64_t virt, uint64_t phys) {
+void take_back_page(uint64_t virt, uint64_t phys) {
     ask_page_state(phys, PageState::private_);
     check(pvalidate(virt, false, true));
 }

@@ -13,9 +13,10 @@ namespace prologue {
 // size an exit. `window` shows physical memory, private, all of the span.
 void accept_pages(uint64_t window, Span span);
 
-// One page, that is the guest's already, for the host to see; and back.
-void share_page(uint64_t virt, uint64_t phys);
-void unshare_page(uint64_t virt, uint64_t phys);
+// One page that is the guest's, for the host to see from now on; and back. It is
+// mapped as private at `virt` either time.
+void give_up_page(uint64_t virt, uint64_t phys);
+void take_back_page(uint64_t virt, uint64_t phys);
 
 // What each environment brings: PVALIDATE's EAX, and whether it changed nothing.
 struct Validated {

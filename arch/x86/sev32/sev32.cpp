@@ -116,7 +116,8 @@ void fill(uint64_t* table, uint64_t value, uint64_t step) {
         table[i] = value;
 }
 
-// The first 4 GiB at their own addresses, all of it private but for the GHCB page.
+// The first 4 GiB at their own addresses, all of it private, with small pages around the
+// one that is to be the GHCB.
 void build_tables(bool has_1g_pages, uint64_t c_bit_mask) {
     const uint64_t table = c_bit_mask | PTE_PRESENT | PTE_WRITABLE;
     const uint64_t large = table | PTE_LARGE;
@@ -138,7 +139,6 @@ void build_tables(bool has_1g_pages, uint64_t c_bit_mask) {
         auto* const pt = at<uint64_t>(SEV32_GHCB_PT);
         const uint32_t first = ghcb & ~(2 * static_cast<uint32_t>(kMiB) - 1);
         fill(pt, first | table, kPage);
-        pt[(ghcb - first) / PAGE_BYTES] &= ~c_bit_mask;
         pd[first >> 21 & (TABLE_ENTRIES - 1)] = reinterpret_cast<uintptr_t>(pt) | table;
     }
     at<uint64_t>(SEV32_EARLY_PML4)[0] = address(SEV32_EARLY_PDPT) | table;

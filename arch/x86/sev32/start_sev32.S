@@ -166,7 +166,7 @@ in_switch_plain: // without the protocol, the MSR would be one more exception
         .long   secrets_page - prologue_sev32
         .long   cpuid_page - prologue_sev32
         .long   prologue_ghcb - prologue_sev32
-        .long   ghcb_pt - prologue_sev32
+        .long   prologue_ghcb_pt - prologue_sev32
         .long   ghcb_pd - prologue_sev32
         .long   prologue_early_pd - prologue_sev32
         .long   prologue_early_pdpt - prologue_sev32
@@ -192,7 +192,9 @@ prologue_switch_idt:
         .balign PAGE_BYTES
 ghcb_pd:
         .skip   PAGE_BYTES
-ghcb_pt:
+        .globl  prologue_ghcb_pt
+        .hidden prologue_ghcb_pt
+prologue_ghcb_pt:
         .skip   PAGE_BYTES
 
         // The one page that the host sees.

@@ -15,6 +15,7 @@
 
 extern "C" {
 extern uint8_t prologue_ghcb[PAGE_BYTES];
+extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
 extern prologue::CpuidPage prologue_snp_pages;
 extern const uint64_t prologue_wish_snp_accept;
 void prologue_sev_begin();
@@ -39,15 +40,22 @@ uint64_t ghcb_virt() {
     return reinterpret_cast<uintptr_t>(prologue_ghcb);
 }
 
-// On SNP, nothing can be asked by the page before it is the host's, and known to it.
+void show_ghcb_early() {
+    prologue_ghcb_pt[sev().ghcb_phys / PAGE_BYTES % TABLE_ENTRIES] &= ~sev().c_bit_mask;
+    invalidate_page(ghcb_virt());
+}
+
+// On SNP the page is given up while it is mapped as private still, and nothing can be
+// asked by it before the host knows it.
 void open_ghcb() {
     constexpr uint64_t kHostSnp = 1;
     if (sev().snp()) {
         if ((ask_features() & kHostSnp) == 0)
             sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
-        share_page(ghcb_virt(), sev().ghcb_phys);
+        give_up_page(ghcb_virt(), sev().ghcb_phys);
         register_ghcb(sev().ghcb_phys);
     }
+    show_ghcb_early();
     clear_bytes(prologue_ghcb, sizeof prologue_ghcb);
     sev().page_stands = 1;
 }
