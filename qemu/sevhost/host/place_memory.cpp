@@ -90,6 +90,7 @@ void place_cmdline(Guest& guest, Text cmdline, uint64_t limit) {
     if (cmdline.size >= limit || cmdline.size >= layout::kCmdlineBytes)
         fail("the guest's command line has ", decimal(cmdline.size), " bytes, and room for ",
              decimal(limit < layout::kCmdlineBytes ? limit : layout::kCmdlineBytes));
+    place_zeros(guest, layout::kCmdline, cmdline.size + 1, "the command line");
     place_bytes(guest, layout::kCmdline, cmdline.data, cmdline.size, "the command line");
 }
 
