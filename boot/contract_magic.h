@@ -9,6 +9,10 @@
 #define MULTIBOOT2_MAGIC 0x36d76289
 #define LINUX_MAGIC 0x53726448 // "HdrS", in boot_params
 
+// Of contracts that have none: numbers of our own, which no loader passes on.
+#define VMD_MAGIC 0x62646d76     // "vmdb"
+#define FREEBSD_MAGIC 0x62736266 // "fbsb"
+
 #define WISHED_MAPS_MAGIC 0x68736977
 #define SEV_MAGIC 0x566553
 

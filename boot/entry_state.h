@@ -40,7 +40,8 @@ using Recognise = uint32_t(PhysMemory& memory, const EntryState& state, uint64_t
 
 extern "C" {
 extern const EntryState prologue_entry_state;
-Recognise prologue_recognise_linux, prologue_recognise_pvh;
+Recognise prologue_recognise_linux, prologue_recognise_pvh, prologue_recognise_vmd,
+    prologue_recognise_freebsd;
 }
 
 }  // namespace prologue

@@ -60,6 +60,9 @@
     X(image_moved, "image: linked for %x, loaded at %x: no wish to be relocatable")                \
     X(wish, "wish: %s (%x, %x)")                                                                   \
     X(linux_info, "linux: %s (%x, %x)")                                                            \
+    X(vmd_info, "vmd: %s (%x, %x)")                                                                \
+    X(freebsd_info, "freebsd: %s (%x, %x)")                                                        \
+    X(multiboot2_efi_descriptor, "multiboot2: EFI memory map tag at %x has descriptors of %x bytes")                                                            \
     X(entry, "entry: %s (%x, %x)")
 
 #ifndef __ASSEMBLER__

@@ -33,7 +33,9 @@ struct BootParams {
     uint64_t rsdp;
     uint8_t reserved1[0xc0 - 0x78];
     uint32_t ramdisk_start_high, ramdisk_bytes_high, cmdline_high;
-    uint8_t reserved2[0x1e8 - 0xcc];
+    uint8_t reserved2[0x1c0 - 0xcc];
+    char efi_signature[4];
+    uint8_t reserved10[0x1e8 - 0x1c4];
     uint8_t e820_count;
     uint8_t reserved3[0x1ef - 0x1e9];
     uint8_t sentinel;
@@ -53,6 +55,7 @@ struct BootParams {
     RawRange e820[kE820Entries];
 } __attribute__((packed));
 static_assert(offsetof(BootParams, rsdp) == 0x70);
+static_assert(offsetof(BootParams, efi_signature) == 0x1c0);
 static_assert(offsetof(BootParams, e820_count) == 0x1e8);
 static_assert(offsetof(BootParams, magic) == 0x202);
 static_assert(offsetof(BootParams, subarch) == 0x23c);
@@ -175,6 +178,7 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
         refuse("the e820's entries are none, or too many", info, entries);
 
     loader.loader = PROLOGUE_LOADER_LINUX;
+    loader.efi = params.efi_signature[0] == 'E' && params.efi_signature[1] == 'L';
     loader.occupies(info, kBootParamsBytes);
     loader.memory = {reinterpret_cast<const uint8_t*>(params.e820), entries * sizeof(RawRange),
                         sizeof(RawRange), 0};

@@ -82,6 +82,7 @@ inline constexpr unsigned kMaxStructures = 8;
 
 struct LoaderInfo {
     uint32_t loader = 0; // enum prologue_loader
+    bool efi = false; // the firmware is known to be EFI: there is no BIOS
     RawMap memory;
     RawMap more_memory; // a second piece of it (Linux)
     Text cmdline;
@@ -90,6 +91,13 @@ struct LoaderInfo {
     uint64_t rsdp_phys = 0;
     Text rsdp_copy; // where the loader gave a copy and no address
     prologue_framebuffer framebuffer = {};
+    prologue_boot boot = {};
+    Text environment; // each string ended by a NUL, the last one's included
+    prologue_efi uefi = {};
+    Text efi_memory_map;
+
+    // What the loader has put right behind the image, as symbols, ends here.
+    uint64_t kernel_end = 0;
 
     // The pages that the loader's structures and texts lie on, modules' texts
     // apart. Neighbours are one span: most loaders need one or two. Where there
@@ -118,9 +126,10 @@ using NextModule = bool(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& 
 
 extern "C" {
 ParseLoaderInfo prologue_parse_pvh, prologue_parse_multiboot1, prologue_parse_multiboot2,
-    prologue_parse_linux;
+    prologue_parse_linux, prologue_parse_vmd, prologue_parse_freebsd;
 NextModule prologue_next_pvh_module, prologue_next_multiboot1_module,
-    prologue_next_multiboot2_module, prologue_next_linux_module;
+    prologue_next_multiboot2_module, prologue_next_linux_module, prologue_next_vmd_module,
+    prologue_next_freebsd_module;
 }
 
 // The longest string that is believed: the bound on a search for its end.

@@ -21,8 +21,11 @@ enum TagType : uint32_t {
     kMemoryMap = 6,
     kFramebuffer = 8,
     kElfSections = 9,
+    kEfi32 = 11,
+    kEfi64 = 12,
     kRsdp1 = 14,
     kRsdp2 = 15,
+    kEfiMemoryMap = 17,
     kBootServices = 18,
 };
 
@@ -44,6 +47,21 @@ struct FramebufferTag {
     uint16_t reserved;
 } __attribute__((packed));
 
+struct Efi32Tag {
+    Tag tag;
+    uint32_t system_table;
+} __attribute__((packed));
+
+struct Efi64Tag {
+    Tag tag;
+    uint64_t system_table;
+} __attribute__((packed));
+
+struct EfiMemoryMapTag {
+    Tag tag;
+    uint32_t descriptor_bytes, descriptor_version;
+} __attribute__((packed));
+
 struct ElfSectionsTag {
     Tag tag;
     uint32_t count, entry_bytes, names;
@@ -58,6 +76,7 @@ constexpr uint64_t kAllocated = 2;
 
 constexpr uint64_t kMostBytes = 16 * kMiB;
 constexpr uint32_t kLeastEntryBytes = 20;
+constexpr uint32_t kLeastDescriptorBytes = 40; // UEFI 2.10, section 7.2.3
 
 // Tags from `cursor.at` on, which moves to the next one; null at the end tag.
 const Tag* next_tag(PhysMemory& memory, ModuleCursor& cursor) {
@@ -118,6 +137,26 @@ RawMap memory_map(const Tag* tag, uint64_t phys) {
             map.entry_bytes, 0};
 }
 
+// The firmware's own map, for a kernel that calls its runtime services. What the
+// kernel gets as memory is the loader's map, as with any loader.
+void efi_memory_map(const Tag* tag, uint64_t phys, LoaderInfo& loader) {
+    const auto& map = as<EfiMemoryMapTag>(tag, phys);
+    const uint32_t stride = map.descriptor_bytes;
+    if (stride < kLeastDescriptorBytes)
+        fail(Error::multiboot2_efi_descriptor, phys, stride);
+    const uint64_t bytes = tag->bytes - sizeof map;
+    loader.efi_memory_map = {reinterpret_cast<const char*>(&map + 1), bytes - bytes % stride};
+    loader.uefi.memory_map_bytes = loader.efi_memory_map.bytes;
+    loader.uefi.descriptor_bytes = stride;
+    loader.uefi.descriptor_version = map.descriptor_version;
+}
+
+void efi_system_table(uint64_t phys, uint32_t bits, LoaderInfo& loader) {
+    loader.uefi.system_table_phys = phys;
+    loader.uefi.bits = bits;
+    loader.efi = true;
+}
+
 // GRUB loads the image's symbols and debug sections, too, behind it.
 void mark_elf_sections(const Tag* tag, uint64_t phys, LoaderInfo& loader) {
     const auto& sections = as<ElfSectionsTag>(tag, phys);
@@ -172,6 +211,15 @@ void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& lo
             [[fallthrough]];
         case kRsdp2: // the newer one wins
             loader.rsdp_copy = {reinterpret_cast<const char*>(tag + 1), tag->bytes - sizeof(Tag)};
+            break;
+        case kEfi32:
+            efi_system_table(as<Efi32Tag>(tag, phys).system_table, 32, loader);
+            break;
+        case kEfi64:
+            efi_system_table(as<Efi64Tag>(tag, phys).system_table, 64, loader);
+            break;
+        case kEfiMemoryMap:
+            efi_memory_map(tag, phys, loader);
             break;
         case kBootServices:
             fail(Error::multiboot2_boot_services, phys);

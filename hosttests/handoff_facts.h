@@ -34,6 +34,27 @@
     X(prologue_sev, cpuid_page_phys)                                                               \
     X(prologue_sev, secrets_page_phys)                                                             \
     X(prologue_sev, accepted_end)                                                                  \
+    X(prologue_console, address)                                                                   \
+    X(prologue_console, speed)                                                                     \
+    X(prologue_console, frequency)                                                                 \
+    X(prologue_console, device)                                                                    \
+    X(prologue_console, in_memory)                                                                 \
+    X(prologue_console, register_width)                                                            \
+    X(prologue_console, register_shift)                                                            \
+    X(prologue_console, reserved)                                                                  \
+    X(prologue_boot, howto)                                                                        \
+    X(prologue_boot, device)                                                                       \
+    X(prologue_boot, console)                                                                      \
+    X(prologue_boot, mac)                                                                          \
+    X(prologue_boot, mac_bytes)                                                                    \
+    X(prologue_boot, reserved)                                                                     \
+    X(prologue_efi, system_table_phys)                                                             \
+    X(prologue_efi, memory_map)                                                                    \
+    X(prologue_efi, memory_map_bytes)                                                              \
+    X(prologue_efi, descriptor_bytes)                                                              \
+    X(prologue_efi, descriptor_version)                                                            \
+    X(prologue_efi, bits)                                                                          \
+    X(prologue_efi, reserved)                                                                      \
     X(prologue_handoff, magic)                                                                     \
     X(prologue_handoff, version)                                                                   \
     X(prologue_handoff, size)                                                                      \
@@ -63,7 +84,11 @@
     X(prologue_handoff, stack_bottom)                                                              \
     X(prologue_handoff, stack_top)                                                                 \
     X(prologue_handoff, tsc)                                                                       \
-    X(prologue_handoff, sev)
+    X(prologue_handoff, sev)                                                                       \
+    X(prologue_handoff, boot)                                                                      \
+    X(prologue_handoff, environment)                                                               \
+    X(prologue_handoff, environment_bytes)                                                         \
+    X(prologue_handoff, efi)
 
 struct handoff_fact {
     const char *name;

@@ -42,14 +42,21 @@ TEST(Handoff, HasNoHoleBetweenItsFields) {
 
 // A kernel built against version 1 stays right for ever: no field ever moves.
 TEST(Handoff, Version1IsWhereItWas) {
-    EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 1);
     EXPECT_EQ(offsetof(prologue_handoff, magic), 0u);
     EXPECT_EQ(offsetof(prologue_handoff, size), 12u);
     EXPECT_EQ(offsetof(prologue_handoff, memory_count), 104u);
     EXPECT_EQ(offsetof(prologue_handoff, module_count), 136u);
     EXPECT_EQ(offsetof(prologue_handoff, spare_end), 200u);
     EXPECT_EQ(offsetof(prologue_handoff, stack_top), 216u);
-    EXPECT_EQ(sizeof(prologue_handoff), 288u);
+    EXPECT_EQ(offsetof(prologue_handoff, sev), 232u);
+}
+
+TEST(Handoff, Version2BeginsWhereVersion1Ended) {
+    EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 2);
+    EXPECT_EQ(offsetof(prologue_handoff, boot), 288u);
+    EXPECT_EQ(offsetof(prologue_handoff, environment), 328u);
+    EXPECT_EQ(offsetof(prologue_handoff, efi), 344u);
+    EXPECT_EQ(sizeof(prologue_handoff), 384u);
 }
 
 TEST(Handoff, MagicSpellsTheName) {

@@ -44,9 +44,10 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 #   make fuzz-short  each for FUZZ_RUNS inputs, the same ones every time
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
-FUZZ_NAMES := pvh multiboot1 multiboot2 memory_map
+FUZZ_NAMES := pvh multiboot1 multiboot2 vmd freebsd memory_map
 FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp hosttests/loader_images.cpp \
+	hosttests/bsd_images.cpp \
 	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
 FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)

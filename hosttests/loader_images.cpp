@@ -129,6 +129,13 @@ uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& 
         tags.add_framebuffer(*stated.framebuffer);
     if (!stated.sections.empty())
         tags.add_sections(stated.sections);
+    if (stated.efi_descriptors != 0) {
+        const std::string descriptors(stated.efi_descriptors * 48, 'd');
+        tags.add(12, raw(uint64_t{0xf8ed000}));
+        tags.add(14, std::string(20, '1'));
+        tags.add(15, std::string(36, '2'));
+        tags.add(17, raw(uint32_t{48}) + raw(uint32_t{1}) + descriptors);
+    }
     tags.end();
     tags.put(memory, places.info);
     return places.info;

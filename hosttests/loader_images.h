@@ -38,6 +38,9 @@ struct Stated {
     uint64_t rsdp = 0;
     std::optional<prologue_framebuffer> framebuffer = {};
     std::vector<StatedSection> sections = {};
+    prologue_boot boot = {};
+    std::vector<std::string> environment = {};
+    unsigned efi_descriptors = 0; // not 0: a UEFI has booted
 };
 
 // Where the put functions lay things: each on pages of its own, texts in the
@@ -67,6 +70,8 @@ inline constexpr Places kPacked = {0x40, 0x140, 0x240, 0x300, 0x340, 0x360};
 uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_vmd(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_freebsd(FakeMemory& memory, const Stated& stated, const Places& places = {});
 
 // PVH's fields, as offsets into hvm_start_info (Xen public/arch-x86/hvm/start_info.h).
 namespace pvh {
@@ -100,6 +105,44 @@ enum : uint64_t {
     kMapEntryBytes = 24,
     kModuleBytes = 16,
 };
+}
+
+// vmd's words on the stack, and its list of records at Places::map (OpenBSD
+// biosvar.h, usr.sbin/vmd/loadfile_elf.c).
+namespace vmd {
+enum : uint64_t {
+    kReturnAddress = 0,
+    kHowto = 4,
+    kDevice = 8,
+    kApiVersion = 12,
+    kKernelEnd = 16,
+    kListBytes = 28,
+    kList = 32,
+    kStackBytes = 36,
+    kHeaderBytes = 12,
+};
+}
+
+// FreeBSD's words on the stack, and bootinfo right behind them; the records at
+// Places::map, the environment at Places::cmdline (FreeBSD i386/include/bootinfo.h,
+// sys/linker.h, userboot's bootinfo32.c).
+namespace freebsd {
+enum : uint64_t {
+    kReturnAddress = 0,
+    kHowto = 4,
+    kDevice = 8,
+    kZero = 12,
+    kBootinfo = 24,
+    kStackBytes = 36,
+    kVersion = kStackBytes, // of bootinfo, counted from the stack
+    kBytes = kStackBytes + 48,
+    kKernelEnd = kStackBytes + 72,
+    kEnvironment = kStackBytes + 76,
+    kRecords = kStackBytes + 80,
+    kBothBytes = kStackBytes + 84,
+};
+// How many bytes one record takes.
+uint64_t padded_record(uint64_t payload_bytes);
 }
 
 // Multiboot 2's tags, one after the other (Multiboot2 2.0, 3.6).

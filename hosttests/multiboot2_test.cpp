@@ -5,7 +5,16 @@
 namespace prologue::test {
 namespace {
 
-enum : uint32_t { kMemoryMap = 6, kFramebuffer = 8, kRsdp1 = 14, kRsdp2 = 15, kBootServices = 18 };
+enum : uint32_t {
+    kMemoryMap = 6,
+    kFramebuffer = 8,
+    kEfi32 = 11,
+    kEfi64 = 12,
+    kRsdp1 = 14,
+    kRsdp2 = 15,
+    kEfiMemoryMap = 17,
+    kBootServices = 18,
+};
 
 constexpr uint64_t kInfo = at::kInfo;
 
@@ -90,7 +99,7 @@ TEST_F(Multiboot2, TheCommandLineIsLeftAsItIs) {
 }
 
 TEST_F(Multiboot2, UnknownTagsAndPaddingAreSteppedOver) {
-    for (const uint32_t type : {4u, 5u, 10u, 11u, 12u, 13u, 16u, 17u, 21u, 22u, 0xffffffffu})
+    for (const uint32_t type : {4u, 5u, 10u, 13u, 16u, 19u, 20u, 21u, 22u, 0xffffffffu})
         tags.add(type, std::string(type % 17, '\xff'));
     tags.add_module(1, 2, "seven"); // with its NUL, 22 bytes
     tags.add(99, std::string(1, '\xff'));
@@ -190,6 +199,60 @@ TEST_F(Multiboot2, TheOlderRsdpWillDo) {
     tags.end();
     put_and_parse();
     EXPECT_EQ(str(loader.rsdp_copy), std::string(20, '1'));
+}
+
+TEST_F(Multiboot2, TheFirmwaresMapIsHandedOnAsItIs) {
+    for (const uint32_t stride : {40u, 48u, 200u}) {
+        tags = {};
+        const std::string descriptors(3 * stride + stride - 1, 'd'); // and most of another
+        tags.add_memory_map(kRam);
+        const uint64_t tag = tags.add(kEfiMemoryMap, raw(stride) + raw(uint32_t{7}) + descriptors);
+        tags.end();
+        put_and_parse();
+        EXPECT_EQ(str(loader.efi_memory_map), descriptors.substr(0, 3 * stride));
+        EXPECT_EQ(memory.seen.phys_of(loader.efi_memory_map.start), kInfo + tag + 16);
+        EXPECT_EQ(loader.uefi.memory_map_bytes, 3 * stride);
+        EXPECT_EQ(loader.uefi.descriptor_bytes, stride);
+        EXPECT_EQ(loader.uefi.descriptor_version, 7u);
+        EXPECT_EQ(ranges_of(loader.memory), kRam);
+    }
+}
+
+TEST_F(Multiboot2, TheSystemTableIsOf32Or64Bits) {
+    tags.add_memory_map(kRam);
+    const Tags without = tags;
+    tags.add(kEfi32, raw(uint32_t{0xfedcba98}));
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(loader.uefi.system_table_phys, 0xfedcba98u);
+    EXPECT_EQ(loader.uefi.bits, 32u);
+    tags = without;
+    tags.add(kEfi64, raw(uint64_t{0x123456789abcdef0}));
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(loader.uefi.system_table_phys, 0x123456789abcdef0u);
+    EXPECT_EQ(loader.uefi.bits, 64u);
+    EXPECT_TRUE(loader.efi);
+    EXPECT_EQ(loader.efi_memory_map.bytes, 0u);
+}
+
+TEST_F(Multiboot2, EfiDescriptorsThatAreTooSmallAreNamed) {
+    for (const uint32_t stride : {0u, 1u, 39u}) {
+        tags = {};
+        const uint64_t tag =
+            tags.add(kEfiMemoryMap, raw(stride) + raw(uint32_t{1}) + std::string(96, 'd'));
+        tags.end();
+        EXPECT_EQ(put_and_parse_fails(),
+                  failure(Error::multiboot2_efi_descriptor, {kInfo + tag, stride}));
+    }
+}
+
+TEST_F(Multiboot2, EfiDescriptorsLargerThanTheTagAreNone) {
+    tags.add_memory_map(kRam);
+    tags.add(kEfiMemoryMap, raw(~uint32_t{0}) + raw(uint32_t{1}) + std::string(96, 'd'));
+    tags.end();
+    put_and_parse();
+    EXPECT_EQ(loader.efi_memory_map.bytes, 0u);
 }
 
 TEST_F(Multiboot2, AFramebufferWithoutColoursHasNone) {
@@ -315,6 +378,9 @@ TEST_F(Multiboot2, ATagSmallerThanItsContentIsNamed) {
         {9, std::string(11, '\0'), 20}, // the image's sections
         {kFramebuffer, std::string(23, '\0'), 32},
         {kFramebuffer, std::string(21, '\0') + '\1' + std::string(7, '\0'), 38},
+        {kEfi32, std::string(3, '\0'), 12},
+        {kEfi64, std::string(7, '\0'), 16},
+        {kEfiMemoryMap, std::string(7, '\0'), 16},
     };
     for (const auto& one : cases) {
         tags = {};

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
+import bsd_composers
 import cases
 import composers
 import feeding
@@ -16,6 +17,7 @@ from images import Image
 from memory_model import expected_map
 
 PVH, MULTIBOOT1, MULTIBOOT2, LINUX = "pvh", "multiboot1", "multiboot2", "linux"
+VMD, FREEBSD = "vmd", "freebsd"
 CONTRACTS = (PVH, MULTIBOOT1, MULTIBOOT2)
 
 # A PC of 128 MiB as SeaBIOS describes it.
@@ -58,11 +60,13 @@ class Load:
     cmdline: Optional[Text] = None
     loader_name: Optional[Text] = None
     entry_bytes: int = 24  # of Multiboot 2's memory map
+    tags: Sequence[composers.Tag] = ()  # of Multiboot 2, besides
     mode: str = modes.PROTECTED32  # other modes are entered by e_entry, or the contract's own way
 
     @property
     def path(self) -> Path:
-        fitting = {MULTIBOOT1: "demo-multiboot1", LINUX: "demo-every"}.get(self.contract, "demo")
+        fitting = {PVH: "demo", MULTIBOOT1: "demo-multiboot1", MULTIBOOT2: "demo"}.get(
+            self.contract, "demo-every")
         return cases.BUILD / f"{self.kernel or fitting}.elf"
 
     def information(self) -> Layout:
@@ -119,6 +123,8 @@ def registers(load: Load, **others) -> Registers:
         ways = {modes.PROTECTED32: image.physical("prologue_linux32", load.base)}
         ways |= dict.fromkeys(modes.MODES_64, load.base + LINUX64_OFFSET)
         values = {"eip": ways.get(load.mode, e_entry), "esi": load.info_at}
+    elif load.contract in (VMD, FREEBSD):
+        values = {"eip": e_entry, "esp": load.info_at}
     elif load.contract == PVH:
         own_way = load.mode == modes.PROTECTED32
         values = {"eip": image.pvh_entry(load.base) if own_way else e_entry, "ebx": load.info_at}
@@ -168,6 +174,7 @@ def _multiboot2(load: Load) -> Layout:
     if load.loader_name is not None:
         tags.append(composers.tag_loader_name(load.loader_name))
     tags += [composers.tag_module(m.described()) for m in load.modules]
+    tags += load.tags
     return composers.multiboot2_info(load.info_at, tags)
 
 
@@ -180,4 +187,23 @@ def _linux(load: Load) -> Layout:
     )
 
 
-_COMPOSERS = {PVH: _pvh, MULTIBOOT1: _multiboot1, MULTIBOOT2: _multiboot2, LINUX: _linux}
+def _vmd(load: Load) -> Layout:
+    image = Image(load.path)
+    return bsd_composers.vmd_info(
+        load.info_at,
+        memory_map=load.memory_map,
+        kernel_end=load.base + image.end - image.base,
+    )
+
+
+def _freebsd(load: Load) -> Layout:
+    return bsd_composers.freebsd_info(
+        load.info_at,
+        memory_map=load.memory_map,
+        modules=[m.described() for m in load.modules],
+        cmdline=load.cmdline,
+    )
+
+
+_COMPOSERS = {PVH: _pvh, MULTIBOOT1: _multiboot1, MULTIBOOT2: _multiboot2, LINUX: _linux, VMD: _vmd,
+              FREEBSD: _freebsd}

@@ -14,7 +14,7 @@ from typing import Iterator, Tuple
 
 import cases
 
-_FUZZERS = ("pvh", "multiboot1", "multiboot2", "memory_map")
+_FUZZERS = ("pvh", "multiboot1", "multiboot2", "vmd", "freebsd", "memory_map")
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 

@@ -302,6 +302,23 @@ def tag_rsdp(table: bytes) -> Tag:
     return Tag(14 if len(table) == 20 else 15, [raw("rsdp", table)])
 
 
+def tag_efi_table(paddr: int, bits: int = 64) -> Tag:
+    if bits == 32:
+        return Tag(11, [u32("pointer", paddr)])
+    return Tag(12, [u64("pointer", paddr)])
+
+
+def tag_efi_memory_map(descriptors: Iterable[MemoryRange], stride: int = 48) -> Tag:
+    """Fields descr_size, descr_vers, efi[i].type/.start/.pages; `descriptors` are (start, pages,
+    EFI memory type)."""
+    fields = [u32("descr_size", stride), u32("descr_vers", 1)]
+    for i, (start, pages, kind) in enumerate(descriptors):
+        fields += [u32(f"efi[{i}].type", kind), raw(f"efi[{i}].pad", bytes(4))]
+        fields += [u64(f"efi[{i}].start", start), raw(f"efi[{i}].virtual", bytes(8))]
+        fields += [u64(f"efi[{i}].pages", pages), raw(f"efi[{i}].rest", bytes(stride - 32))]
+    return Tag(17, fields)
+
+
 def tag_load_base(paddr: int) -> Tag:
     return Tag(21, [u32("load_base_addr", paddr)])
 

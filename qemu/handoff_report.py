@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Iterable, List, NamedTuple
+from typing import Iterable, List, NamedTuple, Tuple
 
 import machine
 from images import Image
@@ -46,6 +46,8 @@ class Report:
         self.fields = {}
         self.memory: List[Range] = []
         self.modules: List[Module] = []
+        self.environment: List[str] = []
+        self.efi_memory: List[Tuple[int, int, int]] = [] # start, end, UEFI's type
         for line in text[begin.start() :].rstrip("\n").split("\n"):
             self._read(*line.split(": ", 1))
 
@@ -53,6 +55,11 @@ class Report:
         if key == "memory":
             start, end, kind = value.split(" ")
             self.memory.append(Range(int(start, 16), int(end, 16), kind))
+        elif key == "environment":
+            self.environment.append(value)
+        elif key == "efi-memory":
+            start, end, kind = value.split(" ")
+            self.efi_memory.append((int(start, 16), int(end, 16), int(kind)))
         elif key == "module":
             index, start, size, cmdline = value.split(" ", 3)
             assert int(index) == len(self.modules), f"module {index} is out of order"

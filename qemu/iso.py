@@ -1,4 +1,4 @@
-"""Bootable ISOs with GRUB (BIOS) in front of a Multiboot kernel."""
+"""Bootable ISOs with GRUB, for a BIOS or for UEFI, in front of a Multiboot kernel."""
 
 import shutil
 import subprocess
@@ -8,7 +8,9 @@ from typing import Iterable, Tuple
 import cases
 import machine
 
-_GRUB = Path("/usr/lib/grub/i386-pc")
+_GRUB = Path("/usr/lib/grub")
+BIOS, EFI = "i386-pc", "x86_64-efi" # as GRUB names its platforms
+OVMF = Path("/usr/share/ovmf/OVMF.fd")
 _GRUB_MODULES = "multiboot multiboot2 serial terminal echo iorw normal"
 
 # Only reached when GRUB cannot boot the kernel: ends the VM with a status that is none of ours.
@@ -21,6 +23,7 @@ def grub_iso(
     protocol: str,
     cmdline: str = "",
     modules: Iterable[Tuple[Path, str]] = (),
+    platform: str = BIOS,
 ) -> Path:
     """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot" or "multiboot2".
 
@@ -36,7 +39,7 @@ def grub_iso(
         lines.append(f"{module} /module{index} {string}")
     (tree / "boot" / "grub").mkdir(parents=True)
     (tree / "boot" / "grub" / "grub.cfg").write_text(_config(lines))
-    return _make(tree)
+    return _make(tree, platform)
 
 
 def run_iso(iso: Path, **options) -> machine.Result:
@@ -49,10 +52,10 @@ def _config(lines: list) -> str:
     return console + "\n".join(lines) + "\nboot\n" + _GIVE_UP
 
 
-def _make(tree: Path) -> Path:
+def _make(tree: Path, platform: str) -> Path:
     iso = cases.scratch_directory() / "boot.iso"
     subprocess.run(
-        ["grub-mkrescue", "-d", _GRUB, f"--install-modules={_GRUB_MODULES}"]
+        ["grub-mkrescue", "-d", _GRUB / platform, f"--install-modules={_GRUB_MODULES}"]
         + ["--locales=", "--themes=", "--fonts=", "-o", iso, tree],
         check=True,
         capture_output=True,

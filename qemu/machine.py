@@ -25,12 +25,14 @@ _OUTCOMES = {0x21: OK, 0x41: FATAL, 0x61: REFUSED, 0: RESET}
 @dataclass(frozen=True)
 class Boot:
     """A guest to run. `initrd` entries are joined by commas, as QEMU's Multiboot loader takes
-    them ("path string"); an `iso` boots through the firmware instead of `kernel`."""
+    them ("path string"); an `iso` boots through the firmware instead of `kernel`, through SeaBIOS
+    if no `firmware` is named."""
 
     kernel: Optional[Path] = None
     initrd: Sequence = ()
     append: Optional[str] = None
     iso: Optional[Path] = None
+    firmware: Optional[Path] = None
     memory: str = "128M"
     cpu: str = "max"
     machine: str = "pc"
@@ -114,6 +116,8 @@ def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     line += ["-object", f"memory-backend-ram,id=memory,size={boot.memory},reserve=off"]
     line += ["-serial", f"file:{serial}", "-debugcon", f"file:{debugcon}"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+    if boot.firmware:
+        line += ["-bios", str(boot.firmware)]
     if boot.kernel:
         line += ["-kernel", str(boot.kernel)]
     if boot.initrd:

@@ -22,6 +22,8 @@ git git
 qemu-system-x86_64 qemu-system-x86
 grub-mkrescue grub-common
 /usr/lib/grub/i386-pc/multiboot2.mod grub-pc-bin
+/usr/lib/grub/x86_64-efi/multiboot2.mod grub-efi-amd64-bin
+/usr/share/ovmf/OVMF.fd ovmf
 xorriso xorriso
 mformat mtools
 bochs-bin bochs

@@ -11,9 +11,11 @@ from typing import Callable, List, Sequence, Tuple
 from elftools.elf.elffile import ELFFile
 
 import cases
+import feeding
 import iso
 import machine
 import state_report
+import tests_bsd
 import tests_state
 from cases import Case
 from images import Image
@@ -266,7 +268,8 @@ def large_code_model(compiler: list) -> None:
 # Headers.
 
 
-_NAMES = ("pvh", "multiboot1", "multiboot2")
+_NAMES = ("pvh", "multiboot1", "multiboot2", "vmd", "freebsd")
+_BY_STACK = {("vmd",): tests_bsd.vmd_load, ("freebsd",): tests_bsd.freebsd_load}
 _CHOICES = [*((name,) for name in _NAMES), _NAMES]
 
 
@@ -286,8 +289,11 @@ def headers_are_carried(compiler: list, name: str) -> None:
             assert carried(kernel) == set(choice), (choice, carried(kernel))
             code = {name for name in _NAMES if f"prologue_parse_{name}" in Image(kernel).symbols}
             assert code == set(choice), (choice, code)
-        if "pvh" in choice and len(choice) == 1:
+        if choice == ("pvh",):
             finds_what_was_promised(kernel)
+        elif choice in _BY_STACK:
+            boot = feeding.feed(*_BY_STACK[choice](Image(kernel)))
+            tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
         else:
             boots_by_grub(kernel, "multiboot" if choice == ("multiboot1",) else "multiboot2")
 

@@ -74,7 +74,18 @@ _PLACES = [
     entered(LINUX, modes.LONG64, "qemu64", base=0x345000, info_at=0x17FFFF800),
 ]
 
+_DEPTHS = [
+    *(entered(c, mode, levels=levels) for c in CONTRACTS for mode in modes.MODES_64
+      for levels in (0, 5)),
+    *(entered(c, modes.LONG64_FIVE) for c in CONTRACTS),
+    *(entered(LINUX, mode, cpu, levels=levels, base=0x140001000)
+      for cpu in ("max", "qemu64,+la57")
+      for mode, levels in ((modes.LONG64, 0), (modes.LONG64, 5), (modes.LONG64_FIVE, 0),
+                           (modes.LONG64_FIVE, 4), (modes.LONG64_FIVE, 5))),
+]
+
 CASES = [
+    *_DEPTHS,
     *map(linux_by_e_entry, MODES[:-1]),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),
     *(entered(c, modes.LONG64) for c in CONTRACTS),

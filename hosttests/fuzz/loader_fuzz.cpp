@@ -35,6 +35,8 @@ public:
         must(loader_.structure_count <= kMaxStructures, "structures fit");
         look_at(loader_.cmdline);
         look_at(loader_.rsdp_copy);
+        look_at(loader_.environment);
+        look_at(loader_.efi_memory_map);
         const Marks marks = mark_all();
         const uint64_t marked = stated_.size();
         for (const RawRange& range : loader_.memory)
@@ -148,7 +150,13 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
         {.modules = {{0x400000, 0x10000, "initrd"}, {0x800000, 0x1234, std::nullopt}},
          .cmdline = "kernel console=ttyS0",
          .loader_name = "qemu",
-         .rsdp = 0xf5a40},
+         .rsdp = 0xf5a40,
+         .boot = {.howto = 2,
+                  .device = 0xa0000400,
+                  .console = {.address = 0x3f8, .speed = 9600, .device = 0x800},
+                  .mac = {1, 2, 3, 4, 5, 6},
+                  .mac_bytes = 6},
+         .environment = {"a=b", "console=c"}},
         {.memory = {{0x100000, 0x7f00000, 1}, {0x200000, 0x1001, 2}, {0x180000, 0x200000, 4}},
          .modules = {{0x7f00000, 0x100000, "a"}},
          .framebuffer = prologue_framebuffer{.phys = 0xfd000000,
@@ -164,6 +172,7 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
                                              .blue_shift = 0,
                                              .blue_bits = 8},
          .sections = {{0x200000, 0x1000, 2}, {0x300010, 0x2000}, {0x400000, 1}}},
+        {.efi_descriptors = 5},
     };
     std::vector<Input> seeds;
     for (const Stated& stated : some) {

@@ -12,7 +12,7 @@ PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_RELOCATABLE;
 #ifdef KERNEL_EVERY_HEADER
-PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux);
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
 #endif
 
 namespace {
@@ -31,6 +31,10 @@ const char* loader_name(uint32_t loader) {
         return "linux";
     case PROLOGUE_LOADER_MULTIBOOT2:
         return "multiboot2";
+    case PROLOGUE_LOADER_VMD:
+        return "vmd";
+    case PROLOGUE_LOADER_FREEBSD:
+        return "freebsd";
     }
     return "unknown";
 }
@@ -125,6 +129,76 @@ void report_modules(const prologue_handoff& handoff) {
     }
 }
 
+// What only some loaders tell has its line only there.
+void report_boot(const prologue_boot& boot) {
+    if (boot.howto != 0)
+        line_hex("howto", boot.howto);
+    if (boot.device != 0)
+        line_hex("boot-device", boot.device);
+    const prologue_console& console = boot.console;
+    if (console.device != 0) {
+        print("console: ");
+        print_hex(console.device);
+        print(console.in_memory ? " memory " : " port ");
+        print_hex(console.address);
+        print(" ");
+        print_decimal(console.speed);
+        print(" ");
+        print_decimal(console.frequency);
+        print("\n");
+    }
+    if (boot.mac_bytes != 0) {
+        print("mac:");
+        for (unsigned i = 0; i != boot.mac_bytes; ++i) {
+            print(" ");
+            print_hex(boot.mac[i]);
+        }
+        print("\n");
+    }
+}
+
+void report_environment(const prologue_handoff& handoff) {
+    const char* const end = handoff.environment + handoff.environment_bytes;
+    for (const char* at = handoff.environment; at != end;) {
+        line("environment", at);
+        while (*at++ != 0) {
+        }
+    }
+}
+
+// UEFI 2.10, section 7.2.3.
+struct EfiDescriptor {
+    uint32_t type;
+    uint64_t start, virtual_start, pages, attributes;
+};
+
+void report_efi_memory(const EfiDescriptor& descriptor) {
+    print("efi-memory: ");
+    print_hex(descriptor.start);
+    print(" ");
+    print_hex(descriptor.start + descriptor.pages * 4096);
+    print(" ");
+    print_decimal(descriptor.type);
+    print("\n");
+}
+
+void report_efi(const prologue_efi& efi) {
+    if (efi.bits == 0)
+        return;
+    print("efi: ");
+    print_decimal(efi.bits);
+    print(" ");
+    print_hex(efi.system_table_phys);
+    print(" ");
+    print_decimal(efi.memory_map_bytes);
+    print(" ");
+    print_decimal(efi.descriptor_bytes);
+    print("\n");
+    const auto* const map = static_cast<const char*>(efi.memory_map);
+    for (uint64_t at = 0; at != efi.memory_map_bytes; at += efi.descriptor_bytes)
+        report_efi_memory(*reinterpret_cast<const EfiDescriptor*>(map + at));
+}
+
 void report(const prologue_handoff& handoff) {
     line("loader", loader_name(handoff.loader));
     line("entry-mode", mode_name(handoff.entry_mode));
@@ -134,7 +208,10 @@ void report(const prologue_handoff& handoff) {
     line("cmdline", handoff.cmdline);
     report_memory(handoff);
     report_modules(handoff);
+    report_boot(handoff.boot);
+    report_environment(handoff);
     line_hex("rsdp", handoff.rsdp_phys);
+    report_efi(handoff.efi);
     line("sev", sev_name(handoff.sev.status));
     line_hex("c-bit", handoff.sev.c_bit_mask);
     line_hex("ghcb", handoff.sev.ghcb_phys);

@@ -37,11 +37,15 @@ state-every := state-every console
 state-best-every := state-best-every console
 state-wishless := state-wishless-pie console-pie
 c_kernel := c_kernel
+low_memory-four := low_memory-four console
+low_memory-five := low_memory-five console
+depth-four := depth-four console
+depth-five := depth-five console
 helpers := helpers-four
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 \
 	state-elsewhere state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \

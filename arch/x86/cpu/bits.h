@@ -15,7 +15,9 @@
 #define CR4_OSFXSR 0x00000200
 #define CR4_OSXMMEXCPT 0x00000400
 #define CR4_LA57 0x00001000
+#define CR4_LA57_BIT 12
 #define CR4_PCIDE 0x00020000
+#define CR4_PCIDE_BIT 17
 
 // What CR0 and CR4 hold from the first 64-bit instruction on: written whole.
 #define CR0_PROTECTED_MODE (CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE)

@@ -56,7 +56,7 @@ own_segments:
         movq    %rcx, %cr0
 
         // Own IDT. Nothing before this could fault or exit.
-        call    prologue_install_descriptors
+        call    prologue_install_idt
         .globl  prologue_idt64_stands
         .hidden prologue_idt64_stands
 prologue_idt64_stands:

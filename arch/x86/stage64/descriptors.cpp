@@ -10,6 +10,7 @@
 extern "C" {
 extern const char prologue_isr64[];
 extern uint64_t prologue_gdt[];
+void prologue_install_idt();
 void prologue_install_descriptors();
 }
 
@@ -64,13 +65,13 @@ void fill_idt() {
 #pragma clang loop unroll_count(8)
     for (unsigned vector = 0; vector != VECTORS; ++vector, gate += next)
         idt[vector] = gate;
-    for (unsigned i = 0; i != kOwnStacks; ++i)
-        idt[kOwnStack[i]][0] |= uint64_t{i + 1} << kIstShift;
 }
 
 void fill_tss() {
     for (unsigned i = 0; i != kOwnStacks; ++i)
         tss.ist[i] = reinterpret_cast<uintptr_t>(exception_stacks[i] + EXCEPTION_STACK_BYTES);
+    for (unsigned i = 0; i != kOwnStacks; ++i)
+        idt[kOwnStack[i]][0] |= uint64_t{i + 1} << kIstShift;
     tss.io_map_base = sizeof tss;
     const auto base = reinterpret_cast<uintptr_t>(&tss);
     uint64_t* descriptor = prologue_gdt + SELECTOR_TSS / 8;
@@ -81,12 +82,18 @@ void fill_tss() {
 
 }  // namespace
 
-// Loads GDT, IDT and TSS at the addresses where this code runs: once in the
+// Loads an IDT whose handlers all run on the stack that was interrupted.
+// Expects our GDT's code selector in CS.
+[[gnu::noinline]] void prologue_install_idt() {
+    fill_idt();
+    const TablePointer pointer = {sizeof idt - 1, where_it_is(idt)};
+    asm volatile("lidt %0" : : "m"(pointer));
+}
+
+// Loads IDT, TSS and GDT at the addresses where this code runs: once in the
 // window, once where the kernel is mapped.
 void prologue_install_descriptors() {
-    fill_idt();
-    const TablePointer idt_pointer = {sizeof idt - 1, where_it_is(idt)};
-    asm volatile("lidt %0" : : "m"(idt_pointer));
+    prologue_install_idt();
     fill_tss();
     const TablePointer gdt_pointer = {GDT_BYTES - 1, where_it_is(prologue_gdt)};
     asm volatile("lgdt %0" : : "m"(gdt_pointer));

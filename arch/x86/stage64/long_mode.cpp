@@ -3,11 +3,16 @@
 // 64-bit mode; runs where the image lies.
 #pragma GCC visibility push(hidden)
 #include "bits.h"
+#include "bytes.h"
 #include "contract_magic.h"
 #include "cpu.h"
+#include "depth_switch.h"
+#include "early_map.h"
 #include "entry_state.h"
 #include "errors.h"
+#include "low_pages.h"
 #include "page_tables.h"
+#include "parts.h"
 #include "prologue/wishes.h"
 #include "ranges.h"
 #include "stage32.h"
@@ -34,7 +39,7 @@ uint32_t check_features() {
     const uint32_t features = cpuid_edx(CPUID_EXTENDED_FEATURES);
     if ((features & EXTENDED_EDX_NX) == 0)
         fail_in("this CPU lacks NX", Error::entry, features);
-    if (read_msr(MSR_EFER) != EFER_LONG_MODE)
+    if (static_cast<uint32_t>(read_msr(MSR_EFER)) != EFER_LONG_MODE)
         write_msr(MSR_EFER, EFER_LONG_MODE);
     return features;
 }
@@ -58,11 +63,19 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
     map_in_2m(tables, start < kGiB ? kGiB : start, end);
 }
 
+[[gnu::noinline]] void map_image_large(Span image) {
+#pragma clang loop vectorize(disable) unroll(disable)
+    for (uint64_t gib = image.start / kGiB; gib <= (image.end - 1) / kGiB; ++gib)
+        map_large(gib);
+}
+
 // The GiBs that the image lies in, and the first ones, where the arena will be.
 [[gnu::always_inline]] inline void build_tables(bool has_1g_pages, Span image) {
     constexpr uint64_t kBits = PTE_PRESENT | PTE_WRITABLE;
     prologue_early_pml5[0] = address(prologue_early_pml4) | kBits;
     prologue_early_pml4[0] = address(prologue_early_pdpt) | kBits;
+    if (image.end > kMost)
+        fail_in("the image lies above 512 GiB", Error::entry, image.start, image.end);
     if (!has_1g_pages)
         return build_tables_in_2m(image);
     map_large(0);
@@ -70,8 +83,49 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
     map_large(2);
     map_large(3);
     if (image.end > kLowBytes)
-        for (uint64_t gib = image.start / kGiB; gib * kGiB < image.end; ++gib)
-            map_large(gib);
+        map_image_large(image);
+}
+
+// For the change of depth: itself the place where it happens, if it lies below
+// 4 GiB; else what keeps the contents of the place that is.
+alignas(kPage) char depth_pages[kLowPagesBytes];
+
+// Two pages below 4 GiB, by the loader's map and the BIOS's words.
+[[gnu::noinline]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
+    PhysMemory memory = early_map(kIdentity);
+    LoaderInfo loader;
+    find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
+    BiosWords bios = {};
+    if (!loader.efi)
+        bios = {read_unaligned<uint16_t>(memory.seen(kEbdaWord)),
+                read_unaligned<uint16_t>(memory.seen(kBaseMemoryWord))};
+    const uint64_t pages = find_low_pages(loader, bios);
+    if (pages == 0)
+        fail_in("no two pages of RAM in 0x20000 to 0x9f000 to change paging's depth through: "
+                "EBDA segment, KiB of base memory",
+                Error::entry, bios.ebda_segment, bios.base_memory_kib);
+    return pages;
+}
+
+// To the other depth, on our own tables for it.
+[[gnu::noinline]] void change_depth_to(uint64_t* top, Span image, uint64_t info, uint32_t magic) {
+    if (image.end <= kLowBytes)
+        return change_depth(top, address(top), depth_pages, address(depth_pages));
+    const uint64_t low = borrowed_pages(info, magic);
+    auto* const pages = reinterpret_cast<char*>(low);
+    copy_bytes(depth_pages, pages, kLowPagesBytes);
+    change_depth(top, address(top), pages, low);
+    copy_bytes(pages, depth_pages, kLowPagesBytes);
+}
+
+// The CPU has this depth already, and the kernel wishes for the other, if it can be had.
+[[gnu::noinline]] void leave_depth(bool five, Span image, uint64_t info, uint32_t magic) {
+    if (five)
+        change_depth_to(prologue_early_pml4, image, info, magic);
+    else if (has_la57())
+        change_depth_to(prologue_early_pml5, image, info, magic);
+    else if (prologue_wish_paging == PROLOGUE_PAGING_FIVE)
+        fail_in("paging with 5 levels: this CPU has no LA57", Error::wish, PROLOGUE_PAGING_FIVE);
 }
 
 }  // namespace
@@ -80,16 +134,16 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
 using namespace prologue;
 
 // Returns CPUID 80000001 EDX. All but the tables is the loader's still.
-uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t, uint32_t) {
+uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t info, uint32_t magic) {
     if (sev_status != 0)
         fail_in("SEV guests are not served in 64-bit mode yet", Error::entry, sev_status);
     const uint32_t features = check_features();
     const Span image = {address(__ehdr_start), address(prologue_image_end)};
-    if (image.end > kMost)
-        fail_in("the image lies above 512 GiB", Error::entry, image.start, image.end);
     build_tables((features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, image);
     const bool five = (read_cr4() & CR4_LA57) != 0;
     write_cr3(address(five ? prologue_early_pml5 : prologue_early_pml4));
+    if (five != (prologue_wish_paging != PROLOGUE_PAGING_FOUR))
+        leave_depth(five, image, info, magic);
     return features;
 }
 

@@ -14,7 +14,7 @@
 #include "loader_info.h"
 #include "memory_map.h"
 #include "page_tables.h"
-#include "part.h"
+#include "parts.h"
 #include "prologue/wishes.h"
 #include "sev64.h"
 #include "stage32.h"
@@ -22,8 +22,6 @@
 
 extern "C" {
 extern const char __ehdr_start[];
-extern const prologue::Part __start_prologue_parts[];
-extern const prologue::Part __stop_prologue_parts[];
 extern uint64_t prologue_early_pml4[], prologue_early_pml5[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
@@ -43,37 +41,6 @@ constexpr uint64_t kLeastArena = 64 * 1024;
 
 // Room for the map of 150 ranges or so.
 alignas(16) char map_storage[8192];
-
-// A part that the kernel carries; null where it does not.
-[[gnu::noinline]] const Part* find_part(uint32_t magic) {
-    for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part)
-        if (part->magic == magic)
-            return part;
-    return nullptr;
-}
-
-constexpr bool is_known(uint32_t magic) {
-    return magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC ||
-           magic == LINUX_MAGIC;
-}
-
-// The contract by its magic; or by what its loader left, where there is none.
-const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
-    const uint32_t given = magic;
-    if (!is_known(given)) {
-        for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part) {
-            if (part->magic != RECOGNISER_MAGIC)
-                continue;
-            magic = part->first<Recognise>()(memory, prologue_entry_state, info);
-            if (magic != 0)
-                break;
-        }
-    }
-    const Part* contract = find_part(magic);
-    if (contract == nullptr)
-        fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
-    return *contract;
-}
 
 // All that is known of this boot before anything is allocated.
 struct Boot {
@@ -168,6 +135,15 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
+const void* copy_efi_map(const Boot& boot, Arena& arena) {
+    const Text from = boot.loader.efi_memory_map;
+    if (from.bytes == 0)
+        return nullptr;
+    auto* const to = arena.array<uint64_t>((from.bytes + 7) / 8);
+    copy_bytes(to, from.start, from.bytes);
+    return to;
+}
+
 // What the kernel gets to know, but for what the tables will tell. It has room
 // for two more ranges than the map: what our own share can make of one.
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
@@ -205,7 +181,12 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .stack_top = boot.kernel_address(prologue_stack_top),
         .tsc = boot.tsc,
         .sev = {},
+        .boot = boot.loader.boot,
+        .environment = arena.copy(boot.loader.environment.start, boot.loader.environment.bytes, true),
+        .environment_bytes = boot.loader.environment.bytes,
+        .efi = boot.loader.uefi,
     };
+    handoff->efi.memory_map = copy_efi_map(boot, arena);
     return *handoff;
 }
 
@@ -252,6 +233,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const Part& contract = find_contract(memory, magic, info);
     LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
+    if (loader.kernel_end > image.span().end)
+        loader.occupies(image.span().end, loader.kernel_end - image.span().end);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
 

@@ -15,7 +15,7 @@
 #define PROLOGUE_HANDOFF_H
 
 #define PROLOGUE_HANDOFF_MAGIC 0x6575676f6c6f7250 /* "Prologue" */
-#define PROLOGUE_HANDOFF_VERSION 1
+#define PROLOGUE_HANDOFF_VERSION 2
 
 /* The direct map: RAM at physical address p is seen at base + p. Physical page 0
  * is in no map, nor is what the memory map calls reserved or bad. */
@@ -49,6 +49,8 @@ enum prologue_loader {
     PROLOGUE_LOADER_MULTIBOOT1 = 2,
     PROLOGUE_LOADER_MULTIBOOT2 = 3,
     PROLOGUE_LOADER_LINUX = 4,
+    PROLOGUE_LOADER_VMD = 5,     /* OpenBSD's, and its own boot loader */
+    PROLOGUE_LOADER_FREEBSD = 6, /* bhyve's, and its own boot loader */
 };
 
 /* The state of the CPU at the loader's jump. */
@@ -112,6 +114,38 @@ typedef struct prologue_sev {
     uint64_t accepted_end; /* SNP: usable memory below is validated; -1 where the loader did it */
 } prologue_sev;
 
+/* The console that the loader names; all zero where it names none. */
+typedef struct prologue_console {
+    uint64_t address;   /* of its first register: a port, or physical */
+    uint32_t speed;     /* bits a second */
+    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
+    uint32_t device;    /* OpenBSD's dev_t: major number << 8 | minor number */
+    uint8_t in_memory;  /* 1: `address` is physical; 0: a port */
+    uint8_t register_width, register_shift; /* 0: not told */
+    uint8_t reserved;
+} prologue_console;
+
+/* What BSDs' loaders tell, in their own numbers; all zero with other loaders. */
+typedef struct prologue_boot {
+    uint32_t howto;  /* RB_*, as in <sys/reboot.h> */
+    uint32_t device; /* as in their bootdev */
+    prologue_console console;
+    uint8_t mac[6];    /* of the network interface that was booted from */
+    uint8_t mac_bytes; /* 6, or 0 where there is none */
+    uint8_t reserved;
+} prologue_boot;
+
+/* UEFI, where it has booted; all zero where it has not. */
+typedef struct prologue_efi {
+    uint64_t system_table_phys;
+    const void *memory_map; /* a copy of the firmware's: EFI_MEMORY_DESCRIPTORs */
+    uint64_t memory_map_bytes;
+    uint32_t descriptor_bytes; /* from one to the next */
+    uint32_t descriptor_version;
+    uint32_t bits;             /* of the firmware: 32 or 64 */
+    uint32_t reserved;         /* 0: the boot services have been ended */
+} prologue_efi;
+
 typedef struct prologue_handoff {
     uint64_t magic; /* PROLOGUE_HANDOFF_MAGIC */
     uint32_t version;
@@ -153,6 +187,12 @@ typedef struct prologue_handoff {
     uint64_t tsc; /* read once the 64-bit IDT stands */
 
     prologue_sev sev;
+
+    /* From version 2. */
+    prologue_boot boot;
+    const char *environment; /* "name=value" strings, each with its NUL, then an empty one */
+    uint64_t environment_bytes; /* without the empty one's NUL */
+    prologue_efi efi;
 } prologue_handoff;
 
 /* The kernel. Entered as docs/kernel-contract.md says; must not return. */
@@ -170,6 +210,9 @@ PROLOGUE_ASSERT(sizeof(prologue_range) == 24);
 PROLOGUE_ASSERT(sizeof(prologue_module) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_framebuffer) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_sev) == 56);
+PROLOGUE_ASSERT(sizeof(prologue_console) == 24);
+PROLOGUE_ASSERT(sizeof(prologue_boot) == 40);
+PROLOGUE_ASSERT(sizeof(prologue_efi) == 40);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader) == 16);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader_info_phys) == 32);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, load_base) == 40);
@@ -185,7 +228,10 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, page_tables_phys) == 184);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, stack_bottom) == 208);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, tsc) == 224);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 288);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, environment) == 328);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 344);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 384);
 #endif
 #endif /* __ASSEMBLER__ */
 

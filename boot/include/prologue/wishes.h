@@ -116,7 +116,7 @@
 #define PROLOGUE_EXIT_FATAL 0x20   /* 65 */
 
 /* The contracts whose headers the image carries, in place of the default's pvh
- * and multiboot2: one to four names. Note 0x59: u32, a sum of PROLOGUE_HEADER_*. */
+ * and multiboot2: one to six names. Note 0x59: u32, a sum of PROLOGUE_HEADER_*. */
 #define PROLOGUE_NOTE_HEADERS 0x59
 #define PROLOGUE_WISH_HEADERS(...)                                                                 \
     PROLOGUE_WISH_(prologue_wish_headers, PROLOGUE_NOTE_HEADERS,                                   \
@@ -127,6 +127,8 @@
 #define PROLOGUE_HEADER_multiboot1 2
 #define PROLOGUE_HEADER_multiboot2 4
 #define PROLOGUE_HEADER_linux 8 /* for a bzImage */
+#define PROLOGUE_HEADER_vmd 16 /* known by its stack, as FreeBSD's: no header */
+#define PROLOGUE_HEADER_freebsd 32
 
 /* Whether the kernel serves AMD SEV guests: PROLOGUE_SEV_NONE leaves out all that
  * knows of it, some 12 KiB, and ends such a boot by name. Note 0x5a: u32. */
@@ -195,12 +197,15 @@ extern const uint32_t prologue_wish_relocatable;
 
 #define PROLOGUE_ADD_HEADER_(name) + PROLOGUE_HEADER_##name
 #define PROLOGUE_PULL_HEADER_(name) PROLOGUE_PULL_(prologue_##name);
-#define PROLOGUE_EACH_(macro, ...) PROLOGUE_NTH_(__VA_ARGS__, PROLOGUE_4_, PROLOGUE_3_,            \
-                                                 PROLOGUE_2_, PROLOGUE_1_, )(macro, __VA_ARGS__)
-#define PROLOGUE_NTH_(a, b, c, d, e, ...) e
+#define PROLOGUE_EACH_(macro, ...)                                                                 \
+    PROLOGUE_NTH_(__VA_ARGS__, PROLOGUE_6_, PROLOGUE_5_, PROLOGUE_4_, PROLOGUE_3_, PROLOGUE_2_,    \
+                  PROLOGUE_1_, )(macro, __VA_ARGS__)
+#define PROLOGUE_NTH_(a, b, c, d, e, f, g, ...) g
 #define PROLOGUE_1_(macro, a) macro(a)
 #define PROLOGUE_2_(macro, a, b) macro(a) macro(b)
 #define PROLOGUE_3_(macro, a, b, c) macro(a) macro(b) macro(c)
 #define PROLOGUE_4_(macro, a, b, c, d) macro(a) macro(b) macro(c) macro(d)
+#define PROLOGUE_5_(macro, a, ...) macro(a) PROLOGUE_4_(macro, __VA_ARGS__)
+#define PROLOGUE_6_(macro, a, ...) macro(a) PROLOGUE_5_(macro, __VA_ARGS__)
 
 #endif

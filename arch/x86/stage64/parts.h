@@ -1,0 +1,19 @@
+// The parts of the boot that this kernel carries.
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include "part.h"
+#include "phys_memory.h"
+
+namespace prologue {
+
+// The part with that number; null where the kernel does not carry it.
+const Part* find_part(uint32_t magic);
+
+// The contract by its magic; or by what its loader left, where there is none: then
+// `magic` and `info` become that contract's. Fails where it is none that is known.
+const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info);
+
+}  // namespace prologue
+
+#pragma GCC visibility pop

@@ -1,0 +1,115 @@
+"""Multiboot 2 by GRUB on UEFI: OVMF's real boot, with the firmware's map beside the loader's; and
+what a loader on UEFI could get wrong, through the feeder."""
+
+import os
+from dataclasses import replace
+from typing import Sequence, Tuple
+
+import cases
+import composers
+import machine
+from any_loader import MULTIBOOT2, Load, expect_exactly, fed
+from cases import Case
+from guests import expected_paging
+from handoff_report import PAGE, Report, expect_report
+from iso import EFI, OVMF, grub_iso
+from tests_badinput import wrong
+
+_TIMEOUT = 60
+
+# UEFI 2.10, table 7.6: what a kernel may use once the boot services have been ended.
+_LOADER_CODE, _LOADER_DATA, _BOOT_CODE, _BOOT_DATA = 1, 2, 3, 4
+_RUNTIME_CODE, _RUNTIME_DATA, _CONVENTIONAL, _ACPI, _NVS = 5, 6, 7, 9, 10
+_FREE = (_LOADER_CODE, _LOADER_DATA, _BOOT_CODE, _BOOT_DATA, _CONVENTIONAL)
+_MEANS = {**dict.fromkeys(_FREE, ("usable", "loader", "prologue", "module", "kernel")),
+          **dict.fromkeys((_RUNTIME_CODE, _RUNTIME_DATA), ("reserved",)),
+          _ACPI: ("acpi",), _NVS: ("nvs",)}
+
+
+def expect_efi(report: Report) -> None:
+    """The firmware's map is whole, and the loader's says the same."""
+    bits, table, size, stride = report.fields["efi"].split(" ")
+    assert (bits, stride) == ("64", "48"), report.fields["efi"]
+    assert int(size) == 48 * len(report.efi_memory) and len(report.efi_memory) > 20
+    holds = next(kind for start, end, kind in report.efi_memory if start <= int(table, 16) < end)
+    assert holds == _RUNTIME_DATA, f"the system table lies in memory of type {holds}"
+    for start, end, kind in report.efi_memory:
+        if kind not in _MEANS or start == 0:
+            continue
+        for r in report.memory:
+            apart = r.end <= start or end <= r.start
+            assert apart or r.kind in _MEANS[kind], f"{r} is UEFI's {start:#x} {end:#x} {kind}"
+        known = sum(min(end, r.end) - max(start, r.start)
+                    for r in report.memory if r.start < end and start < r.end)
+        assert known == end - start, f"not all of UEFI's {start:#x} {end:#x} {kind} is known"
+
+
+def ovmf(kernel: str, cpu: str, memory: str = "256M", board: str = "pc", cmdline: str = "",
+         modules: Sequence[Tuple[int, str]] = (), note: str = "") -> Case:
+    def function() -> None:
+        path = cases.BUILD / f"{kernel}.elf"
+        files = [(cases.scratch_file(b"", "module"), string) for _, string in modules]
+        for (file, _), (size, _) in zip(files, modules):
+            os.truncate(file, size)
+        result = machine.run(machine.Boot(
+            iso=grub_iso(path, "multiboot2", cmdline, files, EFI), firmware=OVMF, memory=memory,
+            cpu=cpu, machine=board, timeout=_TIMEOUT))
+        report = expect_report(
+            result, path, loader="multiboot2", cmdline=cmdline,
+            modules=[(None, size, string) for size, string in modules],
+            **expected_paging(kernel.removesuffix("-every"), cpu))
+        own = report.of_kind("prologue")
+        assert any(r.start <= report.fields["rsdp"] < r.end for r in own), report.fields["rsdp"]
+        expect_efi(report)
+
+    return Case(f"efi: GRUB on OVMF, {kernel} on {cpu}, {memory} {board} {note}".rstrip(), function)
+
+
+# What stands beside the memory map, through the feeder.
+
+_RSDP1, _RSDP2 = b"RSD PTR " + bytes(12), b"RSD PTR 2" + bytes(27)
+_DESCRIPTORS = [(0, 0x9F, 7), (0x100000, 0x7EE0, 7), (0x7FE0000, 0x20, 6), (1 << 40, 1, 11)]
+
+
+def composed(name: str, bits: int, stride: int, rsdps: Sequence[bytes] = (_RSDP1, _RSDP2)) -> Case:
+    tags = [composers.tag_efi_table(0x7FE0018, bits),
+            composers.tag_efi_memory_map(_DESCRIPTORS, stride), *map(composers.tag_rsdp, rsdps)]
+    load = Load(MULTIBOOT2, tags=tuple(tags), cmdline="a b")
+
+    def function() -> None:
+        report = expect_exactly(load, machine.run(fed(load)), **expected_paging("demo", "max"))
+        size = stride * len(_DESCRIPTORS)
+        assert report.fields["efi"] == f"{bits} 0x7fe0018 {size} {stride}", report.fields["efi"]
+        assert report.efi_memory == [
+            (start, start + PAGE * pages, kind) for start, pages, kind in _DESCRIPTORS]
+        assert bool(rsdps) == (report.fields["rsdp"] != 0), report.fields["rsdp"]
+
+    return Case(f"efi: {name}, {bits} bits, descriptors of {stride} bytes", function)
+
+
+_MAP_TAG = composers.tag_efi_memory_map(_DESCRIPTORS)
+_M2 = Load(MULTIBOOT2, tags=(_MAP_TAG, composers.tag_efi_table(0x7FE0018)))
+
+CASES = [
+    ovmf("demo", "max", cmdline="a b=c", modules=[(5000, "one"), (70001, "two words")]),
+    ovmf("demo-best", "max", "1G", "q35"),
+    ovmf("demo-five", "qemu64,+la57", "4G", "q35", modules=[(4096, "one")]),
+    ovmf("demo", "qemu64", "128M", modules=[(8 << 20, "large")]),
+    ovmf("demo-every", "max", note="with every header"),
+    composed("all tags", 64, 48),
+    composed("all tags", 32, 40),
+    composed("no RSDP", 64, 200, ()),
+    composed("the older RSDP", 64, 48, (_RSDP1,)),
+    wrong("EFI descriptors too small", _M2,
+          "multiboot2: EFI memory map tag at <tags[1].type> has descriptors of 27 bytes",
+          {"tags[1].descr_size": 39}),
+    wrong("EFI map tag past the end", _M2,
+          "multiboot2: tag 17 at <tags[1].type> claims ffffffff bytes, but <*> are left",
+          {"tags[1].size": 0xFFFFFFFF}),
+    wrong("EFI map tag too small", replace(_M2, tags=(_MAP_TAG._replace(fields=[]),)),
+          "multiboot2: tag 17 at <tags[1].type> claims 8 bytes, needs 10"),
+    wrong("EFI system table tag too small", _M2,
+          "multiboot2: tag 12 at <tags[2].type> claims f bytes, needs 10", {"tags[2].size": 15}),
+    wrong("boot services running", replace(_M2, tags=(*_M2.tags, composers.Tag(18, []))),
+          "multiboot2: EFI boot services are still running (tag 18 at <tags[3].type>)"),
+]
