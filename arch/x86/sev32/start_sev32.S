@@ -187,6 +187,8 @@ proof:  .skip   8
 prologue_sev_entry_base:
         .skip   4
         .balign 16
+        .globl  prologue_switch_idt
+        .hidden prologue_switch_idt
 prologue_switch_idt:
         .skip   SWITCH_IDT_BYTES
         .balign PAGE_BYTES

@@ -19,6 +19,7 @@ extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
 extern prologue::CpuidPage prologue_snp_pages;
 extern const uint64_t prologue_wish_snp_accept;
 void prologue_sev_begin();
+[[noreturn]] void prologue_sev_terminate(unsigned code);
 unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
 }
 
@@ -143,6 +144,10 @@ void prologue_sev_begin() {
         open_ghcb();
 }
 
+void prologue_sev_terminate(unsigned code) {
+    sev_terminate(code);
+}
+
 unsigned prologue_sev_handle_vc(Frame64& frame) {
     return handle_vc(frame);
 }
@@ -201,8 +206,9 @@ uint64_t exchange_ghcb_msr(uint64_t request) {
     return exchange_ghcb_msr_now(request);
 }
 
+// Before SEV_STATUS is known, a #VC says that there is a protocol to end by.
 void sev_terminate(unsigned code) {
-    if (sev().es())
+    if (sev().es() || sev().status == 0)
         end_sev_guest(code);
     fail_in("sev: no way on, for reason", Error::entry, code, sev().status);
 }

@@ -7,5 +7,6 @@
 prologue_wish_sev:
         .long   1
         PROLOGUE_PULL_(prologue_sev)
+        PROLOGUE_PULL_(prologue_sev_any_mode)
 
         .section .note.GNU-stack, "", @progbits
