@@ -90,8 +90,8 @@ $(BUILD)/%.same: $(BUILD)/%.bin $(BUILD)/%-elsewhere.bin
 	cmp $^
 	@touch $@
 
-$(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.same
-$(BUILD)/64/arch/x86/sev32/start_sev32.o: $(BUILD)/sev32.same
+$(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.bin $(BUILD)/stage32.same
+$(BUILD)/64/arch/x86/sev32/start_sev32.o: $(BUILD)/sev32.bin $(BUILD)/sev32.same
 
 $(LIBRARY): $(OBJECTS64) linker/relocations.sh
 	linker/relocations.sh $(OBJECTS64)
