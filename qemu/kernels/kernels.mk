@@ -42,10 +42,12 @@ low_memory-five := low_memory-five console
 depth-four := depth-four console
 depth-five := depth-five console
 helpers := helpers-four
+forms := forms console
+forms-five := forms-five console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+KERNEL_NAMES := forms forms-five low_memory-four low_memory-five depth-four depth-five helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 \
 	state-elsewhere state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
@@ -68,6 +70,7 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # where that direct map is, which leaves room for it with five levels only.
 %/demo-multiboot1.elf %/demo-best-multiboot1.elf %/demo-five-multiboot1.elf \
 	%/state-multiboot1.elf %/helpers-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+%/forms.elf %/forms-five.elf: KERNEL_SYMBOLS := --defsym=io_apic=0xffffffffc0000000
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
 %/state-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0

@@ -64,7 +64,7 @@ uint64_t* PageTables::find_or_add_table(uint64_t virt, unsigned level, MapResult
             result = MapResult::conflict;
             return nullptr;
         }
-        table = found & kTableAddress & ~mode_.c_bit_mask;
+        table = pointed_to(found);
     }
     return entry(table, 0);
 }
@@ -129,7 +129,7 @@ bool PageTables::share(uint64_t virt, uint64_t bytes) {
                 return false;
             if (level == 1)
                 *slot &= ~mode_.c_bit_mask;
-            table = *slot & kTableAddress & ~mode_.c_bit_mask;
+            table = pointed_to(*slot);
         }
     }
     last_[0].covers = last_[1].covers = last_[2].covers = kNothing;

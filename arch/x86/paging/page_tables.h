@@ -50,6 +50,10 @@ public:
     uint64_t* entry(uint64_t table, unsigned index) const {
         return reinterpret_cast<uint64_t*>(static_cast<uintptr_t>(window_ + table)) + index;
     }
+    // The table, or page, that an entry points to.
+    uint64_t pointed_to(uint64_t entry) const {
+        return entry & kTableAddress & ~mode_.c_bit_mask;
+    }
     uint64_t root() const { return root_; }
     unsigned top_index(uint64_t virt) const { return index_of(virt, mode_.levels); }
     uint64_t top_entry_bytes() const { return page_of(mode_.levels); }

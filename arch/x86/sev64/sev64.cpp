@@ -26,6 +26,8 @@ unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
 namespace prologue {
 namespace {
 
+extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
+
 SevState& sev() {
     return prologue_sev_state;
 }

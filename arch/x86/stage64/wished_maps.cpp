@@ -14,6 +14,8 @@ extern const uint32_t prologue_wish_writable_text;
 namespace prologue {
 namespace {
 
+extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
+
 constexpr uint64_t kMostIdentity = 512 * kGiB;
 constexpr uint64_t kLeastDirectMap = 4 * kGiB; // so that it shows whatever is Prologue's
 
@@ -96,7 +98,7 @@ bool is_mapped(const PageTables& tables, unsigned levels, uint64_t virt, uint64_
                 PTE_PRESENT) != 0) {
             if (level == 1 || (entry & PTE_LARGE) != 0)
                 return true;
-            table = entry & kTableAddress;
+            table = tables.pointed_to(entry);
             --level;
         }
         const uint64_t end_of_entry = virt | ((uint64_t{1} << (3 + 9 * level)) - 1);

@@ -25,8 +25,6 @@ struct WindowNote {
 } __attribute__((packed, aligned(4)));
 static_assert(sizeof(WindowNote) == 56);
 
-extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
-
 // Checks the image, and puts what the kernel wishes into `map`. `window` is the
 // virtual address at which physical memory is seen for the time being.
 using PlanMaps = void(uint64_t window, unsigned levels, Image& image, KernelMap& map);
