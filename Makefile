@@ -23,9 +23,10 @@ endif
 .SUFFIXES:
 
 .PHONY: all
-all: kernels
+all: kernels check-tool
 
 include arch/x86/library.mk
+include linker/check/check.mk
 include linker/install.mk
 include qemu/kernels/kernels.mk
 include qemu/sevhost/sevhost.mk

@@ -18,7 +18,8 @@ public:
     // Memory for `count` objects, as seen through the window.
     template <class T>
     T* array(uint64_t count) {
-        return reinterpret_cast<T*>(static_cast<uintptr_t>(window_ + take(count * sizeof(T), alignof(T))));
+        const uint64_t address = window_ + take(count * sizeof(T), alignof(T));
+        return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
     }
     const char* copy(const char* bytes, uint64_t count, bool end_with_nul);
 

@@ -22,9 +22,6 @@ struct ProgramHeader {
 };
 static_assert(sizeof(ProgramHeader) == 56);
 
-// The program headers must lie in the image's first page, as linkers place them.
-constexpr unsigned kMostHeaders = 64;
-
 constexpr uint32_t kElfMagic = 0x464c457f;
 constexpr uint32_t kLoad = 1;
 constexpr uint32_t kExecutable = 1, kWritable = 2;

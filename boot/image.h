@@ -20,6 +20,9 @@ struct Segment {
 
 inline constexpr unsigned kMostSegments = 16;
 
+// The program headers must lie in the image's first page, as linkers place them.
+inline constexpr unsigned kMostHeaders = 64;
+
 // Are all bits from the highest that is translated on alike? (SDM 3.3.7.1)
 constexpr bool is_canonical(uint64_t address, unsigned levels) {
     const uint64_t above = address >> (11 + 9 * levels);

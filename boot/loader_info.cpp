@@ -42,7 +42,8 @@ Text text_at(PhysMemory& memory, const char* what, uint64_t phys) {
 }
 
 Text without_image_path(Text cmdline, Text loader_name) {
-    constexpr char kPrefixers[] = "qemu\0GNU GRUB 0.\0iPXE\0SYSLINUX\0ISOLINUX\0PXELINUX\0EXTLINUX\0";
+    constexpr char kPrefixers[] =
+        "qemu\0GNU GRUB 0.\0iPXE\0SYSLINUX\0ISOLINUX\0PXELINUX\0EXTLINUX\0";
     for (const char* name = kPrefixers; !starts_with(loader_name, name);) {
         while (*name++ != 0) {
         }

@@ -5,14 +5,22 @@ HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests
-HOST_FLAGS := -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-strict-aliasing $(HOST_SANITIZERS) \
+HOST_WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Werror
+HOST_FLAGS = -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
-HOST_C_FLAGS := -std=c11 -g -Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Werror $(HOST_INCLUDES)
+HOST_C_FLAGS = -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
-HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED)
+SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S $(SEVHOST_DIR)/model/*.cpp)
+HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
+	$(SEV_HOST_SOURCES)
 HOST_OBJECTS := $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(HOST_SOURCES))))
+
+# The SEV host's model has headers of its own, of the same names.
+SEV_HOST_INCLUDES := -I$(SEVHOST_DIR)/model -Ihosttests
+$(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(SEV_HOST_SOURCES)))): \
+	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
 
 # The public headers are any kernel's, whatever its warnings.
 $(BUILD)/host/hosttests/handoff_test.o: HOST_FLAGS += -Wpedantic
@@ -38,18 +46,22 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 
 -include $(HOST_OBJECTS:.o=.d)
 
-# libFuzzer: a target for each loader's structures and one for the memory map,
-# with seeds that the target itself writes.
+# libFuzzer: a target for each loader's structures, one for the memory map, and those of the
+# SEV host's model; with seeds that the target itself writes.
 #   make fuzz        each for FUZZ_SECONDS; what is found stays in $(BUILD)/fuzz
 #   make fuzz-short  each for FUZZ_RUNS inputs, the same ones every time
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
-FUZZ_NAMES := pvh multiboot1 multiboot2 vmd freebsd memory_map
+FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 vmd freebsd memory_map
+FUZZ_SEV_NAMES := sev_instruction sev_ghcb
+FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES)
 FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0
-FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp hosttests/loader_images.cpp \
-	hosttests/bsd_images.cpp \
-	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
+FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp \
+	hosttests/loader_images.cpp hosttests/bsd_images.cpp hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
 FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
+FUZZ_SEV_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(wildcard $(SEVHOST_DIR)/model/*.cpp))
+$(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
+	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp
@@ -57,7 +69,9 @@ $(BUILD)/fuzz/%.o: %.cpp
 	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -Ihosttests/fuzz -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
+$(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_OBJECTS)
+$(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_SEV_OBJECTS)
+$(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o
 	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
 	@rm -rf $@.seeds
@@ -78,7 +92,7 @@ $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 		>$<.log 2>&1 || { cat $<.log; exit 1; }
 	@echo "fuzz $*: $(FUZZ_RUNS) inputs, no fault"
 
--include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
+-include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
 
 .PHONY: host-binaries
 host-binaries: $(BUILD)/hosttests $(FUZZ_TARGETS)

@@ -246,10 +246,12 @@ Window random_window(Dice& dice, const Machine& machine, unsigned index) {
     const uint64_t bytes = dice.one_of<uint64_t>({kPage, dice.between(1, 700) * kPage,
                                                   dice.between(1, 5) * k2M, 2 * kGiB});
     const uint64_t phys = dice.one_of<uint64_t>({0xfee00000, 0xb8000, 0xe0000000, 5 * kGiB,
-                                                 dice.below(1 << 20) * kPage, (1ull << 52) - kPage});
+                                                 dice.below(1 << 20) * kPage,
+                                                 (1ull << 52) - kPage});
     const uint64_t easy = dice.one_in(3) ? dice.below(std::size(places)) : dice.below(3);
-    return {places[easy], phys, bytes,
-            (dice.one_in(20) ? 6 : dice.below(6)) << 4 | (dice.one_in(20) ? dice.below(5) : dice.below(3))};
+    const uint64_t caching = dice.one_in(20) ? 6 : dice.below(6);
+    const uint64_t rights = dice.one_in(20) ? dice.below(5) : dice.below(3);
+    return {places[easy], phys, bytes, caching << 4 | rights};
 }
 
 Wishes random_wishes(Dice& dice, const Machine& machine) {

@@ -5,9 +5,6 @@ PREFIX ?= /usr/local
 INSTALL_ROOT = $(DESTDIR)$(PREFIX)
 VERSION := $(strip $(file < VERSION))
 
-# prologue-check is installed where it has been built.
-CHECK_TOOL ?=
-
 TEMPLATE_FILES := $(wildcard $(addprefix qemu/templates/*/,\
 	Makefile README.md *.txt *.cmake *.ld *.h *.c *.cpp *.S))
 
@@ -23,7 +20,7 @@ INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 		$(call installed_in, $(patsubst qemu/%/,share/prologue/%,$(dir $(file))), $(file))) \
 	$(call installed_in, share/doc/prologue, README.md LICENSE) \
 	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*))
-INSTALLED_TOOLS = $(call installed_in, bin, $(wildcard $(CHECK_TOOL)))
+INSTALLED_TOOLS = $(call installed_in, bin, $(CHECK_TOOL))
 
 # What `make uninstall` removes stands in a file that is installed too.
 INSTALLED_LIST := share/prologue/installed
@@ -38,7 +35,7 @@ $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake: $(BUILD)/%: linker/%.
 
 # Takes the place of an earlier version, with all its files.
 .PHONY: install
-install: $(LIBRARY) $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake
+install: $(LIBRARY) $(CHECK_TOOL) $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake
 	[ ! -e "$(INSTALL_ROOT)/$(INSTALLED_LIST)" ] || $(REMOVE_INSTALLED)
 	set -e; \
 	copy() { install -D -m $$1 -t "$(INSTALL_ROOT)/$${2#*:}" "$${2%%:*}"; }; \

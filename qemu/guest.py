@@ -4,34 +4,47 @@ with a PVH note, or a flat firmware image. The guest's serial port and the host'
 standard output; the exit status tells how the run ended."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Optional
 
 import machine
 
 _BUILD = Path(os.environ.get("BUILD", "build"))
 _SEV = ("none", "sev", "es", "snp")
+_LIST = "list"  # of HOSTILE=: print the behaviours
+_INTERRUPTED = 130  # as a shell says it of SIGINT
+_STATES = Path(__file__).resolve().parent / "sevhost/states"
 _MIB = 1 << 20
 _PAGE_TABLES = 64 * _MIB  # and the host itself
 
-# SNP Linux refuses CPUID's leaf 0xd without XSAVES, which TCG lacks.
-_CPU = {"snp": "max,phys-bits=52,-xsave"}
-_DEFAULT_CPU = "max,phys-bits=52"
+_CPU = "max,phys-bits=52"
 
 
 def main() -> int:
-    guest = Path(setting("GUEST", "") or sys.exit("GUEST= names the guest's image"))
+    if os.environ.get("HOSTILE") == _LIST:
+        return 0 if run(machine_line(128 * _MIB, ["hostile=list"])) == machine.OK else 1
+    guest = existing(setting("GUEST", "") or sys.exit("GUEST= names the guest's image"))
     with tempfile.TemporaryDirectory(prefix="guest-") as directory:
-        command = command_line(guest, Path(directory))
-        try:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
-        except KeyboardInterrupt:
-            return 130
-    outcome = OUTCOMES.get(status, f"exit status {status:#x}")
+        outcome = run(command_line(guest, Path(directory)))
+    if outcome is None:
+        return _INTERRUPTED
     print(f"\nguest: {outcome}")
     return 0 if outcome == machine.OK else 1
+
+
+def run(command: list) -> Optional[str]:
+    """How the host says that it ended; None where the user ended it."""
+    try:
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    except KeyboardInterrupt:
+        return None
+    except FileNotFoundError:
+        sys.exit(f"{command[0]} is not there: `make setup` installs it")
+    return OUTCOMES.get(status, f"exit status {status:#x}")
 
 
 # What the host writes to the exit device, as QEMU's status (qemu/sevhost/host/outcome.h).
@@ -42,6 +55,7 @@ OUTCOMES = {
     0x81: "refused",
     0xA1: "terminated",
     0xC1: "shutdown",
+    0xD1: "denied",
     0xE1: "halted",
 }
 
@@ -53,39 +67,72 @@ def setting(name: str, default: str, allowed=None) -> str:
     return value
 
 
+def existing(name) -> Path:
+    if not Path(name).is_file():
+        sys.exit(f"there is no file {name}")
+    return Path(name)
+
+
 def command_line(guest: Path, directory: Path) -> list:
     sev = setting("SEV", "none", _SEV)
     memory = size(setting("MEM", "512M"))
     kind = image_kind(guest)
     modules = [module(directory, guest, kind, os.environ.get("CMDLINE", ""))]
-    for name in ("initrd", "state"):
-        if os.environ.get(name.upper()):
-            modules.append(module(directory, Path(os.environ[name.upper()]), name, ""))
+    if os.environ.get("INITRD"):
+        modules.append(module(directory, existing(os.environ["INITRD"]), "initrd", ""))
+    if os.environ.get("STATE"):
+        modules += state_modules(directory, state_file(os.environ["STATE"]))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
-              for name in ("HOSTILE", "TRACE", "ACCEPT") if os.environ.get(name)]
+              for name in ("HOSTILE", "TRACE", "ACCEPT", "INTERCEPT") if os.environ.get(name)]
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
     total = round_up(copies * memory + 2 * files + _PAGE_TABLES + memory // 128, 128 * _MIB)
+    return machine_line(total, words) + ["-initrd", ",".join(modules)]
+
+
+def machine_line(memory: int, words: list) -> list:
+    """QEMU with that much memory, and the host with these words on its command line."""
     line = [os.environ.get("QEMU") or "qemu-system-x86_64"]
     line += ["-display", "none", "-no-reboot", "-nodefaults", "-accel", "tcg"]
-    line += ["-cpu", setting("CPU", _CPU.get(sev, _DEFAULT_CPU))]
-    line += ["-machine", "pc,memory-backend=memory", "-m", f"{total // _MIB}M"]
-    line += ["-object", f"memory-backend-ram,id=memory,size={total // _MIB}M,reserve=off"]
+    line += ["-cpu", setting("CPU", default_cpu())]
+    line += ["-machine", "pc,memory-backend=memory", "-m", f"{memory // _MIB}M"]
+    line += ["-object", f"memory-backend-ram,id=memory,size={memory // _MIB}M,reserve=off"]
     line += ["-chardev", "stdio,id=console,mux=on,signal=off"]
     line += ["-serial", "chardev:console"]
     line += ["-device", "isa-debugcon,iobase=0xe9,chardev=console"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-    line += ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
-    return line + ["-initrd", ",".join(modules)]
+    return line + ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
 
 
-def module(directory: Path, path: Path, kind: str, rest: str) -> str:
+def module(directory: Path, path: Path, kind: str, rest: str, link_name: str = "") -> str:
     """A module of the host: its string is the file, its kind, and what the guest is told. The
     file goes by a name without spaces and commas, and commas are doubled for QEMU."""
-    link = directory / kind
+    link = directory / (link_name or kind)
     link.symlink_to(path.resolve())
     return f"{link} {kind} {rest}".strip().replace(",", ",,")
+
+
+def state_file(name: str) -> Path:
+    """A file, or one of those that come with the host, by its name alone."""
+    known = _STATES / f"{name}.state"
+    return known if known.exists() else existing(name)
+
+
+def state_modules(directory: Path, state: Path) -> list:
+    """The state file, and the files that its lines `file NAME` place."""
+    names = re.findall(r"^\s*file\s+(\S+)", state.read_text(), re.MULTILINE)
+    return [module(directory, state, "state", ""),
+            *(module(directory, existing(state.parent / name), "file", name, f"file{i}")
+              for i, name in enumerate(dict.fromkeys(names)))]
+
+
+def default_cpu() -> str:
+    """SNP Linux refuses CPUID's leaf 0xd without XSAVES, which TCG lacks; and TCG intercepts XSETBV
+    only where a CPU does not have it."""
+    without_xsave = (os.environ.get("SEV") == "snp"
+                     or "xsetbv" in os.environ.get("INTERCEPT", "").split(","))
+    return _CPU + ",-xsave" if without_xsave else _CPU
 
 
 def image_kind(guest: Path) -> str:
@@ -99,7 +146,10 @@ def image_kind(guest: Path) -> str:
 def size(text: str) -> int:
     units = {"K": 10, "M": 20, "G": 30}
     unit = text[-1:].upper()
-    return int(text[:-1]) << units[unit] if unit in units else int(text, 0)
+    try:
+        return int(text[:-1]) << units[unit] if unit in units else int(text, 0)
+    except ValueError:
+        sys.exit(f"MEM={text} is no size: a number, and K, M or G")
 
 
 def round_up(value: int, unit: int) -> int:

@@ -28,9 +28,9 @@ debug: kernels
 CHECK = $(PYTHON) qemu/check.py $(if $(TEST),--test '$(TEST)')
 
 .PHONY: check check-host check-qemu
-check: host-binaries kernels $(FEEDERS)
+check: host-binaries kernels check-tool check-tool-sanitized $(FEEDERS)
 	@$(CHECK) host qemu
 check-host: host-binaries kernels
 	@$(CHECK) host
-check-qemu: kernels $(FEEDERS)
+check-qemu: kernels check-tool check-tool-sanitized $(FEEDERS)
 	@$(CHECK) qemu

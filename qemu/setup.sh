@@ -33,6 +33,7 @@ bochs-bin bochs
 gdb gdb
 patch patch
 /usr/include/gtest/gtest.h libgtest-dev
+/usr/include/gelf.h libelf-dev
 /usr/bin/python3 python3
 LIST
 }

@@ -16,6 +16,7 @@ import machine
 
 TERMINATED, SHUTDOWN, HALTED, RESET = "terminated", "shutdown", "halted", "reset"
 REFUSED = "refused"  # by the host: the guest did what hardware forbids
+DENIED = "denied"  # by a hostile host
 ENDED_BY_TEST = "ended by the test"
 
 
@@ -31,6 +32,7 @@ class Run:
     memory: str = "128M"
     cpu: str = ""
     hostile: str = ""
+    intercept: str = ""
     trace: str = ""
     state: Optional[Path] = None
     timeout: float = 20
@@ -39,7 +41,7 @@ class Run:
     def settings(self) -> dict:
         return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
-                "HOSTILE": self.hostile, "TRACE": self.trace, "STATE": self.state or ""}
+                "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace, "STATE": self.state or ""}
 
 
 class Result(machine.Result):

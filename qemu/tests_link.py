@@ -22,19 +22,19 @@ from images import Image
 from machine import Boot
 
 _LIBRARY = cases.BUILD / "libprologue.a"
-_PIE_OBJECTS = [cases.BUILD / f"kernels/{name}-pie.o" for name in ("state-wishless", "console")]
+PIE_OBJECTS = [cases.BUILD / f"kernels/{name}-pie.o" for name in ("state-wishless", "console")]
 _INCLUDE = f"-I{cases.ROOT / 'boot/include'}"
 _SCRIPTS = ("-L", cases.ROOT / "linker")
-_GNU, _LLD = "ld.bfd", os.environ.get("LLD") or "ld.lld"
-_LINKERS = {"lld": _LLD, "GNU ld": _GNU}
-_CLANG = [os.environ.get("CLANG") or "clang", "--target=x86_64-none-elf"]
+GNU, LLD = "ld.bfd", os.environ.get("LLD") or "ld.lld"
+_LINKERS = {"lld": LLD, "GNU ld": GNU}
+CLANG = [os.environ.get("CLANG") or "clang", "--target=x86_64-none-elf"]
 _CLANGXX = [os.environ.get("CLANGXX") or "clang++", "--target=x86_64-none-elf", "-std=c++20"]
 _GCC = ["gcc"]
-_PLAIN = ["-ffreestanding", "-mno-red-zone", "-fno-stack-protector", "-O2", "-Wall", "-Wextra",
+PLAIN = ["-ffreestanding", "-mno-red-zone", "-fno-stack-protector", "-O2", "-Wall", "-Wextra",
           "-Werror", _INCLUDE]
 
 _CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
-_OWN_SCRIPT = re.search(r"```ld\n(ENTRY.*?)```", _CONTRACT, re.DOTALL)[1]
+OWN_SCRIPT = re.search(r"```ld\n(ENTRY.*?)```", _CONTRACT, re.DOTALL)[1]
 _ORPHANS = re.search(r"```ld\n( *\.got .*?)```", _CONTRACT, re.DOTALL)[1]
 
 
@@ -54,7 +54,7 @@ def script(text: str) -> Path:
 
 
 def own_script() -> Path:
-    return script(_OWN_SCRIPT)
+    return script(OWN_SCRIPT)
 
 
 def compiled(source: str, *command, name: str = "source.c") -> Path:
@@ -63,14 +63,14 @@ def compiled(source: str, *command, name: str = "source.c") -> Path:
     return path.with_suffix(".o")
 
 
-def link(linker: str, ld: Path, objects: Sequence = _PIE_OBJECTS, *flags, static: bool = True) -> Path:
+def link(linker: str, ld: Path, objects: Sequence = PIE_OBJECTS, *flags, static: bool = True) -> Path:
     kernel = cases.scratch_directory() / "kernel.elf"
     do(linker, *["-static"] * static, "-z", "max-page-size=4096", *flags, *_SCRIPTS, "-T", ld, "-o",
        kernel, *objects, _LIBRARY)
     return kernel
 
 
-_DEFAULT = Path("prologue.ld")
+DEFAULT = Path("prologue.ld")
 
 
 def finds_what_was_promised(kernel: Path) -> state_report.StateReport:
@@ -91,7 +91,7 @@ def boots_by_grub(kernel: Path, protocol: str = "multiboot2") -> None:
 
 def own_script_boots(linker: str) -> None:
     for flags in ([], ["-u", "prologue_multiboot1"]):
-        kernel = link(linker, own_script(), _PIE_OBJECTS, *flags)
+        kernel = link(linker, own_script(), PIE_OBJECTS, *flags)
         finds_what_was_promised(kernel)
     boots_by_grub(kernel, "multiboot")
     boots_by_grub(kernel)
@@ -101,7 +101,7 @@ def phdrs_command_boots(linker: str) -> None:
     """The same sections, and segments as a kernel's author may name them."""
     headers = ("PHDRS { first PT_LOAD FILEHDR PHDRS FLAGS(4); code PT_LOAD FLAGS(5); "
                "rest PT_LOAD FLAGS(6); note PT_NOTE FLAGS(4); }\nSECTIONS")
-    text = _OWN_SCRIPT.replace("SECTIONS", headers, 1)
+    text = OWN_SCRIPT.replace("SECTIONS", headers, 1)
     for section, phdr in ((".prologue.headers", "first"), (".prologue.notes", "first :note"),
                           (".rodata", "first"), (".text", "code"), (".data", "rest"),
                           (".bss", "rest")):
@@ -119,7 +119,7 @@ def phdrs_command_boots(linker: str) -> None:
 
 def plain_patterns_take_all(linker: str) -> None:
     """A script that collects *(.text), *(.rodata), *(.data) and *(.bss) from the library, no more."""
-    text = re.sub(r"\*\((\.\w+) [^)]*\)", r"*(\1) *-pie.o(\1.*)", _OWN_SCRIPT)
+    text = re.sub(r"\*\((\.\w+) [^)]*\)", r"*(\1) *-pie.o(\1.*)", OWN_SCRIPT)
     assert "*(.bss)" in text and " .text.*" not in text
     kernel = link(linker, script(text))
     placed = {".prologue.headers", ".prologue.notes", ".rodata", ".text", ".data", ".bss"}
@@ -145,14 +145,14 @@ def allocated(kernel: Path) -> List[Tuple[str, int, int]]:
 
 
 def no_orphan_is_left(linker: str) -> None:
-    text = _OWN_SCRIPT.replace("    /DISCARD/", f"{_ORPHANS}    /DISCARD/", 1)
-    kernel = link(linker, script(text), _PIE_OBJECTS, "--orphan-handling=error", "--strip-debug")
+    text = OWN_SCRIPT.replace("    /DISCARD/", f"{_ORPHANS}    /DISCARD/", 1)
+    kernel = link(linker, script(text), PIE_OBJECTS, "--orphan-handling=error", "--strip-debug")
     finds_what_was_promised(kernel)
 
 
 def no_low_address(linker: str) -> None:
     for virtual in ("0xffffffff80000000", "0xffffc00000000000", "0xfffffe8000000000"):
-        text = re.sub("PROLOGUE_VIRTUAL = 0x[0-9a-f]+", f"PROLOGUE_VIRTUAL = {virtual}", _OWN_SCRIPT)
+        text = re.sub("PROLOGUE_VIRTUAL = 0x[0-9a-f]+", f"PROLOGUE_VIRTUAL = {virtual}", OWN_SCRIPT)
         kernel = link(linker, script(text))
         assert all(start >= int(virtual, 16) for _, start, _ in allocated(kernel))
         finds_what_was_promised(kernel)
@@ -162,19 +162,19 @@ def no_low_address(linker: str) -> None:
 
 
 def gc_sections(linker: str) -> None:
-    for ld in (_DEFAULT, own_script()):
-        finds_what_was_promised(link(linker, ld, _PIE_OBJECTS, "--gc-sections"))
+    for ld in (DEFAULT, own_script()):
+        finds_what_was_promised(link(linker, ld, PIE_OBJECTS, "--gc-sections"))
 
 
 def one_object(linker: str) -> Path:
     """`ld -r` of the kernel and what it pulls out of the library."""
     whole = cases.scratch_directory() / "whole.o"
-    do(linker, "-r", "-u", "prologue_start", "-o", whole, *_PIE_OBJECTS, _LIBRARY)
+    do(linker, "-r", "-u", "prologue_start", "-o", whole, *PIE_OBJECTS, _LIBRARY)
     return whole
 
 
 def relocatable_link(linker: str) -> None:
-    for ld in (_DEFAULT, own_script()):
+    for ld in (DEFAULT, own_script()):
         finds_what_was_promised(link(linker, ld, [one_object(linker)], "--gc-sections"))
 
 
@@ -185,12 +185,12 @@ def symbols_made_local(linker: str) -> None:
             do(objcopy, *flags, whole)
             names = do("llvm-nm", "--extern-only", "--defined-only", "--format=just-symbols", whole)
             assert "_ZN8prologue" not in names, names
-            finds_what_was_promised(link(linker, _DEFAULT, [whole]))
+            finds_what_was_promised(link(linker, DEFAULT, [whole]))
 
 
 def stripped() -> None:
     for strip in ("llvm-strip", "strip"):
-        kernel = link(_LLD, _DEFAULT)
+        kernel = link(LLD, DEFAULT)
         do(strip, "-s", kernel)
         assert "state_main" not in run("llvm-nm", kernel).stdout
         finds_what_was_promised(kernel)
@@ -203,8 +203,8 @@ def position_independent() -> None:
     """lld links it as a PIE; the addresses in its data are those that it is linked at."""
     table = compiled("const char *const prologue_test_table[] = {\"one\", \"two\"};\n"
                      "_Static_assert(sizeof prologue_test_table == 16, \"\");\n",
-                     *_CLANG, *_PLAIN, "-fPIE")
-    kernel = link(_LLD, _DEFAULT, [*_PIE_OBJECTS, table], "-pie", "--no-dynamic-linker",
+                     *CLANG, *PLAIN, "-fPIE")
+    kernel = link(LLD, DEFAULT, [*PIE_OBJECTS, table], "-pie", "--no-dynamic-linker",
                   "--apply-dynamic-relocs", "-z", "norelro", static=False)
     with open(kernel, "rb") as file:
         assert ELFFile(file)["e_type"] == "ET_DYN"
@@ -219,14 +219,14 @@ def link_time_optimisation() -> None:
     wishes = compiled('#include "prologue/wishes.h"\nPROLOGUE_WISH_STACK(0x8000);\n'
                       "PROLOGUE_WISH_HEADERS(pvh);\n"
                       "PROLOGUE_WISH_DIRECT_MAP(0xffff900000000000);\n",
-                      *_CLANG, *_PLAIN, "-flto", "-mcmodel=kernel")
+                      *CLANG, *PLAIN, "-flto", "-mcmodel=kernel")
     sources = [cases.ROOT / f"qemu/kernels/{name}.cpp" for name in ("state", "console")]
-    objects = [compiled(f'#include "{source}"', *_CLANGXX, *_PLAIN, "-Wno-missing-field-initializers",
+    objects = [compiled(f'#include "{source}"', *_CLANGXX, *PLAIN, "-Wno-missing-field-initializers",
                         "-flto", "-mcmodel=kernel", "-fno-exceptions", "-fno-rtti",
                         "-DWISHES_ELSEWHERE", f"-I{source.parent}", name="source.cpp")
                for source in sources]
     assert objects[0].read_bytes()[:4] != b"\x7fELF"
-    kernel = link(_LLD, _DEFAULT, [*objects, wishes])
+    kernel = link(LLD, DEFAULT, [*objects, wishes])
     report = finds_what_was_promised(kernel)
     assert report.handoff["stack_top"] - report.handoff["stack_bottom"] == 0x8000
     assert report.handoff["direct_map"] == 0xFFFF900000000000
@@ -248,20 +248,20 @@ _Noreturn void kernel_main(const prologue_handoff *handoff) {
 def gcc_and_its_notes(linker: str) -> None:
     """GCC's .note.gnu.property wants alignment 8, with which QEMU would misread PVH's note."""
     model = ["-mcmodel=kernel", "-fno-pic", "-fcf-protection=full"]
-    tiny = compiled(_TINY, *_GCC, "-std=c11", *_PLAIN, *model)
+    tiny = compiled(_TINY, *_GCC, "-std=c11", *PLAIN, *model)
     assert ".note.gnu.property" in do("readelf", "-SW", tiny)
-    kept = _OWN_SCRIPT.replace(" .note*", "")
-    for ld in (_DEFAULT, own_script(), script(kept)):
+    kept = OWN_SCRIPT.replace(" .note*", "")
+    for ld in (DEFAULT, own_script(), script(kept)):
         machine.run(Boot(kernel=link(linker, ld, [tiny]))).expect(machine.OK)
 
 
 def large_code_model(compiler: list) -> None:
-    tiny = compiled(_TINY, *compiler, "-std=c11", *_PLAIN, "-mcmodel=large", "-fno-pic")
+    tiny = compiled(_TINY, *compiler, "-std=c11", *PLAIN, "-mcmodel=large", "-fno-pic")
     for linker in _LINKERS.values():
-        kernel = link(linker, _DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffa00000000000")
+        kernel = link(linker, DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffa00000000000")
         result = machine.run(Boot(kernel=kernel))
         assert "in the direct map" in result.serial, result.serial
-        kernel = link(linker, _DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffd00000000000")
+        kernel = link(linker, DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffd00000000000")
         machine.run(Boot(kernel=kernel)).expect(machine.OK)
 
 
@@ -285,7 +285,7 @@ def headers_are_carried(compiler: list, name: str) -> None:
         wish = compiled(line + ("\n" if name.endswith(".S") else ";\n"), *compiler,
                         "-ffreestanding", _INCLUDE, name=name)
         for linker in _LINKERS.values():
-            kernel = link(linker, _DEFAULT, [*_PIE_OBJECTS, wish], "--gc-sections")
+            kernel = link(linker, DEFAULT, [*PIE_OBJECTS, wish], "--gc-sections")
             assert carried(kernel) == set(choice), (choice, carried(kernel))
             code = {name for name in _NAMES if f"prologue_parse_{name}" in Image(kernel).symbols}
             assert code == set(choice), (choice, code)
@@ -301,8 +301,8 @@ def headers_are_carried(compiler: list, name: str) -> None:
 def unwanted_contracts_cost_nothing() -> None:
     def size(*names: str) -> int:
         wish = compiled(f'#include "prologue/wishes.h"\nPROLOGUE_WISH_HEADERS({", ".join(names)});\n',
-                        *_CLANG, *_PLAIN)
-        kernel = link(_LLD, own_script(), [*_PIE_OBJECTS, wish])
+                        *CLANG, *PLAIN)
+        kernel = link(LLD, own_script(), [*PIE_OBJECTS, wish])
         return sum(stop - start for name, start, stop in allocated(kernel) if name != ".bss")
     alone = {name: size(name) for name in _NAMES}
     pairs = size("pvh", "multiboot2")
@@ -314,8 +314,8 @@ def a_wish_stands_once(linker: str) -> None:
     for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)", "RELOCATABLE",
                  "WRITABLE_TEXT", "HEADERS(pvh)"):
         line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_{wish};\n'
-        twice = [compiled(line, *_CLANG, *_PLAIN, name=f"{name}.c") for name in ("one", "two")]
-        result = run(linker, "-static", *_SCRIPTS, "-T", _DEFAULT, "-o", os.devnull, *_PIE_OBJECTS,
+        twice = [compiled(line, *CLANG, *PLAIN, name=f"{name}.c") for name in ("one", "two")]
+        result = run(linker, "-static", *_SCRIPTS, "-T", DEFAULT, "-o", os.devnull, *PIE_OBJECTS,
                      *twice, _LIBRARY)
         assert result.returncode != 0 and re.search("duplicate symbol|multiple definition",
                                                     result.stderr), (wish, result.stderr)
@@ -337,11 +337,11 @@ def relocation_tag(kernel: Path) -> Tuple[int, int]:
 
 
 def fixed_image_asks_to_stay(linker: str) -> None:
-    fixed = link(linker, _DEFAULT)
+    fixed = link(linker, DEFAULT)
     image = Image(fixed)
     assert relocation_tag(fixed) == (image.base, image.end), relocation_tag(fixed)
-    wish = compiled('#include "prologue/wishes.h"\nPROLOGUE_WISH_RELOCATABLE;\n', *_CLANG, *_PLAIN)
-    free = link(linker, _DEFAULT, [*_PIE_OBJECTS, wish])
+    wish = compiled('#include "prologue/wishes.h"\nPROLOGUE_WISH_RELOCATABLE;\n', *CLANG, *PLAIN)
+    free = link(linker, DEFAULT, [*PIE_OBJECTS, wish])
     assert relocation_tag(free) == (Image(free).base, 0xFFFFFFFF), relocation_tag(free)
 
 
@@ -366,11 +366,11 @@ CASES = [
     Case("link: stripped of all symbols", stripped),
     Case("link: a position-independent executable", position_independent),
     Case("link: link-time optimisation", link_time_optimisation),
-    Case("link: -mcmodel=large, clang", functools.partial(large_code_model, _CLANG)),
+    Case("link: -mcmodel=large, clang", functools.partial(large_code_model, CLANG)),
     Case("link: -mcmodel=large, gcc", functools.partial(large_code_model, _GCC)),
     *(Case(f"link: headers by wish, {title}", functools.partial(headers_are_carried, compiler, name))
       for title, compiler, name in (
-          ("C", _CLANG, "wish.c"), ("C++", _CLANGXX, "wish.cpp"), ("assembly", _CLANG, "wish.S"),
+          ("C", CLANG, "wish.c"), ("C++", _CLANGXX, "wish.cpp"), ("assembly", CLANG, "wish.S"),
           ("C by gcc", _GCC, "wish.c"), ("assembly by gcc", _GCC, "wish.S"))),
     Case("link: contracts that are not wanted cost nothing", unwanted_contracts_cost_nothing),
 ]

@@ -9,8 +9,10 @@ INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x8
 	arch/x86/report arch/x86/sev arch/x86/sev32 arch/x86/sev64 arch/x86/stage32 arch/x86/stage64)
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
-	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer -Wall -Wextra -Wno-missing-field-initializers -Werror -g $(INCLUDES)
-FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Oz -ffunction-sections $(FREESTANDING)
+	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer \
+	-Wall -Wextra -Wno-missing-field-initializers -Werror -g $(INCLUDES)
+FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Oz -ffunction-sections \
+	$(FREESTANDING)
 FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREESTANDING)
 
 SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp

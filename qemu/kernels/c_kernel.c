@@ -3,22 +3,12 @@
  * fatal end that halts. A command line of "die" asks for such an end. */
 #include "prologue/handoff.h"
 #include "prologue/wishes.h"
+#include "serial.h"
 
 #ifdef C_KERNEL_WISHES
 PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_BEST);
 PROLOGUE_WISH_QEMU_EXIT;
 #endif
-
-#define SERIAL 0x3f8
-
-static void out8(uint16_t port, uint8_t value) {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void print(const char *text) {
-    for (; *text != 0; ++text)
-        out8(SERIAL, (uint8_t)*text);
-}
 
 static int same(const char *a, const char *b) {
     for (; *a == *b; ++a, ++b)

@@ -3,11 +3,11 @@
  * own: GDT, IDT, top-level page table. */
 #include "prologue/kernel.h"
 #include "prologue/wishes.h"
+#include "serial.h"
 
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 
-#define SERIAL 0x3f8
 #define CODE 0x18
 #define DATA 0x08
 #define TSS 0x20
@@ -16,26 +16,6 @@ PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 #define SCRATCH 0xffffffffc0000000
 #define PRESENT 1
 #define WRITABLE 2
-
-static void out8(uint16_t port, uint8_t value) {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void print(const char *text) {
-    for (; *text != 0; ++text)
-        out8(SERIAL, (uint8_t)*text);
-}
-
-static void print_number(const char *name, uint64_t value) {
-    print(name);
-    print(": 0x");
-    int shift = 60;
-    while (shift != 0 && value >> shift == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
-        out8(SERIAL, (uint8_t)"0123456789abcdef"[value >> shift & 15]);
-    print("\n");
-}
 
 static void print_bytes(const char *name, const char *text, uint64_t bytes) {
     print(name);

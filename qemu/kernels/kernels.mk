@@ -2,8 +2,8 @@
 # and the public headers, and nothing else of Prologue.
 
 KERNEL_FLAGS := --target=x86_64-none-elf -mcmodel=kernel -mno-red-zone -O2 -ffreestanding \
-	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Wno-missing-field-initializers -Werror -g \
-	-Iboot/include
+	-fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-Wall -Wextra -Wno-missing-field-initializers -Werror -g -Iboot/include
 KERNEL_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti
 KERNEL_C := $(CLANG) -std=c11
 # Symbols that the script provides are given before it, or come too late.
@@ -41,17 +41,20 @@ low_memory-four := low_memory-four console
 low_memory-five := low_memory-five console
 depth-four := depth-four console
 depth-five := depth-five console
+reuse := reuse
+reuse-multiboot1 := reuse
 helpers := helpers-four
 forms := forms console
 forms-five := forms-five console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := forms forms-five low_memory-four low_memory-five depth-four depth-five helpers helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
-	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
-	state-best-every faults faults-best state state-best state-multiboot1 \
-	state-elsewhere state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
-	c_kernel-wishes
+KERNEL_NAMES := forms forms-five low_memory-four low_memory-five depth-four depth-five helpers \
+	helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 \
+	demo-best-multiboot1 demo-five-multiboot1 demo-low demo-every demo-best-every \
+	demo-five-every state-every state-best-every faults faults-best state state-best \
+	state-multiboot1 state-elsewhere state-low state-8g state-user state-high state-across \
+	state-window state-wishless c_kernel c_kernel-wishes reuse reuse-multiboot1
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
@@ -68,8 +71,7 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # in the low half's first top-level entry, below 4 GiB and above, and in another;
 # right behind the direct map of four levels; across two top-level entries; and
 # where that direct map is, which leaves room for it with five levels only.
-%/demo-multiboot1.elf %/demo-best-multiboot1.elf %/demo-five-multiboot1.elf \
-	%/state-multiboot1.elf %/helpers-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+%-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 %/forms.elf %/forms-five.elf: KERNEL_SYMBOLS := --defsym=io_apic=0xffffffffc0000000
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000

@@ -3,8 +3,9 @@
 
 SEVHOST_DIR := qemu/sevhost
 # No SSE: what is in those registers is the guest's, and stays there.
-SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/model
-SEVHOST_SOURCES := $(wildcard $(SEVHOST_DIR)/host/*.cpp $(SEVHOST_DIR)/model/*.cpp)
+SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/hostile \
+	-I$(SEVHOST_DIR)/model
+SEVHOST_SOURCES := $(wildcard $(addprefix $(SEVHOST_DIR)/,host/*.cpp hostile/*.cpp model/*.cpp))
 SEVHOST_OBJECTS := $(SEVHOST_SOURCES:$(SEVHOST_DIR)/%.cpp=$(BUILD)/sevhost/%.o) \
 	$(patsubst $(SEVHOST_DIR)/%.S,$(BUILD)/sevhost/%.o,$(wildcard $(SEVHOST_DIR)/host/*.S))
 SEVHOST := $(BUILD)/sevhost.elf
@@ -26,10 +27,24 @@ $(SEVHOST): $(SEVHOST_OBJECTS) $(LIBRARY) $(wildcard linker/prologue*.ld)
 
 $(SEVHOST_OBJECTS): Makefile qemu/kernels/kernels.mk $(SEVHOST_DIR)/sevhost.mk
 
+# A guest that only exits, for the bench.
+EXIT_RATE := $(BUILD)/exit_rate.elf
+
+$(BUILD)/sevhost/bench/%.o: $(SEVHOST_DIR)/bench/%.S
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(KERNEL_C) $(KERNEL_FLAGS) -MMD -MP -c -o $@ $<
+
+$(EXIT_RATE): $(BUILD)/sevhost/bench/exit_rate.o
+	@echo "  $@"
+	$(LLD) -static -Ttext=0x200000 --entry=start -o $@ $<
+
+bench: $(SEVHOST) $(EXIT_RATE)
+
 .PHONY: sevhost
 sevhost: $(SEVHOST)
 
-GUEST_SETTINGS := GUEST SEV CBIT CMDLINE INITRD MEM HOSTILE TRACE STATE ACCEPT CPU
+GUEST_SETTINGS := GUEST SEV CBIT CMDLINE INITRD MEM HOSTILE TRACE STATE ACCEPT INTERCEPT CPU
 export $(GUEST_SETTINGS)
 
 # A guest of one's own under the SEV host.

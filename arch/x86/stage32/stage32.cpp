@@ -104,9 +104,8 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
 }  // namespace prologue
 
 // The stage's first byte, by stage32.ld.
-extern "C" __attribute__((section(".text.first"), regparm(0))) void stage32_main(uint32_t operation, uint32_t a,
-                                                                     uint32_t b, uint32_t c,
-                                                                     uint32_t d) {
+extern "C" __attribute__((section(".text.first"), regparm(0)))
+void stage32_main(uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     using namespace prologue;
     switch (operation) {
     case STAGE32_EARLY_TABLES:

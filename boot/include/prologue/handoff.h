@@ -178,7 +178,7 @@ typedef struct prologue_handoff {
     prologue_framebuffer framebuffer;
 
     uint64_t page_tables_phys; /* the top-level table; CR3 has the C-bit besides */
-    uint64_t spare_start;      /* physical: zeroed pages for more tables, part of the image's .bss */
+    uint64_t spare_start;      /* physical: zeroed pages of the image's .bss, for more tables */
     uint64_t spare_end;
 
     uint64_t stack_bottom; /* virtual; the page below it is the guard page */

@@ -3,7 +3,7 @@
 
 #include "guest.h"
 
-// As the stubs push it (stubs32.S, stubs64.S).
+// As the stubs push it (stubs.S).
 struct Frame {
 #ifdef __x86_64__
     Word r15, r14, r13, r12, r11, r10, r9, r8, di, si, bp, bx, dx, cx, ax;
@@ -28,6 +28,7 @@ extern Caught caught;
 extern "C" {
 extern Word raised_at, resume_at;
 }
+extern bool resume_in_ring0; // rather than where it came from
 
 constexpr unsigned kVectorNmi = 2, kVectorUd = 6, kVectorDf = 8, kVectorGp = 13, kVectorPf = 14;
 constexpr unsigned kVectorVc = 29;
@@ -38,8 +39,10 @@ struct Registers {
 
 #ifdef __x86_64__
 #define GUEST_STORE "movq "
+#define GUEST_DI "rdi"
 #else
 #define GUEST_STORE "movl "
+#define GUEST_DI "edi"
 #endif
 
 // Runs one instruction that faults, with the registers; the handler resumes behind it.

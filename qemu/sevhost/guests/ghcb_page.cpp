@@ -33,9 +33,9 @@ void set(unsigned offset, uint64_t value) {
     byte = static_cast<uint8_t>(byte | 1u << offset / 8 % 8);
 }
 
-void mark_invalid(unsigned offset) {
-    volatile uint8_t& byte = bitmap_byte(offset);
-    byte = static_cast<uint8_t>(byte & ~(1u << offset / 8 % 8));
+void mark_valid_cpl() {
+    volatile uint8_t& byte = bitmap_byte(field::kCpl);
+    byte = static_cast<uint8_t>(byte | 1u << field::kCpl / 8 % 8);
 }
 
 bool is_valid(unsigned offset) { return bitmap_byte(offset) >> offset / 8 % 8 & 1; }

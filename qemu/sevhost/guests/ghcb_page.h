@@ -5,7 +5,7 @@
 #include "paging.h"
 
 namespace field { // offsets
-constexpr unsigned kRax = 0x1f8, kRcx = 0x308, kRdx = 0x310, kRbx = 0x318, kExitCode = 0x390,
+constexpr unsigned kCpl = 0xcb, kRax = 0x1f8, kRcx = 0x308, kRdx = 0x310, kRbx = 0x318, kExitCode = 0x390,
                    kExitInfo1 = 0x398, kExitInfo2 = 0x3a0, kScratch = 0x3a8, kXcr0 = 0x3e8,
                    kValidBitmap = 0x3f0, kSharedBuffer = 0x800, kVersion = 0xffa, kUsage = 0xffc;
 } // namespace field
@@ -37,7 +37,7 @@ void set_up_ghcb();
 // Fields of the page. Setting one marks it valid.
 void begin_request();
 void set(unsigned offset, uint64_t value);
-void mark_invalid(unsigned offset);
+void mark_valid_cpl(); // a byte, which is 0
 bool is_valid(unsigned offset);
 uint64_t get(unsigned offset);
 uint8_t* shared_buffer(); // as the guest sees it

@@ -2,6 +2,7 @@
 
 #include "exceptions.h"
 #include "ghcb.h"
+#include "start_info.h"
 #include "tables.h"
 
 namespace {
@@ -10,12 +11,7 @@ constexpr uint32_t kMarker = 0x4b52414d; // qemu/sevhost/host/exits.cpp
 constexpr uint16_t kExitPort = 0xf4;     // QEMU's exit device, for guests without #VC
 constexpr uint8_t kExitSuccess = 0x10, kExitFatal = 0x20;
 
-// PVH's start info (Xen's public headers)
-struct StartInfo {
-    uint32_t magic, version, flags, modules;
-    uint64_t module_list, cmdline;
-};
-
+const StartInfo* info_at_entry;
 uint64_t sev_status, ghcb_msr_first;
 
 bool equal(const char* a, const char* b) {
@@ -61,12 +57,15 @@ uint64_t c_bit_mask() {
     return encrypted() ? uint64_t{1} << (ghcb_msr_first >> 24 & 63) : 0;
 }
 
+const StartInfo& start_info() { return *info_at_entry; }
+
 extern "C" [[noreturn]] void guest_main(const StartInfo* info) {
+    info_at_entry = info;
     sev_status = read_msr(kMsrSevStatus);
     if (encrypted())
         ghcb_msr_first = read_msr(kMsrGhcb);
     set_up_tables();
-    const auto* wanted = reinterpret_cast<const char*>(static_cast<Word>(info->cmdline));
+    const char* wanted = pointer<char>(info->cmdline);
     for (unsigned i = 0; i != scene_count; ++i) {
         if (equal(scenes[i].name, wanted)) {
             scenes[i].play();

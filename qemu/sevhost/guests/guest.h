@@ -11,6 +11,10 @@
 using Word = uintptr_t; // a register
 constexpr bool kLong = sizeof(Word) == 8;
 
+// Values to go through, in a loop.
+template <typename T>
+using List = const T[];
+
 // The reasons by which a guest ends, of this reason set.
 constexpr unsigned kReasonSet = 15;
 enum class Reason : unsigned { done = 0, unexpected = 1, exception = 2, no_such_scene = 3 };
@@ -38,6 +42,5 @@ extern const unsigned scene_count;
 // What the guest is, by SEV_STATUS, and where its C-bit is, by the GHCB MSR at the entry.
 bool encrypted();
 bool snp();
-Word c_bit_word();     // its mask in an entry's upper 32 bits
 uint64_t c_bit_mask(); // 0 in a plain guest
 uint64_t ghcb_msr_at_entry();

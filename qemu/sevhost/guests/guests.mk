@@ -1,9 +1,11 @@
 # Small test guests, a file of scenes each: for 64-bit mode, for 32-bit mode, or for both.
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
-GUESTS64 := vc
-GUESTS32 := vc
-GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf)
+GUESTS64 := vc msr page memory snp probe
+GUESTS32 := vc msr page memory snp probe
+GUESTS_ALONE := state intercepted # in assembly, without scenes
+GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf) \
+	$(GUESTS_ALONE:%=$(BUILD)/guests/%32.elf)
 
 GUEST_FLAGS := -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fomit-frame-pointer \
 	-fno-asynchronous-unwind-tables -mgeneral-regs-only -Wall -Wextra -Werror
@@ -12,7 +14,7 @@ GUEST32 := --target=i386-none-elf -march=i686
 GUEST_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti $(GUEST_FLAGS)
 GUEST_AS := $(CLANG) $(GUEST_FLAGS)
 
-GUEST_SHARED := bytes.o guest.o tables.o stubs.o
+GUEST_SHARED := bytes.o guest.o tables.o stubs.o paging.o ghcb_page.o ring3.o
 GUEST_SHARED64 := $(addprefix $(BUILD)/guests/64/,start64.o pvh_note.o $(GUEST_SHARED))
 GUEST_SHARED32 := $(addprefix $(BUILD)/guests/32/,start32.o $(GUEST_SHARED))
 
@@ -31,6 +33,10 @@ $(foreach width,64 32,$(eval $(call GUEST_WIDTH,$(width))))
 $(BUILD)/guests/%64.elf: $(BUILD)/guests/64/%.o $(GUEST_SHARED64) $(GUESTS_DIR)/guest.ld
 	@echo "  $@"
 	$(LLD) -static -T $(GUESTS_DIR)/guest.ld -o $@ $(filter %.o,$^)
+
+$(GUESTS_ALONE:%=$(BUILD)/guests/32/%.elf): $(BUILD)/guests/32/%.elf: $(BUILD)/guests/32/%.o \
+		$(GUESTS_DIR)/guest.ld
+	$(LLD) -m elf_i386 -static -T $(GUESTS_DIR)/guest.ld -o $@ $<
 
 # The host takes ELF64 files: a 32-bit image goes into one as it is.
 $(BUILD)/guests/32/%.elf: $(BUILD)/guests/32/%.o $(GUEST_SHARED32) $(GUESTS_DIR)/guest.ld

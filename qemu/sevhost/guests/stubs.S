@@ -70,4 +70,18 @@ common:
         iretl
 #endif
 
+// For an interrupt that nobody asked for: it is not acknowledged, so that none follows.
+        .globl  ignore_interrupt, ticks
+ignore_interrupt:
+        incl    ticks
+#ifdef __x86_64__
+        iretq
+#else
+        iretl
+#endif
+
+        .section .bss
+        .balign 4
+ticks:  .space  4
+
         .section .note.GNU-stack, "", @progbits

@@ -16,6 +16,7 @@ Gate idt[kVectors];
 Tss tss;
 Caught caught;
 Word raised_at, resume_at;
+bool resume_in_ring0;
 
 extern "C" const uint8_t stubs[kVectors][16];
 
@@ -30,6 +31,10 @@ void set_handler(unsigned vector, Word address) {
     gate.offset_high = static_cast<uint32_t>(address >> 32);
 #endif
 }
+
+extern "C" const uint8_t ignore_interrupt[];
+
+void ignore_timer() { set_handler(kVectorDf, reinterpret_cast<Word>(ignore_interrupt)); }
 
 void load_idt(Word base, uint16_t limit) {
     const TablePointer pointer = {limit, base};
@@ -66,4 +71,11 @@ extern "C" void on_exception(Frame* frame) {
     caught.ss = selector;
     frame->ip = resume_at;
     resume_at = 0;
+    if (resume_in_ring0) {
+        frame->cs = kSelectorCode;
+#ifdef __x86_64__
+        frame->ss = kSelectorData;
+        frame->sp = caught.frame_at;
+#endif
+    }
 }

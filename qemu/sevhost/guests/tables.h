@@ -54,4 +54,8 @@ extern Tss tss;
 
 void set_up_tables(); // GDT, IDT with a handler for each vector, TSS; all loaded
 void set_handler(unsigned vector, Word address);
+// The timer ticks as the firmware left it, on vector 8: for scenes that turn interrupts on. It is
+// not acknowledged, and so ticks once.
+void ignore_timer();
+extern "C" volatile uint32_t ticks;
 void load_idt(Word base, uint16_t limit);

@@ -1,5 +1,6 @@
 #include "diagnosis.h"
 
+#include "control_registers.h"
 #include "exit_names.h"
 #include "page_walk.h"
 #include "journal.h"
@@ -29,13 +30,17 @@ void say_registers(const Guest& guest) {
         say(i % 4 == 0 ? "  " : " ", kGprNames[i], " ", hex(guest.gprs[i]), i % 4 == 3 ? "\n" : "");
     say("  rip ", hex(save.rip), " rflags ", hex(save.rflags), " cpl ", decimal(save.cpl), "\n");
     say("  cr0 ", hex(save.cr0), " cr2 ", hex(save.cr2), " cr3 ", hex(save.cr3), " cr4 ",
-        hex(save.cr4), " efer ", hex(guest.efer), "\n");
+        hex(save.cr4), " efer ", hex(guest_efer(guest)), "\n");
     say_segment("cs", save.cs);
-    say_segment("ss", save.ss);
     say_segment("ds", save.ds);
+    say_segment("es", save.es);
+    say_segment("fs", save.fs);
+    say_segment("gs", save.gs);
+    say_segment("ss", save.ss);
     say_segment("tr", save.tr);
-    say_segment("gdtr", save.gdtr);
-    say_segment("idtr", save.idtr);
+    say_segment("ldtr", save.ldtr);
+    say("  gdtr base ", hex(save.gdtr.base), " limit ", hex(save.gdtr.limit), ", idtr base ",
+        hex(save.idtr.base), " limit ", hex(save.idtr.limit), "\n");
     say("  code at RIP");
     say_code(guest);
     say("\n");

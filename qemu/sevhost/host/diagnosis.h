@@ -30,6 +30,16 @@ template <typename... Parts>
     finish(guest, Outcome::refused, "refused at ", hex(guest.save().rip), ": ", parts...);
 }
 
+// An access that faults to the host for ever, on hardware: the guest's doing, or that of a
+// hostile host, which denies it the page.
+template <typename... Parts>
+[[noreturn]] void end_faulting(Guest& guest, Parts... parts) {
+    if (guest.hostile != nullptr)
+        finish(guest, Outcome::denied, "the guest faults for ever at ", hex(guest.save().rip),
+               ": ", parts...);
+    refuse(guest, parts...);
+}
+
 // The guest asked for its termination (56421, 2.3.1): in words.
 [[noreturn]] void finish_terminated(Guest& guest, unsigned set, unsigned reason);
 

@@ -14,6 +14,7 @@
 #include "place.h"
 #include "port_io.h"
 #include "snp.h"
+#include "stepping.h"
 #include "svm_exits.h"
 #include "vc.h"
 #include "vmcb.h"
@@ -49,8 +50,8 @@ constexpr uint32_t kMarker = 0x4b52414d; // "MARK"
 void handle_vmmcall(Guest& guest) {
     const Instruction instruction = instruction_at(guest);
     if (instruction.op == Op::vmgexit && guest.state_is_encrypted()) {
-        hostile_vmgexit(guest);
-        serve_vmgexit(guest);
+        if (!hostile_vmgexit(guest))
+            serve_vmgexit(guest);
         skip_instruction(guest, instruction);
     } else if (static_cast<uint32_t>(guest.gprs[rax]) == kMarker) {
         mark(guest);
@@ -76,8 +77,22 @@ void keep_interrupted_event(Guest& guest) {
 // #UD: of an instruction that TCG does not know and an SNP machine does, or the guest's own.
 void handle_undefined(Guest& guest) {
     const Instruction instruction = instruction_at(guest);
-    if (!guest.snp() || !execute_snp_instruction(guest, instruction))
+    const Intercepted& wanted = guest.settings.intercepted;
+    if (instruction.op == Op::rdpru && wanted.rdpru)
+        raise_vc(guest, exit::kRdpru);
+    else if (instruction.op == Op::xsetbv && wanted.xsetbv)
+        raise_vc(guest, exit::kXsetbv);
+    else if (!guest.snp() || !execute_snp_instruction(guest, instruction))
         inject_ud(guest);
+}
+
+// TCG exits from INVD as from WBINVD, and from RDTSCP as from RDTSC.
+uint64_t code_on_hardware(const Guest& guest, uint64_t code) {
+    if (code == exit::kWbinvd && instruction_at(guest).op == Op::invd)
+        return exit::kInvd;
+    if (code == exit::kRdtsc && instruction_at(guest).op == Op::rdtscp)
+        return exit::kRdtscp;
+    return code;
 }
 
 void handle_plain(Guest& guest, uint64_t code) {
@@ -109,6 +124,7 @@ void handle(Guest& guest) {
     case exit::kShutdown:
         finish(guest, Outcome::shutdown, "shutdown at ", hex(guest.save().rip),
                ": a fault while a double fault was delivered (APM vol. 2, 8.2.9)");
+    case exit::kInvlpga:
     case exit::kVmrun:
     case exit::kVmload:
     case exit::kVmsave:
@@ -120,9 +136,16 @@ void handle(Guest& guest) {
         return handle_invalid_state(guest);
     }
     if (guest.state_is_encrypted())
-        raise_vc(guest, code);
+        raise_vc(guest, code_on_hardware(guest, code));
     else
         handle_plain(guest, code);
+}
+
+void handle_exit(Guest& guest) {
+    record_exit(guest);
+    intercept_halt(guest);
+    if (!hostile_exit(guest))
+        handle(guest);
 }
 
 bool all_is_accepted(Accepted accepted, ImageKind kind) {
@@ -135,7 +158,7 @@ bool all_is_accepted(Accepted accepted, ImageKind kind) {
 void prepare_guest(Guest& guest) {
     guest.vmcb = &vmcb;
     guest.vmcb_phys = guest.host.phys_of(&vmcb);
-    guest.hostile = find_hostile(guest.settings.hostile);
+    guest.hostile = find_hostile(guest.settings);
     guest.by_c_bit.create(guest.host);
     guest.all_private.create(guest.host);
     vmcb.control.asid = 1;
@@ -175,10 +198,13 @@ void place_guest(Guest& guest, const Images& images) {
 void run(Guest& guest) {
     for (;;) {
         hostile_before_entry(guest);
+        const uint64_t rip = guest.save().rip;
+        begin_step(guest);
         run_guest(guest);
-        record_exit(guest);
-        intercept_halt(guest);
-        handle(guest);
+        if (!end_step(guest))
+            handle_exit(guest);
+        if (is_stepping() && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
+            hostile_after_step(guest);
     }
 }
 

@@ -13,6 +13,11 @@ namespace sevhost {
 
 struct Hostile;
 
+// SNP: where the launch has put what firmware gives a guest. 0: nowhere.
+struct SnpPages {
+    GuestPhys cpuid = 0, secrets = 0, blob = 0;
+};
+
 struct Guest : Processor {
     Guest(HostMemory& host_memory, const Settings& wanted);
 
@@ -33,6 +38,7 @@ struct Guest : Processor {
     GuestPhys ghcb_registered = kNotRegistered; // SNP: the only page that VMGEXIT may name
     uint64_t dr7 = 0x400; // as the guest told it; the processor's own is not the host's to see
     GuestPhys ap_jump_table = 0;
+    SnpPages snp_pages;
 
     const Hostile* hostile = nullptr;
 

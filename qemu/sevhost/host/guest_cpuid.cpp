@@ -46,7 +46,8 @@ Cpuid memory_encryption(const Guest& guest) {
 Cpuid guest_cpuid(const Guest& guest, uint32_t leaf, uint32_t subleaf) {
     if (leaf == kCpuidMemoryEncryption)
         return memory_encryption(guest);
-    if (leaf > kCpuidMemoryEncryption || (leaf >= kCpuidExtendedMax && leaf > cpuid(kCpuidExtendedMax).eax))
+    if (leaf > kCpuidMemoryEncryption ||
+        (leaf >= kCpuidExtendedMax && leaf > cpuid(kCpuidExtendedMax).eax))
         return {};
     Cpuid r = cpuid(leaf, subleaf);
     const uint64_t cr4 = guest.save().cr4; // known to a host from the CR4 write trap (15.35.5)

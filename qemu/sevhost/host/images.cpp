@@ -26,6 +26,10 @@ Images find_images(const HostMemory& host) {
             note(images.initrd, module, kind);
         } else if (kind == "state") {
             note(images.state, module, kind);
+        } else if (kind == "file") {
+            if (images.file_count == Images::kMaxFiles)
+                fail("a state file places ", decimal(Images::kMaxFiles), " files at most");
+            images.files[images.file_count++] = module;
         } else {
             if (kind == "bzimage")
                 images.kind = ImageKind::bzimage;
@@ -35,7 +39,7 @@ Images find_images(const HostMemory& host) {
                 images.kind = ImageKind::flat;
             else
                 fail("module ", decimal(i), " is a \"", kind,
-                     "\", which is none of bzimage, elf, flat, initrd, state");
+                     "\", which is none of bzimage, elf, flat, initrd, state, file");
             note(images.image, module, "image");
         }
     }

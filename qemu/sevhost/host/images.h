@@ -23,7 +23,10 @@ struct Images {
     ImageKind kind = ImageKind::bzimage;
     Module image;
     Module initrd;
-    Module state; // a description of the guest's first state
+    Module state; // a description of the guest's first state, and the files that it places
+    static constexpr unsigned kMaxFiles = 8;
+    Module files[kMaxFiles];
+    unsigned file_count = 0;
 };
 
 // Ends the run where there is no image, or a module that is none of these.

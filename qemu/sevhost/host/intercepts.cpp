@@ -25,6 +25,10 @@ constexpr uint32_t kWbinvd = 1u << 9;
 constexpr uint32_t kMonitor = 1u << 10;
 constexpr uint32_t kMwait = 1u << 11 | 1u << 12;
 
+constexpr uint32_t kTables = 0xffu << 6; // SIDT to LTR
+constexpr uint32_t kRdtsc = 1u << 14;
+constexpr uint32_t kRdtscp = 1u << 7;
+constexpr uint16_t kControlRegisters = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 8;
 constexpr uint16_t kDr7 = 1u << 7;
 
 alignas(kPageBytes) uint8_t iopm[kIopmBytes];
@@ -76,6 +80,19 @@ void set_encrypted_maps() {
         set_msr(msr, false);
 }
 
+void add_wanted(Guest& guest, VmcbControl& control) {
+    const Intercepted& wanted = guest.settings.intercepted;
+    if (wanted.tsc)
+        intercept_tsc(guest);
+    // TCG does not know RDPRU; and XSETBV only if the CPU has XSAVE, but no exit for it.
+    if (wanted.rdpru || wanted.xsetbv)
+        control.exceptions |= 1u << kVectorUd;
+    if (wanted.control_registers)
+        control.cr_reads = control.cr_writes = kControlRegisters;
+    if (wanted.tables)
+        control.misc1 |= kTables;
+}
+
 } // namespace
 
 void set_intercepts(Guest& guest) {
@@ -91,13 +108,20 @@ void set_intercepts(Guest& guest) {
         control.dr_reads = kDr7;
     }
     if (guest.snp())
-        control.exceptions = 1u << kVectorUd; // PVALIDATE and RMPADJUST are unknown to TCG
-    if (guest.state_is_encrypted())
+        control.exceptions |= 1u << kVectorUd; // PVALIDATE and RMPADJUST are unknown to TCG
+    if (guest.state_is_encrypted()) {
+        add_wanted(guest, control);
         set_encrypted_maps();
-    else
+    } else {
         set_plain_maps();
+    }
     control.iopm = guest.host.phys_of(iopm);
     control.msrpm = guest.host.phys_of(msrpm);
+}
+
+void intercept_tsc(Guest& guest) {
+    guest.vmcb->control.misc1 |= kRdtsc;
+    guest.vmcb->control.misc2 |= kRdtscp;
 }
 
 void intercept_memory_ports() {

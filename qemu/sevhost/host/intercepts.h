@@ -8,6 +8,9 @@ namespace sevhost {
 // Writes the intercepts and the permission maps into the guest's VMCB.
 void set_intercepts(Guest& guest);
 
+// RDTSC and RDTSCP.
+void intercept_tsc(Guest& guest);
+
 // The ports that tell of memory, where those of the guest's devices are its own.
 void intercept_memory_ports();
 

@@ -3,6 +3,7 @@
 #include "console.h"
 #include "exits.h"
 #include "guest.h"
+#include "hostile.h"
 #include "images.h"
 #include "outcome.h"
 #include "place.h"
@@ -18,6 +19,10 @@ PROLOGUE_WISH_QEMU_EXIT;
 void kernel_main(const prologue_handoff* handoff) {
     using namespace sevhost;
     const Settings settings = parse_settings(handoff->cmdline);
+    if (settings.hostile == "list") {
+        say_hostile_behaviours();
+        leave(Outcome::success);
+    }
     HostMemory host(*handoff);
     catch_general_protection();
     require_machine(host, settings);

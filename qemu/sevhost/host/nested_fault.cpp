@@ -24,7 +24,7 @@ Fault fault_of(const Guest& guest) {
     const uint64_t c_bit = guest.paging_has_c_bit() ? guest.c_bit_mask : 0;
     Fault fault;
     fault.address = control.exit_info2;
-    fault.gpa = fault.address & ~c_bit;
+    fault.gpa = fault.address & ~(c_bit | guest.alias_mask);
     fault.on_tables = (control.exit_info1 & kNestedFaultOnTables) != 0;
     fault.fetch = (control.exit_info1 & kNestedFaultFetch) != 0;
     const bool shared = c_bit != 0 && (fault.address & c_bit) == 0 && !fault.on_tables;
@@ -38,7 +38,8 @@ NestedTables& tables_in_use(Guest& guest) {
 
 bool large_page_fits(const Guest& guest, const Region& region, const Fault& fault) {
     // Shared pages come one by one, since page tables may lie between them; so do SNP's.
-    const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp();
+    const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp() ||
+                            guest.hostile != nullptr; // who wants to see each page's first access
     const GuestPhys start = fault.gpa & ~(kLargePageBytes - 1);
     return !one_by_one && start >= region.start &&
            start + kLargePageBytes <= region.start + region.bytes;
@@ -64,16 +65,20 @@ bool reverse_map_allows(Guest& guest, const Fault& fault) {
         raise_not_validated(guest, fault);
         return false;
     case PageCheck::not_private:
-        refuse(guest, "private access to ", hex(fault.gpa),
-               ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
+        end_faulting(guest, "private access to ", hex(fault.gpa),
+                     ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
     case PageCheck::not_shared:
-        refuse(guest, "access without the C-bit to ", hex(fault.gpa),
-               ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
+        end_faulting(guest, "access without the C-bit to ", hex(fault.gpa),
+                     ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
     }
     return false;
 }
 
-void map_memory(Guest& guest, const Region& region, const Fault& fault) {
+void map_memory(Guest& guest, const Region& region, Fault fault) {
+    // Right for a page that holds nothing but code: as much as this host needs of a guest that
+    // was told a wrong C-bit, and finds out.
+    if (guest.alias_mask != 0 && fault.fetch)
+        fault.backing = Backing::private_;
     if (guest.snp() && !reverse_map_allows(guest, fault))
         return;
     if (fault.backing == Backing::shared && fault.fetch)
@@ -102,7 +107,7 @@ void handle_nested_fault(Guest& guest) {
     if (region != nullptr)
         map_memory(guest, *region, fault);
     else if (!is_device(guest, fault.gpa))
-        refuse(guest, "there is neither memory nor a device at ", hex(fault.gpa));
+        end_faulting(guest, "there is neither memory nor a device at ", hex(fault.gpa));
     else if (guest.state_is_encrypted())
         raise_vc(guest, exit::kNestedFault); // MMIO, with the C-bit or without
     else

@@ -17,6 +17,7 @@ enum class Outcome : uint8_t {
     shutdown = 0x60,   // a fault that could not be delivered
     halted = 0x70,     // HLT with interrupts off: nothing can happen any more
     reset = 0x38,      // the guest reset the machine
+    denied = 0x68,     // a hostile host keeps the guest from ever going on
 };
 
 [[noreturn]] void leave(Outcome outcome);

@@ -37,7 +37,7 @@ struct MemoryMap {
             ranges[count++] = {start, end - start, type};
     }
 };
-MemoryMap memory_map_of(const Guest& guest, const FirmwareTables& tables);
+MemoryMap memory_map_of(Guest& guest, const FirmwareTables& tables);
 
 // Pages of the guest's memory that the host fills, out of what it is told to use.
 namespace layout {

@@ -5,6 +5,7 @@
 #include "launch.h"
 #include "outcome.h"
 #include "place.h"
+#include "snp_pages.h"
 #include "state_file.h"
 
 namespace sevhost {
@@ -72,20 +73,20 @@ constexpr uint64_t aligned(uint64_t bytes) {
     return (bytes + kNoteAlignment - 1) & ~(kNoteAlignment - 1);
 }
 
-bool find_entry_in(const Module& image, const ProgramHeader& notes, uint32_t& entry) {
+// Calls found(owner, type, description's offset) for each note.
+template <typename Found>
+void for_each_note(const Module& image, const ProgramHeader& notes, Found found) {
     uint64_t at = notes.offset;
     const uint64_t end = notes.offset + notes.file_bytes;
     NoteHeader note;
     while (at < end && read(image, at, note)) {
         const uint64_t name = at + sizeof note;
         const uint64_t desc = name + aligned(note.name_bytes);
-        char owner[sizeof kXen];
-        if (note.type == kPhys32Entry && note.name_bytes == sizeof kXen &&
-            read(image, name, owner) && memcmp(owner, kXen, sizeof kXen) == 0)
-            return read(image, desc, entry);
+        if (note.name_bytes != 0 && name + note.name_bytes <= image.bytes)
+            found(Text(reinterpret_cast<const char*>(image.data + name), note.name_bytes - 1),
+                  note.type, desc);
         at = desc + aligned(note.desc_bytes);
     }
-    return false;
 }
 
 // What the file's program headers say.
@@ -93,7 +94,19 @@ struct Loaded {
     GuestPhys end = 0; // behind the highest segment
     bool has_pvh = false;
     uint32_t pvh_entry = 0;
+    SnpPages snp_pages;
 };
+
+void read_notes(const Module& image, const ProgramHeader& notes, Loaded& loaded) {
+    for_each_note(image, notes, [&](Text owner, uint32_t type, uint64_t desc) {
+        if (owner == kXen && type == kPhys32Entry)
+            loaded.has_pvh = read(image, desc, loaded.pvh_entry);
+        if (owner == kSnpNoteOwner && type == kNoteCpuidPage)
+            read(image, desc, loaded.snp_pages.cpuid);
+        if (owner == kSnpNoteOwner && type == kNoteSecretsPage)
+            read(image, desc, loaded.snp_pages.secrets);
+    });
+}
 
 Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header) {
     Loaded loaded;
@@ -102,7 +115,7 @@ Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header
         if (!read(image, header.program_headers + i * sizeof segment, segment))
             fail("the ELF file ends in its program headers");
         if (segment.type == kNote)
-            loaded.has_pvh |= find_entry_in(image, segment, loaded.pvh_entry);
+            read_notes(image, segment, loaded);
         if (segment.type != kLoad)
             continue;
         if (segment.offset > image.bytes || image.bytes - segment.offset < segment.file_bytes ||
@@ -139,6 +152,7 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
     if (!loaded.has_pvh && !images.state)
         fail("the ELF file has no PVH note (owner Xen, type 18) with a 32-bit entry, and there "
              "is no state file");
+    guest.snp_pages = loaded.snp_pages;
     place_cmdline(guest, image.rest, layout::kCmdlineBytes);
 
     StartInfo info = {kStartMagic, kStartVersion, 0, 0, kStartModules, layout::kCmdline,
@@ -162,8 +176,7 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
     if (!images.state)
         guest.gprs[rbx] = layout::kStartInfo;
     else
-        apply_state_file(guest, {reinterpret_cast<const char*>(images.state.data),
-                                 images.state.bytes},
+        apply_state_file(guest, images,
                          {header.entry, loaded.end, guest.settings.memory_bytes,
                           layout::kCmdline, guest.c_bit_mask});
 }

@@ -1,6 +1,7 @@
 // The guest's memory, and the firmware's tables in it.
 #include <string.h>
 
+#include "hostile.h"
 #include "launch.h"
 #include "outcome.h"
 #include "place.h"
@@ -76,13 +77,14 @@ FirmwareTables place_memory(Guest& guest) {
     return {range.start, range.end, layout::kRsdp};
 }
 
-MemoryMap memory_map_of(const Guest& guest, const FirmwareTables& tables) {
+MemoryMap memory_map_of(Guest& guest, const FirmwareTables& tables) {
     MemoryMap map;
     map.add(0, layout::kHostPages, kRam);
     map.add(layout::kHostPages, layout::kHostPagesEnd, kReserved);
     map.add(kBiosArea, kBiosAreaEnd, kReserved);
     map.add(layout::kHighMemory, guest.settings.memory_bytes, kRam);
     map.add(tables.acpi_start, tables.acpi_end, kAcpi);
+    hostile_memory_map(guest, map);
     return map;
 }
 

@@ -4,44 +4,10 @@
 #include "launch.h"
 #include "outcome.h"
 #include "place.h"
+#include "snp_pages.h"
 
 namespace sevhost {
 namespace {
-
-struct CpuidEntry {
-    uint32_t eax_in, ecx_in;
-    uint64_t xcr0_in, xss_in;
-    uint32_t eax, ebx, ecx, edx;
-    uint64_t reserved;
-};
-static_assert(sizeof(CpuidEntry) == 48);
-
-constexpr unsigned kMaxCpuidEntries = 64;
-
-struct CpuidPage {
-    uint32_t count, reserved1;
-    uint64_t reserved2;
-    CpuidEntry entries[kMaxCpuidEntries];
-};
-static_assert(sizeof(CpuidPage) <= kPageBytes);
-
-struct SecretsPage {
-    uint32_t version, flags, family_model_stepping, reserved;
-    uint8_t visible_workarounds[16];
-    uint8_t keys[4][32];
-};
-constexpr uint32_t kSecretsVersion = 2;
-
-struct CcBlob { // Linux: arch/x86/include/asm/sev.h, cc_blob_sev_info
-    uint32_t magic;
-    uint16_t version, reserved;
-    uint64_t secrets;
-    uint32_t secrets_bytes, reserved1;
-    uint64_t cpuid;
-    uint32_t cpuid_bytes, reserved2;
-};
-static_assert(sizeof(CcBlob) == 40);
-constexpr uint32_t kCcBlobMagic = 0x45444d41; // "AMDE"
 
 // Leaves whose answer depends on ECX, and how many of it there can be.
 struct Indexed {
@@ -73,13 +39,30 @@ void add_leaves(const Guest& guest, CpuidPage& page, uint32_t first) {
     }
 }
 
+template <typename Page>
+void place_page(Guest& guest, GuestPhys gpa, const Page& page, const char* what) {
+    if (gpa % kPageBytes != 0)
+        fail("the image's note puts ", what, " at ", hex(gpa), ", which is no page's address");
+    place_zeros(guest, gpa, kPageBytes, what);
+    place_bytes(guest, gpa, &page, sizeof page, what);
+}
+
+void set_default_places(SnpPages& pages) {
+    if (pages.cpuid == 0)
+        pages.cpuid = layout::kCpuidPage;
+    if (pages.secrets == 0)
+        pages.secrets = layout::kSecretsPage;
+    pages.blob = layout::kCcBlob;
+}
+
 } // namespace
 
 void place_snp_pages(Guest& guest) {
+    set_default_places(guest.snp_pages);
     static CpuidPage page;
     add_leaves(guest, page, 0);
     add_leaves(guest, page, kCpuidExtendedMax);
-    place_bytes(guest, layout::kCpuidPage, &page, sizeof page, "the CPUID page");
+    place_page(guest, guest.snp_pages.cpuid, page, "the CPUID page");
 
     SecretsPage secrets = {};
     secrets.version = kSecretsVersion;
@@ -90,11 +73,11 @@ void place_snp_pages(Guest& guest) {
             random = random * 6364136223846793005 + 1442695040888963407;
             byte = static_cast<uint8_t>(random >> 56);
         }
-    place_bytes(guest, layout::kSecretsPage, &secrets, sizeof secrets, "the secrets page");
+    place_page(guest, guest.snp_pages.secrets, secrets, "the secrets page");
 
-    const CcBlob blob = {kCcBlobMagic, 0, 0, layout::kSecretsPage, kPageBytes, 0,
-                         layout::kCpuidPage, kPageBytes, 0};
-    place_bytes(guest, layout::kCcBlob, &blob, sizeof blob, "the blob of SNP's pages");
+    const CcBlob blob = {kCcBlobMagic, 0, 0, guest.snp_pages.secrets, kPageBytes, 0,
+                         guest.snp_pages.cpuid, kPageBytes, 0};
+    place_bytes(guest, guest.snp_pages.blob, &blob, sizeof blob, "the blob of SNP's pages");
 }
 
 } // namespace sevhost

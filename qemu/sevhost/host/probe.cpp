@@ -77,12 +77,22 @@ void require_nested_paging_without_paging(HostMemory& host) {
              hex(control.exit_code), "): QEMU has it from 7.2.15 on");
 }
 
+// A CPU without XSAVE has XSETBV raise #UD, which is an exit; TCG has none for XSETBV itself.
+void require_xsetbv_exit() {
+    constexpr uint32_t kFeaturesEcxXsave = 1u << 26;
+    if (cpuid(kCpuidFeatures).ecx & kFeaturesEcxXsave)
+        fail("QEMU's TCG does not intercept XSETBV: intercept=xsetbv needs a CPU without it, "
+             "-cpu max,phys-bits=52,-xsave");
+}
+
 } // namespace
 
 void require_machine(HostMemory& host, const Settings& settings) {
     require_svm();
     if (settings.sev != Sev::none)
         require_c_bit(host, settings.c_bit);
+    if (settings.intercepted.xsetbv)
+        require_xsetbv_exit();
     prepare_world_switch(host);
     require_nested_paging_without_paging(host);
 }

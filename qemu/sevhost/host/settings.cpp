@@ -59,11 +59,19 @@ Accepted parse_accepted(Text key, Text value) {
     refuse(key, value, "is none of all, launched");
 }
 
-Trace parse_trace(Text key, Text value) {
-    Trace trace;
+// Words between commas: each of them turns something on.
+template <typename TurnOn>
+void parse_list(Text value, TurnOn turn_on) {
     while (value.size != 0) {
         const Text what = value.first(value.find(','));
         value = value.from(what.size + 1);
+        turn_on(what);
+    }
+}
+
+Trace parse_trace(Text key, Text value) {
+    Trace trace;
+    parse_list(value, [&](Text what) {
         if (what == "exits")
             trace.exits = true;
         else if (what == "protocol")
@@ -74,8 +82,27 @@ Trace parse_trace(Text key, Text value) {
             trace = {true, true, true};
         else
             refuse(key, what, "is none of exits, protocol, memory, all");
-    }
+    });
     return trace;
+}
+
+Intercepted parse_intercepted(Text key, Text value) {
+    Intercepted intercepted;
+    parse_list(value, [&](Text what) {
+        if (what == "tsc")
+            intercepted.tsc = true;
+        else if (what == "rdpru")
+            intercepted.rdpru = true;
+        else if (what == "xsetbv")
+            intercepted.xsetbv = true;
+        else if (what == "cr")
+            intercepted.control_registers = true;
+        else if (what == "tables")
+            intercepted.tables = true;
+        else
+            refuse(key, what, "is none of tsc, rdpru, xsetbv, cr, tables");
+    });
+    return intercepted;
 }
 
 } // namespace
@@ -99,6 +126,8 @@ Settings parse_settings(const char* cmdline) {
             settings.hostile = value;
         else if (key == "accept")
             settings.accepted = parse_accepted(key, value);
+        else if (key == "intercept")
+            settings.intercepted = parse_intercepted(key, value);
         else if (key == "trace")
             settings.trace = parse_trace(key, value);
         else

@@ -15,6 +15,15 @@ struct Trace {
     bool memory = false;   // nested faults, page states
 };
 
+// SEV-ES and SNP: what a host may intercept besides, each a #VC in the guest.
+struct Intercepted {
+    bool tsc = false;    // RDTSC, RDTSCP
+    bool rdpru = false;
+    bool xsetbv = false;
+    bool control_registers = false; // reads and writes of CR0 to CR8, CLTS, LMSW, SMSW
+    bool tables = false;            // LGDT, SGDT, LIDT, SIDT, LLDT, SLDT, LTR, STR
+};
+
 // SNP: which memory is validated at the guest's first instruction.
 enum class Accepted : uint8_t {
     by_image, // all of it for a bzImage, which a firmware would start; else what was launched
@@ -29,6 +38,7 @@ struct Settings {
     Text hostile; // empty: an honest host
     Trace trace;
     Accepted accepted = Accepted::by_image;
+    Intercepted intercepted;
 };
 
 // Ends the run with a line where a word is not understood.

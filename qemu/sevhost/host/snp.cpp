@@ -43,11 +43,11 @@ void pvalidate(Guest& guest, const Instruction& instruction) {
         return;
     const bool large = guest.gprs[rcx] & 1;
     const bool validate = guest.gprs[rdx] & 1;
-    const Adjusted result = hostile_pvalidate(guest, page, guest.rmp.pvalidate(page, large,
-                                                                              validate));
+    hostile_before_pvalidate(guest, page);
+    const Adjusted result = guest.rmp.pvalidate(page, large, validate);
     if (result.not_the_guests)
-        refuse(guest, "PVALIDATE of ", hex(page), ", which is not the guest's in the reverse map: "
-               "a nested fault for ever (APM vol. 3, PVALIDATE)");
+        end_faulting(guest, "PVALIDATE of ", hex(page),
+                     ", which is not the guest's in the reverse map (APM vol. 3, PVALIDATE)");
     if (result.code == kAdjustSuccess && !result.unchanged)
         forget_pages(guest, page, large ? kLargePageBytes : kPageBytes);
     if (guest.settings.trace.memory)
@@ -66,8 +66,8 @@ void rmpadjust(Guest& guest, const Instruction& instruction) {
     const auto target = static_cast<unsigned>(guest.gprs[rdx] & kTargetVmplMask);
     const Adjusted result = guest.rmp.rmpadjust(page, large, target);
     if (result.not_the_guests)
-        refuse(guest, "RMPADJUST of ", hex(page), ", which is not the guest's in the reverse map: "
-               "a nested fault for ever (APM vol. 3, RMPADJUST)");
+        end_faulting(guest, "RMPADJUST of ", hex(page),
+                     ", which is not the guest's in the reverse map (APM vol. 3, RMPADJUST)");
     if (guest.settings.trace.memory)
         say("rmpadjust ", hex(page), large ? " 2M" : " 4K", " VMPL ", decimal(target), " -> ",
             decimal(result.code), "\n");
@@ -117,6 +117,8 @@ void forget_page(Guest& guest, GuestPhys page) {
     guest.by_c_bit.unmap(page);
     guest.by_c_bit.unmap(page | guest.c_bit_mask);
     guest.all_private.unmap(page);
+    if (guest.alias_mask != 0)
+        guest.by_c_bit.unmap(page | guest.alias_mask);
 }
 
 bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, uint64_t bytes) {
@@ -147,7 +149,9 @@ bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, ui
 
 uint64_t change_page_state_list(Guest& guest, uint8_t* list) {
     GuestPages pages(guest);
-    return change_page_states(pages, list);
+    uint64_t result = change_page_states(pages, list);
+    hostile_page_state_list(guest, list, result);
+    return result;
 }
 
 bool execute_snp_instruction(Guest& guest, const Instruction& instruction) {

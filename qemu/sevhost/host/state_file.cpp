@@ -22,7 +22,8 @@ static_assert(sizeof kGprs / sizeof kGprs[0] == kGprCount);
 
 class Parser {
 public:
-    Parser(Guest& guest, const StateNames& names) : guest_(guest), names_(names) {}
+    Parser(Guest& guest, const Images& images, const StateNames& names)
+        : guest_(guest), images_(images), names_(names) {}
 
     void line(Text text) {
         ++number_;
@@ -61,8 +62,11 @@ private:
         } registers[] = {
             {"rip", save.rip}, {"rflags", save.rflags}, {"cr0", save.cr0}, {"cr2", save.cr2},
             {"cr3", save.cr3}, {"cr4", save.cr4},       {"dr6", save.dr6}, {"dr7", save.dr7},
-            {"efer", guest_.efer},
         };
+        if (word == "efer") {
+            guest_.efer = value() & ~kEferLma; // which follows from LME and CR0.PG
+            return true;
+        }
         for (const auto& known : registers) {
             if (word == known.name) {
                 known.where = value();
@@ -123,6 +127,11 @@ private:
             place("", 1);
             return true;
         }
+        if (word == "file") {
+            const Module& file = file_named(next_word(rest_));
+            place(file.data, file.bytes);
+            return true;
+        }
         const unsigned bytes = word == "u8" ? 1 : word == "u16" ? 2 : word == "u32" ? 4
                                : word == "u64" ? 8 : 0;
         if (bytes == 0)
@@ -146,6 +155,13 @@ private:
         for (uint64_t i = 0; i != count; ++i, entry += step)
             place(&entry, bytes);
         return true;
+    }
+
+    const Module& file_named(Text name) {
+        for (unsigned i = 0; i != images_.file_count; ++i)
+            if (images_.files[i].rest == name)
+                return images_.files[i];
+        fail_line("names a file that the host was not given: ", name);
     }
 
     void place(const void* from, uint64_t bytes) {
@@ -172,9 +188,11 @@ private:
         }
     }
 
-    static bool is_operator(char c) { return c == '+' || c == '-' || c == '&' || c == '|'; }
+    static bool is_operator(char c) {
+        return c == '+' || c == '-' || c == '&' || c == '|' || c == '/';
+    }
 
-    static void combine(uint64_t& result, char operation, uint64_t operand) {
+    void combine(uint64_t& result, char operation, uint64_t operand) {
         switch (operation) {
         case '+':
             result += operand;
@@ -187,6 +205,11 @@ private:
             break;
         case '|':
             result |= operand;
+            break;
+        case '/':
+            if (operand == 0)
+                fail_line("divides by 0", Text());
+            result /= operand;
             break;
         }
     }
@@ -213,6 +236,7 @@ private:
     }
 
     Guest& guest_;
+    const Images& images_;
     const StateNames& names_;
     Text rest_;
     uint64_t number_ = 0;
@@ -221,8 +245,9 @@ private:
 
 } // namespace
 
-void apply_state_file(Guest& guest, Text file, const StateNames& names) {
-    Parser parser(guest, names);
+void apply_state_file(Guest& guest, const Images& images, const StateNames& names) {
+    Parser parser(guest, images, names);
+    Text file(reinterpret_cast<const char*>(images.state.data), images.state.bytes);
     while (file.size != 0) {
         const Text line = file.first(file.find('\n'));
         parser.line(line);

@@ -9,10 +9,11 @@
 //   at 0x10000                 where the next bytes go; they follow each other
 //   u32 1 2 $memory-0x100000   bytes: u8, u16, u32, u64, each of any number of values
 //   text a command line        the rest of the line, and a NUL
+//   file initrd.img            the bytes of a file, from the state file's directory
 //   table 512 0x83 0x200000    64-bit values in a row: how many, the first, the step
 //   table32 1024 0x87 0x400000 32-bit ones
 //
-// A value is numbers and names joined by + - | & from left to right, without spaces. The
+// A value is numbers and names joined by + - | & / from left to right, without spaces. The
 // names are $entry (of the ELF header), $end (behind the image), $memory (its bytes),
 // $cmdline (where the guest's command line was placed) and $cbit (its mask, or 0).
 //
@@ -21,7 +22,7 @@
 #pragma once
 
 #include "guest.h"
-#include "text.h"
+#include "images.h"
 
 namespace sevhost {
 
@@ -29,7 +30,7 @@ struct StateNames {
     uint64_t entry, end, memory, cmdline, c_bit;
 };
 
-// Applies the file to the guest. Ends the run with the line's number where it makes no sense.
-void apply_state_file(Guest& guest, Text file, const StateNames& names);
+// Applies the images' state file to the guest. Ends the run with the line's number where it makes no sense.
+void apply_state_file(Guest& guest, const Images& images, const StateNames& names);
 
 } // namespace sevhost

@@ -42,6 +42,7 @@ void raise_vc(Guest& guest, uint64_t code) {
         say("#VC: ", exit_name(code), " (", hex(code), ") at ", hex(guest.save().rip), "\n");
     guest.vmcb->control.event_injection = 0; // what was being delivered has become this
     raise_exception(guest, kVectorVc, static_cast<uint32_t>(hostile_vc(guest, code)));
+    hostile_after_vc(guest, code);
 }
 
 void skip_instruction(Guest& guest, const Instruction& instruction) {

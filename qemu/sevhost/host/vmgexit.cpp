@@ -271,9 +271,9 @@ GhcbPage ghcb_page(Guest& guest) {
     if (bytes == nullptr)
         refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr), ", where no memory is");
     if (!is_shared(guest, guest.ghcb_msr, kPageBytes))
-        refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
-               ", a page that is private in the reverse map: the host cannot write its answer "
-               "(APM vol. 2, 15.36.10)");
+        end_faulting(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
+                     ", a page that is private in the reverse map: the host cannot write its "
+                     "answer (APM vol. 2, 15.36.10)");
     return GhcbPage(bytes);
 }
 
@@ -305,7 +305,7 @@ void serve_page(Guest& guest) {
     const Answer answer = why == Malformed::nothing ? serve(call) : malformed(why);
     page.set(ghcb_at::kExitInfo1, answer.info1);
     page.set(ghcb_at::kExitInfo2, answer.info2);
-    hostile_ghcb_response(guest, request.code, page.bytes());
+    hostile_ghcb_response(guest, request.code, page);
     say_request(guest, request, answer);
 }
 

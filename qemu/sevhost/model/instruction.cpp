@@ -123,17 +123,18 @@ bool has_modrm(Map map, uint8_t opcode) {
                  (opcode >= 0xa8 && opcode <= 0xaa) || (opcode >= 0xc8 && opcode <= 0xcf));
     if (opcode < 0x40)
         return (opcode & 7) < 4;
-    return opcode == 0x62 || opcode == 0xc4 || opcode == 0xc5 || opcode == 0x63 || opcode == 0x69 || opcode == 0x6b ||
+    return opcode == 0x62 || opcode == 0x63 || opcode == 0x69 || opcode == 0x6b ||
            (opcode >= 0x80 && opcode <= 0x8f) || opcode == 0xc0 || opcode == 0xc1 ||
-           opcode == 0xc6 || opcode == 0xc7 || (opcode >= 0xd0 && opcode <= 0xd3) ||
+           (opcode >= 0xc4 && opcode <= 0xc7) || (opcode >= 0xd0 && opcode <= 0xd3) ||
            (opcode >= 0xd8 && opcode <= 0xdf) || opcode == 0xf6 || opcode == 0xf7 ||
            opcode == 0xfe || opcode == 0xff;
 }
 
-// VEX and EVEX, where they are nothing else: they are not decoded.
-bool is_vex(Map map, uint8_t opcode, CodeBits bits) {
-    return map == Map::one_byte && bits == CodeBits::code64 &&
-           (opcode == 0x62 || opcode == 0xc4 || opcode == 0xc5);
+// VEX and EVEX: they are not decoded. Outside of 64-bit code their first bytes are LES, LDS and
+// BOUND, where no register follows.
+bool is_vex(Map map, uint8_t opcode, uint8_t next, CodeBits bits) {
+    return map == Map::one_byte && (opcode == 0x62 || opcode == 0xc4 || opcode == 0xc5) &&
+           (bits == CodeBits::code64 || next >> 6 == kModRegister);
 }
 
 // Bytes of the immediate behind a ModRM operand.
@@ -253,6 +254,10 @@ MemoryOperand read_memory(Reader& reader, uint8_t modrm, CodeBits bits, const Pr
 Op group7(uint8_t modrm, uint8_t repeat) {
     constexpr uint8_t kRepne = 0xf2, kRep = 0xf3, kLmswReg = 6;
     switch (modrm) {
+    case 0xd1:
+        return Op::xsetbv;
+    case 0xf9:
+        return Op::rdtscp;
     case 0xd9:
         return repeat != 0 ? Op::vmgexit : Op::vmmcall;
     case 0xfd:
@@ -271,6 +276,8 @@ Op two_byte(uint8_t opcode, uint8_t modrm, uint8_t repeat) {
         return group7(modrm, repeat);
     case 0x06:
         return Op::clts;
+    case 0x08:
+        return Op::invd;
     case 0x20:
         return Op::mov_from_cr;
     case 0x22:
@@ -356,7 +363,7 @@ Instruction decode(const uint8_t* bytes, unsigned count, CodeBits bits) {
     Map map;
     const uint8_t opcode = read_opcode(reader, map);
     Instruction found;
-    if (is_vex(map, opcode, bits))
+    if (is_vex(map, opcode, reader.peek(), bits))
         return {};
     if (has_modrm(map, opcode))
         read_modrm(reader, map, opcode, bits, prefixes, found);

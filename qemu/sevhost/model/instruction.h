@@ -22,6 +22,9 @@ enum class Op : uint8_t {
     pvalidate,
     rmpadjust,
     rdpru,
+    rdtscp,
+    xsetbv,
+    invd,
 };
 
 // The size of addresses and operands that the code segment sets.

@@ -43,7 +43,7 @@ Mode mode_of(const Processor& processor) {
 
 // CR3's C-bit decides nothing: walks are private (15.34.5).
 GuestPhys top_table(const Processor& processor) {
-    const uint64_t cr3 = processor.save().cr3 & ~processor.c_bit_mask;
+    const uint64_t cr3 = processor.save().cr3 & ~(processor.c_bit_mask | processor.alias_mask);
     if (processor.long_mode())
         return cr3 & kAddress;
     return processor.save().cr4 & kCr4Pae ? cr3 & 0xffffffe0 : cr3 & 0xfffff000;
@@ -116,6 +116,7 @@ Translation walk(const Processor& processor, uint64_t linear, Access access, boo
     if (!processor.long_mode())
         linear &= 0xffffffff;
     const uint64_t c_bit = processor.paging_has_c_bit() ? processor.c_bit_mask : 0;
+    const uint64_t address = kAddress & ~(c_bit | processor.alias_mask);
     GuestPhys table = top_table(processor);
     Translation t;
     Rights rights;
@@ -132,14 +133,14 @@ Translation walk(const Processor& processor, uint64_t linear, Access access, boo
         if (!(level == 3 && mode.legacy_pae())) // whose entries have no rights
             rights.narrow(entry);
         if (level != 1 && !is_large(processor, mode, level, entry)) {
-            table = entry & kAddress & ~c_bit;
+            table = entry & address;
             continue;
         }
         if (!rights.allow(processor, access, user))
             return fault_at(t, access, user, kFaultPresent);
         const uint64_t offset = linear & ((uint64_t{1} << shift) - 1);
         t.mapped = true;
-        t.gpa = (entry & kAddress & ~((uint64_t{1} << shift) - 1) & ~c_bit) | offset;
+        t.gpa = (entry & address & ~((uint64_t{1} << shift) - 1)) | offset;
         const bool shared = c_bit != 0 && (entry & c_bit) == 0 && access != Access::fetch;
         t.backing = shared ? Backing::shared : Backing::private_;
         return t;

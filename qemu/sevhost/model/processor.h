@@ -18,6 +18,8 @@ struct Processor {
     // RAX and RSP are the VMCB's while the guest runs, and here between exits.
     uint64_t gprs[kGprCount] = {};
     uint64_t c_bit_mask = 0; // 0: memory is not encrypted
+    // Address bits that a hostile host's nested tables do not look at: 0 for an honest one's.
+    uint64_t alias_mask = 0;
     GuestMemory memory;
     const ReverseMap* reverse_map = nullptr; // SNP only
 

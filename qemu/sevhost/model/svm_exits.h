@@ -7,6 +7,7 @@ namespace sevhost::exit {
 
 constexpr uint64_t kReadDr7 = 0x27;
 constexpr uint64_t kWriteDr7 = 0x37;
+constexpr uint64_t kDb = 0x41;
 constexpr uint64_t kUd = 0x46;
 constexpr uint64_t kCr0Selective = 0x65;
 constexpr uint64_t kRdtsc = 0x6e;
@@ -14,6 +15,7 @@ constexpr uint64_t kRdpmc = 0x6f;
 constexpr uint64_t kCpuid = 0x72;
 constexpr uint64_t kInvd = 0x76;
 constexpr uint64_t kHlt = 0x78;
+constexpr uint64_t kInvlpga = 0x7a;
 constexpr uint64_t kIoio = 0x7b;
 constexpr uint64_t kMsr = 0x7c;
 constexpr uint64_t kShutdown = 0x7f;
@@ -29,6 +31,8 @@ constexpr uint64_t kWbinvd = 0x89;
 constexpr uint64_t kMonitor = 0x8a;
 constexpr uint64_t kMwait = 0x8b;
 constexpr uint64_t kMwaitArmed = 0x8c;
+constexpr uint64_t kXsetbv = 0x8d;
+constexpr uint64_t kRdpru = 0x8e;
 constexpr uint64_t kNestedFault = 0x400;
 constexpr uint64_t kNotValidated = 0x404; // an error code of #VC only
 constexpr uint64_t kInvalid = 0xffffffff; // TCG stores 32 bits of -1

@@ -1,0 +1,59 @@
+// e_entry: GRUB enters there by Multiboot 2, others look at it or cut bits off.
+#include "checks.h"
+
+#include "ranges.h"
+
+namespace check {
+namespace {
+
+struct Mask {
+    LoaderId loader;
+    unsigned bits;
+};
+constexpr Mask kMasks[] = {{openbsd_vmd, 28}, {freebsd_userboot, 24}};
+
+void check_masks(const ElfFile& file, Findings& findings) {
+    const std::optional<uint64_t> physical = file.physical(file.entry);
+    for (const Mask& mask : kMasks) {
+        const uint64_t kept = file.entry & ((uint64_t{1} << mask.bits) - 1);
+        findings.add(Rule::contract_not_served, set_of(mask.loader),
+                     "it enters with no magic, and Prologue would not know it");
+        if (physical && kept != *physical)
+            findings.add(Rule::entry_changed_by_mask, set_of(mask.loader),
+                         sentence("%u bits of 0x%lx are 0x%lx; the entry lies at 0x%lx",
+                                  mask.bits, file.entry, kept, *physical));
+    }
+}
+
+// Those that enter there, since no header names another entry.
+Loaders users_of_e_entry(const Kernel& kernel) {
+    Loaders users = set_of(grub_multiboot2, openbsd_vmd, freebsd_userboot);
+    if (const auto header = kernel.multiboot2_header())
+        users[grub_multiboot2] = !multiboot2_fields(kernel.file, *header).entry;
+    if (const auto header = kernel.multiboot1_header(grub_multiboot1))
+        users[grub_multiboot1] = !multiboot1_fields(kernel.file, *header).has_addresses();
+    return users;
+}
+
+}  // namespace
+
+void check_entry(const Kernel& kernel, Findings& findings) {
+    const ElfFile& file = kernel.file;
+    const Loaders users = users_of_e_entry(kernel);
+    const std::optional<Segment> segment = file.holding_virtual(file.entry);
+    const auto start = file.symbol("prologue_start");
+    if (!segment)
+        findings.add(Rule::entry_outside, users, sentence("e_entry is 0x%lx", file.entry));
+    else if (!segment->executable)
+        findings.add(Rule::entry_not_executable, users,
+                     sentence("e_entry, 0x%lx, is in segment %u", file.entry, segment->index));
+    else if (start && file.entry != *start)
+        findings.add(Rule::entry_elsewhere, users,
+                     sentence("e_entry is 0x%lx, prologue_start 0x%lx", file.entry, *start));
+    if (file.entry < prologue::kMiB)
+        findings.add(Rule::entry_below_1m, set_of(cloud_hypervisor, firecracker),
+                     sentence("e_entry is 0x%lx", file.entry));
+    check_masks(file, findings);
+}
+
+}  // namespace check

@@ -1,0 +1,103 @@
+// A host that lies. HOSTILE= names one behaviour: hooks into the places where a host can
+// deceive its guest, and what a right guest does. The behaviours stand in tables, a file for
+// each kind of lie; a new one is an entry there, and nothing else.
+#pragma once
+
+#include <stdint.h>
+
+#include "ghcb.h"
+#include "guest.h"
+#include "machine.h"
+#include "page_state.h"
+#include "place.h"
+
+namespace sevhost {
+
+enum class HostileClass : uint8_t {
+    detected,       // the guest terminates, with a reason
+    harmless,       // it boots: the lie decided nothing
+    denial,         // it does not come up, which a host can always have
+    not_detectable, // on this generation of hardware: the guest believes it
+};
+
+// For which guests a behaviour is one, and of that class.
+enum HostileGuests : uint8_t { kOnEs = 1, kOnSnp = 2, kOnBoth = kOnEs | kOnSnp };
+
+// Each hook may be null: the host is honest there.
+struct Hostile {
+    const char* name;
+    HostileClass kind;
+    HostileGuests guests;
+    const char* right_guest; // what a right guest does, in a few words
+
+    // Before the first instruction: the GHCB MSR, memory, SNP's pages.
+    void (*at_launch)(Guest& guest);
+    void (*memory_map)(Guest& guest, MemoryMap& map);
+    // The exit that has come, before it is handled. True: it has been.
+    bool (*at_exit)(Guest& guest);
+    // Before each entry: events, memory.
+    void (*before_entry)(Guest& guest);
+    // Behind each instruction of the guest: it goes step by step.
+    void (*after_step)(Guest& guest);
+    // The guest asks. True: it is not served.
+    bool (*at_vmgexit)(Guest& guest);
+    // Answers, from the honest one.
+    uint64_t (*msr_response)(Guest& guest, uint64_t request, uint64_t honest);
+    void (*ghcb_response)(Guest& guest, uint64_t code, GhcbPage& page);
+    Cpuid (*cpuid)(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest);
+    // The error code of a #VC; and what follows its delivery.
+    uint64_t (*vc)(Guest& guest, uint64_t code);
+    void (*after_vc)(Guest& guest, uint64_t code);
+    // True: the change of state is claimed, but not made.
+    bool (*skip_page_state)(Guest& guest, GuestPhys gpa, PageOperation operation);
+    // A list of page states that was worked off, and what SW_EXITINFO2 says of it.
+    void (*page_state_list)(Guest& guest, uint8_t* list, uint64_t& result);
+    void (*before_pvalidate)(Guest& guest, GuestPhys page);
+};
+
+struct HostileTable {
+    const Hostile* entries;
+    unsigned count;
+};
+template <unsigned count>
+constexpr HostileTable hostile_table(const Hostile (&entries)[count]) {
+    return {entries, count};
+}
+extern const HostileTable kLiesOfCpuid;   // cpuid_lies.cpp
+extern const HostileTable kLiesByMsr;     // msr_lies.cpp
+extern const HostileTable kLiesByPage;    // page_lies.cpp
+extern const HostileTable kLiesOfStates;  // state_lies.cpp
+extern const HostileTable kEventsUnasked; // unasked_events.cpp
+extern const HostileTable kMemoryTaken;   // memory_attacks.cpp
+extern const HostileTable kLiesAtLaunch;  // launch_lies.cpp
+
+// The behaviour of that name; nullptr for an honest host. Ends the run where there is none.
+// "name:3" acts at its third occasion, where it acts once only.
+const Hostile* find_hostile(const Settings& settings);
+
+// A line for each behaviour: name, class, guests, what a right guest does.
+void say_hostile_behaviours();
+
+// For the behaviours: whether this is the occasion that is asked for, the first if none is;
+// and a line, the first time, that the behaviour has acted.
+bool is_occasion();
+uint64_t occasion();
+void hostile_acted(const Guest& guest);
+
+void hostile_launch(Guest& guest);
+void hostile_memory_map(Guest& guest, MemoryMap& map);
+bool hostile_exit(Guest& guest);
+void hostile_before_entry(Guest& guest);
+void hostile_after_step(Guest& guest);
+bool hostile_steps(const Guest& guest);
+bool hostile_vmgexit(Guest& guest);
+uint64_t hostile_msr_response(Guest& guest, uint64_t request, uint64_t honest);
+void hostile_ghcb_response(Guest& guest, uint64_t code, GhcbPage& page);
+Cpuid hostile_cpuid(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest);
+uint64_t hostile_vc(Guest& guest, uint64_t code);
+void hostile_after_vc(Guest& guest, uint64_t code);
+bool hostile_skips_page_state(Guest& guest, GuestPhys gpa, PageOperation operation);
+void hostile_page_state_list(Guest& guest, uint8_t* list, uint64_t& result);
+void hostile_before_pvalidate(Guest& guest, GuestPhys page);
+
+} // namespace sevhost

@@ -1,0 +1,232 @@
+"""prologue-check on kernels that are wrong in each way that it knows, on right ones, and on what is
+no kernel; and that loaders do as it says."""
+
+import functools
+import json
+import random
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import cases
+import iso
+import machine
+import tests_install
+import tests_link
+import wrong_kernels
+from cases import Case
+from elf_edit import Elf
+from prologue_check import REFUSED, TAKEN, UNUSABLE, Said, asking, check, report_on, rules
+from wrong_kernels import Wrong
+
+_KERNELS_MK = (cases.ROOT / "qemu/kernels/kernels.mk").read_text()
+
+
+# ---- Wrong kernels ----
+
+
+def _expect(wrong: Wrong) -> None:
+    kernel = wrong.image()
+    report = report_on(kernel, wrong.asked)
+    found = {finding["id"] for finding in report["findings"]}
+    assert found == {wrong.rule, *wrong.also}, sorted(found)
+    findings = [finding for finding in report["findings"] if finding["id"] == wrong.rule]
+    assert {name for finding in findings for name in finding["loaders"]} == wrong.loaders, findings
+    assert all(finding["severity"] == wrong.severity for finding in findings), findings
+    assert all(finding["mend"] == rules()[wrong.rule]["mend"] for finding in findings), findings
+
+    refused_by = {loader for finding in report["findings"] if finding["severity"] == "error"
+                  for loader in finding["loaders"]}
+    assert refused_by >= (wrong.loaders if wrong.severity == "error" else set())
+    for loader in report["loaders"]:
+        wanted = loader["name"] not in refused_by if loader["asked"] else None
+        assert loader["taken"] is wanted, loader
+        if loader["asked"]:
+            status = check("--loader", loader["name"], kernel).status
+            assert status == (TAKEN if wanted else REFUSED), (loader, status)
+    assert f"\n{wrong.severity}: {wrong.rule} (" in check(*asking(wrong.asked), kernel).output
+
+
+def _case(rule: str) -> Case:
+    def expect_all() -> None:
+        for wrong in wrong_kernels.ALL:
+            if wrong.rule == rule:
+                _expect(wrong)
+    return Case(f"check: {rule}", expect_all)
+
+
+def _every_finding_has_a_wrong_kernel() -> None:
+    tried = {wrong.rule for wrong in wrong_kernels.ALL}
+    assert tried == set(rules()), tried ^ set(rules())
+
+
+# ---- Right kernels ----
+
+# Kernels of ours that are what a warning or a refusal is for.
+_NOT_RIGHT = {"demo-low", "state-window"}
+
+
+def _kernels_of_ours() -> list:
+    names = re.search(r"^KERNEL_NAMES := ((?:.*\\\n)*.*)", _KERNELS_MK, re.MULTILINE)[1]
+    return [name for name in names.replace("\\\n", " ").split() if name not in _NOT_RIGHT]
+
+
+def _is_right(kernel: Path) -> dict:
+    report = report_on(kernel)
+    assert report["taken"] and not report["findings"], (kernel, report["findings"])
+    return report
+
+
+def _right_kernels() -> None:
+    names = _kernels_of_ours()
+    assert len(names) > 15, names
+    for name in names:
+        report = _is_right(cases.BUILD / f"{name}.elf")
+        taken = {loader["name"] for loader in report["loaders"] if loader["taken"]}
+        wanted = wrong_kernels.EVERY
+        if "multiboot1" in name:
+            wanted = (wanted | wrong_kernels.MULTIBOOT1) - {"qemu-pvh"}
+        assert taken == wanted, (name, taken)
+
+
+def _right_links() -> None:
+    """By the documents' script and ours, with both linkers, and without symbols."""
+    for linker in (tests_link.LLD, tests_link.GNU):
+        for script in (tests_link.own_script(), Path("prologue.ld")):
+            for flags in ([], ["-u", "prologue_multiboot1"], ["-s"]):
+                _is_right(tests_link.link(linker, script, tests_link.PIE_OBJECTS, *flags))
+    _is_right(wrong_kernels.rich())
+
+
+def _right_templates() -> None:
+    for build in tests_install.BUILDS:
+        if build.tool == "make":
+            _is_right(tests_install.built(build))
+
+
+# ---- Files that are no kernels ----
+
+
+def _survives(contents: bytes) -> Said:
+    """Whatever it is: a report, or a line that names the file."""
+    path = cases.scratch_file(contents, "kernel")
+    said = check("--json", path)
+    if said.status == UNUSABLE:
+        line = rf"prologue-check: {re.escape(str(path))}: [^\n]+\n"
+        assert re.fullmatch(line, said.errors), said
+    else:
+        assert said.status in (TAKEN, REFUSED) and not said.errors, said
+        json.loads(said.output)
+    path.unlink()
+    return said
+
+
+def _cut_kernels() -> None:
+    """Nothing behind the cut is needed to see that it was cut."""
+    contents = wrong_kernels.both().read_bytes()
+    for length in sorted({*range(0, 1024, 31), *range(1024, len(contents), 4099),
+                          len(contents) - 1}):
+        said = _survives(contents[:length])
+        if length < 64:
+            assert said.status == UNUSABLE, (length, said)
+            continue
+        assert said.status == REFUSED, (length, said)
+        found = {finding["id"] for finding in json.loads(said.output)["findings"]}
+        assert found & {"program-headers-broken", "segment-outside-file",
+                        "sections-outside-file"}, (length, found)
+
+
+def _garbage() -> None:
+    for contents in (b"", b"\x7fELF", b"#!/bin/sh\n", b"!<arch>\n", bytes(4096)):
+        assert _survives(contents).status == UNUSABLE, contents
+    random_ = random.Random(1)
+    for _ in range(50):
+        _survives(b"\x7fELF\x02\x01\x01" + random_.randbytes(random_.randrange(4096)))
+
+
+def _changed_bytes() -> None:
+    """Headers, notes and section headers with numbers in them that nobody would write."""
+    random_ = random.Random(2)
+    contents = wrong_kernels.rich().read_bytes()
+    elf = Elf(wrong_kernels.rich())
+    places = [(0, 64), (64, elf.header("e_phnum") * 56), (elf.place("prologue_multiboot2"), 56),
+              (elf.notes()[0].head, 300), (elf.header("e_shoff"), elf.header("e_shnum") * 64)]
+    for _ in range(300):
+        changed = bytearray(contents)
+        for _ in range(random_.randrange(1, 6)):
+            start, count = random_.choice(places)
+            at = start + random_.randrange(count)
+            value = random_.choice((bytes(8), b"\xff" * 8, b"\x80", b"\xff" * 4, b"\0" * 4,
+                                    random_.randbytes(1)))
+            changed[at:at + len(value)] = value
+        _survives(bytes(changed[:len(contents)]))
+
+
+def _misuse() -> None:
+    kernel = wrong_kernels.plain()
+    for words, wanted in (((), "which kernel?"), (("--loader", "lilo", kernel), "lilo"),
+                          (("--wrong", kernel), "--wrong"), ((kernel, kernel), "state-wishless"),
+                          (("--loader",), "needs a value"), (("/nowhere/kernel",), "No such file"),
+                          (("/",), "cannot be read"),
+                          (("--svg", "/nowhere/x", kernel), "/nowhere/x: ")):
+        said = check(*words)
+        assert said.status == UNUSABLE and wanted in said.errors, (words, said)
+        assert said.errors.startswith("prologue-check: "), said
+    assert check("--help").status == TAKEN
+
+
+# ---- What loaders really do ----
+
+
+class Boot(NamedTuple):
+    """How a loader, or Prologue behind it, ends with the first kernel that is wrong so."""
+
+    rule: str
+    loader: str
+    says: str
+
+
+_BOOTS = [
+    Boot("elf-type", "grub-multiboot2", "this ELF file is not of the right type"),
+    Boot("relocation-sections", "grub-multiboot2", "ELF files with relocs are not supported"),
+    Boot("image-end-unpadded", "grub-multiboot2", "lies on the kernel image"),
+    Boot("multiboot2-too-far", "grub-multiboot2", "no multiboot header found"),
+    Boot("headers-not-loaded", "qemu-pvh", "is not that of this kernel"),
+    Boot("image-in-direct-map", "qemu-pvh", "in the direct map"),
+    Boot("low-memory-of-firmware", "qemu-pvh", ""),
+    Boot("part-missing", "qemu-pvh", "prologue: fatal: "),
+    Boot("pvh-note-alignment", "qemu-pvh", "without PVH ELF Note"),
+    Boot("pvh-note-behind-other", "qemu-pvh", ""),
+    Boot("pvh-note-no-segment", "qemu-pvh", "without PVH ELF Note"),
+    Boot("multiboot1-no-addresses", "qemu-multiboot1", "give a 32bit one"),
+    Boot("multiboot1-flags", "grub-multiboot1", "unsupported flag"),
+    Boot("window-overlap", "qemu-pvh", "a window lies where something is mapped"),
+]
+
+
+def _fails_so(boot: Boot) -> None:
+    wrong = next(each for each in wrong_kernels.ALL
+                 if each.rule == boot.rule and boot.loader in each.loaders)
+    kernel = wrong.image()
+    if boot.loader.startswith("qemu"):
+        result = machine.run(machine.Boot(kernel=kernel, timeout=5))
+    else:
+        protocol = "multiboot" if boot.loader == "grub-multiboot1" else "multiboot2"
+        result = iso.run_iso(iso.grub_iso(kernel, protocol))
+    assert result.outcome != machine.OK, result
+    assert boot.says in result.serial + result.errors, result
+
+
+CASES = [
+    *(Case(f"check: {boot.rule} is what {boot.loader} fails at",
+           functools.partial(_fails_so, boot)) for boot in _BOOTS),
+    *(_case(rule) for rule in dict.fromkeys(wrong.rule for wrong in wrong_kernels.ALL)),
+    Case("check: every finding has a wrong kernel", _every_finding_has_a_wrong_kernel),
+    Case("check: right kernels of ours", _right_kernels),
+    Case("check: right links", _right_links),
+    Case("check: right templates", _right_templates),
+    Case("check: kernels that were cut off", _cut_kernels),
+    Case("check: files that are no kernels", _garbage),
+    Case("check: kernels with bytes changed", _changed_bytes),
+    Case("check: words that it does not know", _misuse),
+]
