@@ -118,22 +118,22 @@ bool PageTables::split(uint64_t* entry, unsigned level) {
     return true;
 }
 
-bool PageTables::share(uint64_t virt, uint64_t bytes) {
-    for (const uint64_t end = virt + bytes; virt != end; virt += kPage) {
-        uint64_t table = root_;
-        for (unsigned level = mode_.levels; level != 0; --level) {
-            uint64_t* const slot = entry(table, index_of(virt, level));
-            if ((*slot & PTE_PRESENT) == 0)
-                break;
-            if (level != 1 && (*slot & PTE_LARGE) != 0 && !split(slot, level))
-                return false;
-            if (level == 1)
-                *slot &= ~mode_.c_bit_mask;
-            table = pointed_to(*slot);
+uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
+    for (Last& last : last_)
+        last.covers = kNothing;
+    uint64_t table = root_;
+    for (unsigned level = mode_.levels;; --level) {
+        uint64_t* const slot = entry(table, index_of(virt, level));
+        if ((*slot & PTE_PRESENT) == 0)
+            return nullptr;
+        if (level == 1)
+            return slot;
+        if ((*slot & PTE_LARGE) != 0 && !split(slot, level)) {
+            result = MapResult::no_memory;
+            return nullptr;
         }
+        table = pointed_to(*slot);
     }
-    last_[0].covers = last_[1].covers = last_[2].covers = kNothing;
-    return true;
 }
 
 }  // namespace prologue

@@ -43,9 +43,9 @@ public:
     // it has a larger page, and is written over where it does not.
     [[nodiscard]] MapResult map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits);
 
-    // Takes the C-bit from what is mapped in [virt, virt + bytes), in whole pages; large
-    // pages are split for it. False where pages for tables run out.
-    [[nodiscard]] bool share(uint64_t virt, uint64_t bytes);
+    // The entry of the 4 KiB page at `virt`, for which large pages are split; null where
+    // there is none, or, with a reason, where pages for tables run out.
+    [[nodiscard]] uint64_t* small_page(uint64_t virt, MapResult& result);
 
     uint64_t* entry(uint64_t table, unsigned index) const {
         return reinterpret_cast<uint64_t*>(static_cast<uintptr_t>(window_ + table)) + index;

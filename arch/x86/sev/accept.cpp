@@ -3,6 +3,8 @@
 #include "ghcb.h"
 #include "sev_state.h"
 
+#include <stddef.h>
+
 namespace prologue {
 namespace {
 
@@ -84,13 +86,11 @@ void accept_pages(uint64_t window, Span left) {
     }
 }
 
-void give_up_page(uint64_t virt, uint64_t phys) {
+void rescind_page(uint64_t virt) {
     check(pvalidate(virt, false, false));
-    ask_page_state(phys, PageState::shared);
 }
 
-void take_back_page(uint64_t virt, uint64_t phys) {
-    ask_page_state(phys, PageState::private_);
+void validate_page(uint64_t virt) {
     check(pvalidate(virt, false, true));
 }
 

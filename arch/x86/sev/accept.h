@@ -13,10 +13,10 @@ namespace prologue {
 // size an exit. `window` shows physical memory, private, all of the span.
 void accept_pages(uint64_t window, Span span);
 
-// One page that is the guest's, for the host to see from now on; and back. It is
-// mapped as private at `virt` either time.
-void give_up_page(uint64_t virt, uint64_t phys);
-void take_back_page(uint64_t virt, uint64_t phys);
+// PVALIDATE of one page, that is mapped as private at `virt`: before the host gets it,
+// and after it was got back.
+void rescind_page(uint64_t virt);
+void validate_page(uint64_t virt);
 
 // What each environment brings: PVALIDATE's EAX, and whether it changed nothing.
 struct Validated {

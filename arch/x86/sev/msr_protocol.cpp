@@ -39,10 +39,13 @@ SevInfo negotiate(uint64_t preset, unsigned least) {
 }
 
 uint32_t ask_cpuid(uint32_t leaf, CpuidRegister which) {
-    return ask(uint64_t{leaf} << kUpperShift | uint64_t{which} << kCpuidRegisterShift |
-                   GHCB_MSR_CPUID_REQUEST,
-               GHCB_MSR_CPUID) >>
-           kUpperShift;
+    const uint64_t response = ask(uint64_t{leaf} << kUpperShift |
+                                      uint64_t{which} << kCpuidRegisterShift |
+                                      GHCB_MSR_CPUID_REQUEST,
+                                  GHCB_MSR_CPUID);
+    if ((response >> kCpuidRegisterShift & 3) != which)
+        sev_terminate(PROLOGUE_SEV_MSR_RESPONSE);
+    return response >> kUpperShift;
 }
 
 // Of leaf 7 the protocol gives the first sub-leaf; of others nobody says which.

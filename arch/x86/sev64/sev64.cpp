@@ -19,8 +19,6 @@ extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
 extern prologue::CpuidPage prologue_snp_pages;
 extern const uint64_t prologue_wish_snp_accept;
 void prologue_sev_begin();
-[[noreturn]] void prologue_sev_terminate(unsigned code);
-unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
 }
 
 namespace prologue {
@@ -30,13 +28,6 @@ extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[
 
 SevState& sev() {
     return prologue_sev_state;
-}
-
-// Virtual address of physical 0, as the code that runs now sees memory.
-uint64_t window_now() {
-    const uint64_t here = reinterpret_cast<uintptr_t>(&sev()) - sev().own_phys;
-    return sev().kernel_has_tables != 0 && here == sev().kernel_offset ? sev().tables_window
-                                                                       : here;
 }
 
 uint64_t ghcb_virt() {
@@ -55,7 +46,8 @@ void open_ghcb() {
     if (sev().snp()) {
         if ((ask_features() & kHostSnp) == 0)
             sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
-        give_up_page(ghcb_virt(), sev().ghcb_phys);
+        rescind_page(ghcb_virt());
+        ask_page_state(sev().ghcb_phys, PageState::shared);
         register_ghcb(sev().ghcb_phys);
     }
     show_ghcb_early();
@@ -113,7 +105,11 @@ void keep_unaccepted(MemoryMap& map, uint64_t mark) {
 }
 
 void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
-    if (!tables.share(virt, bytes))
+    MapResult result = MapResult::ok;
+    for (uint64_t done = 0; done != bytes; done += kPage)
+        if (uint64_t* const entry = tables.small_page(virt + done, result))
+            *entry &= ~sev().c_bit_mask;
+    if (result != MapResult::ok)
         sev_terminate(PROLOGUE_SEV_NO_MEMORY);
 }
 
@@ -144,14 +140,6 @@ void prologue_sev_begin() {
     keep_cpuid_page();
     if (sev().es())
         open_ghcb();
-}
-
-void prologue_sev_terminate(unsigned code) {
-    sev_terminate(code);
-}
-
-unsigned prologue_sev_handle_vc(Frame64& frame) {
-    return handle_vc(frame);
 }
 
 void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {
@@ -197,6 +185,12 @@ void prologue::prologue_sev_finish(const SevFinish& finish) {
 }
 
 namespace prologue {
+
+uint64_t window_now() {
+    const uint64_t here = reinterpret_cast<uintptr_t>(&sev()) - sev().own_phys;
+    return sev().kernel_has_tables != 0 && here == sev().kernel_offset ? sev().tables_window
+                                                                       : here;
+}
 
 // ---- The hardware, for the parts that the host's tests bring a host for ----
 

@@ -25,6 +25,9 @@ struct SevFinish {
 };
 using SevFinishBoot = void(const SevFinish& finish);
 
+// Virtual address of physical 0, as the code that runs now sees page tables.
+uint64_t window_now();
+
 extern "C" {
 SevAcceptMemory prologue_sev_accept_memory;
 SevFinishBoot prologue_sev_finish;

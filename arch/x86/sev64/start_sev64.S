@@ -45,6 +45,11 @@ prologue_sev_start64:
         addq    %rcx, %rsp
         jmpq    *%rax
 
+        // The same for a gate of the kernel's, which pushes no vector.
+        .globl  prologue_sev_vc
+prologue_sev_vc:
+        pushq   $VECTOR_VC
+
         // #VC, Prologue's own and the kernel's until it loads an IDT. Expects the
         // vector on the stack, above the error code. On a stack of whom it interrupts:
         // where that is none, the CPU makes a double fault of it, which has its own.
