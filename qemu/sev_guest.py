@@ -35,13 +35,15 @@ class Run:
     intercept: str = ""
     trace: str = ""
     state: Optional[Path] = None
+    accept: str = ""
     timeout: float = 20
     until: str = ""
 
     def settings(self) -> dict:
         return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
-                "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace, "STATE": self.state or ""}
+                "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
+                "STATE": self.state or "", "ACCEPT": self.accept}
 
 
 class Result(machine.Result):

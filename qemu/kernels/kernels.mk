@@ -45,11 +45,12 @@ reuse := reuse
 reuse-multiboot1 := reuse
 helpers := helpers-four
 forms := forms console
+demo-mark := demo-mark console
 forms-five := forms-five console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := forms forms-five low_memory-four low_memory-five depth-four depth-five helpers \
+KERNEL_NAMES := demo-mark forms forms-five low_memory-four low_memory-five depth-four depth-five helpers \
 	helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 \
 	demo-best-multiboot1 demo-five-multiboot1 demo-low demo-every demo-best-every \
 	demo-five-every state-every state-best-every faults faults-best state state-best \
@@ -60,6 +61,7 @@ VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_every := -DKERNEL_EVERY_HEADER
+VARIANT_mark := -DKERNEL_ACCEPT=0x2000000
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE

@@ -15,9 +15,12 @@ constexpr uint64_t kLarge = 2 * kMiB;
 constexpr unsigned kMostEntries = 253;
 constexpr unsigned kOperationShift = 52;
 constexpr uint64_t kLargeEntry = uint64_t{1} << 56;
-struct StateList {
+struct StateHeader {
     uint16_t current, last;
     uint32_t reserved;
+};
+struct StateList {
+    StateHeader header;
     uint64_t entries[kMostEntries];
 };
 static_assert(sizeof(StateList) == kGhcbBufferBytes);
@@ -43,19 +46,18 @@ uint64_t page_at(Span left) {
 
 // The host works the list off, in one exit or in more, and moves `current` with it.
 void make_private(StateList& list, unsigned count) {
-    list.current = 0;
-    list.last = static_cast<uint16_t>(count - 1);
+    list.header = {0, static_cast<uint16_t>(count - 1), 0};
     Ghcb ghcb;
     ghcb.write_buffer(&list, offsetof(StateList, entries) + count * sizeof list.entries[0]);
-    while (list.current <= list.last) {
+    while (list.header.current <= list.header.last) {
         const GhcbAnswer answer =
             ghcb.call({.code = kGhcbPageStates, .fields = kFieldScratch});
-        uint16_t current;
-        ghcb.read_buffer(&current, sizeof current);
-        if (answer.vector != 0 || answer.info2 != 0 || current <= list.current ||
-            current > count)
+        StateHeader now;
+        ghcb.read_buffer(&now, sizeof now);
+        if (answer.vector != 0 || answer.info2 != 0 || now.current <= list.header.current ||
+            now.current > count || now.last != list.header.last || now.reserved != 0)
             sev_terminate(PROLOGUE_SEV_PAGE_STATE);
-        list.current = current;
+        list.header.current = now.current;
     }
 }
 
@@ -63,7 +65,6 @@ void make_private(StateList& list, unsigned count) {
 
 void accept_pages(uint64_t window, Span left) {
     StateList list;
-    list.reserved = 0;
     while (left.bytes() != 0) {
         const uint64_t first = left.start;
         unsigned count = 0;
