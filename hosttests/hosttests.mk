@@ -11,7 +11,8 @@ HOST_FLAGS = -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANI
 HOST_C_FLAGS = -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
-	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
+	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp \
+	$(filter-out %/setup_data.cpp,$(wildcard arch/x86/sev/*.cpp))
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S $(SEVHOST_DIR)/model/*.cpp)
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
 	$(SEV_HOST_SOURCES)
