@@ -46,11 +46,13 @@ reuse-multiboot1 := reuse
 helpers := helpers-four
 forms := forms console
 demo-mark := demo-mark console
+demo-nosev := demo-nosev console
+demo-nosev-every := demo-nosev-every console
 forms-five := forms-five console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := demo-mark forms forms-five low_memory-four low_memory-five depth-four depth-five helpers \
+KERNEL_NAMES := demo-mark demo-nosev demo-nosev-every forms forms-five low_memory-four low_memory-five depth-four depth-five helpers \
 	helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 \
 	demo-best-multiboot1 demo-five-multiboot1 demo-low demo-every demo-best-every \
 	demo-five-every state-every state-best-every faults faults-best state state-best \
@@ -62,6 +64,7 @@ VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_mark := -DKERNEL_ACCEPT=0x2000000
+VARIANT_nosev := -DKERNEL_SEV=PROLOGUE_SEV_NONE
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE

@@ -317,6 +317,11 @@ sev_left_out:
 1:      hlt
         jmp     1b
 
+        // Named by the linker script, which must not pull in what the kernel left out.
+        .weak   prologue_snp_pages
+        .hidden prologue_snp_pages
+        .set    prologue_snp_pages, prologue_early_pml4
+
         // Errors: ECX = which, EAX and EDX = its numbers.
 fail_no_extended_leaf:
         movl    $ERROR_NO_EXTENDED_LEAF, %ecx

@@ -9,6 +9,9 @@
 
 #define AT(symbol) (symbol - sev_base)(%ebp)
 
+#define NOTE_SNP_CPUID_PAGE 1
+#define NOTE_SNP_SECRETS_PAGE 2
+
 // RDRAND may be exhausted for a while (AMD's advice, as Intel's: try ten times).
 #define RANDOM_TRIES 10
 
@@ -213,5 +216,17 @@ cpuid_page:
         .skip   PAGE_BYTES
 secrets_page:
         .skip   PAGE_BYTES
+
+        // The request, in ELF notes for whoever launches the guest without a firmware:
+        // owner, type, physical address. See docs/sev.md.
+.macro SNP_NOTE type, physical
+        .balign 4
+        .long   8, 8, \type
+        .asciz  "SEV-SNP"
+        .quad   \physical
+.endm
+        .section .prologue.notes, "a", @note
+        SNP_NOTE NOTE_SNP_CPUID_PAGE, prologue_snp_cpuid_physical
+        SNP_NOTE NOTE_SNP_SECRETS_PAGE, prologue_snp_secrets_physical
 
         .section .note.GNU-stack, "", @progbits
