@@ -105,20 +105,21 @@ MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t
     return result;
 }
 
-// A large page becomes a table of the next smaller ones.
-bool PageTables::split(uint64_t* entry, unsigned level) {
+// A large page becomes a table of the next smaller ones. Rare: small, not fast.
+[[gnu::noinline, clang::minsize]] bool PageTables::split(uint64_t* entry, unsigned level) {
     const uint64_t table = pages_.take(window_);
     if (table == 0)
         return false;
     uint64_t value = *entry;
     if (level == 2)
         value &= ~uint64_t{PTE_LARGE};
-    fill(this->entry(table, 0), TABLE_ENTRIES, value, page_of(level - 1));
+    for (unsigned i = 0; i != TABLE_ENTRIES; ++i, value += page_of(level - 1))
+        this->entry(table, 0)[i] = value;
     *entry = table | PTE_PRESENT | PTE_WRITABLE | mode_.c_bit_mask;
     return true;
 }
 
-uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
+[[clang::minsize]] uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
     for (Last& last : last_)
         last.covers = kNothing;
     uint64_t table = root_;

@@ -36,70 +36,85 @@ void set_low(uint64_t& to, uint64_t value, unsigned bytes) {
         to = (to & ~low(~uint64_t{0}, bytes)) | low(value, bytes);
 }
 
-unsigned serve_cpuid(Call& call) {
-    Frame64& frame = call.frame;
-    CpuidRegisters r;
-    if (!answer_cpuid(static_cast<uint32_t>(frame.rax), static_cast<uint32_t>(frame.rcx), r)) {
-        GhcbRequest request = {.code = VC_CPUID, .fields = kFieldRax | kFieldRcx,
-                               .rax = frame.rax & kLow32, .rcx = frame.rcx & kLow32};
-        if (request.rax == kXsaveLeaf) {
-            request.fields |= kFieldXcr0;
-            request.xcr0 = vc_xcr0();
-        }
-        const GhcbAnswer answer =
-            Ghcb().call(request, kFieldRax | kFieldRbx | kFieldRcx | kFieldRdx);
-        if (answer.vector != 0)
-            return answer.vector;
-        r = {static_cast<uint32_t>(answer.rax), static_cast<uint32_t>(answer.rbx),
-             static_cast<uint32_t>(answer.rcx), static_cast<uint32_t>(answer.rdx)};
-    }
+void set_cpuid(Frame64& frame, const CpuidRegisters& r) {
     frame.rax = r.eax;
     frame.rbx = r.ebx;
     frame.rcx = r.ecx;
     frame.rdx = r.edx;
-    return 0;
 }
 
-// RDMSR, RDTSC, RDTSCP, RDPMC: 64 bits in EDX and EAX.
-unsigned serve_read(Call& call, uint64_t code, bool tells_rcx, bool gets_rcx) {
+// Requests in which registers go to the host, and come back, as the instruction has them.
+struct Event {
+    uint16_t code;
+    Op op;
+    uint8_t told, wanted; // GhcbField
+    bool wide;            // with the registers' upper halves
+    uint8_t info1;
+};
+
+constexpr unsigned kInEdxEax = kFieldRax | kFieldRdx;
+constexpr unsigned kAll = kFieldRax | kFieldRbx | kFieldRcx | kFieldRdx;
+constexpr uint8_t kMsrWrite = 1;
+
+constexpr Event kEvents[] = {
+    {VC_CPUID, Op::cpuid, kFieldRax | kFieldRcx, kAll, false, 0},
+    {VC_MSR, Op::rdmsr, kFieldRcx, kInEdxEax, false, 0},
+    {VC_MSR, Op::wrmsr, kFieldRax | kFieldRcx | kFieldRdx, 0, false, kMsrWrite},
+    {VC_RDTSC, Op::rdtsc, 0, kInEdxEax, false, 0},
+    {VC_RDTSCP, Op::rdtscp, 0, kInEdxEax | kFieldRcx, false, 0},
+    {VC_RDPMC, Op::rdpmc, kFieldRcx, kInEdxEax, false, 0},
+    {VC_INVD, Op::invd, 0, 0, false, 0},
+    {VC_WBINVD, Op::wbinvd, 0, 0, false, 0},
+    {VC_VMMCALL, Op::vmmcall, kFieldRax | kFieldCpl, kFieldRax, true, 0},
+    {VC_MONITOR, Op::monitor, kFieldRax | kFieldRcx | kFieldRdx, 0, true, 0},
+    {VC_MWAIT, Op::mwait, kFieldRax | kFieldRcx, 0, true, 0},
+};
+
+// The event of that code whose instruction stands there: where the code is known and
+// another instruction stands there, it was made up.
+const Event* find_event(const Call& call) {
+    bool known = false;
+    for (const Event& event : kEvents) {
+        if (event.code != call.frame.error)
+            continue;
+        if (event.op == call.instruction.op)
+            return &event;
+        known = true;
+    }
+    if (known)
+        sev_terminate(PROLOGUE_SEV_VC_INJECTED);
+    return nullptr;
+}
+
+unsigned serve_event(Call& call, const Event& event) {
     Frame64& frame = call.frame;
-    const GhcbRequest request = {.code = code, .fields = tells_rcx ? kFieldRcx : 0u,
-                                 .rcx = frame.rcx & kLow32};
-    const GhcbAnswer answer =
-        Ghcb().call(request, kFieldRax | kFieldRdx | (gets_rcx ? kFieldRcx : 0u));
+    const uint64_t mask = event.wide ? ~uint64_t{0} : kLow32;
+    GhcbRequest request = {.code = event.code, .info1 = event.info1, .fields = event.told,
+                           .rax = frame.rax & mask, .rcx = frame.rcx & mask,
+                           .rdx = frame.rdx & mask};
+    if (event.op == Op::cpuid) {
+        CpuidRegisters r;
+        if (answer_cpuid(static_cast<uint32_t>(frame.rax), static_cast<uint32_t>(frame.rcx), r)) {
+            set_cpuid(frame, r);
+            return 0;
+        }
+        if (request.rax == kXsaveLeaf) {
+            request.fields |= kFieldXcr0;
+            request.xcr0 = vc_xcr0();
+        }
+    }
+    const GhcbAnswer answer = Ghcb().call(request, event.wanted);
     if (answer.vector != 0)
         return answer.vector;
-    frame.rax = answer.rax & kLow32;
-    frame.rdx = answer.rdx & kLow32;
-    if (gets_rcx)
-        frame.rcx = answer.rcx & kLow32;
+    if ((event.wanted & kFieldRax) != 0)
+        frame.rax = answer.rax & mask;
+    if ((event.wanted & kFieldRbx) != 0)
+        frame.rbx = answer.rbx & mask;
+    if ((event.wanted & kFieldRcx) != 0)
+        frame.rcx = answer.rcx & mask;
+    if ((event.wanted & kFieldRdx) != 0)
+        frame.rdx = answer.rdx & mask;
     return 0;
-}
-
-// What is told registers, and gives nothing back.
-unsigned serve_told(Call& call, uint64_t code, unsigned fields) {
-    const Frame64& frame = call.frame;
-    return Ghcb()
-        .call({.code = code, .fields = fields, .rax = frame.rax, .rcx = frame.rcx,
-               .rdx = frame.rdx})
-        .vector;
-}
-
-unsigned serve_wrmsr(Call& call) {
-    constexpr uint64_t kWrite = 1;
-    const Frame64& frame = call.frame;
-    return Ghcb()
-        .call({.code = VC_MSR, .info1 = kWrite, .fields = kFieldRax | kFieldRcx | kFieldRdx,
-               .rax = frame.rax & kLow32, .rcx = frame.rcx & kLow32, .rdx = frame.rdx & kLow32})
-        .vector;
-}
-
-unsigned serve_vmmcall(Call& call) {
-    const GhcbAnswer answer = Ghcb().call(
-        {.code = VC_VMMCALL, .fields = kFieldRax | kFieldCpl, .rax = call.frame.rax}, kFieldRax);
-    if (answer.vector == 0)
-        call.frame.rax = answer.rax;
-    return answer.vector;
 }
 
 // The host is told what DR7 is to be; what it is, is known here.
@@ -282,56 +297,25 @@ unsigned serve_device(Call& call) {
 }
 
 // The error code names an instruction; where another stands, it was made up.
-void expect(const Call& call, Op op, Op other = Op::none) {
-    if (call.instruction.op == Op::none ||
-        (call.instruction.op != op && call.instruction.op != other))
+void expect(bool stands) {
+    if (!stands)
         sev_terminate(PROLOGUE_SEV_VC_INJECTED);
 }
 
 unsigned serve(Call& call) {
-    const Instruction& i = call.instruction;
+    if (const Event* const event = find_event(call))
+        return serve_event(call, *event);
+    const Op op = call.instruction.op;
     switch (call.frame.error) {
-    case VC_CPUID:
-        expect(call, Op::cpuid);
-        return serve_cpuid(call);
     case VC_IOIO:
-        if (i.op == Op::ins || i.op == Op::outs)
+        if (op == Op::ins || op == Op::outs)
             return serve_port_string(call);
-        expect(call, Op::in, Op::out);
+        expect(op == Op::in || op == Op::out);
         return serve_port(call);
-    case VC_MSR:
-        expect(call, Op::rdmsr, Op::wrmsr);
-        return i.op == Op::rdmsr ? serve_read(call, VC_MSR, true, false) : serve_wrmsr(call);
-    case VC_RDTSC:
-        expect(call, Op::rdtsc);
-        return serve_read(call, VC_RDTSC, false, false);
-    case VC_RDTSCP:
-        expect(call, Op::rdtscp);
-        return serve_read(call, VC_RDTSCP, false, true);
-    case VC_RDPMC:
-        expect(call, Op::rdpmc);
-        return serve_read(call, VC_RDPMC, true, false);
-    case VC_INVD:
-        expect(call, Op::invd);
-        return serve_told(call, VC_INVD, 0);
-    case VC_WBINVD:
-        expect(call, Op::wbinvd);
-        return serve_told(call, VC_WBINVD, 0);
     case VC_DR7_READ:
-        expect(call, Op::read_dr7);
-        return serve_dr7(call);
     case VC_DR7_WRITE:
-        expect(call, Op::write_dr7);
+        expect(op == (call.frame.error == VC_DR7_READ ? Op::read_dr7 : Op::write_dr7));
         return serve_dr7(call);
-    case VC_VMMCALL:
-        expect(call, Op::vmmcall);
-        return serve_vmmcall(call);
-    case VC_MONITOR:
-        expect(call, Op::monitor);
-        return serve_told(call, VC_MONITOR, kFieldRax | kFieldRcx | kFieldRdx);
-    case VC_MWAIT:
-        expect(call, Op::mwait);
-        return serve_told(call, VC_MWAIT, kFieldRax | kFieldRcx);
     case VC_NESTED_FAULT:
         return serve_device(call);
     case VC_NOT_VALIDATED:
@@ -348,14 +332,12 @@ void serve_early(Call& call) {
         sev_terminate(PROLOGUE_SEV_STATUS_READ);
     if (frame.error != VC_CPUID)
         sev_terminate(PROLOGUE_SEV_VC_EARLY);
-    expect(call, Op::cpuid);
+    expect(call.instruction.op == Op::cpuid);
     const auto leaf = static_cast<uint32_t>(frame.rax);
     if (!can_ask_cpuid(leaf, static_cast<uint32_t>(frame.rcx)))
         sev_terminate(PROLOGUE_SEV_VC_SUBLEAF);
-    frame.rax = ask_cpuid(leaf, kEax);
-    frame.rbx = ask_cpuid(leaf, kEbx);
-    frame.rcx = ask_cpuid(leaf, kEcx);
-    frame.rdx = ask_cpuid(leaf, kEdx);
+    set_cpuid(frame, {ask_cpuid(leaf, kEax), ask_cpuid(leaf, kEbx), ask_cpuid(leaf, kEcx),
+                      ask_cpuid(leaf, kEdx)});
 }
 
 }  // namespace
