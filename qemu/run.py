@@ -8,6 +8,7 @@ import sys
 import cases
 import iso
 import machine
+import sev_guest
 
 _LOADERS = ("pvh", "multiboot1", "multiboot2")
 
@@ -24,7 +25,6 @@ def setting(name: str, default: str, allowed=None) -> str:
 
 def boot() -> machine.Boot:
     loader = setting("LOADER", "pvh", _LOADERS)
-    setting("SEV", "none", ("none",))
     accel = setting("ACCEL", "tcg", ("tcg", "kvm"))
     kernel = cases.BUILD / (_KERNELS[setting("LA57", "auto", tuple(_KERNELS))] + (
         "-multiboot1" if loader == "multiboot1" else "") + ".elf")
@@ -43,7 +43,27 @@ def boot() -> machine.Boot:
         kernel=kernel, append=cmdline, initrd=[initrd] if initrd else [], **common)
 
 
+def run_under_sev_host(sev: str) -> int:
+    """The same kernel as a guest of the SEV host, which brings it by PVH."""
+    setting("LOADER", "pvh", ("pvh",))
+    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}.elf"
+    result = sev_guest.run(sev_guest.Run(
+        kernel, sev=sev, cmdline=os.environ.get("CMDLINE", ""),
+        initrd=os.environ.get("INITRD") or None, memory=setting("MEM", "512M"),
+        c_bit=int(setting("CBIT", "51")), timeout=60))
+    report = result.serial[max(result.serial.find("loader: "), 0):]
+    if result.outcome == machine.OK:
+        print(report.partition("sevhost: ")[0], end="")
+        return 0
+    print(report, end="")
+    print(f"the boot did not end well: {result.outcome}", file=sys.stderr)
+    return 1
+
+
 def main() -> int:
+    sev = setting("SEV", "none", ("none", "sev", "es", "snp"))
+    if sev != "none":
+        return run_under_sev_host(sev)
     result = machine.run(boot())
     # GRUB talks on the serial port too, before the kernel does.
     report = result.serial.replace("\r", "")

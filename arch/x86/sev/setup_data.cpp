@@ -1,5 +1,8 @@
 #include "setup_data.h"
 
+#include "bits.h"
+#include "msr_protocol.h"
+
 namespace prologue {
 namespace {
 
@@ -43,15 +46,17 @@ uint32_t find_blob(uint32_t boot_params) {
 
 }  // namespace
 
-void find_linux_snp_pages(uint32_t boot_params, uint64_t& cpuid_page, uint64_t& secrets_page) {
+bool find_linux_snp_pages(uint32_t boot_params, uint64_t& cpuid_page, uint64_t& secrets_page) {
     const uint32_t at = find_blob(boot_params);
     if (at == 0)
-        return;
+        return false;
     const auto* blob = seen<Blob>(at);
-    if (blob->magic != Blob::kMagic || (blob->cpuid_high | blob->secrets_high) != 0)
-        return;
+    if (blob->magic != Blob::kMagic || (blob->cpuid_high | blob->secrets_high) != 0 ||
+        blob->cpuid_bytes < PAGE_BYTES || blob->secrets_bytes < PAGE_BYTES)
+        sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
     cpuid_page = blob->cpuid;
     secrets_page = blob->secrets;
+    return true;
 }
 
 }  // namespace prologue

@@ -8,9 +8,10 @@
 
 namespace prologue {
 
-// Leaves both as they are where there is no blob. Runs with paging off, where all
-// that it reads is private: what the launch did not measure is not validated either.
-void find_linux_snp_pages(uint32_t boot_params, uint64_t& cpuid_page, uint64_t& secrets_page);
+// False, with both as they were, where there is no blob; one that is malformed ends the
+// guest. Runs with paging off, where all that it reads is private: what the launch did not
+// measure is not validated either.
+bool find_linux_snp_pages(uint32_t boot_params, uint64_t& cpuid_page, uint64_t& secrets_page);
 
 }  // namespace prologue
 

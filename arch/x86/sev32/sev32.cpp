@@ -74,9 +74,9 @@ void find_snp_pages(uint32_t info, uint32_t magic) {
     SevState& sev = state();
     sev.cpuid_page_phys = address(SEV32_CPUID_PAGE);
     sev.secrets_page_phys = address(SEV32_SECRETS_PAGE);
-    if (magic == LINUX_MAGIC)
-        find_linux_snp_pages(info, sev.cpuid_page_phys, sev.secrets_page_phys);
-    if (!cpuid_page()->is_well_formed())
+    const bool told = magic == LINUX_MAGIC &&
+                      find_linux_snp_pages(info, sev.cpuid_page_phys, sev.secrets_page_phys);
+    if (!cpuid_page()->is_well_formed() || (told && !cpuid_page()->is_there()))
         sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
     if (!cpuid_page()->is_there())
         sev.cpuid_page_phys = sev.secrets_page_phys = 0;
