@@ -4,7 +4,7 @@ lies in memory for it lies where the SEV host's memory map calls it reserved."""
 import struct
 from pathlib import Path
 
-_START_INFO, _BOOT_PARAMS, _SETUP_DATA, _BLOB, _CMDLINE = 0x96000, 0x90000, 0x92000, 0x93000, 0x98000
+_START_INFO, _BOOT_PARAMS, _CMDLINE = 0x96000, 0x90000, 0x98000
 _PML4, _PDPT, _PD, _GDT = 0x9C000, 0x9D000, 0x9E000, 0x9F000
 
 _LONG_MODE = f"""
@@ -42,19 +42,18 @@ def pvh64(path: Path) -> Path:
     return path
 
 
-def linux64(path: Path, memory: int, snp: bool) -> Path:
-    """Linux's 64-bit entry, 0x200 behind the image's first byte."""
+def linux64(path: Path, memory: int) -> Path:
+    """Linux's 64-bit entry, 0x200 behind the image's first byte. Without the blob of SNP's pages:
+    the image clears its own .bss, where the SEV host has put them for an ELF file."""
     params = bytearray(0x400)
     ranges = [(0, 0x90000, 1), (0x90000, 0x10000, 2), (0x100000, memory - 0x100000, 1)]
     struct.pack_into("<B", params, 0x1E8, len(ranges))
     struct.pack_into("<4sH", params, 0x202, b"HdrS", 0x20F)
     struct.pack_into("<B", params, 0x201, 0x66)
     struct.pack_into("<I", params, 0x228, _CMDLINE)
-    struct.pack_into("<Q", params, 0x250, _SETUP_DATA if snp else 0)
     for i, entry in enumerate(ranges):
         struct.pack_into("<QQI", params, 0x2D0 + 20 * i, *entry)
     words = " ".join(f"{word:#x}" for word in struct.unpack(f"<{len(params) // 4}I", params))
     text = f"rip 0x100200\nrsi {_BOOT_PARAMS:#x}{_LONG_MODE}at {_BOOT_PARAMS:#x}\nu32 {words}\n"
-    text += f"at {_SETUP_DATA:#x}\nu32 0 0 7 4 {_BLOB:#x}\n"
     path.write_text(text)
     return path
