@@ -22,6 +22,7 @@ import footprint
 import images
 import machine
 import modes
+import sev_guest
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 USABLE, RESERVED = 1, 2
@@ -233,6 +234,22 @@ def sizes():
               f"tables and handoff {held:,}, .bss {added['nobits']:,}")
 
 
+def sev_guest_costs():
+    """What an SEV guest asks of its host, and what serving it adds to an image."""
+    served, left_out = (footprint.footprint(str(kernel(name).with_suffix(".map")),
+                                            str(kernel(name)))["file"]
+                        for name in ("demo", "demo-nosev"))
+    yield Row("  of these, to serve SEV guests", served - left_out, 12 * KIB)
+    for what, name, sev, most in (("SEV-ES, four levels", "demo", "es", 2),
+                                  ("SEV-ES, five levels", "demo-best", "es", 3),
+                                  ("SNP with a CPUID page, but for its own pages", "demo", "snp",
+                                   0)):
+        said = sev_guest.run(sev_guest.Run(kernel(name), sev=sev, memory="64M")).serial
+        asked = re.findall(r"^  (\d+) (?:CPUID|SEV information) ",
+                           said.partition("requests by the GHCB MSR:")[2], re.MULTILINE)
+        yield Row(f"VMGEXITs to the GHCB page: {what}", sum(map(int, asked)), most)
+
+
 def sev_host():
     yield Row("exits a second under the SEV host", exit_rate.exits_a_second(),
               remark="wall time: at least 50,000 where nothing else runs")
@@ -240,7 +257,7 @@ def sev_host():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, ways_in, depth, to_kernel, sizes, sev_host):
+    for part in (way_up, ways_in, depth, to_kernel, sizes, sev_guest_costs, sev_host):
         for row in part():
             print(row, flush=True)
     return 0

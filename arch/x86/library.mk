@@ -49,6 +49,9 @@ $(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o \
 
 $(SEV_SOURCES64:%.cpp=$(BUILD)/64/%.o): FLAGS64 += -mgeneral-regs-only
 
+# Smaller with its steps apart.
+$(BUILD)/64/arch/x86/sev/decode.o: FLAGS64 += -fno-inline-functions
+
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \
 	arch/x86/stage64/last_words.o): FLAGS64 += -mgeneral-regs-only

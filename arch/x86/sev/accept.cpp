@@ -50,8 +50,7 @@ void make_private(StateList& list, unsigned count) {
     Ghcb ghcb;
     ghcb.write_buffer(&list, offsetof(StateList, entries) + count * sizeof list.entries[0]);
     while (list.header.current <= list.header.last) {
-        const GhcbAnswer answer =
-            ghcb.call({.code = kGhcbPageStates, .fields = kFieldScratch});
+        const GhcbAnswer answer = ghcb.call(kGhcbPageStates, 0, 0, kFieldScratch);
         StateHeader now;
         ghcb.read_buffer(&now, sizeof now);
         if (answer.vector != 0 || answer.info2 != 0 || now.current <= list.header.current ||

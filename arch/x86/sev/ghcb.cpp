@@ -109,6 +109,12 @@ void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
         buffer_used_ = offset + bytes;
 }
 
+GhcbAnswer Ghcb::call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields,
+                      uint64_t rax, unsigned wanted) {
+    return call({.code = code, .info1 = info1, .info2 = info2, .fields = fields, .rax = rax},
+                wanted);
+}
+
 GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
     wipe(0, kGhcbSaveEnd); // the host may have written there since
     fill_in(request);

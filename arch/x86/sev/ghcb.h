@@ -57,6 +57,9 @@ public:
 
     // `wanted` are the fields that an answer must have: an exception, or these.
     GhcbAnswer call(const GhcbRequest& request, unsigned wanted = 0);
+    // The same, of a request that tells RAX at most.
+    GhcbAnswer call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields,
+                    uint64_t rax = 0, unsigned wanted = 0);
 
 private:
     unsigned buffer_used_ = 0;

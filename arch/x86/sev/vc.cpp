@@ -129,8 +129,7 @@ unsigned serve_dr7(Call& call) {
     if (value >> 32 != 0)
         return kGeneralProtection;
     const uint64_t wanted = (value | kAlwaysSet) & ~kAlwaysClear;
-    const GhcbAnswer answer =
-        Ghcb().call({.code = VC_DR7_WRITE, .fields = kFieldRax, .rax = wanted});
+    const GhcbAnswer answer = Ghcb().call(VC_DR7_WRITE, 0, 0, kFieldRax, wanted);
     if (answer.vector == 0)
         prologue_sev_state.dr7 = wanted;
     return answer.vector;
@@ -147,16 +146,12 @@ uint64_t port_information(const Call& call) {
 unsigned serve_port(Call& call) {
     const Instruction& i = call.instruction;
     Frame64& frame = call.frame;
-    GhcbRequest request = {.code = VC_IOIO, .info1 = port_information(call)};
-    if (i.op == Op::out) {
-        request.fields = kFieldRax;
-        request.rax = low(frame.rax, i.bytes);
-        return Ghcb().call(request).vector;
-    }
-    // KVM keeps the upper part of RAX as it finds it in the page: it is told 0.
-    request.fields = kFieldRax;
-    const GhcbAnswer answer = Ghcb().call(request, kFieldRax);
-    if (answer.vector == 0)
+    // KVM keeps of RAX what it does not read: for IN it is told 0.
+    const bool in = i.op == Op::in;
+    const GhcbAnswer answer =
+        Ghcb().call(VC_IOIO, port_information(call), 0, kFieldRax,
+                    in ? 0 : low(frame.rax, i.bytes), in ? unsigned{kFieldRax} : 0u);
+    if (in && answer.vector == 0)
         set_low(frame.rax, answer.rax, i.bytes);
     return answer.vector;
 }
@@ -196,8 +191,7 @@ unsigned serve_port_string(Call& call) {
             for (unsigned n = 0; n != count; ++n)
                 ghcb.write_buffer(
                     seen(base + low(pointer + n * step, i.address_bytes)), i.bytes, n * i.bytes);
-        const GhcbAnswer answer = ghcb.call(
-            {.code = VC_IOIO, .info1 = information, .info2 = count, .fields = kFieldScratch});
+        const GhcbAnswer answer = ghcb.call(VC_IOIO, information, count, kFieldScratch);
         if (answer.vector != 0)
             return answer.vector;
         if (in)
@@ -223,8 +217,8 @@ uint64_t device_address(uint64_t virt, unsigned bytes) {
 
 unsigned read_device(uint64_t virt, unsigned bytes, uint64_t& value) {
     Ghcb ghcb;
-    const GhcbAnswer answer = ghcb.call({.code = kGhcbMmioRead, .info1 = device_address(virt, bytes),
-                                         .info2 = bytes, .fields = kFieldScratch});
+    const GhcbAnswer answer =
+        ghcb.call(kGhcbMmioRead, device_address(virt, bytes), bytes, kFieldScratch);
     value = 0;
     if (answer.vector == 0)
         ghcb.read_buffer(&value, bytes);
@@ -234,10 +228,7 @@ unsigned read_device(uint64_t virt, unsigned bytes, uint64_t& value) {
 unsigned write_device(uint64_t virt, unsigned bytes, uint64_t value) {
     Ghcb ghcb;
     ghcb.write_buffer(&value, bytes);
-    return ghcb
-        .call({.code = kGhcbMmioWrite, .info1 = device_address(virt, bytes), .info2 = bytes,
-               .fields = kFieldScratch})
-        .vector;
+    return ghcb.call(kGhcbMmioWrite, device_address(virt, bytes), bytes, kFieldScratch).vector;
 }
 
 unsigned serve_load(Call& call, uint64_t virt) {

@@ -1,4 +1,4 @@
-// prologue/sev.h: what a kernel calls.
+// prologue/sev.h: what a kernel calls, and the boot does not. Linked only with one that does.
 #include "prologue/sev.h"
 
 #pragma GCC visibility push(hidden)
@@ -64,10 +64,6 @@ int change_pages(uint64_t virt, uint64_t bytes, prologue_table_pages* pages, Cha
 
 using namespace prologue;
 
-unsigned prologue_sev_handle_vc(prologue_vc_frame* frame) {
-    return handle_vc(*reinterpret_cast<Frame64*>(frame));
-}
-
 unsigned prologue_sev_vmgexit(prologue_ghcb_request* request) {
     Ghcb ghcb;
     const auto bytes = static_cast<unsigned>(request->data_bytes);
@@ -109,8 +105,4 @@ void prologue_sev_use_tables(uint64_t physical_memory) {
     prologue_sev_state.kernel_offset =
         reinterpret_cast<uintptr_t>(&prologue_sev_state) - prologue_sev_state.own_phys;
     prologue_sev_state.kernel_has_tables = 1;
-}
-
-void prologue_sev_terminate(unsigned code) {
-    sev_terminate(code);
 }

@@ -19,6 +19,8 @@ extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
 extern prologue::CpuidPage prologue_snp_pages;
 extern const uint64_t prologue_wish_snp_accept;
 void prologue_sev_begin();
+[[noreturn]] void prologue_sev_terminate(unsigned code);
+unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
 }
 
 namespace prologue {
@@ -140,6 +142,14 @@ void prologue_sev_begin() {
     keep_cpuid_page();
     if (sev().es())
         open_ghcb();
+}
+
+void prologue_sev_terminate(unsigned code) {
+    sev_terminate(code);
+}
+
+unsigned prologue_sev_handle_vc(Frame64& frame) {
+    return handle_vc(frame);
 }
 
 void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {

@@ -263,8 +263,11 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     uint64_t seen_at = window;
     if (wished_maps != nullptr)
         seen_at = wished_maps->second<FinishMaps>()(window, levels, kernel_map, tables, handoff);
-    if (prologue_sev_state.status != 0) [[unlikely]]
+    uint64_t cr3 = root;
+    if (prologue_sev_state.status != 0) [[unlikely]] {
         find_part(SEV_MAGIC)->second<SevFinishBoot>()({tables, image, map, seen_at, handoff});
+        cr3 |= prologue_sev_state.c_bit_mask;
+    }
     map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
     handoff.memory_count = map.size();
     copy_bytes(ranges, map.begin(), map.size() * sizeof *ranges);
@@ -272,6 +275,6 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // To the kernel.
     show_kernel_early(boot, tables);
     prologue_enter_kernel(seen_at + memory.phys_of(&handoff),
-                          root | prologue_sev_state.c_bit_mask,
+                          cr3,
                           image.virtual_offset() - window);
 }
