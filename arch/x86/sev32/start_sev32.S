@@ -47,6 +47,10 @@
         .globl  prologue_sev_guest32
         .hidden prologue_sev_guest32
 prologue_sev_guest32:
+        movl    %eax, %ecx
+        call    1f
+1:      popl    %edi
+        movl    %ecx, (prologue_sev_state + SEV_STATUS - 1b)(%ebp, %edi)
         cld
         pushl   %esi
         pushl   %ebx
