@@ -38,7 +38,8 @@ table 512 0x87|$cbit 0x200000
 def pvh64(path: Path) -> Path:
     """In 64-bit mode by e_entry, RBX = the start info. RSI must point to something that the launch
     measured: for Linux's contract it is looked at."""
-    path.write_text(f"rip $entry&0x0fffffff\nrbx {_START_INFO:#x}\nrsi {_START_INFO:#x}{_LONG_MODE}")
+    registers = f"rip $entry&0x0fffffff\nrbx {_START_INFO:#x}\nrsi {_START_INFO:#x}"
+    path.write_text(registers + _LONG_MODE)
     return path
 
 

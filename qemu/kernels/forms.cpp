@@ -92,7 +92,7 @@ void show_buffer(const char* what, unsigned bytes) {
 
 void cpuid() {
     const uint64_t leaves[][2] = {{1, 0}, {7, 0}, {7, 1}, {0xd, 0}, {0x80000002, 5},
-                                  {0x80000008, 0}, {0x40000000, 0}};
+                                  {0x80000008, 0}};
     for (const auto& leaf : leaves)
         FORM("cpuid", .rax = leaf[0], .rcx = leaf[1]);
     FORM(".byte 0x48; cpuid", .rax = 0xffffffff00000007, .rcx = 0xffffffff00000000);

@@ -38,7 +38,8 @@ prologue_sev_long_mode:
         movq    8(%rsp), %rsi
         addq    $16, %rsp
         leaq    prologue_idt32(%rip), %r8
-  .irp vector, VECTOR_NMI, VECTOR_DOUBLE_FAULT, VECTOR_GENERAL_PROTECTION, VECTOR_MACHINE_CHECK, VECTOR_VC
+  .irp vector, VECTOR_NMI, VECTOR_DOUBLE_FAULT, VECTOR_GENERAL_PROTECTION, \
+               VECTOR_MACHINE_CHECK, VECTOR_VC
         movq    GATE32(\vector)(%r8), %rax
         movq    %rax, GATE32(\vector)(%rdi)
         movq    GATE64(\vector)(%rsi), %rax

@@ -79,7 +79,8 @@ constexpr uint64_t kPiece = 4 * kGiB; // with a line on the console behind each
 void accept_range(PhysMemory& memory, Span range, uint64_t& since_said) {
     while (range.bytes() != 0) {
         const uint64_t most = kPiece - since_said;
-        const Span piece = {range.start, range.start + (range.bytes() < most ? range.bytes() : most)};
+        const uint64_t bytes = range.bytes() < most ? range.bytes() : most;
+        const Span piece = {range.start, range.start + bytes};
         memory.at("memory to accept", piece.start, piece.bytes());
         accept_pages(memory.window, piece);
         range.start = piece.end;
