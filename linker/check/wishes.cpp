@@ -17,6 +17,8 @@ const WishKind kKinds[] = {
     {PROLOGUE_NOTE_WRITABLE_TEXT, "WRITABLE_TEXT", {4}},
     {PROLOGUE_NOTE_QEMU_EXIT, "QEMU_EXIT", {4}},
     {PROLOGUE_NOTE_HEADERS, "HEADERS", {4}},
+    {PROLOGUE_NOTE_SEV, "SEV", {4}},
+    {PROLOGUE_NOTE_SNP_ACCEPT, "SNP_ACCEPT", {8}},
 };
 
 class Reader {
