@@ -313,7 +313,6 @@ sev_left_out:
 
         // Named by the linker script, which must not pull in what the kernel left out.
         .weak   prologue_snp_pages
-        .hidden prologue_snp_pages
         .set    prologue_snp_pages, prologue_early_pml4
 
         // Errors: ECX = which, EAX and EDX = its numbers.

@@ -212,10 +212,12 @@ prologue_ghcb_pt:
 prologue_ghcb:
         .skip   PAGE_BYTES
 
-        // Where the launch of an SNP guest is asked to put its two pages.
-        .globl  prologue_snp_pages
-        .hidden prologue_snp_pages
+        // Where the launch of an SNP guest is asked to put its two pages: the linker
+        // script names the first, and so it is not hidden; C++ has a name of its own for it.
+        .globl  prologue_snp_pages, prologue_own_cpuid_page
+        .hidden prologue_own_cpuid_page
 prologue_snp_pages:
+prologue_own_cpuid_page:
 cpuid_page:
         .skip   PAGE_BYTES
 secrets_page:

@@ -16,7 +16,7 @@
 extern "C" {
 extern uint8_t prologue_ghcb[PAGE_BYTES];
 extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
-extern prologue::CpuidPage prologue_snp_pages;
+extern prologue::CpuidPage prologue_own_cpuid_page;
 extern const uint64_t prologue_wish_snp_accept;
 void prologue_sev_begin();
 [[noreturn]] void prologue_sev_terminate(unsigned code);
@@ -59,11 +59,11 @@ void open_ghcb() {
 
 // The loader's page is not in the kernel's tables.
 void keep_cpuid_page() {
-    const uint64_t own = reinterpret_cast<uintptr_t>(&prologue_snp_pages);
+    const uint64_t own = reinterpret_cast<uintptr_t>(&prologue_own_cpuid_page);
     if (sev().cpuid_page_phys != 0 && sev().cpuid_page_phys != own)
-        copy_bytes(&prologue_snp_pages,
+        copy_bytes(&prologue_own_cpuid_page,
                    reinterpret_cast<const void*>(static_cast<uintptr_t>(sev().cpuid_page_phys)),
-                   sizeof prologue_snp_pages);
+                   sizeof prologue_own_cpuid_page);
 }
 
 // Who brought the image by Linux's protocol is a firmware, or stands in for one: it
@@ -265,7 +265,7 @@ const uint64_t* vc_table(uint64_t phys) {
 }
 
 const CpuidPage* vc_cpuid_page() {
-    return sev().cpuid_page_phys != 0 ? &prologue_snp_pages : nullptr;
+    return sev().cpuid_page_phys != 0 ? &prologue_own_cpuid_page : nullptr;
 }
 
 }  // namespace prologue
