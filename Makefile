@@ -36,7 +36,7 @@ include qemu/qemu.mk
 include qemu/sevhost/check.mk
 
 # What is built depends on how it is built.
-$(OBJECTS32) $(OBJECTS64) $(KERNEL_OBJECTS): Makefile arch/x86/library.mk
+$(OBJECTS32) $(SEV_OBJECTS32) $(OBJECTS64) $(KERNEL_OBJECTS): Makefile arch/x86/library.mk
 
 .PHONY: setup
 setup:

@@ -12,7 +12,7 @@
 
 // Raised in 32-bit mode only, and in 32-bit mode and later.
 #define PROLOGUE_ERRORS_OF_32(X)                                                                   \
-    X(sev, "sev: SEV_STATUS is %x: SEV guests are not served yet")                                 \
+    X(sev, "sev: reason %x of docs/sev.md (SEV_STATUS is %x)")                                     \
     X(no_extended_leaf, "cpu: no CPUID leaf 80000001 (the highest is %x): no long mode")           \
     X(no_long_mode, "cpu: long mode or NX is missing (CPUID 80000001 EDX lacks %x)")               \
     X(wish_paging, "wish: paging with %u levels: this CPU has no LA57")                            \

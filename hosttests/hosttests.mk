@@ -11,7 +11,8 @@ HOST_FLAGS = -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANI
 HOST_C_FLAGS = -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
-	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp
+	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp \
+	$(filter-out %/setup_data.cpp,$(wildcard arch/x86/sev/*.cpp))
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
 	$(SEVHOST_DIR)/model/*.cpp)
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
@@ -55,8 +56,9 @@ FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
 FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd memory_map
 FUZZ_SEV_NAMES := sev_instruction sev_ghcb
-FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES)
-FUZZ_FLAGS := -max_len=4096 -timeout=20 -print_funcs=0
+FUZZ_GUEST_NAMES := guest_vc
+FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES)
+FUZZ_FLAGS := -max_len=8192 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp \
 	hosttests/loader_images.cpp hosttests/bsd_images.cpp hosttests/linux_images.cpp \
 	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
@@ -64,6 +66,8 @@ FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
 FUZZ_SEV_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(wildcard $(SEVHOST_DIR)/model/*.cpp))
 $(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
+FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/scripted_host.cpp \
+	$(filter-out %/setup_data.cpp,$(wildcard arch/x86/sev/*.cpp)))
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp
@@ -73,6 +77,7 @@ $(BUILD)/fuzz/%.o: %.cpp
 
 $(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_OBJECTS)
 $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_SEV_OBJECTS)
+$(FUZZ_GUEST_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_GUEST_OBJECTS)
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o
 	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
@@ -94,7 +99,8 @@ $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 		>$<.log 2>&1 || { cat $<.log; exit 1; }
 	@echo "fuzz $*: $(FUZZ_RUNS) inputs, no fault"
 
--include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
+-include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_GUEST_OBJECTS:.o=.d) \
+	$(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
 
 .PHONY: host-binaries
 host-binaries: $(BUILD)/hosttests $(FUZZ_TARGETS)

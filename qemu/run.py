@@ -14,6 +14,7 @@ import feeding
 import iso
 import machine
 import modes
+import sev_guest
 from any_loader import LINUX, Load, Placed
 from guests import ram_spans
 from images import Image
@@ -38,7 +39,6 @@ def setting(name: str, default: str, allowed=None) -> str:
 
 def boot() -> machine.Boot:
     loader = setting("LOADER", "pvh", _LOADERS)
-    setting("SEV", "none", ("none",))
     accel = setting("ACCEL", "tcg", ("tcg", "kvm"))
     carries = {"multiboot1": "-multiboot1",
                **dict.fromkeys((*_FED, _LINUX64, "linux32"), "-every")}.get(loader, "")
@@ -92,7 +92,27 @@ def modules_of(initrd: str, string: Optional[str] = None) -> list:
     return [Placed(_MODULE_AT, Path(initrd).read_bytes(), string)] if initrd else []
 
 
+def run_under_sev_host(sev: str) -> int:
+    """The same kernel as a guest of the SEV host, which brings it by PVH."""
+    setting("LOADER", "pvh", ("pvh",))
+    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}.elf"
+    result = sev_guest.run(sev_guest.Run(
+        kernel, sev=sev, cmdline=os.environ.get("CMDLINE", ""),
+        initrd=os.environ.get("INITRD") or None, memory=setting("MEM", "512M"),
+        c_bit=int(setting("CBIT", "51")), timeout=60))
+    report = result.serial[max(result.serial.find("loader: "), 0):]
+    if result.outcome == machine.OK:
+        print(report.partition("sevhost: ")[0], end="")
+        return 0
+    print(report, end="")
+    print(f"the boot did not end well: {result.outcome}", file=sys.stderr)
+    return 1
+
+
 def main() -> int:
+    sev = setting("SEV", "none", ("none", "sev", "es", "snp"))
+    if sev != "none":
+        return run_under_sev_host(sev)
     result = machine.run(boot())
     # GRUB talks on the serial port too, before the kernel does.
     report = result.serial.replace("\r", "")

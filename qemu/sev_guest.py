@@ -35,6 +35,7 @@ class Run:
     intercept: str = ""
     trace: str = ""
     state: Optional[Path] = None
+    accept: str = ""
     timeout: float = 20
     until: str = ""
 
@@ -42,7 +43,7 @@ class Run:
         return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
-                "STATE": self.state or ""}
+                "STATE": self.state or "", "ACCEPT": self.accept}
 
 
 class Result(machine.Result):

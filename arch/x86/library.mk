@@ -6,7 +6,7 @@ LIBRARY := $(BUILD)/libprologue.a
 STAGE32 := $(BUILD)/stage32.elf
 
 INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x86/paging \
-	arch/x86/report arch/x86/stage32 arch/x86/stage64)
+	arch/x86/report arch/x86/sev arch/x86/sev32 arch/x86/sev64 arch/x86/stage32 arch/x86/stage64)
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
 	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer \
@@ -21,7 +21,16 @@ SOURCES64 := $(wildcard arch/x86/stage64/*.cpp boot/*.cpp) \
 	$(filter-out boot/%,$(SHARED))
 ENTRY := $(wildcard arch/x86/entry/*.S arch/x86/wishes/*.S)
 
+# What only SEV guests need, and kernels can leave out: a 32-bit stage of its own, and
+# the rest of it for 64-bit mode. No SSE: a #VC may come anywhere.
+SEV_SHARED := $(addprefix arch/x86/sev/,msr_protocol.cpp cpuid_page.cpp)
+SEV_SOURCES32 := $(wildcard arch/x86/sev32/*.cpp) arch/x86/sev/setup_data.cpp $(SEV_SHARED)
+SEV_SOURCES64 := $(filter-out %/setup_data.cpp,$(wildcard arch/x86/sev/*.cpp arch/x86/sev64/*.cpp))
+SOURCES64 += $(SEV_SOURCES64)
+ENTRY += $(wildcard arch/x86/sev32/*.S arch/x86/sev64/*.S)
+
 OBJECTS32 := $(SOURCES32:%.cpp=$(BUILD)/32/%.o)
+SEV_OBJECTS32 := $(SEV_SOURCES32:%.cpp=$(BUILD)/32/%.o)
 OBJECTS64 := $(SOURCES64:%.cpp=$(BUILD)/64/%.o) $(ENTRY:%.S=$(BUILD)/64/%.o)
 
 # -Oz would want a function for a 64-bit shift.
@@ -35,7 +44,13 @@ $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
 	boot/memory_map.o): FLAGS64 += -O2
 $(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o \
-	arch/x86/stage64/long_mode.o boot/low_pages.o boot/loader_info.o boot/free_memory.o): FLAGS64 += -Os
+	arch/x86/stage64/long_mode.o boot/low_pages.o boot/loader_info.o boot/free_memory.o \
+	boot/pvh.o): FLAGS64 += -Os
+
+$(SEV_SOURCES64:%.cpp=$(BUILD)/64/%.o): FLAGS64 += -mgeneral-regs-only
+
+# Smaller with its steps apart.
+$(BUILD)/64/arch/x86/sev/decode.o: FLAGS64 += -fno-inline-functions
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \
@@ -60,22 +75,28 @@ $(BUILD)/64/%.o: %.S
 LINK32 := $(LLD) -m elf_i386 -pie --no-dynamic-linker --hash-style=sysv --gc-sections \
 	--orphan-handling=error -T linker/stage32.ld
 
-$(STAGE32): $(OBJECTS32) linker/stage32.ld
-	$(LINK32) --defsym=STAGE32_BASE=0 -o $@ $(OBJECTS32)
+STAGES32 := stage32 sev32
+stage32_OBJECTS := $(OBJECTS32)
+sev32_OBJECTS := $(SEV_OBJECTS32)
 
-$(BUILD)/stage32-elsewhere.elf: $(OBJECTS32) linker/stage32.ld
-	$(LINK32) --defsym=STAGE32_BASE=0x2a345000 -o $@ $(OBJECTS32)
+define LINK_STAGE32
+$(BUILD)/$(1).elf: $($(1)_OBJECTS) linker/stage32.ld
+	$$(LINK32) --defsym=STAGE32_BASE=0 -o $$@ $($(1)_OBJECTS)
+$(BUILD)/$(1)-elsewhere.elf: $($(1)_OBJECTS) linker/stage32.ld
+	$$(LINK32) --defsym=STAGE32_BASE=0x2a345000 -o $$@ $($(1)_OBJECTS)
+endef
+$(foreach stage,$(STAGES32),$(eval $(call LINK_STAGE32,$(stage))))
 
 $(BUILD)/%.bin: $(BUILD)/%.elf
 	$(OBJCOPY) -O binary -j .stage32 $< $@
 
-# Linked at two bases, the 32-bit stage is the same bytes: it has no address in it.
-$(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
-	cmp $(BUILD)/stage32.bin $(BUILD)/stage32-elsewhere.bin
-	@mkdir -p $(@D)
-	@echo "  $@"
-	$(CLANG) --target=x86_64-none-elf $(INCLUDES) -Wa,-I$(BUILD) -g -c -o $@ \
-		arch/x86/entry/stage32_blob.S
+# Linked at two bases, a 32-bit stage is the same bytes: it has no address in it.
+$(BUILD)/%.same: $(BUILD)/%.bin $(BUILD)/%-elsewhere.bin
+	cmp $^
+	@touch $@
+
+$(BUILD)/64/arch/x86/entry/stage32_blob.o: $(BUILD)/stage32.bin $(BUILD)/stage32.same
+$(BUILD)/64/arch/x86/sev32/start_sev32.o: $(BUILD)/sev32.bin $(BUILD)/sev32.same
 
 $(LIBRARY): $(OBJECTS64) linker/relocations.sh
 	linker/relocations.sh $(OBJECTS64)
@@ -96,4 +117,4 @@ $(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
 	$(LLD) -m elf_i386 --oformat=binary -Ttext=0 -e 0 -o $@ $<
 
 -include $(BUILD)/16/arch/x86/linux16/setup.d
--include $(OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)
+-include $(OBJECTS32:.o=.d) $(SEV_OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)

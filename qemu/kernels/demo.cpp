@@ -11,6 +11,12 @@
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_RELOCATABLE;
+#ifdef KERNEL_ACCEPT
+PROLOGUE_WISH_SNP_ACCEPT(KERNEL_ACCEPT);
+#endif
+#ifdef KERNEL_SEV
+PROLOGUE_WISH_SEV(KERNEL_SEV);
+#endif
 #ifdef KERNEL_EVERY_HEADER
 PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
 #endif
@@ -79,8 +85,18 @@ const char* type_name(uint32_t type) {
         return "bad";
     case PROLOGUE_MEMORY_KERNEL:
         return "kernel";
+    case PROLOGUE_MEMORY_UNACCEPTED:
+        return "unaccepted";
     }
     return "unknown";
+}
+
+const char* sev_name(uint64_t status) {
+    if (status & PROLOGUE_SEV_STATUS_SNP)
+        return "snp";
+    if (status & PROLOGUE_SEV_STATUS_ES)
+        return "es";
+    return status == 0 ? "none" : "sev";
 }
 
 void line(const char* key, const char* value) {
@@ -208,7 +224,7 @@ void report(const prologue_handoff& handoff) {
     report_environment(handoff.boot);
     line_hex("rsdp", handoff.rsdp_phys);
     report_efi(handoff.efi);
-    line("sev", handoff.sev.status == 0 ? "none" : "unknown");
+    line("sev", sev_name(handoff.sev.status));
     line_hex("c-bit", handoff.sev.c_bit_mask);
     line_hex("ghcb", handoff.sev.ghcb_phys);
 }

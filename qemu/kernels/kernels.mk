@@ -45,11 +45,17 @@ depth-five := depth-five console
 reuse := reuse
 reuse-multiboot1 := reuse
 helpers := helpers-four
+forms := forms console
+demo-mark := demo-mark console
+demo-nosev := demo-nosev console
+demo-nosev-every := demo-nosev-every console
+forms-five := forms-five console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := demo-services low_memory-four low_memory-five depth-four depth-five helpers helpers-five \
-	helpers-multiboot1 demo demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five forms forms-five \
+	helpers helpers-five helpers-multiboot1 demo demo-services demo-mark demo-nosev \
+	demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \
 	state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
@@ -60,6 +66,8 @@ VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_services := -DKERNEL_BOOT_SERVICES
 VARIANT_every := -DKERNEL_EVERY_HEADER
+VARIANT_mark := -DKERNEL_ACCEPT=0x2000000
+VARIANT_nosev := -DKERNEL_SEV=PROLOGUE_SEV_NONE
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE
@@ -72,6 +80,7 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # right behind the direct map of four levels; across two top-level entries; and
 # where that direct map is, which leaves room for it with five levels only.
 %-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+%/forms.elf %/forms-five.elf: KERNEL_SYMBOLS := --defsym=io_apic=0xffffffffc0000000
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
 %/state-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_VIRTUAL=0

@@ -71,9 +71,11 @@
 #define VECTORS_WITH_ERROR_CODE 0x60227d00
 #define VECTORS 32
 #define VECTOR_NMI 2
+#define VECTOR_UNDEFINED 6
 #define VECTOR_DOUBLE_FAULT 8
 #define VECTOR_GENERAL_PROTECTION 13
 #define VECTOR_MACHINE_CHECK 18
+#define VECTOR_VC 29
 #define ISR64_STRIDE 8
 
 // RFLAGS with nothing but the bit that is always set (SDM 3.4.3)

@@ -33,6 +33,10 @@ inline void write_cr3(uint64_t value) {
     asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
+inline void invalidate_page(uint64_t virt) {
+    asm volatile("invlpg (%0)" : : "r"(virt) : "memory");
+}
+
 inline uint64_t read_msr(uint32_t number) {
     uint32_t low, high;
     asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));

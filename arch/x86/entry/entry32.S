@@ -22,7 +22,9 @@
 #include "contract_magic.h"
 #include "entry_state.h"
 #include "errors.h"
+#include "prologue/sev_reasons.h"
 #include "prologue/wishes.h"
+#include "sev_state.h"
 #include "stage32.h"
 
 #define AT(symbol) (symbol - entry_base)(%ebp)
@@ -44,6 +46,7 @@
         .text
         .code32
         PROLOGUE_PULL_(prologue_wish_headers)
+        PROLOGUE_PULL_(prologue_wish_sev)
 
         // PVH: EBX = hvm_start_info, and no magic in a register. That it lies
         // in RAM is taken on trust, as the magic is there: prologue_start, where
@@ -63,10 +66,15 @@ known_loader:
         movl    (%ebx), %edi
         leal    4(%ebx), %esp
         call    entry_base
+        .globl  prologue_entry_base
+        .hidden prologue_entry_base
+prologue_entry_base:
 entry_base:
         popl    %ebp
         movl    %edi, (%ebx)
-base_known:
+        .globl  prologue_base_known
+        .hidden prologue_base_known
+prologue_base_known:
         leal    AT(prologue_stack_top), %esp
 
         // Own GDT, with our base in the based code segment: its bytes 2, 3, 4
@@ -103,7 +111,7 @@ mode_known:
 sev_status_read:
         rdmsr
         testl   %eax, %eax
-        jnz     fail_sev
+        jnz     prologue_sev_guest32
 no_sev:
 
         // The CPU: long mode and NX are needed, 1 GiB pages are liked.
@@ -215,7 +223,7 @@ unknown_loader:
         movl    %ecx, AT(prologue_entry_state + ENTRY_SP)
         movl    %esi, AT(prologue_entry_state + ENTRY_SI)
         movl    %edx, AT(prologue_entry_state + ENTRY_MODE)
-        jmp     base_known
+        jmp     prologue_base_known
 
         // EFER.LME cannot have been set without paging being compatibility
         // mode's, and was not cleared with it. Keeps ESI.
@@ -279,20 +287,47 @@ enter_stage32:
         pushl   %eax
         lretl
 
-        // Errors: ECX = which, EAX and EDX = its numbers.
-fail_sev:
+        // An SEV guest, in a kernel that wishes for none: as SEV-ES it has no console.
+        .weak   prologue_sev_guest32
+        .hidden prologue_sev_guest32
+prologue_sev_guest32:
+        testl   $SEV_STATUS_ES, %eax
+        jnz     sev_left_out
+        movl    %eax, %edx
+        movl    $PROLOGUE_SEV_LEFT_OUT, %eax
         movl    $ERROR_SEV, %ecx
-        jmp     fatal32
+        jmp     prologue_fatal32
+        .weak   prologue_sev_vc32, prologue_sev_exception32
+        .hidden prologue_sev_vc32, prologue_sev_exception32
+prologue_sev_vc32:
+prologue_sev_exception32:
+sev_left_out:
+        movl    $MSR_GHCB, %ecx
+        movl    $GHCB_TERMINATION(PROLOGUE_SEV_LEFT_OUT), %eax
+        xorl    %edx, %edx
+        wrmsr
+        rep
+        vmmcall
+1:      hlt
+        jmp     1b
+
+        // Named by the linker script, which must not pull in what the kernel left out.
+        .weak   prologue_snp_pages
+        .set    prologue_snp_pages, prologue_early_pml4
+
+        // Errors: ECX = which, EAX and EDX = its numbers.
 fail_no_extended_leaf:
         movl    $ERROR_NO_EXTENDED_LEAF, %ecx
-        jmp     fatal32
+        jmp     prologue_fatal32
 fail_no_long_mode:
         movl    %edx, %eax
         movl    $ERROR_NO_LONG_MODE, %ecx
-        jmp     fatal32
+        jmp     prologue_fatal32
 fail_wish_paging:
         movl    $ERROR_WISH_PAGING, %ecx
-fatal32:
+        .globl  prologue_fatal32
+        .hidden prologue_fatal32
+prologue_fatal32:
         pushl   $0
         pushl   %edx
         pushl   %eax

@@ -37,11 +37,13 @@ prologue_start64_wide:
         testl   $CR4_LA57, %eax
         jz      1f
         movq    16(%rdx), %rcx
-1:      leaq    in_window(%rip), %rax
+1:      leaq    prologue_in_window(%rip), %rax
         addq    %rcx, %rax
         addq    %rcx, %rsp
         jmpq    *%rax
-in_window:
+        .globl  prologue_in_window
+        .hidden prologue_in_window
+prologue_in_window:
         pushq   $RFLAGS_CLEAR // none of the loader's flags, the direction among them
         popfq
         movl    %esi, %esi

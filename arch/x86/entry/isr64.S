@@ -16,9 +16,18 @@ prologue_isr64:
   .rept VECTORS
         .balign ISR64_STRIDE
         pushq   $vector
+    .if vector == VECTOR_VC
+        jmp     prologue_isr64_vc
+    .else
         jmp     report
+    .endif
     .set vector, vector + 1
   .endr
+
+        // #VC has a handler of its own in a kernel that serves SEV guests.
+        .weak   prologue_isr64_vc
+        .hidden prologue_isr64_vc
+prologue_isr64_vc:
 
         // Stack: vector, error code where the vector has one, RIP, CS, RFLAGS,
         // RSP, SS. Where it has none, a zero is put in its place.

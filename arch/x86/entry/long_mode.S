@@ -10,6 +10,8 @@
 #include "contract_magic.h"
 #include "entry_state.h"
 #include "part.inc"
+#include "prologue/sev_reasons.h"
+#include "sev_bits.h"
 
 #define GENERAL_PROTECTION (16 * VECTOR_GENERAL_PROTECTION) // its gate in an IDT
 
@@ -77,10 +79,11 @@ sev_status_read:
         rdmsr
 sev_status_known:
         addq    $16, %rsp
+        testl   %eax, %eax
+        jnz     prologue_sev_long_mode
 
-        movl    %eax, %edi
-        movq    (%rsp), %rsi
-        movl    8(%rsp), %edx
+        movq    (%rsp), %rdi
+        movl    8(%rsp), %esi
         call    prologue_leave_loaders_tables
         movl    %eax, %ebx
         popq    %rdi
@@ -95,6 +98,23 @@ general_protection:
         movq    32(%rsp), %rsp
         xorl    %eax, %eax
         jmp     sev_status_known
+
+        // An SEV guest, in a kernel that wishes for none.
+        .weak   prologue_sev_long_mode
+        .hidden prologue_sev_long_mode
+prologue_sev_long_mode:
+        movl    %eax, %esi
+        movl    $PROLOGUE_SEV_LEFT_OUT, %edi
+        testl   $SEV_STATUS_ES, %eax
+        jz      prologue_refuse_sev
+        movl    $MSR_GHCB, %ecx
+        movl    $GHCB_TERMINATION(PROLOGUE_SEV_LEFT_OUT), %eax
+        xorl    %edx, %edx
+        wrmsr
+        rep
+        vmmcall
+1:      hlt
+        jmp     1b
 
         RECOGNISER prologue_recognise_pvh
         .section .note.GNU-stack, "", @progbits

@@ -64,7 +64,7 @@ uint64_t* PageTables::find_or_add_table(uint64_t virt, unsigned level, MapResult
             result = MapResult::conflict;
             return nullptr;
         }
-        table = found & kTableAddress & ~mode_.c_bit_mask;
+        table = pointed_to(found);
     }
     return entry(table, 0);
 }

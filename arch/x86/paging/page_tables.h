@@ -43,8 +43,16 @@ public:
     // it has a larger page, and is written over where it does not.
     [[nodiscard]] MapResult map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits);
 
+    // The entry of the 4 KiB page at `virt`, for which large pages are split; null where
+    // there is none, or, with a reason, where pages for tables run out.
+    [[nodiscard]] uint64_t* small_page(uint64_t virt, MapResult& result);
+
     uint64_t* entry(uint64_t table, unsigned index) const {
         return reinterpret_cast<uint64_t*>(static_cast<uintptr_t>(window_ + table)) + index;
+    }
+    // The table, or page, that an entry points to.
+    uint64_t pointed_to(uint64_t entry) const {
+        return entry & kTableAddress & ~mode_.c_bit_mask;
     }
     uint64_t root() const { return root_; }
     unsigned top_index(uint64_t virt) const { return index_of(virt, mode_.levels); }
@@ -57,6 +65,7 @@ private:
         return static_cast<unsigned>(virt >> shift_of(level)) % TABLE_ENTRIES;
     }
     unsigned level_for(uint64_t addresses, uint64_t bytes) const;
+    bool split(uint64_t* entry, unsigned level);
     uint64_t* find_or_add_table(uint64_t virt, unsigned level, MapResult& result);
 
     uint64_t window_;

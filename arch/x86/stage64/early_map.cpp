@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "errors.h"
 #include "page_tables.h"
+#include "sev_state.h"
 #include "stage32.h"
 
 #pragma GCC visibility push(hidden)
@@ -19,7 +20,8 @@ constexpr uint64_t kMappedByEntry = 4; // GiBs, with pages of that size
 constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
 
 bool has_1g_pages() {
-    return (prologue_early_pdpt[0] & PTE_LARGE) != 0;
+    // One GiB may be in smaller pages, for an SEV guest's GHCB.
+    return ((prologue_early_pdpt[0] | prologue_early_pdpt[1]) & PTE_LARGE) != 0;
 }
 
 bool is_mapped(uint64_t gib) {
@@ -54,9 +56,11 @@ PhysMemory early_map(uint64_t window) {
 void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
     bool seen = start <= kMost && bytes <= kMost - start && is_addressable(start + bytes - 1);
     TablePages pages = free_directories(window);
-    PageTables tables(window, read_cr3(),
+    const uint64_t c_bit_mask = prologue_sev_state.c_bit_mask;
+    PageTables tables(window, read_cr3() & ~c_bit_mask,
                       {.levels = (read_cr4() & CR4_LA57) != 0 ? 5u : 4u,
-                       .has_1g_pages = has_1g_pages()},
+                       .has_1g_pages = has_1g_pages(),
+                       .c_bit_mask = c_bit_mask},
                       pages);
     for (uint64_t gib = start / kGiB; seen && gib <= (start + bytes - 1) / kGiB; ++gib)
         seen = is_mapped(gib) ||

@@ -5,23 +5,16 @@
 #include "image.h"
 #include "prologue/wishes.h"
 #include "report.h"
+#include "sev_end.h"
+#include "sev_state.h"
+#include "vc.h"
 
 extern "C" {
 extern const char __ehdr_start[];
-struct Frame64;
-[[noreturn]] void prologue_exception(const Frame64& frame);
+[[noreturn]] void prologue_exception(const prologue::Frame64& frame);
 [[noreturn]] void prologue_kernel_returned();
 [[noreturn]] void prologue_refuse_long_mode();
 }
-
-// What isr64.S leaves on the stack.
-struct Frame64 {
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-    uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
-    uint64_t vector, error;
-    uint64_t rip, cs, rflags, rsp, ss;
-};
-static_assert(sizeof(Frame64) == 22 * 8);
 
 namespace prologue {
 namespace {
@@ -30,6 +23,20 @@ constexpr char kSentences[] = PROLOGUE_ERRORS_OF_32(PROLOGUE_ERROR_ELSEWHERE)
     PROLOGUE_SHARED_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE);
 
 unsigned exceptions_seen;
+
+// A report shows registers and stack, and a console is the host's: as SEV-ES, only a
+// build that asks for it prints one.
+#ifdef PROLOGUE_REPORT_TO_HOST
+constexpr bool kReportToHost = true;
+#else
+constexpr bool kReportToHost = false;
+#endif
+
+[[noreturn]] void end(unsigned code) {
+    if (prologue_sev_state.es())
+        end_sev_guest(code);
+    end_boot(prologue_wish_qemu_exit);
+}
 
 ReportedImage reported_image() {
     const auto start = reinterpret_cast<uintptr_t>(__ehdr_start);
@@ -47,7 +54,7 @@ void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, 
     const uint64_t numbers[] = {a, b, c, d};
     Console console;
     print_error(console, sentence(kSentences, error), what, numbers);
-    end_boot(prologue_wish_qemu_exit);
+    end(PROLOGUE_SEV_FATAL);
 }
 
 void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
@@ -56,15 +63,17 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
 
 }  // namespace prologue
 
-void prologue_exception(const Frame64& frame) {
+void prologue_exception(const prologue::Frame64& frame) {
     using namespace prologue;
+    if (prologue_sev_state.es() && !kReportToHost)
+        end_sev_guest(PROLOGUE_SEV_EXCEPTION(frame.vector));
     ++exceptions_seen;
     if (exceptions_seen == 2) {
         Console().put('\n'); // the report was in the middle of a line
         fail(Error::nested_fault, frame.vector, frame.error, frame.rip);
     }
     if (exceptions_seen > 2)
-        end_boot(prologue_wish_qemu_exit);
+        end(PROLOGUE_SEV_EXCEPTION(frame.vector));
     const ExceptionReport exception = {
         .bits = 64,
         .vector = frame.vector,
@@ -84,7 +93,7 @@ void prologue_exception(const Frame64& frame) {
     };
     Console console;
     print_exception(console, exception, reported_image());
-    end_boot(prologue_wish_qemu_exit);
+    end(PROLOGUE_SEV_EXCEPTION(frame.vector));
 }
 
 void prologue_kernel_returned() {

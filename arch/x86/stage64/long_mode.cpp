@@ -21,7 +21,8 @@ extern "C" {
 extern const char __ehdr_start[], prologue_image_end[];
 extern uint64_t prologue_early_pml4[], prologue_early_pml5[], prologue_early_pdpt[];
 extern uint64_t prologue_early_pd[];
-uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t info, uint32_t magic);
+uint32_t prologue_leave_loaders_tables(uint64_t info, uint32_t magic);
+[[noreturn]] void prologue_refuse_sev(uint32_t reason, uint32_t sev_status);
 }
 
 namespace prologue {
@@ -136,10 +137,12 @@ constinit LoaderInfo loader;
 
 using namespace prologue;
 
+void prologue_refuse_sev(uint32_t reason, uint32_t sev_status) {
+    fail_in("SEV guests are not served by this kernel", Error::entry, reason, sev_status);
+}
+
 // Returns CPUID 80000001 EDX. All but the tables is the loader's still.
-uint32_t prologue_leave_loaders_tables(uint32_t sev_status, uint64_t info, uint32_t magic) {
-    if (sev_status != 0)
-        fail_in("SEV guests are not served in 64-bit mode yet", Error::entry, sev_status);
+uint32_t prologue_leave_loaders_tables(uint64_t info, uint32_t magic) {
     const uint32_t features = check_features();
     const Span image = {address(__ehdr_start), address(prologue_image_end)};
     build_tables((features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, image);

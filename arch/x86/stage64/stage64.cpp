@@ -16,12 +16,13 @@
 #include "page_tables.h"
 #include "parts.h"
 #include "prologue/wishes.h"
+#include "sev64.h"
 #include "stage32.h"
 #include "wished_maps.h"
 
 extern "C" {
 extern const char __ehdr_start[], prologue_image_end[];
-extern uint64_t prologue_early_pml4[];
+extern uint64_t prologue_early_pml4[], prologue_early_pml5[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
 void prologue_install_descriptors();
@@ -203,7 +204,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
 // Shows the kernel's addresses in the early tables, too.
 void show_kernel_early(const Boot& boot, const PageTables& tables) {
     const Span kernel = boot.image.virtual_span();
-    uint64_t* const early_top = boot.memory.seen<uint64_t>(read_cr3());
+    uint64_t* const early_top = boot.levels == 5 ? prologue_early_pml5 : prologue_early_pml4;
     const uint64_t ends[] = {kernel.start, kernel.end - 1};
     for (const uint64_t address : ends) {
         const unsigned index = tables.top_index(address);
@@ -250,6 +251,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
 
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);
+    if (prologue_sev_state.status != 0) [[unlikely]]
+        find_part(SEV_MAGIC)->first<SevAcceptMemory>()(map, memory, loader.loader);
     const Span allowed = {kAllowed.start, kernel_map.reach};
     const prologue_range& home = map.largest_usable(allowed, kLeastArena);
     Arena arena(memory, allowed.shared(home));
@@ -260,7 +263,10 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const uint64_t root = pages.take(window);
     if (root == 0)
         fail(Error::no_free_memory, kPage, 0);
-    PageTables tables(window, root, {.levels = levels, .has_1g_pages = has_1g_pages}, pages);
+    PageTables tables(window, root, {.levels = levels,
+                                     .has_1g_pages = has_1g_pages,
+                                     .c_bit_mask = prologue_sev_state.c_bit_mask},
+                      pages);
     map_kernel(tables, image, boot.kernel_address(prologue_stack_guard), map, kernel_map);
     handoff.identity_bytes = kernel_map.identity.end;
     handoff.page_tables_phys = root;
@@ -268,12 +274,18 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     uint64_t seen_at = window;
     if (wished_maps != nullptr)
         seen_at = wished_maps->second<FinishMaps>()(window, levels, kernel_map, tables, handoff);
+    uint64_t cr3 = root;
+    if (prologue_sev_state.status != 0) [[unlikely]] {
+        find_part(SEV_MAGIC)->second<SevFinishBoot>()({tables, image, map, seen_at, handoff});
+        cr3 |= prologue_sev_state.c_bit_mask;
+    }
     map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
     handoff.memory_count = map.size();
     copy_bytes(ranges, map.begin(), map.size() * sizeof *ranges);
 
     // To the kernel.
     show_kernel_early(boot, tables);
-    prologue_enter_kernel(seen_at + memory.phys_of(&handoff), root,
+    prologue_enter_kernel(seen_at + memory.phys_of(&handoff),
+                          cr3,
                           image.virtual_offset() - window);
 }

@@ -14,14 +14,6 @@ extern const uint32_t prologue_wish_writable_text;
 namespace prologue {
 namespace {
 
-// A wish for a window: an ELF note, as PROLOGUE_WISH_WINDOW lays it out.
-struct WindowNote {
-    uint32_t name_bytes, desc_bytes, type;
-    char name[12];
-    uint64_t virt, phys, bytes, rights;
-} __attribute__((packed, aligned(4)));
-static_assert(sizeof(WindowNote) == 56);
-
 extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
 
 constexpr uint64_t kMostIdentity = 512 * kGiB;
@@ -106,7 +98,7 @@ bool is_mapped(const PageTables& tables, unsigned levels, uint64_t virt, uint64_
                 PTE_PRESENT) != 0) {
             if (level == 1 || (entry & PTE_LARGE) != 0)
                 return true;
-            table = entry & kTableAddress;
+            table = tables.pointed_to(entry);
             --level;
         }
         const uint64_t end_of_entry = virt | ((uint64_t{1} << (3 + 9 * level)) - 1);

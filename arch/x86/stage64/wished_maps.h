@@ -17,6 +17,14 @@
 
 namespace prologue {
 
+// A wish for a window: an ELF note, as PROLOGUE_WISH_WINDOW lays it out.
+struct WindowNote {
+    uint32_t name_bytes, desc_bytes, type;
+    char name[12];
+    uint64_t virt, phys, bytes, rights;
+} __attribute__((packed, aligned(4)));
+static_assert(sizeof(WindowNote) == 56);
+
 // Checks the image, and puts what the kernel wishes into `map`. `window` is the
 // virtual address at which physical memory is seen for the time being.
 using PlanMaps = void(uint64_t window, unsigned levels, Image& image, KernelMap& map);

@@ -22,6 +22,11 @@
 #define PROLOGUE_DIRECT_MAP_4_LEVEL 0xffff800000000000 /* room for 64 TiB */
 #define PROLOGUE_DIRECT_MAP_5_LEVEL 0xff00000000000000 /* room for 4 PiB */
 
+/* Bits of prologue_sev.status. */
+#define PROLOGUE_SEV_STATUS_SEV 0x1
+#define PROLOGUE_SEV_STATUS_ES 0x2
+#define PROLOGUE_SEV_STATUS_SNP 0x4
+
 /* Selectors in the GDT that is loaded at kernel_main. */
 #define PROLOGUE_SELECTOR_CODE64 0x08
 #define PROLOGUE_SELECTOR_DATA 0x10
@@ -69,6 +74,7 @@ enum prologue_memory_type {
     PROLOGUE_MEMORY_RESERVED = 7,
     PROLOGUE_MEMORY_BAD = 8,
     PROLOGUE_MEMORY_KERNEL = 9, /* the image: the kernel and Prologue's part of it */
+    PROLOGUE_MEMORY_UNACCEPTED = 10, /* SNP: usable once it is accepted, see prologue/sev.h */
 };
 
 typedef struct prologue_range {
@@ -98,15 +104,15 @@ typedef struct prologue_framebuffer {
     uint8_t blue_shift, blue_bits;
 } prologue_framebuffer;
 
-/* Where the guest runs under AMD SEV; all zero where it does not. */
+/* Where the guest runs under AMD SEV; all zero where it does not. See prologue/sev.h. */
 typedef struct prologue_sev {
-    uint64_t status;     /* SEV_STATUS, MSR 0xc0010131 */
-    uint64_t c_bit_mask; /* to be set in page-table entries for private memory */
-    uint64_t ghcb_phys;
-    uint64_t ghcb_virtual;
-    uint64_t cpuid_page_phys;
+    uint64_t status;       /* SEV_STATUS, MSR 0xc0010131: the processor's word, not the host's */
+    uint64_t c_bit_mask;   /* in page-table entries, and CR3, for private memory */
+    uint64_t ghcb_phys;    /* SEV-ES and SNP: the page that the host sees, in the image */
+    uint64_t ghcb_virtual; /* in the kernel's mapping; shared in all others too */
+    uint64_t cpuid_page_phys;   /* SNP: what the launch put there; 0 where it did not */
     uint64_t secrets_page_phys;
-    uint64_t accepted_end;
+    uint64_t accepted_end; /* SNP: usable memory below is validated; -1 where the loader did it */
 } prologue_sev;
 
 /* The console that the loader names; all zero where it names none. */
@@ -176,7 +182,7 @@ typedef struct prologue_handoff {
     uint64_t rsdp_phys; /* 0 where the loader gave none */
     prologue_framebuffer framebuffer;
 
-    uint64_t page_tables_phys; /* the top-level table, as CR3 holds it */
+    uint64_t page_tables_phys; /* the top-level table; CR3 has the C-bit besides */
     uint64_t spare_start;      /* physical: zeroed pages of the image's .bss, for more tables */
     uint64_t spare_end;
 

@@ -130,11 +130,28 @@
 #define PROLOGUE_HEADER_vmd 16 /* known by its stack, as FreeBSD's: no header */
 #define PROLOGUE_HEADER_freebsd 32
 
+/* Whether the kernel serves AMD SEV guests: PROLOGUE_SEV_NONE leaves out all that
+ * knows of it, some 12 KiB, and ends such a boot by name. Note 0x5a: u32. */
+#define PROLOGUE_NOTE_SEV 0x5a
+#define PROLOGUE_WISH_SEV(which)                                                                   \
+    PROLOGUE_WISH_(prologue_wish_sev, PROLOGUE_NOTE_SEV, .long which)                              \
+    PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE)
+#define PROLOGUE_SEV_NONE 0
+
+/* Up to which physical address an SNP guest's memory is accepted before the kernel,
+ * a multiple of 4096; what lies above is PROLOGUE_MEMORY_UNACCEPTED. By default all of
+ * it, or by a loader that has done so none. Note 0x5b: u64. */
+#define PROLOGUE_NOTE_SNP_ACCEPT 0x5b
+#define PROLOGUE_WISH_SNP_ACCEPT(end)                                                              \
+    PROLOGUE_WISH_(prologue_wish_snp_accept, PROLOGUE_NOTE_SNP_ACCEPT, .quad end)                  \
+    PROLOGUE_CHECK_((end) % 4096 == 0)
+#define PROLOGUE_ACCEPT_BY_LOADER 0
+
 /* GRUB on UEFI leaves the boot services running: the kernel gets what `efi` of the
  * handoff says, calls them by prologue/boot_services.h, and ends them itself.
- * Elsewhere it changes nothing. Note 0x5a: u32, 1. It goes with the header
+ * Elsewhere it changes nothing. Note 0x5c: u32, 1. It goes with the header
  * multiboot2. */
-#define PROLOGUE_NOTE_BOOT_SERVICES 0x5a
+#define PROLOGUE_NOTE_BOOT_SERVICES 0x5c
 #define PROLOGUE_WISH_BOOT_SERVICES                                                                \
     PROLOGUE_WISH_(prologue_wish_boot_services, PROLOGUE_NOTE_BOOT_SERVICES,                       \
                    PROLOGUE_PULL_(prologue_boot_services); .long 1)                                \

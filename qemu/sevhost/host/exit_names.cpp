@@ -2,6 +2,7 @@
 
 #include "ghcb.h"
 #include "ghcb_msr_protocol.h"
+#include "prologue/sev_reasons.h"
 #include "svm_exits.h"
 
 namespace sevhost {
@@ -110,6 +111,52 @@ constexpr Name kTerminations[] = {
     {1 << kSetShift | 0x05, "if it is Linux: the host's CPUID answer failed"},
 };
 
+// prologue/sev_reasons.h
+constexpr Name kPrologueReasons[] = {
+    {PROLOGUE_SEV_FATAL, "if it is Prologue: a fatal line is on the console"},
+    {PROLOGUE_SEV_STATUS_READ, "if it is Prologue: SEV_STATUS is intercepted"},
+    {PROLOGUE_SEV_VERSION, "if it is Prologue: no version of the protocol that both know"},
+    {PROLOGUE_SEV_C_BIT_RANGE, "if it is Prologue: a C-bit that is none of 32 to 51"},
+    {PROLOGUE_SEV_C_BIT_DISAGREE, "if it is Prologue: two sources name different C-bits"},
+    {PROLOGUE_SEV_C_BIT_PROOF, "if it is Prologue: memory reads differently through the tables"},
+    {PROLOGUE_SEV_NO_RANDOM, "if it is Prologue: RDRAND gives nothing"},
+    {PROLOGUE_SEV_NO_LONG_MODE, "if it is Prologue: no long mode, or no NX"},
+    {PROLOGUE_SEV_NO_LA57, "if it is Prologue: no five levels of paging"},
+    {PROLOGUE_SEV_TOO_HIGH, "if it is Prologue: entered in 64-bit mode above 4 GiB"},
+    {PROLOGUE_SEV_SNP_FEATURE, "if it is Prologue: SNP is not offered to an SNP guest"},
+    {PROLOGUE_SEV_CPUID_PAGE, "if it is Prologue: the CPUID page is malformed"},
+    {PROLOGUE_SEV_SWITCH, "if it is Prologue: an exception on the way to 64-bit mode"},
+    {PROLOGUE_SEV_LEFT_OUT, "if it is Prologue: the kernel serves no SEV guests"},
+    {PROLOGUE_SEV_NO_MEMORY, "if it is Prologue: no page is left for a page table"},
+    {PROLOGUE_SEV_VC_INJECTED, "if it is Prologue: a #VC that the instruction does not explain"},
+    {PROLOGUE_SEV_VC_CODE, "if it is Prologue: a #VC that is not served"},
+    {PROLOGUE_SEV_VC_FORM, "if it is Prologue: an instruction whose form is not served"},
+    {PROLOGUE_SEV_VC_NESTED, "if it is Prologue: a #VC in a #VC"},
+    {PROLOGUE_SEV_VC_USER, "if it is Prologue: a #VC from user or compatibility mode"},
+    {PROLOGUE_SEV_VC_EARLY, "if it is Prologue: a #VC before the GHCB page stands"},
+    {PROLOGUE_SEV_VC_SUBLEAF, "if it is Prologue: a CPUID sub-leaf before the GHCB page stands"},
+    {PROLOGUE_SEV_VC_NOT_VALIDATED, "if it is Prologue: memory that nobody accepted"},
+    {PROLOGUE_SEV_VC_MMIO, "if it is Prologue: MMIO through a private mapping, or none"},
+    {PROLOGUE_SEV_MSR_RESPONSE, "if it is Prologue: the GHCB MSR's answer is to another request"},
+    {PROLOGUE_SEV_GHCB_REFUSED, "if it is Prologue: the GHCB's registration failed"},
+    {PROLOGUE_SEV_GHCB_RESULT, "if it is Prologue: SW_EXITINFO1 is no answer"},
+    {PROLOGUE_SEV_GHCB_MISSING, "if it is Prologue: a field of the answer is not valid"},
+    {PROLOGUE_SEV_GHCB_EVENT, "if it is Prologue: an exception that cannot be delivered"},
+    {PROLOGUE_SEV_PAGE_STATE, "if it is Prologue: a page state change failed"},
+    {PROLOGUE_SEV_PVALIDATE, "if it is Prologue: PVALIDATE failed"},
+    {PROLOGUE_SEV_PVALIDATE_TWICE, "if it is Prologue: PVALIDATE changed nothing"},
+};
+
+const char* prologue_reason_name(unsigned reason) {
+    if (reason >= PROLOGUE_SEV_KERNEL)
+        return "if it is Prologue: the kernel's own";
+    if (reason >= PROLOGUE_SEV_EXCEPTION(0))
+        return "if it is Prologue: an exception, whose vector is the reason less 128";
+    if (reason >= PROLOGUE_SEV_FEATURE(0))
+        return "if it is Prologue: the bit of SEV_STATUS that is the reason less 64 is not served";
+    return find(kPrologueReasons, reason);
+}
+
 } // namespace
 
 const char* exit_name(uint64_t code) {
@@ -121,6 +168,8 @@ const char* ghcb_msr_name(uint64_t code) {
 }
 
 const char* termination_name(unsigned set, unsigned reason) {
+    if (set == PROLOGUE_SEV_REASON_SET)
+        return prologue_reason_name(reason);
     return find(kTerminations, set << kSetShift | reason);
 }
 

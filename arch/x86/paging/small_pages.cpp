@@ -1,0 +1,40 @@
+// Single pages within large ones, for an SEV guest's pages that the host sees.
+#include "page_tables.h"
+
+#include "bits.h"
+
+namespace prologue {
+
+// A large page becomes a table of the next smaller ones.
+bool PageTables::split(uint64_t* entry, unsigned level) {
+    const uint64_t table = pages_.take(window_);
+    if (table == 0)
+        return false;
+    uint64_t value = *entry;
+    if (level == 2)
+        value &= ~uint64_t{PTE_LARGE};
+    for (unsigned i = 0; i != TABLE_ENTRIES; ++i, value += page_of(level - 1))
+        this->entry(table, 0)[i] = value;
+    *entry = table | PTE_PRESENT | PTE_WRITABLE | mode_.c_bit_mask;
+    return true;
+}
+
+uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
+    for (Last& last : last_)
+        last.covers = kNothing;
+    uint64_t table = root_;
+    for (unsigned level = mode_.levels;; --level) {
+        uint64_t* const slot = entry(table, index_of(virt, level));
+        if ((*slot & PTE_PRESENT) == 0)
+            return nullptr;
+        if (level == 1)
+            return slot;
+        if ((*slot & PTE_LARGE) != 0 && !split(slot, level)) {
+            result = MapResult::no_memory;
+            return nullptr;
+        }
+        table = pointed_to(*slot);
+    }
+}
+
+}  // namespace prologue

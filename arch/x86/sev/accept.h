@@ -1,0 +1,30 @@
+// SNP: whose a page is. What the launch did not measure belongs to the host until it
+// has been made private and validated, once: a page that is validated a second time
+// may be another than the first (SNP white paper, "remapping").
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include "msr_protocol.h"
+#include "ranges.h"
+
+namespace prologue {
+
+// All of [start, end), page-aligned, none of it validated before: 253 pages of either
+// size an exit. `window` shows physical memory, private, all of the span.
+void accept_pages(uint64_t window, Span span);
+
+// PVALIDATE of one page, that is mapped as private at `virt`: before the host gets it,
+// and after it was got back.
+void rescind_page(uint64_t virt);
+void validate_page(uint64_t virt);
+
+// What each environment brings: PVALIDATE's EAX, and whether it changed nothing.
+struct Validated {
+    uint32_t code;
+    bool unchanged;
+};
+Validated pvalidate(uint64_t virt, bool large, bool validate);
+
+}  // namespace prologue
+
+#pragma GCC visibility pop

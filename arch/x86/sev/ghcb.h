@@ -1,0 +1,75 @@
+// The GHCB page (AMD 56421, 2.6): the one that the host can read and write. It is
+// held by one user at a time. A request is filled in, and what comes back is copied
+// out once; only the copy is looked at. Between uses the page holds nothing.
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include <stdint.h>
+
+namespace prologue {
+
+// Offsets.
+inline constexpr unsigned kGhcbCpl = 0x0cb, kGhcbRax = 0x1f8, kGhcbRcx = 0x308, kGhcbRdx = 0x310,
+                          kGhcbRbx = 0x318, kGhcbExitCode = 0x390, kGhcbExitInfo1 = 0x398,
+                          kGhcbExitInfo2 = 0x3a0, kGhcbScratch = 0x3a8, kGhcbXcr0 = 0x3e8,
+                          kGhcbValid = 0x3f0, kGhcbSaveEnd = 0x400, kGhcbBuffer = 0x800,
+                          kGhcbVersion = 0xffa, kGhcbUsage = 0xffc;
+inline constexpr unsigned kGhcbBufferBytes = 0x7f0;
+
+// Events that are no exit of the CPU (4.1)
+inline constexpr uint64_t kGhcbMmioRead = 0x80000001, kGhcbMmioWrite = 0x80000002,
+                          kGhcbPageStates = 0x80000010;
+
+// Fields of a request, and of an answer.
+enum GhcbField : unsigned {
+    kFieldRax = 1,
+    kFieldRbx = 2,
+    kFieldRcx = 4,
+    kFieldRdx = 8,
+    kFieldXcr0 = 16,
+    kFieldCpl = 32,
+    kFieldScratch = 64, // the page's own buffer
+};
+
+struct GhcbRequest {
+    uint64_t code = 0, info1 = 0, info2 = 0;
+    unsigned fields = 0; // those that are told
+    uint64_t rax = 0, rbx = 0, rcx = 0, rdx = 0, xcr0 = 0;
+};
+
+struct GhcbAnswer {
+    unsigned vector = 0; // an exception in place of an answer: #UD or #GP
+    uint64_t info2 = 0;
+    uint64_t rax = 0, rbx = 0, rcx = 0, rdx = 0;
+};
+
+// The page, for as long as this lives. A second one at a time ends the guest.
+class Ghcb {
+public:
+    Ghcb();
+    ~Ghcb();
+    Ghcb(const Ghcb&) = delete;
+    Ghcb& operator=(const Ghcb&) = delete;
+
+    // For data of a request, and of its answer.
+    void write_buffer(const void* from, unsigned bytes, unsigned at = 0);
+    void read_buffer(void* to, unsigned bytes, unsigned at = 0);
+
+    // `wanted` are the fields that an answer must have: an exception, or these.
+    GhcbAnswer call(const GhcbRequest& request, unsigned wanted = 0);
+    // The same, of a request that tells RAX at most.
+    GhcbAnswer call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields,
+                    uint64_t rax = 0, unsigned wanted = 0);
+
+private:
+    unsigned buffer_used_ = 0;
+};
+
+// What each environment brings: the page, and a VMGEXIT with its address in the
+// GHCB MSR.
+volatile uint8_t* ghcb_page();
+void exit_by_ghcb();
+
+}  // namespace prologue
+
+#pragma GCC visibility pop

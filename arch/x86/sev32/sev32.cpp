@@ -1,0 +1,261 @@
+// The SEV guest in 32-bit mode: from SEV_STATUS to tables with the C-bit. Paging is
+// off, so all that it reads and writes is private, wherever the C-bit may be.
+#include "sev32.h"
+
+#pragma GCC visibility push(hidden)
+#include "bits.h"
+#include "contract_magic.h"
+#include "cpuid_page.h"
+#include "msr_protocol.h"
+#include "prologue/wishes.h"
+#include "ranges.h"
+#include "setup_data.h"
+#include "sev_features.h"
+#include "sev_state.h"
+#include "stage32.h"
+
+extern "C" const char stage32_start[]; // from stage32.ld
+
+namespace prologue {
+namespace {
+
+// Something of the image, by the word before this stage that tells where it is.
+template <class T>
+T* at(unsigned word) {
+    const int32_t distance =
+        reinterpret_cast<const int32_t*>(stage32_start)[-static_cast<int>(word)];
+    return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(stage32_start) + distance);
+}
+
+uint32_t address(unsigned word) {
+    return reinterpret_cast<uintptr_t>(at<char>(word));
+}
+
+SevState& state() {
+    return *at<SevState>(SEV32_STATE);
+}
+
+uint64_t read_msr(uint32_t number) {
+    uint64_t value;
+    asm volatile("rdmsr" : "=A"(value) : "c"(number));
+    return value;
+}
+
+CpuidRegisters execute_cpuid(uint32_t leaf) {
+    CpuidRegisters r = {leaf, 0, 0, 0};
+    asm volatile("cpuid" : "+a"(r.eax), "=b"(r.ebx), "+c"(r.ecx), "=d"(r.edx));
+    return r;
+}
+
+const CpuidPage* cpuid_page() {
+    return reinterpret_cast<const CpuidPage*>(static_cast<uintptr_t>(state().cpuid_page_phys));
+}
+
+// One register of CPUID's first sub-leaf, from the best source there is.
+uint32_t cpuid(uint32_t leaf, CpuidRegister which) {
+    if (state().es() && cpuid_page() == nullptr)
+        return ask_cpuid(leaf, which);
+    const CpuidRegisters r =
+        state().es() ? cpuid_page()->find(leaf, 0) : execute_cpuid(leaf);
+    switch (which) {
+    case kEax:
+        return r.eax;
+    case kEbx:
+        return r.ebx;
+    case kEcx:
+        return r.ecx;
+    default:
+        return r.edx;
+    }
+}
+
+// The pages of the image's own note; or those that Linux's loaders name.
+void find_snp_pages(uint32_t info, uint32_t magic) {
+    SevState& sev = state();
+    sev.cpuid_page_phys = address(SEV32_CPUID_PAGE);
+    sev.secrets_page_phys = address(SEV32_SECRETS_PAGE);
+    const bool told = magic == LINUX_MAGIC &&
+                      find_linux_snp_pages(info, sev.cpuid_page_phys, sev.secrets_page_phys);
+    if (!cpuid_page()->is_well_formed() || (told && !cpuid_page()->is_there()))
+        sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
+    if (!cpuid_page()->is_there())
+        sev.cpuid_page_phys = sev.secrets_page_phys = 0;
+}
+
+// Every source must name the same C-bit. Whether it is true shows when memory is read
+// through tables. The GHCB MSR is looked at before anything is asked by it.
+unsigned find_c_bit() {
+    SevState& sev = state();
+    SevInfo info = {};
+    if (sev.es()) {
+        info = negotiate(read_ghcb_msr(), sev.snp() ? kLeastVersionOfSnp : kLeastVersion);
+        sev.version = info.version;
+    }
+    const uint32_t encryption = cpuid(CPUID_ENCRYPTION, kEbx);
+    const unsigned c_bit = encryption & 0x3f;
+    sev.reduced_bits = encryption >> ENCRYPTION_EBX_REDUCTION_SHIFT & 0x3f;
+    if (!is_c_bit(c_bit))
+        sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
+    if (sev.es() && info.c_bit != c_bit)
+        sev_terminate(PROLOGUE_SEV_C_BIT_DISAGREE);
+    return c_bit;
+}
+
+bool wants_five_levels() {
+    const uint32_t wish = *at<const uint32_t>(SEV32_WISH_PAGING);
+    if (wish == PROLOGUE_PAGING_FOUR)
+        return false;
+    const bool can = (cpuid(CPUID_STRUCTURED_FEATURES, kEcx) >> STRUCTURED_ECX_LA57_BIT & 1) != 0;
+    if (!can && wish == PROLOGUE_PAGING_FIVE)
+        sev_terminate(PROLOGUE_SEV_NO_LA57);
+    return can;
+}
+
+void fill(uint64_t* table, uint64_t value, uint64_t step) {
+    for (unsigned i = 0; i != TABLE_ENTRIES; ++i, value += step)
+        table[i] = value;
+}
+
+// The first 4 GiB at their own addresses, all of it private, with small pages around the
+// one that is to be the GHCB.
+void build_tables(bool has_1g_pages, uint64_t c_bit_mask) {
+    const uint64_t table = c_bit_mask | PTE_PRESENT | PTE_WRITABLE;
+    const uint64_t large = table | PTE_LARGE;
+    auto* const pdpt = at<uint64_t>(SEV32_EARLY_PDPT);
+    const uint32_t ghcb = address(SEV32_GHCB);
+    for (unsigned gib = 0; gib != EARLY_PDS; ++gib) {
+        const uint64_t start = uint64_t{gib} << 30;
+        const bool shares = gib == ghcb >> 30;
+        if (has_1g_pages && !shares) {
+            pdpt[gib] = start | large;
+            continue;
+        }
+        uint64_t* const pd = has_1g_pages ? at<uint64_t>(SEV32_GHCB_PD)
+                                          : at<uint64_t>(SEV32_EARLY_PD) + gib * TABLE_ENTRIES;
+        fill(pd, start | large, 2 * kMiB);
+        pdpt[gib] = reinterpret_cast<uintptr_t>(pd) | table;
+        if (!shares)
+            continue;
+        auto* const pt = at<uint64_t>(SEV32_GHCB_PT);
+        const uint32_t first = ghcb & ~(2 * static_cast<uint32_t>(kMiB) - 1);
+        fill(pt, first | table, kPage);
+        pd[first >> 21 & (TABLE_ENTRIES - 1)] = reinterpret_cast<uintptr_t>(pt) | table;
+    }
+    at<uint64_t>(SEV32_EARLY_PML4)[0] = address(SEV32_EARLY_PDPT) | table;
+    at<uint64_t>(SEV32_EARLY_PML5)[0] = address(SEV32_EARLY_PML4) | table;
+}
+
+// Gates of both widths for NMI, #DF, #GP, #MC and #VC: an IDT for the moments at
+// which nobody can say which of them the CPU will read.
+void build_switch_idt() {
+    constexpr uint32_t kGate64 = 0x8e00;
+    struct [[gnu::packed]] {
+        uint16_t limit;
+        const uint64_t* gates;
+    } idt;
+    asm("sidt %0" : "=m"(idt));
+    auto* const to = at<uint64_t>(SEV32_SWITCH_IDT);
+    constexpr uint32_t kVectors = 1u << VECTOR_NMI | 1u << VECTOR_DOUBLE_FAULT |
+                                  1u << VECTOR_GENERAL_PROTECTION | 1u << VECTOR_MACHINE_CHECK |
+                                  1u << VECTOR_VC;
+    const uint32_t handler = address(state().es() ? SEV32_IN_SWITCH : SEV32_IN_SWITCH_PLAIN);
+    for (uint32_t left = kVectors; left != 0; left &= left - 1) {
+        const unsigned vector = static_cast<unsigned>(__builtin_ctz(left));
+        to[vector] = idt.gates[vector];
+        to[2 * vector] = uint64_t{(handler & 0xffff0000) | kGate64} << 32 |
+                         SELECTOR_CODE64 << 16 | (handler & 0xffff);
+    }
+}
+
+void start(uint32_t status_low, uint32_t status_high, uint32_t info, uint32_t magic) {
+    SevState& sev = state();
+    sev.status = uint64_t{status_high} << 32 | status_low;
+    const unsigned unserved = unserved_feature(status_low, status_high);
+    if (unserved != kNoFeature)
+        sev_terminate(PROLOGUE_SEV_FEATURE(unserved));
+    if (sev.snp())
+        find_snp_pages(info, magic);
+
+    const unsigned c_bit = find_c_bit();
+    sev.c_bit_mask = uint64_t{1u << (c_bit - 32)} << 32;
+    sev.features = cpuid(CPUID_EXTENDED_FEATURES, kEdx);
+    if ((~sev.features & (EXTENDED_EDX_LONG_MODE | EXTENDED_EDX_NX)) != 0)
+        sev_terminate(PROLOGUE_SEV_NO_LONG_MODE);
+    const bool five = wants_five_levels();
+    sev.cr3 = address(five ? SEV32_EARLY_PML5 : SEV32_EARLY_PML4);
+    sev.cr4 = CR4_LONG_MODE | (five ? CR4_LA57 : 0);
+    sev.own_phys = address(SEV32_STATE);
+    sev.ghcb_phys = address(SEV32_GHCB);
+    build_tables((sev.features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, sev.c_bit_mask);
+    build_switch_idt();
+}
+
+// What isr32_vc leaves: PUSHA, the error code, and what the CPU pushed.
+struct Frame {
+    uint32_t edi, esi, ebp, esp, ebx, edx, ecx, eax;
+    uint32_t error;
+    uint32_t eip, cs, eflags;
+};
+
+// CPUID alone can be done without the GHCB page, and only if the instruction is one.
+void handle_vc(Frame& frame, uint32_t code_base) {
+    constexpr uint16_t kCpuid = 0xa20f;
+    if (frame.error == VC_MSR && frame.ecx == MSR_SEV_STATUS && state().status == 0)
+        sev_terminate(PROLOGUE_SEV_STATUS_READ);
+    if (frame.error != VC_CPUID)
+        sev_terminate(PROLOGUE_SEV_VC_EARLY);
+    if (*reinterpret_cast<const uint16_t*>(code_base + frame.eip) != kCpuid)
+        sev_terminate(PROLOGUE_SEV_VC_INJECTED);
+    const uint32_t leaf = frame.eax;
+    if (!can_ask_cpuid(leaf, frame.ecx))
+        sev_terminate(PROLOGUE_SEV_VC_SUBLEAF);
+    frame.eax = ask_cpuid(leaf, kEax);
+    frame.ebx = ask_cpuid(leaf, kEbx);
+    frame.ecx = ask_cpuid(leaf, kEcx);
+    frame.edx = ask_cpuid(leaf, kEdx);
+    frame.eip += sizeof kCpuid;
+}
+
+}  // namespace
+
+uint64_t read_ghcb_msr() {
+    return read_msr(MSR_GHCB);
+}
+
+uint64_t exchange_ghcb_msr(uint64_t request) {
+    uint64_t response = request;
+    asm volatile("wrmsr\n\trep\n\tvmmcall\n\trdmsr"
+                 : "+A"(response)
+                 : "c"(MSR_GHCB)
+                 : "memory");
+    return response;
+}
+
+// Without ES there is no protocol to end by, but a console.
+void sev_terminate(unsigned code) {
+    SevState& sev = state();
+    if (sev.status != 0 && !sev.es()) {
+        auto* const fatal = at<void __attribute__((noreturn, regparm(3)))(uint32_t, uint32_t)>(
+            SEV32_FATAL);
+        fatal(code, static_cast<uint32_t>(sev.status));
+    }
+    for (;;) {
+        exchange_ghcb_msr(GHCB_TERMINATION(code));
+        asm volatile("cli; hlt");
+    }
+}
+
+}  // namespace prologue
+
+extern "C" __attribute__((section(".text.first"), regparm(0))) void
+stage32_main(uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    using namespace prologue;
+    switch (operation) {
+    case SEV32_START:
+        return start(a, b, c, d);
+    case SEV32_VC:
+        return handle_vc(*reinterpret_cast<Frame*>(a), b);
+    default:
+        sev_terminate(a);
+    }
+}

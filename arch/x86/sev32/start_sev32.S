@@ -1,0 +1,238 @@
+// The SEV guest's way from SEV_STATUS to 64-bit mode, beside the straight line of
+// entry32.S; its exceptions in 32-bit mode. Linked unless the kernel wishes for no SEV.
+
+#include "bits.h"
+#include "errors.h"
+#include "prologue/sev_reasons.h"
+#include "sev32.h"
+#include "sev_state.h"
+
+#define AT(symbol) (symbol - sev_base)(%ebp)
+
+#define NOTE_SNP_CPUID_PAGE 1
+#define NOTE_SNP_SECRETS_PAGE 2
+
+// RDRAND may be exhausted for a while (AMD's advice, as Intel's: try ten times).
+#define RANDOM_TRIES 10
+
+// From the based code segment, with EBP = its base, to the flat one.
+// Leaves ECX = the address of `label`, where it goes on.
+.macro GO_FLAT label
+        call    1f
+1:      popl    %ecx
+        leal    (\label - 1b)(%ebp, %ecx), %ecx
+        pushl   $SELECTOR_CODE32_FLAT
+        pushl   %ecx
+        lretl
+.endm
+
+// A random value that is not 0, since that is what fresh memory reads as.
+.macro RANDOM to
+        movl    $RANDOM_TRIES, %eax
+1:      decl    %eax
+        js      no_random
+        rdrand  \to
+        jnc     1b
+        testl   \to, \to
+        jz      1b
+.endm
+
+        .text
+        .code32
+
+        // Expects EAX, EDX = SEV_STATUS, EBX = the loader's information, ESI = its
+        // magic, EBP = entry_base, where the code segment begins; paging off; the
+        // 32-bit IDT. Leaves, at prologue_sev_start64: 64-bit mode, our GDT, the IDT of
+        // both widths, our tables, and on the stack two words, information and magic.
+        .globl  prologue_sev_guest32
+        .hidden prologue_sev_guest32
+prologue_sev_guest32:
+        movl    %eax, %ecx
+        call    1f
+1:      popl    %edi
+        movl    %ecx, (prologue_sev_state + SEV_STATUS - 1b)(%ebp, %edi)
+        cld
+        pushl   %esi
+        pushl   %ebx
+        pushl   %edx
+        pushl   %eax
+        GO_FLAT sev_base
+sev_base:
+        movl    %ebp, (prologue_sev_entry_base - sev_base)(%ecx)
+        movl    %ecx, %ebp
+        pushl   $SEV32_START
+        call    prologue_sev32
+        addl    $12, %esp
+
+        // The proof of the C-bit, begun: what is written with paging off is private.
+        // A host that could guess the values could make any memory read like that.
+        RANDOM  %ebx
+        RANDOM  %edi
+        movl    %ebx, AT(proof)
+        movl    %edi, AT(proof + 4)
+        leal    AT(prologue_sev_start64), %eax
+        movl    %eax, AT(far_start64)
+
+        // From here until 64-bit mode has an IDT of its own, the gates are of both
+        // widths.
+        leal    AT(prologue_switch_idt), %eax
+        pushl   %eax
+        pushw   $(SWITCH_IDT_BYTES - 1)
+        lidt    (%esp)
+        addl    $6, %esp
+        movl    AT(prologue_sev_state + SEV_CR4), %eax
+        movl    %eax, %cr4
+        movl    AT(prologue_sev_state + SEV_CR3), %eax
+        movl    %eax, %cr3
+        movl    $MSR_EFER, %ecx
+        movl    $(EFER_LME | EFER_NXE), %eax
+        xorl    %edx, %edx
+        wrmsr
+        movl    $CR0_LONG_MODE, %eax
+        movl    %eax, %cr0
+
+        // If it reads the same through the tables, they show private memory; not before
+        // is any byte believed. Code is fetched from private memory whatever the tables
+        // say (APM vol. 2, 15.34.5), so this much can be executed.
+        cmpl    %ebx, AT(proof)
+        jne     no_proof
+        cmpl    %edi, AT(proof + 4)
+        jne     no_proof
+        ljmpl   *AT(far_start64)
+
+        // With paging off again, memory is what it was.
+no_proof:
+        movl    $CR0_PROTECTED_MODE, %eax
+        movl    %eax, %cr0
+        pushl   $PROLOGUE_SEV_C_BIT_PROOF
+        jmp     terminate
+no_random:
+        pushl   $PROLOGUE_SEV_NO_RANDOM
+terminate:
+        pushl   $SEV32_TERMINATE
+        call    prologue_sev32
+
+        // For a guest that has no protocol to end by. EAX = the code, EDX = SEV_STATUS.
+fatal:  call    1f
+1:      popl    %ebp
+        movl    (prologue_sev_entry_base - 1b)(%ebp), %ebp
+        movl    $ERROR_SEV, %ecx
+        jmp     prologue_fatal32
+
+        // An exception in 32-bit mode that has no handler. EBP = entry_base, in the
+        // based code segment; EAX = vector. The host is not told more than that.
+        .globl  prologue_sev_exception32
+        .hidden prologue_sev_exception32
+prologue_sev_exception32:
+        orl     $PROLOGUE_SEV_EXCEPTION(0), %eax
+        pushl   %eax
+        GO_FLAT terminate
+
+        // #VC in 32-bit mode. EBP = entry_base, in the based code segment; data
+        // segments ours. Stack: what PUSHA left, error code, EIP, CS, EFLAGS.
+        .globl  prologue_sev_vc32
+        .hidden prologue_sev_vc32
+prologue_sev_vc32:
+        movl    %esp, %edx
+        xorl    %eax, %eax
+        cmpw    $SELECTOR_CODE32_BASED, 40(%edx)
+        cmovel  %ebp, %eax
+        pushl   %eax
+        pushl   %edx
+        GO_FLAT vc_flat
+vc_flat:
+        pushl   $SEV32_VC
+        call    prologue_sev32
+        addl    $12, %esp
+        popal
+        addl    $4, %esp
+        iretl
+
+        // An exception in the middle of the switch: 64-bit code, by the 64-bit gates.
+        // Nothing in memory can be trusted here, so all is in the instructions.
+        .code64
+in_switch:
+        movl    $MSR_GHCB, %ecx
+        movl    $GHCB_TERMINATION(PROLOGUE_SEV_SWITCH), %eax
+        xorl    %edx, %edx
+        wrmsr
+        rep
+        vmmcall
+in_switch_plain: // without the protocol, the MSR would be one more exception
+        hlt
+        jmp     in_switch_plain
+
+        // The stage, with the words that it expects before it: sev32.h numbers them.
+        .balign 16
+        .skip   16 - SEV32_WORDS * 4 % 16
+        .long   fatal - prologue_sev32
+        .long   in_switch_plain - prologue_sev32
+        .long   in_switch - prologue_sev32
+        .long   prologue_switch_idt - prologue_sev32
+        .long   prologue_wish_paging - prologue_sev32
+        .long   secrets_page - prologue_sev32
+        .long   cpuid_page - prologue_sev32
+        .long   prologue_ghcb - prologue_sev32
+        .long   prologue_ghcb_pt - prologue_sev32
+        .long   ghcb_pd - prologue_sev32
+        .long   prologue_early_pd - prologue_sev32
+        .long   prologue_early_pdpt - prologue_sev32
+        .long   prologue_early_pml5 - prologue_sev32
+        .long   prologue_early_pml4 - prologue_sev32
+        .long   prologue_sev_state - prologue_sev32
+prologue_sev32:
+        .incbin "sev32.bin"
+
+        .data
+far_start64:
+        .long   0
+        .short  SELECTOR_CODE64
+
+        .bss
+        .balign 8
+proof:  .skip   8
+prologue_sev_entry_base:
+        .skip   4
+        .balign 16
+        .globl  prologue_switch_idt
+        .hidden prologue_switch_idt
+prologue_switch_idt:
+        .skip   SWITCH_IDT_BYTES
+        .balign PAGE_BYTES
+ghcb_pd:
+        .skip   PAGE_BYTES
+        .globl  prologue_ghcb_pt
+        .hidden prologue_ghcb_pt
+prologue_ghcb_pt:
+        .skip   PAGE_BYTES
+
+        // The one page that the host sees.
+        .globl  prologue_ghcb
+        .hidden prologue_ghcb
+prologue_ghcb:
+        .skip   PAGE_BYTES
+
+        // Where the launch of an SNP guest is asked to put its two pages: the linker
+        // script names the first, and so it is not hidden; C++ has a name of its own for it.
+        .globl  prologue_snp_pages, prologue_own_cpuid_page
+        .hidden prologue_own_cpuid_page
+prologue_snp_pages:
+prologue_own_cpuid_page:
+cpuid_page:
+        .skip   PAGE_BYTES
+secrets_page:
+        .skip   PAGE_BYTES
+
+        // The request, in ELF notes for whoever launches the guest without a firmware:
+        // owner, type, physical address. See docs/sev.md.
+.macro SNP_NOTE type, physical
+        .balign 4
+        .long   8, 8, \type
+        .asciz  "SEV-SNP"
+        .quad   \physical
+.endm
+        .section .prologue.notes, "a", @note
+        SNP_NOTE NOTE_SNP_CPUID_PAGE, prologue_snp_cpuid_physical
+        SNP_NOTE NOTE_SNP_SECRETS_PAGE, prologue_snp_secrets_physical
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,271 @@
+// The SEV guest in 64-bit mode: what the common path leaves to it.
+#pragma GCC visibility push(hidden)
+#include "sev64.h"
+
+#include "accept.h"
+#include "bytes.h"
+#include "console.h"
+#include "cpu.h"
+#include "errors.h"
+#include "ghcb.h"
+#include "prologue/wishes.h"
+#include "sev_end.h"
+#include "vc.h"
+#include "wished_maps.h"
+
+extern "C" {
+extern uint8_t prologue_ghcb[PAGE_BYTES];
+extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
+extern prologue::CpuidPage prologue_own_cpuid_page;
+extern const uint64_t prologue_wish_snp_accept;
+void prologue_sev_begin();
+[[noreturn]] void prologue_sev_terminate(unsigned code);
+unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
+}
+
+namespace prologue {
+namespace {
+
+extern "C" const WindowNote __start_prologue_windows[], __stop_prologue_windows[];
+
+SevState& sev() {
+    return prologue_sev_state;
+}
+
+uint64_t ghcb_virt() {
+    return reinterpret_cast<uintptr_t>(prologue_ghcb);
+}
+
+void show_ghcb_early() {
+    prologue_ghcb_pt[sev().ghcb_phys / PAGE_BYTES % TABLE_ENTRIES] &= ~sev().c_bit_mask;
+    invalidate_page(ghcb_virt());
+}
+
+// On SNP the page is given up while it is mapped as private still, and nothing can be
+// asked by it before the host knows it.
+void open_ghcb() {
+    constexpr uint64_t kHostSnp = 1;
+    if (sev().snp()) {
+        if ((ask_features() & kHostSnp) == 0)
+            sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
+        rescind_page(ghcb_virt());
+        ask_page_state(sev().ghcb_phys, PageState::shared);
+        register_ghcb(sev().ghcb_phys);
+    }
+    show_ghcb_early();
+    clear_bytes(prologue_ghcb, sizeof prologue_ghcb);
+    sev().page_stands = 1;
+}
+
+// The loader's page is not in the kernel's tables.
+void keep_cpuid_page() {
+    const uint64_t own = reinterpret_cast<uintptr_t>(&prologue_own_cpuid_page);
+    if (sev().cpuid_page_phys != 0 && sev().cpuid_page_phys != own)
+        copy_bytes(&prologue_own_cpuid_page,
+                   reinterpret_cast<const void*>(static_cast<uintptr_t>(sev().cpuid_page_phys)),
+                   sizeof prologue_own_cpuid_page);
+}
+
+// Who brought the image by Linux's protocol is a firmware, or stands in for one: it
+// has accepted memory, as far as it says that there is any.
+uint64_t mark_of(uint32_t loader) {
+    if (prologue_wish_snp_accept != PROLOGUE_ACCEPT_BY_LOADER)
+        return prologue_wish_snp_accept;
+    return loader == PROLOGUE_LOADER_LINUX ? 0 : ~uint64_t{0};
+}
+
+constexpr uint64_t kPiece = 4 * kGiB; // with a line on the console behind each
+
+void accept_range(PhysMemory& memory, Span range, uint64_t& since_said) {
+    while (range.bytes() != 0) {
+        const uint64_t most = kPiece - since_said;
+        const uint64_t bytes = range.bytes() < most ? range.bytes() : most;
+        const Span piece = {range.start, range.start + bytes};
+        memory.at("memory to accept", piece.start, piece.bytes());
+        accept_pages(memory.window, piece);
+        range.start = piece.end;
+        since_said += piece.bytes();
+        if (since_said == kPiece) {
+            since_said = 0;
+            Console console;
+            console.put("prologue: accepted memory up to ");
+            console.put_hex(piece.end);
+            console.put('\n');
+        }
+    }
+}
+
+void keep_unaccepted(MemoryMap& map, uint64_t mark) {
+    for (const prologue_range* range = map.begin(); range != map.end();) {
+        const Span rest = {range->start > mark ? range->start : mark, range->end};
+        if (range->type != PROLOGUE_MEMORY_USABLE || range->end <= mark) {
+            ++range;
+            continue;
+        }
+        map.carve(*range, rest, PROLOGUE_MEMORY_UNACCEPTED);
+        range = map.begin();
+    }
+}
+
+void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
+    MapResult result = MapResult::ok;
+    for (uint64_t done = 0; done != bytes; done += kPage)
+        if (uint64_t* const entry = tables.small_page(virt + done, result))
+            *entry &= ~sev().c_bit_mask;
+    if (result != MapResult::ok)
+        sev_terminate(PROLOGUE_SEV_NO_MEMORY);
+}
+
+// What a device has is not encrypted. What the loader calls reserved, or does not know
+// of, is taken for a device's.
+bool is_memory(const MemoryMap& map, Span span) {
+    for (const prologue_range& range : map)
+        if (range.type != PROLOGUE_MEMORY_RESERVED && span.overlaps({range.start, range.end}))
+            return true;
+    return false;
+}
+
+void show_windows(PageTables& tables, const MemoryMap& map) {
+    for (const WindowNote* note = __start_prologue_windows; note != __stop_prologue_windows; ++note)
+        if (!is_memory(map, {note->phys, note->phys + note->bytes}))
+            show_to_host(tables, note->virt, note->bytes);
+}
+
+}  // namespace
+}  // namespace prologue
+
+using namespace prologue;
+
+// In 64-bit mode, where the image lies; the IDT stands.
+void prologue_sev_begin() {
+    constexpr uint64_t kDr7AtReset = 0x400;
+    sev().dr7 = kDr7AtReset;
+    keep_cpuid_page();
+    if (sev().es())
+        open_ghcb();
+}
+
+void prologue_sev_terminate(unsigned code) {
+    sev_terminate(code);
+}
+
+unsigned prologue_sev_handle_vc(Frame64& frame) {
+    return handle_vc(frame);
+}
+
+void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {
+    if (!sev().snp())
+        return;
+    uint64_t mark = mark_of(loader);
+    uint64_t since_said = 0;
+    if (mark == 0) {
+        sev().accepted_end = ~uint64_t{0};
+        return;
+    }
+    mark &= ~(kPage - 1);
+    for (const prologue_range& range : map)
+        if (range.type == PROLOGUE_MEMORY_USABLE && range.start < mark)
+            accept_range(memory, {range.start, range.end < mark ? range.end : mark}, since_said);
+    sev().accepted_end = mark;
+    keep_unaccepted(map, mark);
+}
+
+void prologue::prologue_sev_finish(const SevFinish& finish) {
+    PageTables& tables = finish.tables;
+    prologue_handoff& handoff = finish.handoff;
+    if (sev().es()) {
+        show_to_host(tables, sev().ghcb_phys + finish.image.virtual_offset(), kPage);
+        if (sev().ghcb_phys < handoff.direct_map_bytes)
+            show_to_host(tables, handoff.direct_map + sev().ghcb_phys, kPage);
+        if (sev().ghcb_phys < handoff.identity_bytes)
+            show_to_host(tables, sev().ghcb_phys, kPage);
+    }
+    show_windows(tables, finish.memory);
+    sev().tables_window = finish.seen_at;
+    sev().kernel_offset = finish.image.virtual_offset();
+    sev().kernel_has_tables = 1;
+    handoff.sev = {
+        .status = sev().status,
+        .c_bit_mask = sev().c_bit_mask,
+        .ghcb_phys = sev().es() ? sev().ghcb_phys : 0,
+        .ghcb_virtual = sev().es() ? sev().ghcb_phys + finish.image.virtual_offset() : 0,
+        .cpuid_page_phys = sev().cpuid_page_phys,
+        .secrets_page_phys = sev().secrets_page_phys,
+        .accepted_end = sev().accepted_end,
+    };
+}
+
+namespace prologue {
+
+uint64_t window_now() {
+    const uint64_t here = reinterpret_cast<uintptr_t>(&sev()) - sev().own_phys;
+    return sev().kernel_has_tables != 0 && here == sev().kernel_offset ? sev().tables_window
+                                                                       : here;
+}
+
+// ---- The hardware, for the parts that the host's tests bring a host for ----
+
+uint64_t read_ghcb_msr() {
+    return read_msr(MSR_GHCB);
+}
+
+uint64_t exchange_ghcb_msr(uint64_t request) {
+    return exchange_ghcb_msr_now(request);
+}
+
+// Before SEV_STATUS is known, a #VC says that there is a protocol to end by.
+void sev_terminate(unsigned code) {
+    if (sev().es() || sev().status == 0)
+        end_sev_guest(code);
+    fail_in("sev: no way on, for reason", Error::entry, code, sev().status);
+}
+
+volatile uint8_t* ghcb_page() {
+    return prologue_ghcb;
+}
+
+void exit_by_ghcb() {
+    write_msr(MSR_GHCB, sev().ghcb_phys);
+    asm volatile("rep\n\tvmmcall" : : : "memory");
+}
+
+Validated pvalidate(uint64_t virt, bool large, bool validate) {
+    Validated result;
+    asm volatile(".byte 0xf2, 0x0f, 0x01, 0xff" // assemblers of 2022 do not all know it
+                 : "=a"(result.code), "=@ccc"(result.unchanged)
+                 : "a"(virt), "c"(uint32_t{large}), "d"(uint32_t{validate})
+                 : "memory");
+    return result;
+}
+
+uint64_t vc_cr3() {
+    return read_cr3();
+}
+
+uint64_t vc_cr4() {
+    return read_cr4();
+}
+
+uint64_t vc_xcr0() {
+    constexpr uint64_t kCr4Osxsave = 1u << 18, kXcr0AtReset = 1;
+    if ((read_cr4() & kCr4Osxsave) == 0)
+        return kXcr0AtReset;
+    uint32_t low, high;
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return uint64_t{high} << 32 | low;
+}
+
+uint64_t vc_segment_base(bool gs) {
+    constexpr uint32_t kFsBase = 0xc0000100, kGsBase = 0xc0000101;
+    return read_msr(gs ? kGsBase : kFsBase);
+}
+
+const uint64_t* vc_table(uint64_t phys) {
+    return reinterpret_cast<const uint64_t*>(static_cast<uintptr_t>(window_now() + phys));
+}
+
+const CpuidPage* vc_cpuid_page() {
+    return sev().cpuid_page_phys != 0 ? &prologue_own_cpuid_page : nullptr;
+}
+
+}  // namespace prologue

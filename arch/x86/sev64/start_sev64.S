@@ -1,0 +1,106 @@
+// The SEV guest from its first 64-bit instruction to the common path, and #VC in
+// 64-bit mode. Linked unless the kernel wishes for no SEV.
+
+#include "bits.h"
+#include "part.inc"
+#include "contract_magic.h"
+#include "prologue/sev_reasons.h"
+#include "sev_state.h"
+
+        .text
+        .code64
+        .globl  prologue_sev // by which the wish pulls this in
+        .set    prologue_sev, part
+
+        // Expects what prologue_sev_guest32 leaves. The same as the beginning of
+        // entry64.S but for CR3's C-bit; with the GHCB page, so that whatever comes
+        // after can be a #VC.
+        .globl  prologue_sev_start64
+        .hidden prologue_sev_start64
+prologue_sev_start64:
+        movl    %esp, %esp
+        movl    (%rsp), %r12d
+        movl    4(%rsp), %r13d
+        andq    $-16, %rsp
+        call    prologue_install_descriptors
+        leaq    prologue_window(%rip), %rdx
+        movl    (%rdx), %ecx
+        movq    %cr3, %rax
+        movq    (%rax), %r8
+        movq    %r8, (%rax, %rcx)
+        orq     prologue_sev_state + SEV_C_BIT_MASK(%rip), %rax
+        movq    %rax, %cr3
+        movq    8(%rdx), %rbx
+        movq    %cr4, %rax
+        testl   $CR4_LA57, %eax
+        jz      1f
+        movq    16(%rdx), %rbx
+1:      call    prologue_sev_begin
+        movl    %r12d, %edi
+        movl    %r13d, %esi
+        movq    %rbx, %rcx
+        movl    prologue_sev_state + SEV_FEATURES(%rip), %ebx
+        leaq    prologue_in_window(%rip), %rax
+        addq    %rcx, %rax
+        addq    %rcx, %rsp
+        jmpq    *%rax
+
+        // The same for a gate of the kernel's, which pushes no vector.
+        .globl  prologue_sev_vc
+prologue_sev_vc:
+        pushq   $VECTOR_VC
+
+        // #VC, Prologue's own and the kernel's until it loads an IDT. Expects the
+        // vector on the stack, above the error code. On a stack of whom it interrupts:
+        // where that is none, the CPU makes a double fault of it, which has its own.
+        .globl  prologue_isr64_vc
+        .hidden prologue_isr64_vc
+prologue_isr64_vc:
+        pushq   %rax
+        pushq   %rcx
+        pushq   %rdx
+        pushq   %rbx
+        pushq   %rbp
+        pushq   %rsi
+        pushq   %rdi
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        cld
+        movq    %rsp, %rdi
+        call    prologue_sev_handle_vc // aligned: the CPU was at 16, 22 quadwords ago
+        testl   %eax, %eax
+        jnz     deliver
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rdi
+        popq    %rsi
+        popq    %rbp
+        popq    %rbx
+        popq    %rdx
+        popq    %rcx
+        popq    %rax
+        addq    $16, %rsp
+        iretq
+
+        // #UD or #GP in its place: nobody handles these here.
+deliver:
+        movl    %eax, %eax
+        movq    %rax, 120(%rsp)
+        movq    $0, 128(%rsp)
+        movq    %rsp, %rdi
+        call    prologue_exception
+
+        PART    SEV_MAGIC, prologue_sev_accept_memory, prologue_sev_finish
+        .section .note.GNU-stack, "", @progbits

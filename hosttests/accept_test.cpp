@@ -1,0 +1,125 @@
+// Memory of an SNP guest is made private and validated, once, in few exits.
+#include "scripted_host.h"
+
+#include <gtest/gtest.h>
+
+namespace prologue::test {
+namespace {
+
+constexpr uint64_t kLarge = 2 << 20;
+
+struct Step {
+    uint64_t start;
+    bool large;
+    bool operator==(const Step&) const = default;
+};
+
+// A host that does what it is asked, and knows what it has done.
+struct Obliging : ScriptedHost {
+    std::vector<Step> asked, validated;
+    bool small_pages = false;
+
+    Obliging() {
+        on_page = [this] {
+            const uint64_t header = get(kGhcbBuffer);
+            const unsigned last = header >> 16 & 0xffff;
+            for (unsigned i = header & 0xffff; i <= last; ++i) {
+                const uint64_t entry = get(kGhcbBuffer + 8 + 8 * i);
+                EXPECT_EQ(entry >> 52 & 0xf, 1u) << "private";
+                EXPECT_EQ(entry & 0xfff, 0u);
+                asked.push_back({entry & 0x000ffffffffff000, (entry >> 56 & 1) != 0});
+            }
+            put(kGhcbBuffer, (header & ~uint64_t{0xffff}) | (last + 1));
+            done();
+        };
+        on_pvalidate = [this](uint64_t virt, bool large, bool validate) -> Validated {
+            EXPECT_TRUE(validate);
+            if (large && small_pages)
+                return {6, true};
+            validated.push_back({virt - 0xffff800000000000, large});
+            return {0, false};
+        };
+    }
+    void accept(uint64_t start, uint64_t end) {
+        accept_pages(0xffff800000000000, {start, end});
+    }
+};
+
+TEST(Accept, FiveHundredAndTwelveLargePagesTakeThreeExits) {
+    Obliging host;
+    host.accept(4 * kLarge, 516 * kLarge);
+    EXPECT_EQ(host.page_requests.size(), 3u);
+    EXPECT_EQ(host.validated.size(), 512u);
+    EXPECT_EQ(host.asked, host.validated);
+    for (unsigned i = 0; i != 512; ++i)
+        EXPECT_EQ(host.validated[i], (Step{(4 + i) * kLarge, true}));
+}
+
+TEST(Accept, EdgesAreSmallPages) {
+    Obliging host;
+    host.accept(kLarge - 0x2000, 2 * kLarge + 0x1000);
+    const std::vector<Step> wanted = {{kLarge - 0x2000, false}, {kLarge - 0x1000, false},
+                                      {kLarge, true}, {2 * kLarge, false}};
+    EXPECT_EQ(host.validated, wanted);
+    EXPECT_EQ(host.asked, wanted);
+    EXPECT_EQ(host.page_requests.size(), 1u);
+}
+
+TEST(Accept, WhereTheHostHasSmallPagesTheyAreValidatedOneByOne) {
+    Obliging host;
+    host.small_pages = true;
+    host.accept(kLarge, 2 * kLarge);
+    ASSERT_EQ(host.validated.size(), 512u);
+    EXPECT_EQ(host.validated[511], (Step{2 * kLarge - 0x1000, false}));
+}
+
+TEST(Accept, APageThatIsValidatedTwiceEndsTheGuest) {
+    Obliging host;
+    host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{0, true}; };
+    EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x2000); }),
+              unsigned{PROLOGUE_SEV_PVALIDATE_TWICE});
+    host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{1, false}; };
+    EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x2000); }), unsigned{PROLOGUE_SEV_PVALIDATE});
+    host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{6, false}; };
+    EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x2000); }), unsigned{PROLOGUE_SEV_PVALIDATE})
+        << "4 KiB cannot mismatch";
+}
+
+TEST(Accept, AListThatIsWorkedOffInPartsGoesOn) {
+    Obliging host;
+    const auto all = host.on_page;
+    host.on_page = [&] {
+        const uint64_t header = host.get(kGhcbBuffer);
+        host.put(kGhcbBuffer, header + 1);
+        host.done();
+    };
+    host.accept(0x1000, 0x4000);
+    EXPECT_EQ(host.page_requests.size(), 3u);
+    EXPECT_EQ(host.validated.size(), 3u);
+}
+
+// What the host may not do with the list's first eight bytes, or its result.
+TEST(Accept, AListThatComesBackWrongEndsTheGuest) {
+    const std::pair<uint64_t, uint64_t> wrong[] = {
+        {0x00010000, 0}, // no step further
+        {0x00010003, 0}, // too far
+        {0x00020002, 0}, // longer
+        {0x00000001, 0}, // shorter
+        {uint64_t{1} << 32 | 0x00010002, 0}, // reserved
+        {0x00010002, 7}, // and an error
+    };
+    for (const auto& [header, info2] : wrong) {
+        Obliging host;
+        host.on_page = [&, header = header, info2 = info2] {
+            host.put(kGhcbBuffer, header);
+            host.done(0, info2);
+        };
+        EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x3000); }),
+                  unsigned{PROLOGUE_SEV_PAGE_STATE})
+            << header;
+        EXPECT_TRUE(host.validated.empty());
+    }
+}
+
+}  // namespace
+}  // namespace prologue::test

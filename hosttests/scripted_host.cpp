@@ -1,0 +1,94 @@
+#include "scripted_host.h"
+
+#include <stdexcept>
+
+prologue::SevState prologue::prologue_sev_state;
+
+namespace prologue::test {
+
+ScriptedHost* scripted_host;
+
+ScriptedHost::ScriptedHost() {
+    scripted_host = this;
+    prologue_sev_state = {};
+    prologue_sev_state.status = SEV_STATUS_SEV | SEV_STATUS_ES;
+    prologue_sev_state.c_bit_mask = kCBit;
+    prologue_sev_state.version = 2;
+    prologue_sev_state.page_stands = 1;
+    prologue_sev_state.ghcb_phys = 0x7000;
+    prologue_sev_state.dr7 = 0x400;
+}
+
+ScriptedHost::~ScriptedHost() {
+    scripted_host = nullptr;
+}
+
+void ScriptedHost::map(uint64_t virt, uint64_t phys, bool is_private) {
+    uint64_t table = cr3 = 0x1000;
+    for (unsigned level = 4; level != 1; --level) {
+        const uint64_t index = virt >> (3 + 9 * level) & 511;
+        if (tables[table][index] == 0)
+            tables[table][index] = (0x1000 * (tables.size() + 1)) | kCBit | 3;
+        table = tables[table][index] & 0x7ffffffff000;
+    }
+    tables[table][virt >> 12 & 511] = phys | 3 | (is_private ? kCBit : 0);
+}
+
+}  // namespace prologue::test
+
+namespace prologue {
+
+using test::scripted_host;
+
+uint64_t read_ghcb_msr() {
+    return scripted_host->ghcb_msr;
+}
+
+uint64_t exchange_ghcb_msr(uint64_t request) {
+    scripted_host->msr_requests.push_back(request);
+    if (!scripted_host->on_msr)
+        throw std::logic_error("an MSR request that the test does not expect");
+    return scripted_host->ghcb_msr = scripted_host->on_msr(request);
+}
+
+void sev_terminate(unsigned code) {
+    throw test::Terminated{code};
+}
+
+volatile uint8_t* ghcb_page() {
+    return scripted_host->page;
+}
+
+void exit_by_ghcb() {
+    test::PageRequest request;
+    std::memcpy(request.bytes.data(), scripted_host->page, sizeof scripted_host->page);
+    scripted_host->page_requests.push_back(request);
+    if (!scripted_host->on_page)
+        throw std::logic_error("a page request that the test does not expect");
+    scripted_host->on_page();
+}
+
+Validated pvalidate(uint64_t virt, bool large, bool validate) {
+    return scripted_host->on_pvalidate(virt, large, validate);
+}
+
+uint64_t vc_cr3() {
+    return scripted_host->cr3;
+}
+uint64_t vc_cr4() {
+    return scripted_host->cr4;
+}
+uint64_t vc_xcr0() {
+    return scripted_host->xcr0;
+}
+uint64_t vc_segment_base(bool gs) {
+    return gs ? scripted_host->gs_base : scripted_host->fs_base;
+}
+const uint64_t* vc_table(uint64_t phys) {
+    return scripted_host->tables[phys].data();
+}
+const CpuidPage* vc_cpuid_page() {
+    return scripted_host->cpuid_page;
+}
+
+}  // namespace prologue

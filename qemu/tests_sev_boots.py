@@ -1,0 +1,235 @@
+"""Prologue's kernels as SEV guests, under the SEV host: they boot the same way as anywhere, and end
+by a reason of their own where the host is not to be believed (docs/sev.md)."""
+
+import functools
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import cases
+import machine
+import sev_guest
+import sev_states
+from cases import Case
+from sev_guest import Run
+
+_C_BITS = (51, 47)
+_ENCRYPTED = ("sev", "es", "snp")
+_ES = ("es", "snp")
+_MEMORY = 64 << 20
+_KERNELS = {4: "demo-every", 5: "demo-best-every"}
+_ENTRIES = ("pvh", "linux32", "pvh64", "linux64")
+_MODES = {"pvh": "protected32", "linux32": "protected32", "pvh64": "long64", "linux64": "long64"}
+
+_REASON_SET = 10
+_CODES = {name: int(value, 16) for name, value in re.findall(
+    r"#define PROLOGUE_SEV_(\w+) (0x[0-9a-f]+) ",
+    (cases.ROOT / "boot/include/prologue/sev_reasons.h").read_text())}
+
+
+def _exception(vector: int) -> int:
+    return 0x80 + vector
+
+
+def _elf(name: str) -> Path:
+    return cases.BUILD / f"{name}.elf"
+
+
+def _terminated(result: sev_guest.Result, *codes: int) -> None:
+    said = result.lines(r"^sevhost: the guest terminated at .*: reason set (\d+), reason (\d+)")
+    assert result.outcome == sev_guest.TERMINATED, result.outcome
+    assert [(int(a), int(b)) for a, b in said] in [[(_REASON_SET, code)] for code in codes], said
+
+
+def _requests(result: sev_guest.Result, name: str) -> int:
+    counts = result.lines(rf"^  (\d+) {name}")
+    return int(counts[-1]) if counts else 0
+
+
+def _bzimage(kernel: Path, directory: str) -> Path:
+    image = Path(directory) / "bzimage"
+    subprocess.run(["linker/prologue-bzimage", "--setup", cases.BUILD / "prologue-linux16.bin",
+                    kernel, image], cwd=cases.ROOT, check=True)
+    return image
+
+
+def _guest(entry: str, levels: int, directory: str) -> dict:
+    kernel = _elf(_KERNELS[levels])
+    state = Path(directory) / "state"
+    if entry == "linux32":
+        return {"image": _bzimage(kernel, directory)}
+    if entry == "pvh64":
+        return {"image": kernel, "state": sev_states.pvh64(state)}
+    if entry == "linux64":
+        return {"image": kernel, "accept": "all",
+                "state": sev_states.linux64(state, _MEMORY)}
+    return {"image": kernel}
+
+
+def _boots(entry: str, levels: int, sev: str, c_bit: int, cpu: str = "") -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        result = sev_guest.run(Run(**_guest(entry, levels, directory), sev=sev, c_bit=c_bit,
+                                   memory="64M", cmdline="as any other", cpu=cpu))
+    result.expect(machine.OK, rf"^sev: {sev}$", f"^c-bit: {1 << c_bit:#x}$", "^result: ok$",
+                  rf"^entry-mode: {_MODES[entry]}$", f"^paging: {levels}-level$",
+                  rf"^ghcb: {'0x0' if sev == 'sev' else '0x[1-9a-f][0-9a-f]*000'}$")
+
+
+def _says_the_same(kernel: str, sev: str) -> None:
+    plain, encrypted = (_forms(kernel, kind) for kind in ("none", sev))
+    assert plain == encrypted, [pair for pair in zip(plain, encrypted) if pair[0] != pair[1]]
+
+
+@functools.lru_cache(None)
+def _forms(kernel: str, sev: str) -> list:
+    result = sev_guest.run(Run(_elf(kernel), sev=sev, memory="64M", timeout=60,
+                               cpu="max,phys-bits=52,-xsave"))
+    result.expect(machine.OK, "^result: ok$")
+    lines = result.serial.splitlines()
+    return lines[1:lines.index("result: ok")]
+
+
+def _ends(what: str, sev: str, *codes: int) -> None:
+    result = sev_guest.run(Run(_elf("forms"), sev=sev, memory="64M", cmdline=what))
+    _terminated(result, *codes)
+    assert "result:" not in result.serial
+
+
+def _exits(levels: int, sev: str, most: int, msr: int) -> None:
+    """Those up to the GHCB page are all by its MSR."""
+    result = sev_guest.run(Run(_elf(_KERNELS[levels]), sev=sev, memory="64M"))
+    result.expect(machine.OK)
+    cpuids, infos = _requests(result, "CPUID .0x4."), _requests(result, "SEV information")
+    assert cpuids + infos <= most, (cpuids, infos)
+    total = sum(int(count) for count in re.findall(
+        r"^  (\d+) ", result.serial.partition("requests by the GHCB MSR:")[2], re.MULTILINE))
+    assert total == cpuids + infos + msr, total
+
+
+def _accepts(kernel: str, memory: int, mark: int) -> None:
+    """All usable memory below the mark was validated, page by page, and none twice."""
+    result = sev_guest.run(Run(_elf(kernel), sev="snp", memory=f"{memory}M", trace="memory",
+                               timeout=40))
+    result.expect(machine.OK)
+    usable, rest = [], []
+    for start, end, kind in result.lines(r"^memory: (0x\w+) (0x\w+) (\w+)$"):
+        if kind in ("usable", "prologue"):
+            usable.append((int(start, 16), int(end, 16)))
+        elif kind == "unaccepted":
+            rest.append((int(start, 16), int(end, 16)))
+    accepted = set()
+    for page, large in result.lines(r"^pvalidate (0x\w+) (2M|4K) set -> 0$"):
+        first = int(page, 16) >> 12
+        pages = range(first, first + (512 if large == "2M" else 1))
+        assert not accepted.intersection(pages), page
+        accepted.update(pages)
+    wanted = {page for start, end in usable for page in range(start >> 12, end >> 12)}
+    assert wanted == accepted, (len(wanted), len(accepted))
+    assert all(start >= mark for start, _ in rest), rest
+    assert bool(rest) == (mark < memory << 20), rest
+
+
+
+
+@functools.lru_cache(None)
+def _behaviours() -> tuple:
+    listed = sev_guest.run(Run(_elf("demo"), hostile="list", memory="32M")).serial
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \|", listed, re.MULTILINE)
+    assert len(rows) > 100, listed
+    return tuple((name, kind, tuple(guests.split())) for name, kind, guests in rows)
+
+
+# A guest may end where others go on, and halts where its end is not served.
+_OTHERWISE = {
+    "vmgexit-ignored": sev_guest.HALTED,
+    "ghcb-changes-between-reads": sev_guest.TERMINATED,
+    "memory-map-wraps": sev_guest.TERMINATED,
+    "blob-elsewhere": sev_guest.DENIED,  # where the host keeps a page from it
+    "page-replayed": machine.OK,  # a page that is not looked at again
+    "cpuid-page-empty": machine.OK,  # as if the loader did not know the note; asks the host
+}
+
+
+def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
+    """Each behaviour: detected ends by a reason of ours, harmless boots; a host that denies, or
+    cannot be found out, gets at least no word of what is secret."""
+    wrong = []
+    names = [name for name, kind, guests in _behaviours() if kind in kinds and sev in guests]
+    for name in names[part::parts]:
+        kind = next(kind for other, kind, _ in _behaviours() if other == name)
+        with tempfile.TemporaryDirectory() as directory:
+            # Only Linux's protocol tells of SNP's pages by a blob.
+            image = _bzimage(_elf("demo-every"), directory) if "blob" in name else _elf("demo")
+            result = sev_guest.run(Run(image, sev=sev, hostile=name, memory="64M", timeout=15))
+        acted = f"hostile: {name} acts" in result.serial
+        reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET},")
+        ended_well = result.outcome == machine.OK
+        if name.endswith("-at-step"):
+            continue  # at the first instruction nobody can do anything: see _at_step
+        right = {"detected": bool(reasons) or (ended_well and not acted),
+                 "harmless": ended_well}.get(kind, True)
+        if not right and result.outcome != _OTHERWISE.get(name):
+            wrong.append((name, kind, result.outcome))
+    assert not wrong, wrong
+
+
+def _left_out(kernel: str, state: bool, sev: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = sev_states.pvh64(Path(directory) / "state") if state else None
+        result = sev_guest.run(Run(_elf(kernel), sev=sev, state=path, memory="64M"))
+    if sev == "sev":
+        assert result.outcome == machine.FATAL, result.outcome
+    else:
+        _terminated(result, _CODES["LEFT_OUT"])
+
+
+def _at_step(behaviour: str, step: int, sev: str, *codes: int) -> None:
+    result = sev_guest.run(Run(_elf("demo"), sev=sev, hostile=f"{behaviour}:{step}",
+                               memory="64M"))
+    _terminated(result, *codes)
+
+
+# By where the step falls: no CPUID there, or in the middle of the switch to 64-bit mode.
+_CODES_OF_AN_INJECTED_VC = (_CODES["VC_INJECTED"], _CODES["SWITCH"])
+_FORM_ENDS = {
+    "rdpmc": (_exception(13),),
+    "vmmcall": (_exception(6),),
+    "breakpoint": (_exception(3),),
+    "xchg-device": (_CODES["VC_FORM"],),
+    "add-device": (_CODES["VC_FORM"],),
+    "across-device": (_CODES["VC_MMIO"],),
+    "bad-stack": (_exception(8), _exception(14)),
+    "nested": (_CODES["VC_NESTED"],),
+}
+
+
+CASES = [
+    *(Case(f"sev: guest boots: {entry}, {levels} levels, {sev}, C-bit {c_bit}",
+           lambda *a, e=entry, n=levels, s=sev, c=c_bit: _boots(e, n, s, c))
+      for entry in _ENTRIES for levels in _KERNELS for sev in _ENCRYPTED for c_bit in _C_BITS),
+    *(Case(f"sev: guest boots with 2 MiB pages, {sev}",
+           lambda s=sev: _boots("pvh", 4, s, 51, "max,phys-bits=52,-xsave,-pdpe1gb"))
+      for sev in _ENCRYPTED),
+    *(Case(f"sev: guest: each instruction's every form, {kernel}, {sev}",
+           lambda k=kernel, s=sev: _says_the_same(k, s))
+      for kernel in ("forms", "forms-five") for sev in _ENCRYPTED),
+    *(Case(f"sev: guest ends: {what}, {sev}", lambda w=what, s=sev, c=codes: _ends(w, s, *c))
+      for what, codes in _FORM_ENDS.items() for sev in _ES),
+    Case("sev: guest exits: two CPUIDs, SEV-ES with four levels", lambda: _exits(4, "es", 2, 0)),
+    Case("sev: guest exits: one more with five", lambda: _exits(5, "es", 3, 0)),
+    *(Case(f"sev: guest of a kernel that wishes for no SEV, {kernel}, {sev}",
+           lambda k=kernel, t=state, s=sev: _left_out(k, t, s))
+      for kernel, state in (("demo-nosev", False), ("demo-nosev-every", True))
+      for sev in _ENCRYPTED),
+    *(Case(f"sev: guest is sent a #VC at step {step}, {sev}",
+           lambda n=step, s=sev: _at_step("vc-at-step", n, s, *_CODES_OF_AN_INJECTED_VC))
+      for step in (45, 80, 300, 2000) for sev in _ES),
+    Case("sev: guest exits: none for CPUID with a CPUID page", lambda: _exits(4, "snp", 0, 3)),
+    Case("sev: guest accepts all of its memory", lambda: _accepts("demo", 64, 64 << 20)),
+    Case("sev: guest accepts memory up to a mark", lambda: _accepts("demo-mark", 64, 32 << 20)),
+    *(Case(f"sev: guest withstands hostile hosts: {kind}, {sev}, {part + 1} of {parts}",
+           lambda k=kind, s=sev, p=part, n=parts: _withstands((k,), s, p, n))
+      for kind, parts in (("detected", 4), ("harmless", 3)) for sev in _ES
+      for part in range(parts)),
+]
