@@ -63,6 +63,7 @@
     X(vmd_info, "vmd: %s (%x, %x)")                                                                \
     X(freebsd_info, "freebsd: %s (%x, %x)")                                                        \
     X(multiboot2_efi_descriptor, "multiboot2: EFI memory map tag at %x has descriptors of %x bytes")                                                            \
+    X(no_long_mode_contract, "entry: in 64-bit mode, for which this kernel has no contract")       \
     X(entry, "entry: %s (%x, %x)")
 
 #ifndef __ASSEMBLER__

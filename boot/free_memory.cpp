@@ -8,37 +8,46 @@ namespace prologue {
 namespace {
 
 // The end of the last thing that lies on a span; 0 where nothing does.
-uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
-                       NextModule* next_module, Span image) {
-    uint64_t last = 0;
-    const auto look_at = [&](Span occupied) {
-        if (occupied.bytes() != 0 && span.overlaps(occupied) && occupied.end > last)
-            last = occupied.end;
-    };
-    const auto look_at_all = [&](const RawMap& map) {
-        for (const RawRange& range : map)
+class Obstacles {
+public:
+    explicit Obstacles(Span span) : span_(span) {}
+    [[gnu::noinline]] void look_at(Span occupied) {
+        if (occupied.bytes() != 0 && span_.overlaps(occupied) && occupied.end > last_)
+            last_ = occupied.end;
+    }
+    uint64_t last() const { return last_; }
+
+private:
+    Span span_;
+    uint64_t last_ = 0;
+};
+
+[[clang::minsize]] uint64_t last_obstacle(Span span, PhysMemory& memory, const LoaderInfo& loader,
+                                          NextModule* next_module, Span image) {
+    Obstacles obstacles(span);
+    const RawMap* const maps[] = {&loader.memory, &loader.more_memory};
+    for (const RawMap* map : maps)
+        for (const RawRange& range : *map)
             if (range.e820_type != kE820Usable)
-                look_at(span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
-    };
-    look_at_all(loader.memory);
-    look_at_all(loader.more_memory);
-    look_at(image);
+                obstacles.look_at(
+                    span_of_range(range.start, range.bytes, PROLOGUE_MEMORY_RESERVED));
+    obstacles.look_at(image);
     for (unsigned i = 0; i != loader.structure_count; ++i)
-        look_at(loader.structures[i]);
+        obstacles.look_at(loader.structures[i]);
     ModuleCursor cursor = loader.modules;
     for (LoaderModule module; next_module(memory, cursor, module);) {
-        look_at(module.bytes);
+        obstacles.look_at(module.bytes);
         if (module.cmdline.start != nullptr)
-            look_at(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1));
+            obstacles.look_at(memory.span_of(module.cmdline.start, module.cmdline.bytes + 1));
     }
-    return last;
+    return obstacles.last();
 }
 
 }  // namespace
 
 // Whatever lies on a span, a later one can only begin behind it: so going from
 // obstacle to obstacle misses no room.
-Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
+[[clang::minsize]] Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, Span limits, uint64_t bytes) {
     for (const RawRange& range : loader.memory) {
         if (range.e820_type != kE820Usable)

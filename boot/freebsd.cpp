@@ -134,18 +134,20 @@ void walk_records(PhysMemory& memory, Span list, LoaderInfo& loader) {
         fail_in("freebsd module list", Error::too_many_entries, loader.module_count, kMostModules);
 }
 
-Text environment(PhysMemory& memory, uint64_t start) {
-    constexpr char kWhat[] = "freebsd environment";
+void parse_environment(PhysMemory& memory, uint64_t start, LoaderInfo& loader) {
+    static constexpr char kWhat[] = "freebsd environment";
     if (start == 0)
-        return {};
-    const Text first = text_at(memory, kWhat, start);
-    uint64_t bytes = 0;
-    for (Text text = first; text.bytes != 0; text = text_at(memory, kWhat, start + bytes)) {
-        bytes += text.bytes + 1;
+        return;
+    uint64_t bytes = 0, last;
+    do {
+        last = text_at(memory, kWhat, start + bytes).bytes;
+        bytes += last + 1;
         if (bytes > kLongestText)
             fail_in(kWhat, Error::text_not_ended, start, kLongestText);
-    }
-    return {first.start, bytes};
+    } while (last != 0);
+    loader.boot.environment = memory.seen<const char>(start);
+    loader.boot.environment_bytes = bytes - 1;
+    loader.occupies(start, bytes);
 }
 
 }  // namespace
@@ -164,9 +166,7 @@ void prologue_parse_freebsd(PhysMemory& memory, uint64_t info, LoaderInfo& loade
     loader.occupies(info, sizeof stack);
     loader.occupies(stack.bootinfo, sizeof bootinfo);
     walk_records(memory, list, loader);
-    loader.environment = environment(memory, bootinfo.environment);
-    if (bootinfo.environment != 0)
-        loader.occupies(bootinfo.environment, loader.environment.bytes + 1);
+    parse_environment(memory, bootinfo.environment, loader);
     if (loader.memory.bytes == 0)
         refuse("the kernel's records have no memory map", list.start, list.end);
 }
@@ -175,12 +175,12 @@ void prologue_parse_freebsd(PhysMemory& memory, uint64_t info, LoaderInfo& loade
 uint32_t prologue_recognise_freebsd(PhysMemory& memory, const EntryState& state, uint64_t& info) {
     if (state.mode == MODE_LONG64 || !memory.sees(state.sp, sizeof(Stack)))
         return 0;
-    const auto& stack = *memory.at<Stack>("", state.sp);
+    const auto& stack = *memory.seen<const Stack>(state.sp);
     if (stack.return_address == 0 || (stack.howto & kHasBootinfo) == 0 ||
         (stack.zero[0] | stack.zero[1] | stack.zero[2]) != 0 ||
         !memory.sees(stack.bootinfo, sizeof(Bootinfo)))
         return 0;
-    const auto& bootinfo = *memory.at<Bootinfo>("", stack.bootinfo);
+    const auto& bootinfo = *memory.seen<const Bootinfo>(stack.bootinfo);
     if (bootinfo.version != kVersion || bootinfo.bytes < sizeof bootinfo)
         return 0;
     info = state.sp;

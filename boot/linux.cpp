@@ -27,6 +27,14 @@ struct ScreenInfo {
 } __attribute__((packed));
 static_assert(sizeof(ScreenInfo) == 0x40);
 
+struct EfiInfo {
+    char signature[4]; // EL32 or EL64, where the loader was EFI's
+    uint32_t system_table;
+    uint32_t descriptor_bytes, descriptor_version;
+    uint32_t memory_map, memory_map_bytes;
+    uint32_t system_table_high, memory_map_high;
+} __attribute__((packed));
+
 struct BootParams {
     ScreenInfo screen;
     uint8_t reserved0[0x70 - 0x40];
@@ -34,28 +42,28 @@ struct BootParams {
     uint8_t reserved1[0xc0 - 0x78];
     uint32_t ramdisk_start_high, ramdisk_bytes_high, cmdline_high;
     uint8_t reserved2[0x1c0 - 0xcc];
-    char efi_signature[4];
-    uint8_t reserved10[0x1e8 - 0x1c4];
+    EfiInfo efi;
+    uint8_t reserved3[0x1e8 - 0x1e0];
     uint8_t e820_count;
-    uint8_t reserved3[0x1ef - 0x1e9];
+    uint8_t reserved4[0x1ef - 0x1e9];
     uint8_t sentinel;
-    uint8_t reserved4[0x201 - 0x1f0];
+    uint8_t reserved5[0x201 - 0x1f0];
     uint8_t header_rest; // the setup header ends as many bytes behind 0x202
     uint32_t magic;
     uint16_t version;
-    uint8_t reserved5[0x218 - 0x208];
+    uint8_t reserved6[0x218 - 0x208];
     uint32_t ramdisk_start, ramdisk_bytes;
-    uint8_t reserved6[0x228 - 0x220];
+    uint8_t reserved7[0x228 - 0x220];
     uint32_t cmdline;
-    uint8_t reserved7[0x23c - 0x22c];
+    uint8_t reserved8[0x23c - 0x22c];
     uint32_t subarch;
-    uint8_t reserved8[0x250 - 0x240];
+    uint8_t reserved9[0x250 - 0x240];
     uint64_t setup_data;
-    uint8_t reserved9[0x2d0 - 0x258];
+    uint8_t reserved10[0x2d0 - 0x258];
     RawRange e820[kE820Entries];
 } __attribute__((packed));
 static_assert(offsetof(BootParams, rsdp) == 0x70);
-static_assert(offsetof(BootParams, efi_signature) == 0x1c0);
+static_assert(offsetof(BootParams, efi) == 0x1c0);
 static_assert(offsetof(BootParams, e820_count) == 0x1e8);
 static_assert(offsetof(BootParams, magic) == 0x202);
 static_assert(offsetof(BootParams, subarch) == 0x23c);
@@ -81,7 +89,8 @@ struct SetupData {
 } __attribute__((packed));
 constexpr uint32_t kE820Extension = 1;
 constexpr unsigned kMostSetupData = 64;
-constexpr uint64_t kMostSetupDataBytes = 16 * kMiB;
+constexpr uint64_t kLeastDescriptorBytes = 40; // UEFI 2.10, section 7.2.3
+constexpr uint64_t kMostPieceBytes = 16 * kMiB;
 
 [[noreturn]] void refuse(const char* what, uint64_t a, uint64_t b) {
     fail_in(what, Error::linux_info, a, b);
@@ -131,7 +140,7 @@ void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
         if (left == 0)
             refuse("the list of setup_data does not end", at, kMostSetupData);
         const SetupData data = *memory.at<SetupData>("linux setup_data", at);
-        if (data.bytes > kMostSetupDataBytes)
+        if (data.bytes > kMostPieceBytes)
             refuse("a piece of setup_data is too long", at, data.bytes);
         const uint64_t payload = at + sizeof data;
         const uint8_t* bytes = memory.at("linux setup_data", payload, data.bytes);
@@ -143,6 +152,26 @@ void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
         }
         at = data.next;
     }
+}
+
+// The firmware's own map comes beside the e820: it may be there or not.
+void parse_efi(PhysMemory& memory, const EfiInfo& efi, LoaderInfo& loader) {
+    if (efi.signature[0] != 'E' || efi.signature[1] != 'L')
+        return;
+    loader.efi = true;
+    loader.uefi.bits = efi.signature[2] == '6' ? 64 : 32;
+    loader.uefi.system_table_phys = whole(efi.system_table_high, efi.system_table);
+    const uint64_t map = whole(efi.memory_map_high, efi.memory_map);
+    if (map == 0 || efi.descriptor_bytes < kLeastDescriptorBytes)
+        return;
+    const uint32_t bytes = efi.memory_map_bytes - efi.memory_map_bytes % efi.descriptor_bytes;
+    if (bytes > kMostPieceBytes)
+        refuse("EFI's memory map is too long", map, bytes);
+    loader.uefi.memory_map = memory.at("linux EFI memory map", map, bytes);
+    loader.uefi.memory_map_bytes = bytes;
+    loader.uefi.descriptor_bytes = efi.descriptor_bytes;
+    loader.uefi.descriptor_version = efi.descriptor_version;
+    loader.occupies(map, bytes);
 }
 
 void parse_framebuffer(const ScreenInfo& screen, prologue_framebuffer& framebuffer) {
@@ -178,7 +207,6 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
         refuse("the e820's entries are none, or too many", info, entries);
 
     loader.loader = PROLOGUE_LOADER_LINUX;
-    loader.efi = params.efi_signature[0] == 'E' && params.efi_signature[1] == 'L';
     loader.occupies(info, kBootParamsBytes);
     loader.memory = {reinterpret_cast<const uint8_t*>(params.e820), entries * sizeof(RawRange),
                         sizeof(RawRange), 0};
@@ -202,6 +230,7 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
         loader.rsdp_phys = params.rsdp;
     if (loader.rsdp_phys != 0 && loader.rsdp_phys < kMostPhysical)
         loader.occupies(loader.rsdp_phys, kRsdpBytes);
+    parse_efi(memory, params.efi, loader);
     parse_framebuffer(params.screen, loader.framebuffer);
 }
 

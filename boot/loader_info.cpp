@@ -59,17 +59,17 @@ Text without_image_path(Text cmdline, Text loader_name) {
     return cmdline;
 }
 
-void LoaderInfo::join_nearest(Span pages) {
+void LoaderInfo::join_nearest(Span span) {
     Span* nearest = structures;
     uint64_t least = ~uint64_t{0};
-    for (Span& span : structures) {
-        const uint64_t added = span.hull(pages).bytes() - span.bytes();
+    for (Span& structure : structures) {
+        const uint64_t added = structure.hull(span).bytes() - structure.bytes();
         if (added < least) {
-            nearest = &span;
+            nearest = &structure;
             least = added;
         }
     }
-    *nearest = nearest->hull(pages);
+    *nearest = nearest->hull(span);
 }
 
 void set_colours(prologue_framebuffer& framebuffer, const uint8_t* colours) {

@@ -91,33 +91,32 @@ struct LoaderInfo {
     uint64_t rsdp_phys = 0;
     Text rsdp_copy; // where the loader gave a copy and no address
     prologue_framebuffer framebuffer = {};
-    prologue_boot boot = {};
-    Text environment; // each string ended by a NUL, the last one's included
+    prologue_boot boot = {}; // as the handoff has them, with the loader's own texts
     prologue_efi uefi = {};
-    Text efi_memory_map;
 
     // What the loader has put right behind the image, as symbols, ends here.
     uint64_t kernel_end = 0;
 
-    // The pages that the loader's structures and texts lie on, modules' texts
-    // apart. Neighbours are one span: most loaders need one or two. Where there
-    // are too many, the least that lies between two of them is taken for theirs.
+    // Where the loader's structures and texts lie, modules' texts apart, each up to
+    // its last page's end. Neighbours are one span: most loaders need one or two.
+    // Where there are too many, the least that lies between two of them is taken
+    // for theirs.
     Span structures[kMaxStructures];
     unsigned structure_count = 0;
 
     void occupies(uint64_t start, uint64_t bytes) {
-        const Span pages = {page_down(start), page_up(start + bytes)};
+        const Span span = {start, page_up(start + bytes)};
         for (unsigned i = 0; i != structure_count; ++i)
-            if (structures[i].join(pages))
+            if (structures[i].join(span))
                 return;
         if (structure_count != kMaxStructures)
-            structures[structure_count++] = pages;
+            structures[structure_count++] = span;
         else
-            join_nearest(pages);
+            join_nearest(span);
     }
 
 private:
-    void join_nearest(Span pages);
+    void join_nearest(Span span);
 };
 
 using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& loader);

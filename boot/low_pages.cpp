@@ -34,27 +34,38 @@ struct Found {
     bool has_holes = false; // something else is said to begin below what was asked for
 };
 
-void look_below(uint64_t end, const RawMap& map, Found& found) {
-    for (const RawRange& range : map) {
-        if (range.start >= end)
-            continue;
-        if (range.e820_type != kE820Usable) {
-            found.has_holes = true;
-            continue;
+Found look_below(uint64_t end, const LoaderInfo& loader) {
+    Found found;
+    const RawMap* map = &loader.memory;
+    for (;;) {
+        for (const RawRange& range : *map) {
+            if (range.start >= end)
+                continue;
+            if (range.e820_type != kE820Usable) {
+                found.has_holes = true;
+                continue;
+            }
+            const Span ram = span_of(range).shared(Span{kLeastBios, end});
+            const uint64_t last = page_down(ram.end);
+            if (last >= page_up(ram.start) + kLowPagesBytes && last > found.end)
+                found.end = last;
         }
-        const Span ram = span_of(range).shared(Span{kLeastBios, end});
-        const uint64_t last = page_down(ram.end);
-        if (last >= page_up(ram.start) + kLowPagesBytes && last > found.end)
-            found.end = last;
+        if (map == &loader.more_memory)
+            return found;
+        map = &loader.more_memory;
     }
 }
 
-// Lowers `first` to the lowest start of what is no RAM and reaches into the pages.
-void find_first_hole(const RawMap& map, Span pages, uint64_t& first) {
-    for (const RawRange& range : map)
-        if (range.start < first && range.e820_type != kE820Usable &&
-            span_of(range).end > pages.start)
-            first = range.start;
+// The lowest start of what is no RAM and reaches into the pages; else their end.
+[[clang::minsize]] uint64_t first_hole(const LoaderInfo& loader, Span pages) {
+    uint64_t first = pages.end;
+    const RawMap* const maps[] = {&loader.memory, &loader.more_memory};
+    for (const RawMap* map : maps)
+        for (const RawRange& range : *map)
+            if (range.start < first && range.e820_type != kE820Usable &&
+                span_of(range).end > pages.start)
+                first = range.start;
+    return first;
 }
 
 }  // namespace
@@ -63,17 +74,11 @@ void find_first_hole(const RawMap& map, Span pages, uint64_t& first) {
 // what is below it is looked at.
 uint64_t find_low_pages(const LoaderInfo& loader, BiosWords bios) {
     for (uint64_t end = bios_start(bios);;) {
-        Found found;
-        look_below(end, loader.memory, found);
-        look_below(end, loader.more_memory, found);
+        const Found found = look_below(end, loader);
         if (found.end == 0)
             return 0;
         const Span pages = {found.end - kLowPagesBytes, found.end};
-        end = pages.end;
-        if (found.has_holes) {
-            find_first_hole(loader.memory, pages, end);
-            find_first_hole(loader.more_memory, pages, end);
-        }
+        end = found.has_holes ? first_hole(loader, pages) : pages.end;
         if (end == pages.end)
             return pages.start;
     }

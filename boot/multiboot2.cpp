@@ -145,8 +145,8 @@ void efi_memory_map(const Tag* tag, uint64_t phys, LoaderInfo& loader) {
     if (stride < kLeastDescriptorBytes)
         fail(Error::multiboot2_efi_descriptor, phys, stride);
     const uint64_t bytes = tag->bytes - sizeof map;
-    loader.efi_memory_map = {reinterpret_cast<const char*>(&map + 1), bytes - bytes % stride};
-    loader.uefi.memory_map_bytes = loader.efi_memory_map.bytes;
+    loader.uefi.memory_map = &map + 1;
+    loader.uefi.memory_map_bytes = bytes - bytes % stride;
     loader.uefi.descriptor_bytes = stride;
     loader.uefi.descriptor_version = map.descriptor_version;
 }

@@ -40,9 +40,10 @@ struct Span {
         return first < last ? Span{first, last} : Span{};
     }
 
-    // Grows by a span that it touches; false if it does not touch it.
+    // Grows by a span whose pages its own touch; false if they do not. Both end
+    // at a page's end.
     constexpr bool join(const Span& other) {
-        if (other.start > end || start > other.end)
+        if (page_down(other.start) > end || page_down(start) > other.end)
             return false;
         *this = hull(other);
         return true;

@@ -42,14 +42,6 @@ struct OldConsole {
     uint32_t device, speed, address, frequency;
 };
 
-struct NewConsole {
-    uint32_t device, speed;
-    uint64_t address;
-    uint32_t frequency, flags, register_width, register_shift;
-} __attribute__((packed));
-static_assert(sizeof(NewConsole) == 32);
-constexpr uint32_t kConsoleInMemory = 1;
-
 constexpr uint32_t kMacBytes = 6;
 
 [[noreturn]] void refuse(const char* what, uint64_t a, uint64_t b) {
@@ -65,23 +57,17 @@ RawMap memory_map(const uint8_t* entries, uint32_t bytes) {
     return {entries, used, sizeof(RawRange), 0};
 }
 
+// The newer console is what the handoff has.
 void parse_console(const uint8_t* payload, uint32_t bytes, prologue_console& console) {
-    if (bytes < sizeof(NewConsole)) {
-        const auto old = read_unaligned<OldConsole>(payload);
-        console = {.address = old.address,
-                   .speed = old.speed,
-                   .frequency = old.frequency,
-                   .device = old.device};
+    if (bytes >= sizeof console) {
+        console = read_unaligned<prologue_console>(payload);
         return;
     }
-    const auto given = read_unaligned<NewConsole>(payload);
-    console = {.address = given.address,
-               .speed = given.speed,
-               .frequency = given.frequency,
-               .device = given.device,
-               .in_memory = (given.flags & kConsoleInMemory) != 0,
-               .register_width = static_cast<uint8_t>(given.register_width),
-               .register_shift = static_cast<uint8_t>(given.register_shift)};
+    const auto old = read_unaligned<OldConsole>(payload);
+    console = {.device = old.device,
+               .speed = old.speed,
+               .address = old.address,
+               .frequency = old.frequency};
 }
 
 // How much a record must hold behind its header to be of use.
@@ -142,7 +128,7 @@ void prologue_parse_vmd(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
 uint32_t prologue_recognise_vmd(PhysMemory& memory, const EntryState& state, uint64_t& info) {
     if (state.mode == MODE_LONG64 || !memory.sees(state.sp, sizeof(Stack)))
         return 0;
-    const auto& stack = *memory.at<Stack>("", state.sp);
+    const auto& stack = *memory.seen<const Stack>(state.sp);
     if (stack.return_address != 0 || stack.api_version != kApiVersion || stack.list == 0 ||
         stack.list_bytes < sizeof(Record))
         return 0;

@@ -20,9 +20,8 @@ std::string vmd_records(const Stated& stated) {
     const prologue_console& console = stated.boot.console;
     if (console.device != 0)
         records += vmd_record(5, raw(console.device) + raw(console.speed) + raw(console.address) +
-                                     raw(console.frequency) + raw(uint32_t{console.in_memory}) +
-                                     raw(uint32_t{console.register_width}) +
-                                     raw(uint32_t{console.register_shift}));
+                                     raw(console.frequency) + raw(console.flags) +
+                                     raw(console.register_width) + raw(console.register_shift));
     if (stated.boot.mac_bytes != 0)
         records += vmd_record(7, raw(stated.boot.mac) + std::string(2, '\0'));
     return records;

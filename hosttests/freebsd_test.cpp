@@ -8,6 +8,10 @@
 namespace prologue::test {
 namespace {
 
+std::string environment_of(const LoaderInfo& loader) {
+    return std::string(loader.boot.environment, loader.boot.environment_bytes);
+}
+
 const char kNotEnded[] = "the list of records does not end before the kernel's end";
 const char kNotBetween[] = "the list of records cannot be between these addresses";
 
@@ -69,7 +73,7 @@ TEST_F(Freebsd, IsReadWhole) {
     EXPECT_EQ(loader.boot.device, 0xa0200000u);
     EXPECT_EQ(loader.boot.console.device, 0u);
     const char environment[] = "console=comconsole\0empty=\0x=a b";
-    EXPECT_EQ(str(loader.environment), std::string(environment, sizeof environment));
+    EXPECT_EQ(environment_of(loader), std::string(environment, sizeof environment));
     EXPECT_EQ(loader.module_count, 3u);
     EXPECT_EQ(modules(), stated.modules);
     EXPECT_EQ(loader.kernel_end, kernel_end());
@@ -84,7 +88,7 @@ TEST_F(Freebsd, NeedsNothingButAMemoryMap) {
     parse();
     EXPECT_EQ(ranges_of(loader.memory), Stated().memory);
     EXPECT_EQ(str(loader.cmdline), "");
-    EXPECT_EQ(str(loader.environment), "");
+    EXPECT_EQ(loader.boot.environment, nullptr);
     EXPECT_EQ(loader.module_count, 0u);
     EXPECT_EQ(modules(), std::vector<StatedModule>());
 }
@@ -92,7 +96,7 @@ TEST_F(Freebsd, NeedsNothingButAMemoryMap) {
 TEST_F(Freebsd, AnEmptyEnvironmentIsNone) {
     put({});
     parse();
-    EXPECT_EQ(str(loader.environment), "");
+    EXPECT_EQ(environment_of(loader), "");
 }
 
 TEST_F(Freebsd, AModulesOwnRecordsAreNotTheKernels) {

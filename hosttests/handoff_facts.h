@@ -34,20 +34,21 @@
     X(prologue_sev, cpuid_page_phys)                                                               \
     X(prologue_sev, secrets_page_phys)                                                             \
     X(prologue_sev, accepted_end)                                                                  \
-    X(prologue_console, address)                                                                   \
-    X(prologue_console, speed)                                                                     \
-    X(prologue_console, frequency)                                                                 \
     X(prologue_console, device)                                                                    \
-    X(prologue_console, in_memory)                                                                 \
+    X(prologue_console, speed)                                                                     \
+    X(prologue_console, address)                                                                   \
+    X(prologue_console, frequency)                                                                 \
+    X(prologue_console, flags)                                                                     \
     X(prologue_console, register_width)                                                            \
     X(prologue_console, register_shift)                                                            \
-    X(prologue_console, reserved)                                                                  \
     X(prologue_boot, howto)                                                                        \
     X(prologue_boot, device)                                                                       \
     X(prologue_boot, console)                                                                      \
     X(prologue_boot, mac)                                                                          \
     X(prologue_boot, mac_bytes)                                                                    \
     X(prologue_boot, reserved)                                                                     \
+    X(prologue_boot, environment)                                                                  \
+    X(prologue_boot, environment_bytes)                                                            \
     X(prologue_efi, system_table_phys)                                                             \
     X(prologue_efi, memory_map)                                                                    \
     X(prologue_efi, memory_map_bytes)                                                              \
@@ -86,8 +87,6 @@
     X(prologue_handoff, tsc)                                                                       \
     X(prologue_handoff, sev)                                                                       \
     X(prologue_handoff, boot)                                                                      \
-    X(prologue_handoff, environment)                                                               \
-    X(prologue_handoff, environment_bytes)                                                         \
     X(prologue_handoff, efi)
 
 struct handoff_fact {

@@ -54,9 +54,8 @@ TEST(Handoff, Version1IsWhereItWas) {
 TEST(Handoff, Version2BeginsWhereVersion1Ended) {
     EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 2);
     EXPECT_EQ(offsetof(prologue_handoff, boot), 288u);
-    EXPECT_EQ(offsetof(prologue_handoff, environment), 328u);
-    EXPECT_EQ(offsetof(prologue_handoff, efi), 344u);
-    EXPECT_EQ(sizeof(prologue_handoff), 384u);
+    EXPECT_EQ(offsetof(prologue_handoff, efi), 352u);
+    EXPECT_EQ(sizeof(prologue_handoff), 392u);
 }
 
 TEST(Handoff, MagicSpellsTheName) {

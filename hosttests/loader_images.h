@@ -70,6 +70,7 @@ inline constexpr Places kPacked = {0x40, 0x140, 0x240, 0x300, 0x340, 0x360};
 uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_multiboot1(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_linux(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_vmd(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_freebsd(FakeMemory& memory, const Stated& stated, const Places& places = {});
 
@@ -87,6 +88,42 @@ enum : uint64_t {
     kBytes = 0x38,
     kMapEntryBytes = 24,
     kModuleBytes = 32,
+};
+}
+
+// boot_params' (Linux Documentation/arch/x86/boot.rst, zero-page.rst), and setup_data's.
+// Ranges that the page has no room for lie at Places::map, in a piece of setup_data.
+namespace linux_boot {
+enum : uint64_t {
+    kScreenKind = 0x0f,
+    kScreenWidth = 0x12,
+    kScreenBase = 0x18,
+    kScreenPitch = 0x24,
+    kScreenColours = 0x26,
+    kScreenCapabilities = 0x36,
+    kScreenBaseHigh = 0x3a,
+    kRsdp = 0x70,
+    kRamdiskHigh = 0xc0,
+    kRamdiskBytesHigh = 0xc4,
+    kCmdlineHigh = 0xc8,
+    kEfiSignature = 0x1c0,
+    kMapEntries = 0x1e8,
+    kSentinel = 0x1ef,
+    kHeaderRest = 0x201,
+    kMagic = 0x202,
+    kVersion = 0x206,
+    kRamdisk = 0x218,
+    kRamdiskBytes = 0x21c,
+    kCmdline = 0x228,
+    kSubarch = 0x23c,
+    kSetupData = 0x250,
+    kMap = 0x2d0,
+    kBytes = 0x1000,
+    kMapEntryBytes = 20,
+    kMapMost = 128,
+    kDataType = 8,
+    kDataBytes = 12,
+    kDataPayload = 16,
 };
 }
 

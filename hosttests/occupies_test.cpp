@@ -1,4 +1,4 @@
-// What a loader occupies: whole pages, in a few spans, and never less than it said.
+// What a loader occupies: up to its pages' ends, in a few spans, and never less than it said.
 
 #include "dice.h"
 #include "parsing.h"
@@ -8,11 +8,11 @@
 namespace prologue::test {
 namespace {
 
-TEST(Occupies, WholePages) {
+TEST(Occupies, UpToThePagesEnd) {
     LoaderInfo loader;
     loader.occupies(0x1fff, 2);
     ASSERT_EQ(loader.structure_count, 1u);
-    EXPECT_EQ(loader.structures[0].start, 0x1000u);
+    EXPECT_EQ(loader.structures[0].start, 0x1fffu);
     EXPECT_EQ(loader.structures[0].end, 0x3000u);
 }
 
@@ -24,7 +24,7 @@ TEST(Occupies, NeighboursInOneSpan) {
     loader.occupies(0x4fff, 1);
     loader.occupies(0x5800, 0x100);
     ASSERT_EQ(loader.structure_count, 2u);
-    EXPECT_EQ(loader.structures[0].start, 0x4000u);
+    EXPECT_EQ(loader.structures[0].start, 0x4fffu);
     EXPECT_EQ(loader.structures[0].end, 0x7000u);
 }
 

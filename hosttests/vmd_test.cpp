@@ -45,8 +45,8 @@ struct Vmd : testing::Test {
 const prologue_boot kBoot = {
     .howto = 0x802,
     .device = 0xa0000400,
-    .console = {.address = 0x1fedc0000, .speed = 115200, .frequency = 48000000, .device = 0x801,
-                .in_memory = 1, .register_width = 4, .register_shift = 2},
+    .console = {.device = 0x801, .speed = 115200, .address = 0x1fedc0000, .frequency = 48000000,
+                .flags = PROLOGUE_CONSOLE_IN_MEMORY, .register_width = 4, .register_shift = 2},
     .mac = {0xfe, 0xe1, 0xba, 0xd1, 0x23, 0x45},
     .mac_bytes = 6,
 };
@@ -87,7 +87,7 @@ TEST_F(Vmd, AnOlderConsoleHas32BitsForItsAddress) {
     EXPECT_EQ(loader.boot.console.speed, 9600u);
     EXPECT_EQ(loader.boot.console.address, 0x2f8u);
     EXPECT_EQ(loader.boot.console.frequency, 1843200u);
-    EXPECT_EQ(loader.boot.console.in_memory, 0u);
+    EXPECT_EQ(loader.boot.console.flags, 0u);
 }
 
 TEST_F(Vmd, UnknownArgumentsAreSteppedOver) {
@@ -95,7 +95,8 @@ TEST_F(Vmd, UnknownArgumentsAreSteppedOver) {
     const auto map_bytes = memory.get<uint32_t>(at::kMap + 4);
     const std::string map(reinterpret_cast<const char*>(memory.at(at::kMap)), map_bytes);
     for (const uint32_t type : {1u, 2u, 3u, 4u, 6u, 8u, 9u, 10u, 11u, 12u, 0x7fffffffu}) {
-        const std::string before = raw(type) + raw(uint32_t{12 + 7}) + raw(~uint32_t{0}) + "payload";
+        const std::string before =
+            raw(type) + raw(uint32_t{12 + 7}) + raw(~uint32_t{0}) + "payload";
         memory.put_bytes(at::kMap, (before + map).data(), before.size() + map.size());
         poke<uint32_t>(vmd::kListBytes, static_cast<uint32_t>(before.size() + map.size()));
         parse();

@@ -13,6 +13,7 @@ installed_in = $(patsubst %,%:$(strip $(1)),$(2))
 INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 	$(call installed_in, include/prologue, $(wildcard boot/include/prologue/*.h)) \
 	$(call installed_in, share/prologue, $(wildcard linker/prologue*.ld)) \
+	$(call installed_in, share/prologue, $(LINUX16)) \
 	$(call installed_in, lib/pkgconfig, $(BUILD)/prologue.pc) \
 	$(call installed_in, lib/cmake/Prologue, linker/PrologueConfig.cmake \
 		$(BUILD)/PrologueConfigVersion.cmake) \
@@ -20,7 +21,8 @@ INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 		$(call installed_in, $(patsubst qemu/%/,share/prologue/%,$(dir $(file))), $(file))) \
 	$(call installed_in, share/doc/prologue, README.md LICENSE) \
 	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*))
-INSTALLED_TOOLS = $(call installed_in, bin, $(CHECK_TOOL))
+INSTALLED_TOOLS = $(call installed_in, bin, linker/prologue-bzimage linker/prologue-elf32 \
+	$(CHECK_TOOL))
 
 # What `make uninstall` removes stands in a file that is installed too.
 INSTALLED_LIST := share/prologue/installed
@@ -35,7 +37,8 @@ $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake: $(BUILD)/%: linker/%.
 
 # Takes the place of an earlier version, with all its files.
 .PHONY: install
-install: $(LIBRARY) $(CHECK_TOOL) $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake
+install: $(LIBRARY) $(LINUX16) $(CHECK_TOOL) $(BUILD)/prologue.pc \
+		$(BUILD)/PrologueConfigVersion.cmake
 	[ ! -e "$(INSTALL_ROOT)/$(INSTALLED_LIST)" ] || $(REMOVE_INSTALLED)
 	set -e; \
 	copy() { install -D -m $$1 -t "$(INSTALL_ROOT)/$${2#*:}" "$${2%%:*}"; }; \

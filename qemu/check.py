@@ -14,7 +14,7 @@ from typing import Iterator, Tuple
 
 import cases
 
-_FUZZERS = ("pvh", "multiboot1", "multiboot2", "vmd", "freebsd", "memory_map",
+_FUZZERS = ("pvh", "multiboot1", "multiboot2", "linux", "vmd", "freebsd", "memory_map",
             "sev_instruction", "sev_ghcb", "guest_vc")
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 

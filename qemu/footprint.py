@@ -52,13 +52,14 @@ def input_sections(map_path):
                 yield output, line["name"], int(line["size"], 16)
 
 
-def footprint(map_path, elf_path, archive="libprologue.a"):
-    """Bytes by kind, in the file, and merged with those of other inputs."""
+def footprint(map_path, elf_path, archive="libprologue.a", member=""):
+    """Bytes by kind, in the file, and merged with those of other inputs. `member` picks one object
+    of the archive."""
     kinds = section_kinds(elf_path)
     sizes = collections.Counter(dict.fromkeys((*KINDS, "merged"), 0))
     for output, name, size in input_sections(map_path):
         kind = kinds.get(output)
-        if kind and f"{archive}(" in name:
+        if kind and f"{archive}({member}" in name:
             sizes[kind] += size
         elif kind and name.startswith("<internal>:"):
             sizes["merged"] += size

@@ -48,8 +48,7 @@ class Entered:
 
 
 def entered(mode: str, registers: Registers, tables: int = _TABLES, high: int = 4) -> Entered:
-    """`registers` in that mode, with the first `high` GiBs mapped where there is room for it, and
-    the GiB at 512 GiB."""
+    """`registers` in that mode, with the first `high` GiBs mapped where there is room for it."""
     if mode == PROTECTED32:
         return Entered([], registers)
     build = {PAGED32: _paged, PAE32: _pae, COMPAT32: _compat, LONG64: _long, LONG64_FIVE: _five}
@@ -91,9 +90,9 @@ def _pae(tables: int, high: int) -> tuple:
 
 
 def _four_levels(tables: int, gibs: int) -> List[Tuple[int, bytes]]:
-    """A PML4, a PDPT, and a directory a GiB; 512 GiB are where the first GiB is, too."""
+    """A PML4, a PDPT, and a directory a GiB. From 512 GiB on, the same is seen again."""
     pdpt = [tables + PAGE * (2 + gib) | _TABLE for gib in range(gibs)]
-    return [_table(tables, [tables + PAGE | _TABLE]), _table(tables + PAGE, pdpt),
+    return [_table(tables, [tables + PAGE | _TABLE] * 2), _table(tables + PAGE, pdpt),
             *_directories(tables + 2 * PAGE, gibs)]
 
 

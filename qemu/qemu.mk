@@ -29,7 +29,7 @@ CHECK = $(PYTHON) qemu/check.py $(if $(TEST),--test '$(TEST)')
 
 .PHONY: check check-host check-qemu
 check: host-binaries kernels check-tool check-tool-sanitized $(FEEDERS)
-	@$(CHECK) host qemu
+	@$(CHECK) host qemu sev
 check-host: host-binaries kernels
 	@$(CHECK) host
 check-qemu: kernels check-tool check-tool-sanitized $(FEEDERS)

@@ -4,13 +4,27 @@ if the boot ended well."""
 
 import os
 import sys
+from pathlib import Path
+from typing import Optional
 
+import any_loader
+import bsd_loaders
 import cases
+import feeding
 import iso
 import machine
+import modes
 import sev_guest
+from any_loader import LINUX, Load, Placed
+from guests import ram_spans
+from images import Image
 
-_LOADERS = ("pvh", "multiboot1", "multiboot2")
+_VMD = {"vmd": bsd_loaders.PAGING_OFF, "vmd-compat": bsd_loaders.COMPATIBILITY,
+        "vmd-paged": bsd_loaders.PAGED}
+_FED = (*_VMD, "freebsd")
+_LINUX64 = "linux64"
+_LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, *_FED)
+_MODULE_AT = 0x1000000
 
 # The demonstration kernel by its wish for paging: as many levels as there are, five, four.
 _KERNELS = {"auto": "demo-best", "on": "demo-five", "off": "demo"}
@@ -26,8 +40,11 @@ def setting(name: str, default: str, allowed=None) -> str:
 def boot() -> machine.Boot:
     loader = setting("LOADER", "pvh", _LOADERS)
     accel = setting("ACCEL", "tcg", ("tcg", "kvm"))
-    kernel = cases.BUILD / (_KERNELS[setting("LA57", "auto", tuple(_KERNELS))] + (
-        "-multiboot1" if loader == "multiboot1" else "") + ".elf")
+    carries = {"multiboot1": "-multiboot1",
+               **dict.fromkeys((*_FED, _LINUX64, "linux32"), "-every")}.get(loader, "")
+    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}{carries}.elf"
+    if loader == "linux32":
+        kernel = kernel.with_suffix(".bzImage")
     cmdline = os.environ.get("CMDLINE", "")
     initrd = os.environ.get("INITRD") or None
     common = {
@@ -36,11 +53,43 @@ def boot() -> machine.Boot:
         "accel": accel,
         "timeout": 60,
     }
-    if loader == "multiboot2":
+    if loader.startswith("multiboot2"):
         modules = [(initrd, initrd)] if initrd else []
-        return machine.Boot(iso=iso.grub_iso(kernel, "multiboot2", cmdline, modules), **common)
+        efi = {"platform": iso.EFI} if loader == "multiboot2-efi" else {}
+        return machine.Boot(iso=iso.grub_iso(kernel, "multiboot2", cmdline, modules, **efi),
+                            firmware=iso.OVMF if efi else None, **common)
+    if loader == _LINUX64:
+        return any_loader.fed(linux64(kernel, common["memory"], cmdline, initrd), **common)
+    if loader in _FED:
+        played = fed(loader, Image(kernel), common["memory"], cmdline, initrd)
+        return feeding.feed(*played, **common)
     return machine.Boot(
         kernel=kernel, append=cmdline, initrd=[initrd] if initrd else [], **common)
+
+
+def fed(loader: str, image: Image, memory: str, cmdline: str, initrd: str) -> tuple:
+    """What OpenBSD's or FreeBSD's loader would leave: the feeder plays it."""
+    ram = ram_of_pc(memory)
+    if loader in _VMD:
+        return bsd_loaders.vmd(image, _VMD[loader], ram)
+    modules = modules_of(initrd, initrd)
+    return bsd_loaders.userboot(image, ram, modules, cmdline=cmdline)[:2]
+
+
+def linux64(kernel: Path, memory: str, cmdline: str, initrd: str) -> Load:
+    """As kexec enters: in 64-bit mode, four levels on."""
+    return Load(LINUX, mode=modes.LONG64, kernel=kernel.stem, memory_map=ram_of_pc(memory),
+                cmdline=cmdline, modules=modules_of(initrd))
+
+
+def ram_of_pc(memory: str) -> list:
+    low, high = ram_spans("pc", memory)
+    ram = [(0, 636 << 10, 1), (1 << 20, low - (1 << 20), 1)]
+    return ram + [(1 << 32, high, 1)] * bool(high)
+
+
+def modules_of(initrd: str, string: Optional[str] = None) -> list:
+    return [Placed(_MODULE_AT, Path(initrd).read_bytes(), string)] if initrd else []
 
 
 def run_under_sev_host(sev: str) -> int:

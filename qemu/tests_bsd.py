@@ -1,18 +1,24 @@
 """OpenBSD vmd's and FreeBSD userboot's contracts: each state that these loaders leave, exactly;
 what they say; and what they could get wrong. The feeder plays them."""
 
-import struct
+import subprocess
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Callable
 
-import bsd_composers
+from elftools.elf.elffile import ELFFile
+
+import bsd_loaders
+import cases
 import feeding
 import machine
 import modes
+import state_report
+import tests_state
 from any_loader import FREEBSD, PC_128M, VMD, Load, Placed, expect_exactly, fed
 from bsd_composers import Console
 from cases import Case
-from composers import Module
-from feeding import CR0_ET, CR0_PE, Registers
 from guests import expected_paging
 from handoff_report import MIB, PAGE, Range, expect_memory, expect_report
 from images import Image
@@ -20,74 +26,27 @@ from memory_model import expected_map
 from tests_badinput import wrong
 
 _KERNELS = {4: "demo-every", 5: "demo-five-every", 0: "demo-best-every"}
-_CR0_NE, _CR0_PG = 1 << 5, 1 << 31
-_PSE, _PAE, _LME = 1 << 4, 1 << 5, 1 << 8
-
-# vmd's guests, and bhyve's: RAM only, and nothing of a firmware's.
-_RAM = ((0, 636 << 10, 1), (MIB, 127 * MIB, 1))
-_SYMBOLS = 0x3456 # bytes that vmd puts behind .bss
 _MAC = bytes.fromhex("fee1bad12301")
 
 # OpenBSD vmd.
-
-_LIST, _STACK, _GDT, _PML4, _PML3, _PML2 = 0x2000, 0xFFDC, 0x10000, 0x11000, 0x12000, 0x13000
-
-
-def _words(at: int, words: list, kind: str = "Q") -> tuple:
-    return at, struct.pack(f"<{len(words)}{kind}", *words)
-
-
-_PAGE_TABLES = [_words(_PML4, [_PML3 | 3]), _words(_PML3, [_PML2 | 7]),
-                _words(_PML2, [i << 21 | 0x87 for i in range(512)])]
-_PAGE_DIRECTORY = [_words(_PML3, [i << 22 | 0x83 for i in range(1024)], "I")]
-
-# What vmd has left a CPU in: control registers and tables.
-_STATES = {
-    "paging off": ({}, []),
-    "paging off, CR3 and CR4 left over": ({"cr3": _PML3, "cr4": _PSE}, _PAGE_DIRECTORY),
-    "compatibility mode": ({"cr0": CR0_PE | CR0_ET | _CR0_PG, "cr3": _PML4, "cr4": _PAE | _PSE,
-                            "efer": _LME}, _PAGE_TABLES),
-    "4 MiB paging": ({"cr0": CR0_PE | CR0_ET | _CR0_PG, "cr3": _PML3, "cr4": _PSE},
-                     _PAGE_DIRECTORY),
-}
-_REPORTED = {"compatibility mode": "compat32", "4 MiB paging": "paged32"}
-
-
-def vmd_records(image: Image, state: str, **said) -> tuple:
-    """Everything that vmd has in memory at its jump, and the registers."""
-    changes, tables = _STATES[state]
-    stack = bsd_composers.vmd_info(_STACK, kernel_end=image.end + _SYMBOLS, list_at=_LIST, **said)
-    listed = {key: said[key] for key in ("memory_map", "console", "mac") if key in said}
-    arguments = bsd_composers.vmd_list(_LIST, **listed)
-    gdt = feeding.gdt_record(_GDT, [feeding.FLAT_CODE32, feeding.FLAT_DATA, feeding.FLAT_CODE64])
-    symbols = (image.end, b"s" * _SYMBOLS)
-    registers = Registers(eip=image.entry & 0x0FFFFFFF, esp=_STACK, gdt_base=_GDT,
-                          gdt_limit=0xFFFF, **changes)
-    records = [*image.records(), *stack.records, *arguments.records, gdt, symbols, *tables]
-    return records, registers
-
-
-def vmd_load(image: Image) -> tuple:
-    """What vmd leaves today, for any kernel that carries its contract."""
-    return vmd_records(image, "paging off", memory_map=_RAM)
 
 
 def vmd(state: str, cpu: str = "max", levels: int = 4) -> Case:
     def function() -> None:
         path = Load(VMD, kernel=_KERNELS[levels]).path
         image = Image(path)
-        boot = feeding.feed(
-            *vmd_records(image, state, memory_map=_RAM, console=Console(), mac=_MAC, howto=2,
-                         device=0xA0000400), cpu=cpu)
+        boot = feeding.feed(*bsd_loaders.vmd(image, state, mac=_MAC, howto=2, device=0xA0000400),
+                            cpu=cpu)
         report = expect_report(
             machine.run(boot), path, loader="vmd", cmdline="", modules=[], load_base=MIB,
-            entry_mode=_REPORTED.get(state, "protected32"), howto="0x2", boot_device="0xa0000400",
+            entry_mode=bsd_loaders.VMD_MODES[state], howto="0x2", boot_device="0xa0000400",
             console="0x800 port 0x3f8 9600 0", mac="0xfe 0xe1 0xba 0xd1 0x23 0x1",
             **expected_paging("demo", cpu, levels))
-        expect_memory(report, expected_map(_RAM, [
+        expect_memory(report, expected_map(bsd_loaders.RAM_128M, [
             Range(MIB, image.end, "kernel"),
-            Range(image.end, image.end + _SYMBOLS, "loader"),
-            Range(_LIST, _LIST + 1, "loader"), Range(_STACK, _STACK + 1, "loader")]))
+            Range(image.end, image.end + len(bsd_loaders.VMD_SYMBOLS), "loader"),
+            Range(bsd_loaders.VMD_LIST, bsd_loaders.VMD_LIST + 1, "loader"),
+            Range(bsd_loaders.VMD_STACK, bsd_loaders.VMD_STACK + 1, "loader")]))
 
     return Case(f"bsd: vmd, {state}, on {cpu}, wish {levels}", function)
 
@@ -95,8 +54,7 @@ def vmd(state: str, cpu: str = "max", levels: int = 4) -> Case:
 def vmd_console(console: Console, line: str) -> Case:
     def function() -> None:
         path = Load(VMD).path
-        boot = feeding.feed(*vmd_records(Image(path), "paging off", memory_map=_RAM,
-                                         console=console))
+        boot = feeding.feed(*bsd_loaders.vmd(Image(path), console=console))
         report = expect_report(machine.run(boot), path, loader="vmd", console=line)
         assert "mac" not in report.fields and "howto" not in report.fields
 
@@ -105,53 +63,96 @@ def vmd_console(console: Console, line: str) -> Case:
 
 # FreeBSD userboot.
 
-_BSD_STACK, _BSD_GDT, _BSD_TSS = 0x1FDC, 0x3000, 0x4000
-_TSS_DESCRIPTOR = 0x0000890040000067 # 104 bytes at 0x4000, available
-_FREEBSD_MODULES = (Placed(0x300000, b"m" * 5000, "/boot/kernel/a.ko"),
-                    Placed(0x302000, b"n" * 0x1000, "/boot/b"))
+_MODULES = (Placed(0x300000, b"m" * 5000, "/boot/kernel/a.ko"),
+            Placed(0x302000, b"n" * 0x1000, "/boot/b"))
 _ENVIRONMENT = ("console=comconsole", "boot_verbose=", "x=a b")
-
-
-def freebsd_records(image: Image) -> tuple:
-    """Everything that userboot has in memory at its jump, the registers, and the files' end."""
-    said = {"memory_map": _RAM, "modules": [m.described() for m in _FREEBSD_MODULES],
-            "cmdline": "-v verbose", "environment": _ENVIRONMENT, "howto": 0x800,
-            "kernel": Module(MIB, image.end - MIB)}
-    files_at = _FREEBSD_MODULES[-1].end
-    stack = bsd_composers.freebsd_info(_BSD_STACK, files_at=files_at, **said)
-    files = bsd_composers.freebsd_files(files_at, **said)
-    gdt = feeding.gdt_record(_BSD_GDT, [feeding.FLAT_CODE32, feeding.FLAT_DATA, _TSS_DESCRIPTOR])
-    registers = Registers(eip=image.entry & 0xFFFFFF, esp=_BSD_STACK, cr0=CR0_PE | _CR0_NE,
-                          gdt_base=_BSD_GDT, gdt_limit=31, tr=0x18)
-    records = [*image.records(), *stack.records, *files.records, gdt, (_BSD_TSS, bytes(104))]
-    records += [(m.start, m.contents) for m in _FREEBSD_MODULES]
-    return records, registers, files.end
-
-
-def freebsd_load(image: Image) -> tuple:
-    return freebsd_records(image)[:2]
 
 
 def freebsd(cpu: str = "max", levels: int = 4) -> Case:
     def function() -> None:
         path = Load(FREEBSD, kernel=_KERNELS[levels]).path
         image = Image(path)
-        records, registers, end = freebsd_records(image)
+        records, registers, end = bsd_loaders.userboot(
+            image, modules=_MODULES, cmdline="-v verbose", environment=_ENVIRONMENT, howto=0x800)
         result = machine.run(feeding.feed(records, registers, cpu=cpu))
         report = expect_report(
             result, path, loader="freebsd", cmdline="-v verbose", load_base=MIB,
             howto="0x80000800",
-            modules=[(m.start, len(m.contents), m.cmdline) for m in _FREEBSD_MODULES],
+            modules=[(m.start, len(m.contents), m.cmdline) for m in _MODULES],
             **expected_paging("demo", cpu, levels))
         assert tuple(report.environment) == _ENVIRONMENT, report.environment
-        expect_memory(report, expected_map(_RAM, [
+        expect_memory(report, expected_map(bsd_loaders.RAM_128M, [
             Range(MIB, image.end, "kernel"),
             Range(image.end, end, "loader"),
-            Range(_BSD_STACK, 0x2100, "loader"),
-            *(Range(m.start, m.end, "module") for m in _FREEBSD_MODULES)]))
+            Range(bsd_loaders.USERBOOT_STACK, bsd_loaders.USERBOOT_STACK_END, "loader"),
+            *(Range(m.start, m.end, "module") for m in _MODULES)]))
 
     return Case(f"bsd: freebsd, userboot's state, on {cpu}, wish {levels}", function)
 
+
+# Userboot enters ELF32 files so, and puts their segments where p_vaddr's lower 24 bits say.
+
+
+def elf32(kernel: Path) -> tuple:
+    """How the tool ended, and the file that it made."""
+    made = cases.scratch_directory() / "elf32"
+    return subprocess.run([cases.ROOT / "linker/prologue-elf32", kernel, made],
+                          capture_output=True, text=True), made
+
+
+def elf32_as_userboot_loads_it() -> None:
+    image = Image(Load(FREEBSD).path)
+    result, made = elf32(image.path)
+    assert result.returncode == 0, result.stderr
+    with open(made, "rb") as stream:
+        elf = ELFFile(stream)
+        assert (elf.elfclass, elf["e_machine"], elf["e_type"]) == (32, "EM_386", "ET_EXEC")
+        loads = [(s["p_vaddr"] & 0xFFFFFF, s.data(), s["p_memsz"], s["p_paddr"])
+                 for s in elf.iter_segments("PT_LOAD")]
+        entry = elf["e_entry"] & 0xFFFFFF
+    assert [(at, size, at) for at, _, size, at in loads] == [
+        (s.paddr, s.memsz, s.paddr) for s in image.segments]
+    records, registers, _ = bsd_loaders.userboot(image)
+    records = records[len(image.records()):]
+    records += [(at, data) for at, data, _, _ in loads if data]
+    boot = feeding.feed(records, replace(registers, eip=entry))
+    expect_report(machine.run(boot), image.path, loader="freebsd", load_base=MIB,
+                  howto="0x80000000")
+
+
+def elf32_refuses() -> None:
+    for kernel, words in (("state-elsewhere.elf", ""), ("state-across.elf", "would put what"),
+                          ("feeder.elf", "no 64-bit"), ("no-such.elf", "No such file")):
+        result, made = elf32(cases.BUILD / kernel)
+        assert result.returncode == bool(words) and words in result.stderr, (kernel, result.stderr)
+        assert bool(words) != made.exists()
+
+
+# What a kernel was promised, whatever else the CPU holds.
+
+_DIRECTION, _ALIGNMENT_CHECK, _NESTED = 1 << 10, 1 << 18, 1 << 14
+_UNKIND = {
+    "as its loader leaves the CPU": {},
+    "flags that no loader should leave": {
+        "eflags": feeding.EFLAGS_ONE | _DIRECTION | _ALIGNMENT_CHECK | _NESTED},
+    "the GDT gone": {"gdt_gone": True},
+    "nonsense in all registers": {name: 0xDEADBEEF for name in
+                                  ("eax", "ebx", "ecx", "edx", "esi", "edi", "ebp")},
+}
+
+
+def promised(name: str, entered: Callable[[Image], tuple], title: str) -> Case:
+    def function() -> None:
+        records, registers = entered(Image(cases.BUILD / "state-every.elf"))[:2]
+        boot = feeding.feed(records, replace(registers, **_UNKIND[title]))
+        tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
+
+    return Case(f"bsd: {name}, {title}", function)
+
+
+_ENTERED = {f"vmd, {state}": partial(bsd_loaders.vmd, state=state)
+            for state in bsd_loaders.VMD_STATES}
+_ENTERED["userboot"] = bsd_loaders.userboot
 
 # Both, elsewhere than their loaders would be.
 
@@ -171,7 +172,7 @@ _ANY = {"cmdline": "a b", "modules": (Placed(0x4000123, b"x" * 5000, "/boot/x"),
 # What they could get wrong.
 
 _VMD = Load(VMD)
-_BSD = Load(FREEBSD, modules=_FREEBSD_MODULES, cmdline="-v")
+_BSD = Load(FREEBSD, modules=_MODULES, cmdline="-v")
 _UNKNOWN = "entry: no contract is known by magic 0"
 _SHORT = "vmd: a boot argument is too short, or longer than the list"
 _NO_RECORDS = "freebsd: the list of records cannot be between these addresses"
@@ -243,8 +244,8 @@ _BAD_FREEBSD = [
 ]
 
 CASES = [
-    *(vmd(state, cpu) for state in _STATES for cpu in ("max", "qemu64")),
-    *(vmd(state, "max", levels) for state in _STATES for levels in (5, 0)),
+    *(vmd(state, cpu) for state in bsd_loaders.VMD_STATES for cpu in ("max", "qemu64")),
+    *(vmd(state, "max", levels) for state in bsd_loaders.VMD_STATES for levels in (5, 0)),
     vmd_console(Console(old=True), "0x800 port 0x3f8 9600 0"),
     vmd_console(Console(0x801, 115200, 0x2F8, 1843200), "0x801 port 0x2f8 115200 1843200"),
     vmd_console(Console(0x800, 9600, 0x1FEDC0000, in_memory=True),
@@ -254,6 +255,9 @@ CASES = [
       for mode in modes.MODES_32 for base in (MIB, 0x345000)),
     *(anywhere(FREEBSD, mode, base=base, **_ANY)
       for mode in modes.MODES_32 for base in (MIB, 0x345000)),
+    Case("bsd: an ELF32 as userboot loads it", elf32_as_userboot_loads_it),
+    Case("bsd: what cannot be an ELF32", elf32_refuses),
+    *(promised(name, entered, title) for name, entered in _ENTERED.items() for title in _UNKIND),
     *_BAD_VMD,
     *_BAD_FREEBSD,
 ]

@@ -127,7 +127,8 @@ def _page_lists_all_findings() -> None:
 def _page_lists_all_loaders() -> None:
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (\S+)", doc_pages.section(
         "docs/prologue-check.md", "## Loaders"), re.MULTILINE)
-    names = {"PVH": "pvh", "Multiboot": "multiboot", "none": "none"}
+    names = {"PVH": "pvh", "Multiboot": "multiboot", "[OpenBSD's](loaders.md#openbsd-vmd)": "vmd",
+             "[FreeBSD's](loaders.md#freebsd-bhyve)": "freebsd"}
     wanted = [(loader["name"], loader["contract"].rstrip("12"))
               for loader in report_on(wrong_kernels.plain())["loaders"]]
     assert [(name, names[contract]) for name, contract in rows] == wanted, rows
@@ -135,7 +136,7 @@ def _page_lists_all_loaders() -> None:
 
 def _page_shows_what_it_says() -> None:
     """The example, but for its numbers; and the usage."""
-    (wrong,) = (each for each in wrong_kernels.ALL if each.rule == "image-end-unpadded")
+    (wrong,) = (each for each in wrong_kernels.ALL if each.rule == "multiboot2-too-far")
     said = check(wrong.image()).output.partition(": ")[2]
     shown = _PAGE.partition("$ prologue-check kernel.elf\n")[2].partition("\n| option")[0]
     shown = re.sub(r"^    ", "", shown, flags=re.MULTILINE).partition(": ")[2]

@@ -2,6 +2,7 @@
 
 import struct
 
+import bsd_composers
 import composers
 from cases import Case
 from composers import Framebuffer, Module
@@ -78,7 +79,45 @@ def any_field_can_be_corrupted() -> None:
     assert data[type_at : type_at + 4] == b"\x4d\0\0\0"
 
 
+def vmd_info_is_laid_out() -> None:
+    info = bsd_composers.vmd_info(0xF000, memory_map=[(0x100000, 0x700000, 1)], mac=b"\1\2\3\4\5\6",
+                                  console=bsd_composers.Console(), howto=2, device=3,
+                                  kernel_end=0x123000)
+    ((at, data),) = info.records
+    assert struct.unpack_from("<9I", data) == (
+        0, 2, 3, 0x0E, 0x123000, 0, 0, 12 + 40 + 12 + 32 + 12 + 8, at + 36)
+    assert struct.unpack_from("<3IQQIQQI", data, 36) == (
+        0, 52, 52, 0x100000, 0x700000, 1, 0, 0, 0)
+    assert struct.unpack_from("<3I2IQ4I", data, 88) == (
+        5, 44, 44, 0x800, 9600, 0x3F8, 0, 0, 1, 0)
+    assert struct.unpack_from("<3I", data, 132) == (7, 20, 20)
+    assert data[144:152] == b"\1\2\3\4\5\6\0\0" and data[152:156] == b"\xff" * 4
+
+
+def freebsd_info_is_laid_out() -> None:
+    info = bsd_composers.freebsd_info(
+        0x1FDC, memory_map=[(0x100000, 0x700000, 1)], modules=[Module(0x300000, 5, "m")],
+        cmdline="-v", environment=["a=b"], howto=0x800)
+    ((at, data),) = info.records
+    words = struct.unpack_from("<9I", data)
+    assert words[:6] == (0xBEEFFACE, 0x80000800, 0, 0, 0, 0) and words[6] == at + 36, words
+    bootinfo = struct.unpack_from("<12I", data, 36)
+    assert bootinfo[0] == 1 and not any(bootinfo[2:12])
+    assert struct.unpack_from("<IB3xI", data, 36 + 0x30) == (84, 1, 640)
+    kernel_end, environment, records = struct.unpack_from("<3I", data, 36 + 72)
+    assert (records, kernel_end) == words[7:] and kernel_end % 4096 == 0
+    assert data[environment - at :].startswith(b"a=b\0\0")
+    first = data[records - at :]
+    assert first.startswith(struct.pack("<II", 1, 20) + b"/boot/kernel/kernel\0")
+    assert struct.pack("<IIQQI", 0x9001, 20, 0x100000, 0x700000, 1) in first
+    assert struct.pack("<II4sIII", 1, 2, b"m\0", 2, 11, 0x20666C65) in first
+    assert struct.pack("<III", 3, 4, 0x300000) + struct.pack("<IIQ", 4, 8, 5) in first
+    assert info.end <= kernel_end and data.endswith(bytes(8))
+
+
 CASES = [
+    Case("composers: vmd's information is laid out", vmd_info_is_laid_out),
+    Case("composers: FreeBSD's information is laid out", freebsd_info_is_laid_out),
     Case("composers: PVH information is laid out", pvh_info_is_laid_out),
     Case("composers: Multiboot 1 information is laid out", multiboot1_info_is_laid_out),
     Case("composers: Multiboot 2 information is laid out", multiboot2_info_is_laid_out),

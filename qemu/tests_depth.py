@@ -129,7 +129,8 @@ def _below_4_gib_nothing_is_borrowed(levels: int) -> None:
 def _no_la57() -> None:
     result, _, executed = boot(5, _PLAIN, (0, 0), cpu="max,la57=off", mode=modes.LONG64)
     result.expect(machine.FATAL,
-                  r"^prologue: fatal: wish: paging with 5 levels: this CPU has no LA57")
+                  r"^prologue: fatal: entry: five levels of paging are wished for: this CPU has "
+                  r"no LA57 \(5, 0\)\r?$")
     assert executed == []
 
 

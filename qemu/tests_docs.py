@@ -18,6 +18,9 @@ _STRUCTURES = {
     "prologue_range": "A range, 24 bytes;",
     "prologue_module": "A module, 32 bytes:",
     "prologue_framebuffer": "The framebuffer, 32 bytes,",
+    "prologue_boot": "`boot`, 64 bytes;",
+    "prologue_console": "`console`, 32 bytes;",
+    "prologue_efi": "`efi`, 40 bytes;",
 }
 _COLOURS = "`red_shift`, `red_bits`, then green's, then blue's"
 
@@ -52,8 +55,9 @@ def _layouts_are_the_headers() -> None:
         fields = [row[2].strip("`") for row in rows]
         assert [(int(row[0]), int(row[1])) for row in rows] == _layout(structure, fields), structure
         body = re.search(rf"typedef struct {structure} {{(.*?)^}}", header, re.S | re.M)[1]
-        declared = re.findall(r"(\w+)(?:, \w+)?;", re.sub(r"/\*.*?\*/", "", body, flags=re.S))
-        named = [name for name in declared if not name.endswith(("_bits", "_shift"))]
+        declared = re.findall(r"(\w+)(?:\[\d+\])?(?:, \w+)?;",
+                              re.sub(r"/\*.*?\*/", "", body, flags=re.S))
+        named = [name for name in declared if not re.match("red_|green_|blue_", name)]
         assert fields == named, (structure, set(fields) ^ set(named))
 
 

@@ -8,6 +8,8 @@ from typing import Sequence, Tuple
 import cases
 import composers
 import machine
+import state_report
+import tests_state
 from any_loader import MULTIBOOT2, Load, expect_exactly, fed
 from cases import Case
 from guests import expected_paging
@@ -87,6 +89,12 @@ def composed(name: str, bits: int, stride: int, rsdps: Sequence[bytes] = (_RSDP1
     return Case(f"efi: {name}, {bits} bits, descriptors of {stride} bytes", function)
 
 
+def copies_are_prologues() -> None:
+    """The firmware's map lies where a kernel may keep it."""
+    load = Load(MULTIBOOT2, kernel="state", tags=_M2.tags, cmdline="a b c d e")
+    tests_state.expect_good(state_report.read(machine.run(fed(load)).expect(machine.OK)))
+
+
 _MAP_TAG = composers.tag_efi_memory_map(_DESCRIPTORS)
 _M2 = Load(MULTIBOOT2, tags=(_MAP_TAG, composers.tag_efi_table(0x7FE0018)))
 
@@ -100,6 +108,7 @@ CASES = [
     composed("all tags", 32, 40),
     composed("no RSDP", 64, 200, ()),
     composed("the older RSDP", 64, 48, (_RSDP1,)),
+    Case("efi: what is copied is Prologue's, and aligned", copies_are_prologues),
     wrong("EFI descriptors too small", _M2,
           "multiboot2: EFI memory map tag at <tags[1].type> has descriptors of 27 bytes",
           {"tags[1].descr_size": 39}),

@@ -1,12 +1,15 @@
 """Every contract in every mode that a loader may leave: the same handoff, but for the mode."""
 
+import itertools
 from dataclasses import replace
+from typing import Iterator
 
 import e820
 import machine
 import modes
 from any_loader import (
     LINUX,
+    LINUX64_OFFSET,
     MULTIBOOT1,
     MULTIBOOT2,
     PVH,
@@ -20,6 +23,7 @@ from cases import Case
 from guests import expected_paging
 from handoff_report import GIB, MIB
 from images import Image
+from tests_badinput import wrong
 
 CONTRACTS = (PVH, MULTIBOOT1, MULTIBOOT2, LINUX)
 MODES = (*modes.MODES_32, *modes.MODES_64)
@@ -84,7 +88,59 @@ _DEPTHS = [
                            (modes.LONG64_FIVE, 4), (modes.LONG64_FIVE, 5))),
 ]
 
+# The table of boots: every contract in every mode, for either depth, wherever the image lies; the
+# memory maps of real machines and hostile ones take turns. What must be reported is known to the
+# page, so it is the same from all contracts.
+_MAPS = {
+    "a PC": ({}, {"memory": "128M"}),
+    "a desktop": ({"memory_map": e820.DESKTOP}, {"memory": "256M"}),
+    "a laptop": ({"memory_map": e820.LAPTOP}, {"memory": "1280M"}),
+    "a server": ({"memory_map": e820.SERVER}, {"memory": "128M"}),
+    "partial pages": ({"memory_map": e820.PARTIAL_PAGES}, {"memory": "128M"}),
+    "overlaps": ({"memory_map": e820.OVERLAPS}, {"memory": "128M"}),
+}
+_LOW, _ODD, _HIGH, _ABOVE = 0x30000, 0x345000, 0x2F001000, 0x140001000
+
+
+def table() -> Iterator[Case]:
+    maps = itertools.cycle(_MAPS)
+    for contract in CONTRACTS:
+        next(maps) # or each contract would meet the same maps in the same modes
+        for mode, levels in itertools.product(MODES, (4, 5)):
+            yield in_table(contract, mode, levels, _LOW, "a PC")
+            yield in_table(contract, mode, levels, _ODD, next(maps))
+            if levels == 5:
+                yield in_table(contract, mode, levels, _HIGH, "a large PC")
+            if mode in modes.MODES_64:
+                yield in_table(contract, mode, levels, _ABOVE, "a large PC")
+
+
+def in_table(contract: str, mode: str, levels: int, base: int, machine_name: str) -> Case:
+    choices, options = _MAPS.get(machine_name, ({"memory_map": e820.simple(0xFFF00000, 3 * GIB)},
+                                                _LARGE))
+    load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, cmdline="a b",
+                modules=(Placed(0x4000123, b"x" * 5000),), **choices)
+    name = f"table: {contract} in {mode}, to {levels} levels, image at {base:#x} on {machine_name}"
+    return Case(name, lambda: boot_load(load, "max", **options))
+
+
+# What a 64-bit entry cannot go on from. A kernel without a contract for it has no such entry.
+_LONG = Load(LINUX, kernel="demo-every", mode=modes.LONG64)
+_PLAIN = Load(PVH, mode=modes.LONG64)
+_FAR = 512 * GIB
+_REFUSED = [
+    wrong("no contract", _PLAIN,
+          "entry: in 64-bit mode, for which this kernel has no contract"),
+    wrong("the image above 512 GiB", _LONG,
+          "entry: the image lies above 512 GiB (8000100000, <*>)", eip=_FAR + MIB + LINUX64_OFFSET),
+    wrong("no NX", _LONG, "entry: this CPU lacks NX (<*>, 0)", cpu="max,-nx"),
+    wrong("no LA57", replace(_LONG, kernel="demo-five-every"),
+          "entry: five levels of paging are wished for: this CPU has no LA57 (5, 0)", cpu="qemu64"),
+]
+
 CASES = [
+    *table(),
+    *_REFUSED,
     *_DEPTHS,
     *map(linux_by_e_entry, MODES[:-1]),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),

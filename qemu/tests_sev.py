@@ -1,6 +1,7 @@
 """Guests that others wrote, under the SEV host: they know nothing of it, and judge it."""
 
 import re
+from pathlib import Path
 
 import cases
 import machine
@@ -14,18 +15,25 @@ _INITRAMFS = cases.BUILD / "initramfs.cpio"
 _C_BITS = (51, 47)
 
 # What Linux says of itself when it knows that it is encrypted.
-_LINUX_SAYS = {"none": None, "sev": "AMD SEV", "es": "AMD SEV SEV-ES", "snp": "AMD SEV SEV-ES SEV-SNP"}
+_LINUX_SAYS = {"none": None, "sev": "AMD SEV", "es": "AMD SEV SEV-ES",
+               "snp": "AMD SEV SEV-ES SEV-SNP"}
 
 
-# Linux 6.1 forgets its CPU's features while it reads them anew, LA57 too. Acknowledging an interrupt
-# in the APIC just then is a #VC whose handler walks five-level tables as if they had four, and dies;
-# the 8259 is acknowledged by its ports.
+# Linux 6.1 forgets its CPU's features while it reads them anew, LA57 too. Acknowledging an
+# interrupt in the APIC just then is a #VC whose handler walks five-level tables as if they had
+# four, and dies; the 8259 is acknowledged by its ports.
 _SAFE_INTERRUPTS = "noapic"
 
 
+def _fetched(image: Path) -> Path:
+    assert image.exists(), f"{image} is not there: make debian-guests"
+    return image
+
+
 def _linux(sev: str, c_bit: int = 51, cmdline: str = "") -> None:
-    result = sev_guest.run(Run(_KERNEL, sev=sev, c_bit=c_bit, initrd=_INITRAMFS, memory="512M",
-                               cmdline=f"console=ttyS0 panic=-1 {cmdline}", timeout=60))
+    result = sev_guest.run(Run(_fetched(_KERNEL), sev=sev, c_bit=c_bit, initrd=_INITRAMFS,
+                               memory="512M", cmdline=f"console=ttyS0 panic=-1 {cmdline}",
+                               timeout=60))
     result.expect(machine.OK, r"init: user space on \w{12}$", "reboot: Power down$",
                   "^sevhost: the guest powered the machine off$")
     said = result.lines(r"Memory Encryption Features active: (.+?) *$")
@@ -34,8 +42,9 @@ def _linux(sev: str, c_bit: int = 51, cmdline: str = "") -> None:
 
 
 def _firmware(sev: str, c_bit: int = 51) -> None:
-    """The prompt comes behind a countdown of five seconds, which needs timers and their interrupts."""
-    result = sev_guest.run(Run(_FIRMWARE, sev=sev, c_bit=c_bit, timeout=90, until="Shell>"))
+    """The prompt comes behind a countdown of five seconds: timers and their interrupts work."""
+    result = sev_guest.run(Run(_fetched(_FIRMWARE), sev=sev, c_bit=c_bit, timeout=90,
+                               until="Shell>"))
     result.expect(sev_guest.ENDED_BY_TEST, r"UEFI Interactive Shell v2\.2")
     assert not re.search("Exception Type|ASSERT", result.serial), "the firmware complains"
 

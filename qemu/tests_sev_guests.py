@@ -76,6 +76,7 @@ _SCENES = {
         Scene("processor-register", intercept="rdpru"),
         Scene("extended-state", intercept="xsetbv"),
         Scene("control-register-intercepts", intercept="cr", widths=(32,)),
+        Scene("plain", sev=()),  # tests_sev_host.py
         Scene("no-handler-at-all", ends=_shutdown("a double fault could not be delivered .*8.2.9")),
         Scene("shutdown-of-its-own",
               ends=_shutdown("a fault while a double fault was delivered .*8.2.9")),
@@ -109,6 +110,7 @@ _SCENES = {
         Scene("version", says="is malformed: a field holds what the event does not allow"),
         Scene("fields-missing",
               says="is malformed: a field that the event needs is not marked valid"),
+        Scene("fields-not-marked"),
         Scene("scratch-outside",
               says="is malformed: SW_SCRATCH points to nothing that may be used"),
         Scene("not-registered", sev=_SNP,
@@ -121,6 +123,7 @@ _SCENES = {
         Scene("unsupported",
               ends=_terminated("a #VC that it does not support: exit code 0x8d.*0x1234")),
         Scene("termination", ends=_terminated("reason set 3, reason 90: ")),
+        Scene("termination-by-reason", ends=_terminated("the GHCB protocol is not supported")),
     ],
     "memory": [
         *(Scene(name, sev=_ES) for name in ("two-memories", "c-bit-decides")),
@@ -152,6 +155,15 @@ _SCENES = {
 }
 
 
+# Scenes that are played once more in 64-bit mode with five levels of tables.
+_FIVE_LEVELS = {
+    "vc": ("cpuid", "frame", "stack-switch", "interrupt-stack", "handler-not-canonical",
+           "stack-not-mapped", "devices", "control-registers"),
+    "memory": ("two-memories", "c-bit-decides", "tables-are-private"),
+    "snp": ("not-validated", "fetch-of-what-is-not-validated", "not-mapped", "large-pages"),
+}
+
+
 def _judgement(result) -> str:
     """What the guest says against the host, or nothing."""
     told = re.search(rf"reason set {_REASON_SET}, reason (\d+):", result.serial)
@@ -167,7 +179,8 @@ def _judgement(result) -> str:
             found, expected = found | upper[0] << 32, expected | upper[1] << 32
         return f"line {line}: found {found:#x}, expected {expected:#x}"
     if reason == _EXCEPTION:
-        return "an exception that no scene waits for: vector {:#x}, error {:#x}, at {:#x}".format(*marks[-3:])
+        vector, error, ip = marks[-3:]
+        return f"exception {vector} that no scene waits for: error {error:#x}, at {ip:#x}"
     return f"reason {reason}"
 
 
@@ -228,4 +241,8 @@ CASES = [
            _play(guest, width, sev, scene))
       for guest, scenes in _SCENES.items() for scene in scenes
       for width in scene.widths for sev in scene.sev),
+    *(Case(f"sev guests: {guest}: {scene.name}, five levels, {sev.upper()}",
+           lambda guest=guest, scene=scene, sev=sev: _play(guest, 57, sev, scene))
+      for guest, names in _FIVE_LEVELS.items()
+      for scene in _SCENES[guest] if scene.name in names for sev in scene.sev),
 ]

@@ -157,8 +157,8 @@ _LIES = {
     "vc-code-of-not-validated": Lie("vc.?"),
     "interrupts-withheld": Lie("timer"),
     "vmgexit-never-answers": Lie(ends=machine.HANG, timeout=3),
-    # Not even that it wants to end: SNP's GHCB page stays private, and ES's handler cannot end it.
-    "vmgexit-ignored": Lie(f"{_MSR}(.*)", ends=f"{sev_guest.SHUTDOWN}|{sev_guest.DENIED}"),
+    # All but that it wants to end; before that, SNP's GHCB page stays private.
+    "vmgexit-ignored": Lie(f"{_MSR}(.*)", ends=f"{sev_guest.TERMINATED}|{sev_guest.DENIED}"),
 
     "memory-zeroed": Lie("own-mem.*"),
     "memory-corrupted": Lie("own-mem.*"),

@@ -1,8 +1,6 @@
 """The state at the handoff, register by register and page by page, as a kernel finds it
 (qemu/kernels/state.cpp), wherever it is linked and however it was loaded."""
 
-import os
-import subprocess
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -294,21 +292,6 @@ def kernel_in_the_direct_map() -> None:
     machine.run(Boot(kernel=image.path, cpu="max,-la57")).expect(machine.FATAL, line)
 
 
-def virtual_address_that_a_mask_would_spoil() -> None:
-    """Loaders enter e_entry without its upper bits, so the linker refuses what moves the lower."""
-    output = cases.scratch_directory() / "kernel.elf"
-    line = [os.environ.get("LLD", "ld.lld"), "-static", "-z", "max-page-size=4096"]
-    line += ["--defsym=PROLOGUE_VIRTUAL=0xffffffff80123000", "-L", "linker", "-T", "prologue.ld"]
-    objects = [cases.BUILD / f"kernels/{name}.o" for name in ("demo", "console")]
-    linked = subprocess.run(
-        [*line, "-o", output, *objects, cases.BUILD / "libprologue.a"],
-        cwd=cases.ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert linked.returncode != 0 and "would miss the entry" in linked.stderr, linked.stderr
-
-
 def multiboot1_modules() -> None:
     path = kernel("state-multiboot1")
     modules = [(module_file(size), text) for size, text in ((1, "one"), (4096, ""), (9999, "c d"))]
@@ -431,7 +414,6 @@ def wished_end_exits() -> None:
 CASES = [
     *map(on, GUESTS),
     Case("state: a kernel in the direct map is refused", kernel_in_the_direct_map),
-    Case("state: the linker minds a mask of e_entry", virtual_address_that_a_mask_would_spoil),
     Case("state: Multiboot 1 with modules", multiboot1_modules),
     Case(
         "state: GRUB's Multiboot 1",

@@ -126,8 +126,10 @@ def moved_in_memory(elf: Elf, index: int) -> None:
 
 
 def exchange_physical(elf: Elf) -> None:
-    rodata, data = (elf.segment(index, "p_paddr") for index in (RODATA, DATA))
-    elf.set_segment(RODATA, p_paddr=data).set_segment(DATA, p_paddr=rodata)
+    """Whichever of both is the larger, none comes to lie on another."""
+    start, bytes_of_data = elf.segment(RODATA, "p_paddr"), elf.segment(DATA, "p_memsz")
+    behind = start + -(-bytes_of_data // 0x1000) * 0x1000
+    elf.set_segment(DATA, p_paddr=start).set_segment(RODATA, p_paddr=behind)
 
 
 def onto_rodata(field: str) -> Callable[[Elf], object]:
@@ -255,7 +257,6 @@ def many_segments(count: int, kind: str) -> Callable[[], Path]:
     return own(*changes)
 
 
-_PADDED = ". = ALIGN(4096);\n        prologue_image_end = .;"
 _NO_PROLOGUE = "void kernel_main(void) { for (;;); }\n"
 _BARE_SCRIPT = "SECTIONS { . = 0x100000 + SIZEOF_HEADERS; .text : { *(.text) } }\n"
 
@@ -303,7 +304,9 @@ IMAGE = [
     Wrong("program-headers-too-many", EVERY, linked(script=many_segments(61, "PT_NULL"))),
     Wrong("segments-too-many", EVERY, linked(script=many_segments(14, "PT_LOAD"))),
     Wrong("segment-unaligned", EVERY, plain,
-          lambda elf: elf.set_segment(RODATA, p_paddr=elf.segment(RODATA, "p_paddr") + 16)),
+          lambda elf: elf.set_segment(RODATA, p_paddr=elf.segment(RODATA, "p_paddr") + 16,
+                                      p_memsz=elf.segment(RODATA, "p_memsz") - 16,
+                                      p_filesz=elf.segment(RODATA, "p_filesz") - 16)),
     Wrong("segment-empty", EVERY, plain, lambda elf: elf.set_segment(DATA, p_filesz=0, p_memsz=0)),
     Wrong("segment-wraps", EVERY, plain, lambda elf: elf.set_segment(BSS, p_memsz=0x80000000),
           also=("multiboot2-range",)),
@@ -314,8 +317,6 @@ IMAGE = [
     Wrong("segments-share-page", EVERY, linked(script=own(
         ("prologue-parts.ld }\n    . = ALIGN(4096);", "prologue-parts.ld }")))),
     Wrong("writable-executable", EVERY, plain, lambda elf: elf.set_segment(TEXT, p_flags=7)),
-    Wrong("image-end-unpadded", GRUB2, linked(script=own(
-        (_PADDED, _PADDED.replace("ALIGN(4096)", "ALIGN(4096) + 16"))))),
     Wrong("image-not-canonical", EVERY, linked(*at(virtual=0x800000000000))),
     Wrong("image-in-direct-map", EVERY, linked(*at(virtual=0xFFFFA00000000000))),
     Wrong("image-in-direct-map", EVERY, lambda: cases.BUILD / "state-window.elf",
@@ -338,9 +339,11 @@ ENTRY = [
     Wrong("entry-below-1m", frozenset({"cloud-hypervisor", "firecracker"}),
           linked(*at(virtual=0, physical=0x10000)), also=("low-memory", "low-memory-of-firmware")),
     Wrong("entry-changed-by-mask", frozenset({"openbsd-vmd"}),
-          linked(*at(virtual=0xFFFFFFFF81000000)), also=("contract-not-served",),
-          asked=("openbsd-vmd", "freebsd-userboot"), severity="warning"),
-    Wrong("contract-not-served", frozenset({"openbsd-vmd"}), plain, asked=("openbsd-vmd",)),
+          linked(*at(virtual=0xFFFFFFFF81000000)), also=("contract-not-carried",),
+          asked=("openbsd-vmd", "freebsd-userboot")),
+    Wrong("contract-not-carried", frozenset({"openbsd-vmd"}), plain, asked=("openbsd-vmd",)),
+    Wrong("contract-not-carried", frozenset({"freebsd-userboot"}), wishing("HEADERS(pvh, vmd)"),
+          asked=("openbsd-vmd", "freebsd-userboot")),
 ]
 
 PVH_NOTE = [
@@ -414,6 +417,7 @@ MULTIBOOT_2 = [
     Wrong("multiboot2-tags", GRUB2, plain, multiboot2(8, _END)),         # no end
     Wrong("multiboot2-unknown-tag", GRUB2, plain, multiboot2(_TAG6, 11, "H")),
     Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 8, 0x200000)),
+    Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 8, 0x80000)),
     Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 12, 0x110000)),
     Wrong("multiboot2-range", GRUB2, wishing("RELOCATABLE"), multiboot2(_TAG10 + 16, 512)),
     Wrong("multiboot2-duplicate", GRUB2, plain, header_copied("prologue_multiboot2", 56, _CODE),
@@ -427,7 +431,7 @@ WISHES = [
     Wrong("wish-size", EVERY, rich, wish_bytes(0x51, 3)),
     Wrong("wish-truncated", EVERY, rich, wish_bytes(0x55, 0x1000)),
     Wrong("wish-duplicate", EVERY, rich, wish_twice),
-    Wrong("headers-unknown", EVERY, rich, wish(0x59, word=1 | 4 | 8)),
+    Wrong("headers-unknown", EVERY, rich, wish(0x59, word=1 | 4 | 64)),
     Wrong("paging-unknown", EVERY, rich, wish(0x51, word=3)),
     Wrong("stack-too-small", EVERY, rich, wish(0x52, f0=0x1000)),
     Wrong("stack-too-small", EVERY, rich, wish(0x52, f0=0x8010)),

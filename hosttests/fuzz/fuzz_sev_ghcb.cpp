@@ -84,9 +84,7 @@ public:
     unsigned done = 0;
 };
 
-void check_list(const Input& page) {
-    const auto start = page.begin() + kFieldBuffer;
-    Input list(start, start + kPageStateListBytes);
+void check_list(Input list) {
     Owner owner;
     const unsigned first = list[0] | list[1] << 8;
     const uint64_t result = change_page_states(owner, list.data());
@@ -96,12 +94,19 @@ void check_list(const Input& page) {
     must(result != 0 || current == end + 1, "all was done, or it is told");
 }
 
-// The input: fields with their marks, then the buffer.
+// The input: a byte that says which of both it is, then the page, or the list; zeros follow.
+enum Kind : uint8_t { kPageInput, kListInput };
+
 void fuzz_ghcb(const uint8_t* data, size_t size) {
-    Input page(kBytesOfPage);
-    std::copy_n(data, std::min<size_t>(size, kBytesOfPage), page.begin());
-    check_request(page);
-    check_list(page);
+    if (size == 0)
+        return;
+    const bool is_list = data[0] % 2 == kListInput;
+    Input bytes(is_list ? kPageStateListBytes : kBytesOfPage);
+    std::copy_n(data + 1, std::min(size - 1, bytes.size()), bytes.begin());
+    if (is_list)
+        check_list(bytes);
+    else
+        check_request(bytes);
 }
 
 std::vector<Input> seeds() {
@@ -120,14 +125,20 @@ std::vector<Input> seeds() {
                 if (complete)
                     page.set(field, 1);
             page.set(kFieldScratch, kPage + kFieldBuffer);
-            page.bytes[kFieldBuffer + 2] = 3; // a list's end
-            for (unsigned entry = 0; entry != 4; ++entry) {
-                page.bytes[kFieldBuffer + 8 + 8 * entry + 2] = static_cast<uint8_t>(entry << 5);
-                page.bytes[kFieldBuffer + 8 + 8 * entry + 6] =
-                    static_cast<uint8_t>((entry + 1) << 4);
-            }
-            seeds.push_back(page.bytes);
+            Input seed = {kPageInput};
+            seed.insert(seed.end(), page.bytes.begin(), page.bytes.end());
+            seeds.push_back(seed);
         }
+    for (uint8_t end = 0; end != 4; ++end) {
+        Input seed = {kListInput, 0, 0, end, 0, 0, 0, 0, 0};
+        for (uint8_t entry = 0; entry <= end; ++entry) { // every other one of 2 MiB
+            const auto address = static_cast<uint8_t>(entry << 5);
+            const auto operation = static_cast<uint8_t>((entry + 1) << 4);
+            const uint8_t large = entry & 1;
+            seed.insert(seed.end(), {0, 0, address, 0, 0, 0, operation, large});
+        }
+        seeds.push_back(seed);
+    }
     return seeds;
 }
 

@@ -35,20 +35,23 @@ public:
         must(loader_.structure_count <= kMaxStructures, "structures fit");
         look_at(loader_.cmdline);
         look_at(loader_.rsdp_copy);
-        look_at(loader_.environment);
-        look_at(loader_.efi_memory_map);
+        look_at({loader_.boot.environment, loader_.boot.environment_bytes});
+        look_at({static_cast<const char*>(loader_.uefi.memory_map),
+                 loader_.uefi.memory_map_bytes});
         const Marks marks = mark_all();
         const uint64_t marked = stated_.size();
-        for (const RawRange& range : loader_.memory)
-            stated_.push_back({Statement::kAdd, range.start, range.bytes, range.e820_type});
+        for (const RawMap* piece : {&loader_.memory, &loader_.more_memory})
+            for (const RawRange& range : *piece)
+                stated_.push_back({Statement::kAdd, range.start, range.bytes, range.e820_type});
         const uint64_t ranges = stated_.size() - marked;
-        must(ranges != 0 && ranges <= loader_.memory.most_entries(), "entries are counted");
+        const uint64_t most = loader_.memory.most_entries() + loader_.more_memory.most_entries();
+        must(ranges != 0 && ranges <= most, "entries are counted");
 
-        const uint64_t capacity =
-            MemoryMap::storage_for(loader_.memory.most_entries() + most_marks());
+        const uint64_t capacity = MemoryMap::storage_for(most + most_marks());
         std::vector<prologue_range> storage(capacity);
         MemoryMap map(storage.data(), capacity);
         map.add(loader_.memory, marks);
+        map.add(loader_.more_memory, Marks(nullptr));
         compare(map);
 
         find_memory_without(map);
@@ -153,7 +156,7 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
          .rsdp = 0xf5a40,
          .boot = {.howto = 2,
                   .device = 0xa0000400,
-                  .console = {.address = 0x3f8, .speed = 9600, .device = 0x800},
+                  .console = {.device = 0x800, .speed = 9600, .address = 0x3f8},
                   .mac = {1, 2, 3, 4, 5, 6},
                   .mac_bytes = 6},
          .environment = {"a=b", "console=c"}},

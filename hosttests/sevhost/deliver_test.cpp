@@ -364,7 +364,8 @@ TEST(SevDelivery32, FromRing3TheStackIsTheTsss) {
 }
 
 TEST(SevDelivery32, StackOfTheTssMustBeAWritableOneOfItsPrivilege) {
-    constexpr char kKind[] = "the TSS's stack segment is no writable one of the handler's privilege";
+    constexpr char kKind[] =
+        "the TSS's stack segment is no writable one of the handler's privilege";
     struct {
         uint16_t selector;
         uint64_t descriptor;

@@ -6,23 +6,17 @@
 namespace check {
 namespace {
 
-struct Mask {
-    LoaderId loader;
-    unsigned bits;
-};
-constexpr Mask kMasks[] = {{openbsd_vmd, 28}, {freebsd_userboot, 24}};
-
-void check_masks(const ElfFile& file, Findings& findings) {
-    const std::optional<uint64_t> physical = file.physical(file.entry);
-    for (const Mask& mask : kMasks) {
-        const uint64_t kept = file.entry & ((uint64_t{1} << mask.bits) - 1);
-        findings.add(Rule::contract_not_served, set_of(mask.loader),
+// A contract without a magic, by a loader that keeps some bits of e_entry alone.
+void check_masked(const Kernel& kernel, LoaderId loader, Findings& findings) {
+    if (!kernel.carries(kLoaders[loader].contract))
+        findings.add(Rule::contract_not_carried, set_of(loader),
                      "it enters with no magic, and Prologue would not know it");
-        if (physical && kept != *physical)
-            findings.add(Rule::entry_changed_by_mask, set_of(mask.loader),
-                         sentence("%u bits of 0x%lx are 0x%lx; the entry lies at 0x%lx",
-                                  mask.bits, file.entry, kept, *physical));
-    }
+    const std::optional<uint64_t> physical = kernel.file.physical(kernel.file.entry);
+    const std::optional<uint64_t> kept = kernel.entry(loader);
+    if (physical && kept != physical)
+        findings.add(Rule::entry_changed_by_mask, set_of(loader),
+                     sentence("of 0x%lx is left 0x%lx; the entry lies at 0x%lx",
+                              kernel.file.entry, *kept, *physical));
 }
 
 // Those that enter there, since no header names another entry.
@@ -53,7 +47,8 @@ void check_entry(const Kernel& kernel, Findings& findings) {
     if (file.entry < prologue::kMiB)
         findings.add(Rule::entry_below_1m, set_of(cloud_hypervisor, firecracker),
                      sentence("e_entry is 0x%lx", file.entry));
-    check_masks(file, findings);
+    check_masked(kernel, openbsd_vmd, findings);
+    check_masked(kernel, freebsd_userboot, findings);
 }
 
 }  // namespace check

@@ -124,17 +124,6 @@ void check_places(const Kernel& kernel, Findings& findings) {
     }
 }
 
-// GRUB 2.06 puts its Multiboot 2 information right behind the last byte, and there
-// the page is still the image's.
-void check_end(const ElfFile& file, Findings& findings) {
-    uint64_t end = 0;
-    for (const Segment& segment : file.loads)
-        end = std::max(end, segment.phys_end());
-    if (end % kPage != 0)
-        findings.add(Rule::image_end_unpadded, set_of(grub_multiboot2),
-                     sentence("it ends at 0x%lx", end));
-}
-
 // Can GRUB, by the Multiboot 2 header, put the image elsewhere?
 bool multiboot2_moves(const Kernel& kernel) {
     const std::optional<uint64_t> offset = kernel.multiboot2_header();
@@ -156,7 +145,6 @@ bool has_part(const ElfFile& file, Span parts, uint32_t magic) {
 void check_image(const Kernel& kernel, Findings& findings) {
     check_headers(kernel.file, findings);
     check_places(kernel, findings);
-    check_end(kernel.file, findings);
 }
 
 void check_addresses(const Kernel& kernel, unsigned levels, Findings& findings) {
@@ -226,6 +214,9 @@ void check_parts(const Kernel& kernel, Findings& findings) {
             loaders_by(Contract::multiboot1), "Multiboot 1's parser");
     require(MULTIBOOT2_MAGIC, kernel.carries(Contract::multiboot2),
             loaders_by(Contract::multiboot2), "Multiboot 2's parser");
+    require(VMD_MAGIC, kernel.carries(Contract::vmd), loaders_by(Contract::vmd), "vmd's parser");
+    require(FREEBSD_MAGIC, kernel.carries(Contract::freebsd), loaders_by(Contract::freebsd),
+            "FreeBSD's parser");
     require(WISHED_MAPS_MAGIC, kernel.wishes.for_mappings(), every_loader(),
             "what grants wishes for mappings");
 }

@@ -66,8 +66,10 @@ bool Kernel::carries(Contract contract) const {
                file.symbol("prologue_multiboot1");
     case Contract::multiboot2:
         return (wished & PROLOGUE_HEADER_multiboot2) != 0 || multiboot2_header();
-    case Contract::unserved:
-        break;
+    case Contract::vmd:
+        return (wished & PROLOGUE_HEADER_vmd) != 0 || file.symbol("prologue_vmd");
+    case Contract::freebsd:
+        return (wished & PROLOGUE_HEADER_freebsd) != 0 || file.symbol("prologue_freebsd");
     }
     return false;
 }
@@ -102,8 +104,10 @@ std::optional<uint64_t> Kernel::entry(LoaderId loader) const {
             if (const auto entry = multiboot2_fields(file, *header).entry)
                 return entry;
         return file.physical(file.entry);
-    case Contract::unserved:
-        break;
+    case Contract::vmd:
+        return file.entry & kVmdEntryMask;
+    case Contract::freebsd:
+        return file.entry & kFreebsdEntryMask;
     }
     return std::nullopt;
 }

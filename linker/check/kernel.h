@@ -31,6 +31,9 @@ inline constexpr uint64_t kMultiboot1Reach = 8192, kMultiboot1Alignment = 4;
 inline constexpr uint64_t kMultiboot2Reach = 32768, kMultiboot2Alignment = 8;
 inline constexpr uint64_t kGrubHeaderBytes = 12, kQemuHeaderBytes = 48;
 
+// What vmd and FreeBSD's loaders leave of e_entry.
+inline constexpr uint64_t kVmdEntryMask = 0xfffffff, kFreebsdEntryMask = 0xffffff;
+
 struct Window {
     uint64_t virt, phys, bytes, rights;
 };

@@ -9,7 +9,7 @@
 namespace check {
 
 // How a loader finds its way into a kernel.
-enum class Contract { pvh, multiboot1, multiboot2, unserved };
+enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd };
 
 enum LoaderId {
     qemu_pvh,
@@ -37,8 +37,8 @@ inline constexpr std::array<Loader, kLoaderCount> kLoaders = {{
     {"xen-pvh", Contract::pvh},
     {"cloud-hypervisor", Contract::pvh},
     {"firecracker", Contract::pvh},
-    {"openbsd-vmd", Contract::unserved},
-    {"freebsd-userboot", Contract::unserved},
+    {"openbsd-vmd", Contract::vmd},
+    {"freebsd-userboot", Contract::freebsd},
 }};
 
 using Loaders = std::bitset<kLoaderCount>;
@@ -51,8 +51,10 @@ constexpr std::string_view name_of(Contract contract) {
         return "multiboot1";
     case Contract::multiboot2:
         return "multiboot2";
-    case Contract::unserved:
-        break;
+    case Contract::vmd:
+        return "vmd";
+    case Contract::freebsd:
+        return "freebsd";
     }
     return "none";
 }

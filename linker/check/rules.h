@@ -71,10 +71,6 @@
     X(writable_executable, error, "A segment is writable and executable.",                         \
       "Split it, with FLAGS(5) and FLAGS(6) in the script's PHDRS; or wish for "                   \
       "`PROLOGUE_WISH_WRITABLE_TEXT`.")                                                            \
-    X(image_end_unpadded, error, "The image does not end at a page's end. GRUB puts its "          \
-      "information into the rest of the page, where Prologue refuses it: \"lies on the kernel "    \
-      "image\".",                                                                                  \
-      "Pad the last section in memory from within: `. = ALIGN(4096)` before its closing brace.")   \
     X(image_not_canonical, error, "The image is linked where no address exists with so many "      \
       "levels of paging.",                                                                         \
       "Link it elsewhere, or wish for five levels.")                                               \
@@ -105,12 +101,12 @@
     X(entry_below_1m, error, "e_entry is below 1 MiB, which these loaders refuse, though they "    \
       "enter by the note.",                                                                        \
       "Link the kernel at 1 MiB or above.")                                                        \
-    X(entry_changed_by_mask, warning, "The loader cuts bits off e_entry, and what is left is not " \
+    X(entry_changed_by_mask, error, "The loader cuts bits off e_entry, and what is left is not "   \
       "the entry's physical address.",                                                             \
       "Let PROLOGUE_VIRTUAL be a multiple of 256 MiB (vmd) or 16 MiB (userboot), and load the "    \
       "image below that.")                                                                         \
-    X(contract_not_served, error, "Prologue does not serve this loader's contract yet.",           \
-      "Use another loader.")                                                                       \
+    X(contract_not_carried, error, "The kernel does not carry this loader's contract.",            \
+      "Add vmd or freebsd to the names in `PROLOGUE_WISH_HEADERS`.")                               \
                                                                                                    \
     /* ---- PVH ---- */                                                                            \
     X(pvh_note_missing, error, "There is no PVH note (owner Xen, type 18) in what is loaded.",     \

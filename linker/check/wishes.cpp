@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernel.h"
+#include "linux_note.h"
 
 namespace check {
 namespace {
@@ -24,7 +25,7 @@ public:
 
     Wishes read() {
         for (const Note& note : file_.notes)
-            if (note.owner == PROLOGUE_NOTE_OWNER)
+            if (note.owner == PROLOGUE_NOTE_OWNER && note.type != LINUX_NOTE)
                 read_note(note);
         return std::move(wishes_);
     }

@@ -145,7 +145,7 @@ void report_boot(const prologue_boot& boot) {
     if (console.device != 0) {
         print("console: ");
         print_hex(console.device);
-        print(console.in_memory ? " memory " : " port ");
+        print(console.flags & PROLOGUE_CONSOLE_IN_MEMORY ? " memory " : " port ");
         print_hex(console.address);
         print(" ");
         print_decimal(console.speed);
@@ -163,9 +163,9 @@ void report_boot(const prologue_boot& boot) {
     }
 }
 
-void report_environment(const prologue_handoff& handoff) {
-    const char* const end = handoff.environment + handoff.environment_bytes;
-    for (const char* at = handoff.environment; at != end;) {
+void report_environment(const prologue_boot& boot) {
+    const char* const end = boot.environment + boot.environment_bytes;
+    for (const char* at = boot.environment; at != end;) {
         line("environment", at);
         while (*at++ != 0) {
         }
@@ -215,7 +215,7 @@ void report(const prologue_handoff& handoff) {
     report_memory(handoff);
     report_modules(handoff);
     report_boot(handoff.boot);
-    report_environment(handoff);
+    report_environment(handoff.boot);
     line_hex("rsdp", handoff.rsdp_phys);
     report_efi(handoff.efi);
     line("sev", sev_name(handoff.sev.status));

@@ -52,12 +52,12 @@ forms-five := forms-five console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := demo-mark demo-nosev demo-nosev-every forms forms-five low_memory-four low_memory-five depth-four depth-five helpers \
-	helpers-five helpers-multiboot1 demo demo-best demo-five demo-multiboot1 \
-	demo-best-multiboot1 demo-five-multiboot1 demo-low demo-every demo-best-every \
-	demo-five-every state-every state-best-every faults faults-best state state-best \
-	state-multiboot1 state-elsewhere state-low state-8g state-user state-high state-across \
-	state-window state-wishless c_kernel c_kernel-wishes reuse reuse-multiboot1
+KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five forms forms-five \
+	helpers helpers-five helpers-multiboot1 demo demo-mark demo-nosev demo-nosev-every demo-best \
+	demo-five demo-multiboot1 demo-best-multiboot1 demo-five-multiboot1 demo-low demo-every \
+	demo-best-every demo-five-every state-every state-best-every faults faults-best state \
+	state-best state-multiboot1 state-elsewhere state-low state-8g state-user state-high \
+	state-across state-window state-wishless c_kernel c_kernel-wishes reuse reuse-multiboot1
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
@@ -104,7 +104,14 @@ $(BUILD)/$(1).elf: $($(1):%=$(BUILD)/kernels/%.o) $(LIBRARY) $(wildcard linker/p
 endef
 $(foreach name,$(KERNEL_NAMES),$(eval $(call KERNEL_RULE,$(name))))
 
+# Those that carry Linux's header, as loaders of Linux take them, too.
+BZIMAGES := $(patsubst %,$(BUILD)/%.bzImage,$(filter %-every low_memory-%,$(KERNEL_NAMES)))
+
+$(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) linker/prologue-bzimage
+	@echo "  $@"
+	linker/prologue-bzimage --setup $(LINUX16) $< $@
+
 .PHONY: kernels
-kernels: $(KERNELS)
+kernels: $(KERNELS) $(BZIMAGES)
 
 -include $(KERNEL_OBJECTS:.o=.d)

@@ -14,7 +14,7 @@
 
 PROLOGUE_WISH_QEMU_EXIT;
 #ifdef KERNEL_EVERY_HEADER
-PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux);
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
 #endif
 #ifndef WISHES_ELSEWHERE // in an object of their own
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);
@@ -202,6 +202,14 @@ void check_places(const prologue_handoff& handoff) {
     for (uint64_t i = 0; i != handoff.module_count; ++i)
         check_place(handoff, "place-module-cmdline", handoff.modules[i].cmdline,
                     handoff.modules[i].cmdline_bytes + 1);
+    if (handoff.boot.environment != nullptr)
+        check_place(handoff, "place-environment", handoff.boot.environment,
+                    handoff.boot.environment_bytes + 1);
+    if (handoff.efi.memory_map != nullptr) {
+        check_place(handoff, "place-efi-map", handoff.efi.memory_map,
+                    handoff.efi.memory_map_bytes);
+        check("efi-map-alignment", reinterpret_cast<uintptr_t>(handoff.efi.memory_map) % 8, 0);
+    }
     check("place-page-tables", type_at(handoff, handoff.page_tables_phys),
           PROLOGUE_MEMORY_PROLOGUE);
 }

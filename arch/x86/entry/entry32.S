@@ -39,12 +39,6 @@
 // Paging was on, and CR4.PAE: legacy paging or compatibility mode.
 #define PAGED_WITH_PAE (MODE_PAGED32 | CR4_PAE)
 
-// Of the first serial port, for the one line that is printed without a stage.
-#define SERIAL_DATA 0x3f8
-#define SERIAL_LINE_STATUS 0x3fd
-#define SERIAL_CAN_SEND 0x20
-#define DEBUG_PORT 0xe9
-
 .macro GATE32 vector
         .short  BASED(isr32_\vector), SELECTOR_CODE32_BASED, 0x8e00, 0
 .endm
@@ -353,25 +347,8 @@ prologue_fatal32:
         .hidden prologue_long_mode
 prologue_long_mode:
         cld
-        leaq    no_long_mode_contract(%rip), %rsi
-1:      movw    $SERIAL_LINE_STATUS, %dx
-2:      inb     %dx, %al
-        testb   $SERIAL_CAN_SEND, %al
-        jz      2b
-        movw    $SERIAL_DATA, %dx
-        lodsb
-        outb    %al, %dx
-        outb    %al, $DEBUG_PORT
-        cmpb    $'\n', %al
-        jne     1b
-        cmpl    $0, prologue_wish_qemu_exit(%rip)
-        je      3f
-        movb    $PROLOGUE_EXIT_FATAL, %al
-        outb    %al, $PROLOGUE_EXIT_PORT
-3:      hlt
-        jmp     3b
-no_long_mode_contract:
-        .ascii  "prologue: fatal: entry: in 64-bit mode, for which this kernel has no contract\n"
+        leaq    prologue_stack_top(%rip), %rsp
+        call    prologue_refuse_long_mode
         .code32
 
         // The pointers that the entry completes with its own address. They

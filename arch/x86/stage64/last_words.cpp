@@ -13,6 +13,7 @@ extern "C" {
 extern const char __ehdr_start[];
 [[noreturn]] void prologue_exception(const prologue::Frame64& frame);
 [[noreturn]] void prologue_kernel_returned();
+[[noreturn]] void prologue_refuse_long_mode();
 }
 
 namespace prologue {
@@ -97,4 +98,8 @@ void prologue_exception(const prologue::Frame64& frame) {
 
 void prologue_kernel_returned() {
     prologue::fail(prologue::Error::kernel_returned);
+}
+
+void prologue_refuse_long_mode() {
+    prologue::fail(prologue::Error::no_long_mode_contract);
 }

@@ -54,7 +54,7 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
         fail_in("early tables have no room for", Error::entry, start, end);
 }
 
-[[gnu::noinline]] void build_tables_in_2m(Span image) {
+[[gnu::noinline, clang::minsize]] void build_tables_in_2m(Span image) {
     const uint64_t pds = address(prologue_early_pd);
     TablePages pages = {pds, pds + uint64_t{EARLY_PDS} * kPage};
     PageTables tables(kIdentity, address(prologue_early_pml4), {.levels = 4}, pages);
@@ -91,10 +91,12 @@ void map_in_2m(PageTables& tables, uint64_t start, uint64_t end) {
 // 4 GiB; else what keeps the contents of the place that is.
 alignas(kPage) char depth_pages[kLowPagesBytes];
 
+// What the loader said, as far as it is wanted before the 64-bit stage reads it.
+constinit LoaderInfo loader;
+
 // Two pages below 4 GiB, by the loader's map and the BIOS's words.
-[[gnu::noinline]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
+[[gnu::noinline, clang::minsize]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
     PhysMemory memory = early_map(kIdentity);
-    LoaderInfo loader;
     find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
     BiosWords bios = {};
     if (!loader.efi)
@@ -120,13 +122,14 @@ alignas(kPage) char depth_pages[kLowPagesBytes];
 }
 
 // The CPU has this depth already, and the kernel wishes for the other, if it can be had.
-[[gnu::noinline]] void leave_depth(bool five, Span image, uint64_t info, uint32_t magic) {
+[[gnu::noinline, clang::minsize]] void leave_depth(bool five, Span image, uint64_t info,
+                                                   uint32_t magic) {
     if (five)
         change_depth_to(prologue_early_pml4, image, info, magic);
     else if (has_la57())
         change_depth_to(prologue_early_pml5, image, info, magic);
-    else if (prologue_wish_paging == PROLOGUE_PAGING_FIVE)
-        fail_in("paging with 5 levels: this CPU has no LA57", Error::wish, PROLOGUE_PAGING_FIVE);
+    else if (const uint32_t wish = prologue_wish_paging; wish == PROLOGUE_PAGING_FIVE)
+        fail_in("five levels of paging are wished for: this CPU has no LA57", Error::entry, wish);
 }
 
 }  // namespace

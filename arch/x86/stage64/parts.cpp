@@ -13,7 +13,7 @@ extern const prologue::Part __stop_prologue_parts[];
 namespace prologue {
 namespace {
 
-constexpr bool is_known(uint32_t magic) {
+[[gnu::always_inline]] constexpr bool is_known(uint32_t magic) {
     return magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC ||
            magic == LINUX_MAGIC;
 }

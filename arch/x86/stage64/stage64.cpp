@@ -21,7 +21,7 @@
 #include "wished_maps.h"
 
 extern "C" {
-extern const char __ehdr_start[];
+extern const char __ehdr_start[], prologue_image_end[];
 extern uint64_t prologue_early_pml4[], prologue_early_pml5[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 
@@ -38,6 +38,9 @@ namespace {
 // starts want, and where any later 32-bit code can load the tables.
 constexpr Span kAllowed = {kMiB, 4 * kGiB};
 constexpr uint64_t kLeastArena = 64 * 1024;
+
+// What the loader said. Here, and not on the stack, since .bss is cleared already.
+constinit LoaderInfo loader;
 
 // Room for the map of 150 ranges or so.
 alignas(16) char map_storage[8192];
@@ -68,10 +71,19 @@ void check_clear_of(Span image, const char* what, Span span) {
         fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
 }
 
+// The image without the rest of its last page, where GRUB puts its information.
+Span loaded_bytes(const Boot& boot) {
+    Span image = boot.image.span();
+    const uint64_t rest = image.end - boot.memory.span_of(prologue_image_end, 0).start;
+    if (rest < kPage)
+        image.end -= rest;
+    return image;
+}
+
 // Marks all that is in use: the image, the loader's structures, its modules
 // and their texts.
 void mark_all(const Boot& boot, Marks& marks) {
-    const Span image = boot.image.span();
+    const Span image = loaded_bytes(boot);
     marks.add(image, PROLOGUE_MEMORY_KERNEL);
     for (unsigned i = 0; i != boot.loader.structure_count; ++i) {
         check_clear_of(image, "loader's structure", boot.loader.structures[i]);
@@ -99,7 +111,7 @@ MemoryMap make_map(const Boot& boot) {
     const Span image = boot.image.span();
     const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
     const uint64_t ranges = MemoryMap::storage_for(
-        loader.memory.most_entries() + loader.more_memory.most_entries() + spans);
+        loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
     if (bytes > sizeof map_storage)
@@ -112,7 +124,8 @@ MemoryMap make_map(const Boot& boot) {
         marks.add(storage, PROLOGUE_MEMORY_PROLOGUE);
     MemoryMap map(arena.array<prologue_range>(ranges), ranges);
     map.add(loader.memory, marks);
-    map.add(loader.more_memory, Marks(nullptr));
+    if (loader.more_memory.bytes != 0)
+        map.add(loader.more_memory, Marks(nullptr));
     return map;
 }
 
@@ -135,13 +148,10 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
     return boot.memory.phys_of(arena.copy(copy.start, copy.bytes, false));
 }
 
-const void* copy_efi_map(const Boot& boot, Arena& arena) {
-    const Text from = boot.loader.efi_memory_map;
-    if (from.bytes == 0)
-        return nullptr;
-    auto* const to = arena.array<uint64_t>((from.bytes + 7) / 8);
-    copy_bytes(to, from.start, from.bytes);
-    return to;
+const void* copy_efi_map(const prologue_efi& efi, Arena& arena) {
+    return efi.memory_map == nullptr ? nullptr
+                                     : arena.copy(static_cast<const char*>(efi.memory_map),
+                                                  efi.memory_map_bytes, false);
 }
 
 // What the kernel gets to know, but for what the tables will tell. It has room
@@ -149,6 +159,7 @@ const void* copy_efi_map(const Boot& boot, Arena& arena) {
 prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const KernelMap& kernel_map,
                                Arena& arena) {
     auto* handoff = arena.array<prologue_handoff>(1);
+    const void* const efi_map = copy_efi_map(boot.loader.uefi, arena); // while that is aligned
     const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
     *handoff = {
         .magic = PROLOGUE_HANDOFF_MAGIC,
@@ -182,11 +193,11 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .tsc = boot.tsc,
         .sev = {},
         .boot = boot.loader.boot,
-        .environment = arena.copy(boot.loader.environment.start, boot.loader.environment.bytes, true),
-        .environment_bytes = boot.loader.environment.bytes,
         .efi = boot.loader.uefi,
     };
-    handoff->efi.memory_map = copy_efi_map(boot, arena);
+    handoff->efi.memory_map = efi_map;
+    if (const char*& environment = handoff->boot.environment; environment != nullptr)
+        environment = arena.copy(environment, handoff->boot.environment_bytes, true);
     return *handoff;
 }
 
@@ -231,7 +242,6 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window);
     const Part& contract = find_contract(memory, magic, info);
-    LoaderInfo loader;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);

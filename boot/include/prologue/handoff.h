@@ -116,14 +116,15 @@ typedef struct prologue_sev {
 
 /* The console that the loader names; all zero where it names none. */
 typedef struct prologue_console {
-    uint64_t address;   /* of its first register: a port, or physical */
-    uint32_t speed;     /* bits a second */
-    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
     uint32_t device;    /* OpenBSD's dev_t: major number << 8 | minor number */
-    uint8_t in_memory;  /* 1: `address` is physical; 0: a port */
-    uint8_t register_width, register_shift; /* 0: not told */
-    uint8_t reserved;
+    uint32_t speed;     /* bits a second */
+    uint64_t address;   /* of its first register: a port, or physical */
+    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
+    uint32_t flags;     /* bit 0: `address` is physical */
+    uint32_t register_width; /* bytes; 0: not told */
+    uint32_t register_shift; /* a register is 1 << this behind the one before it */
 } prologue_console;
+#define PROLOGUE_CONSOLE_IN_MEMORY 1
 
 /* What BSDs' loaders tell, in their own numbers; all zero with other loaders. */
 typedef struct prologue_boot {
@@ -133,12 +134,14 @@ typedef struct prologue_boot {
     uint8_t mac[6];    /* of the network interface that was booted from */
     uint8_t mac_bytes; /* 6, or 0 where there is none */
     uint8_t reserved;
+    const char *environment; /* "name=value" strings with their NULs, then an empty one; or null */
+    uint64_t environment_bytes; /* without the empty one */
 } prologue_boot;
 
 /* UEFI, where it has booted; all zero where it has not. */
 typedef struct prologue_efi {
     uint64_t system_table_phys;
-    const void *memory_map; /* a copy of the firmware's: EFI_MEMORY_DESCRIPTORs */
+    const void *memory_map; /* a copy of the firmware's: EFI_MEMORY_DESCRIPTORs; or null */
     uint64_t memory_map_bytes;
     uint32_t descriptor_bytes; /* from one to the next */
     uint32_t descriptor_version;
@@ -190,8 +193,6 @@ typedef struct prologue_handoff {
 
     /* From version 2. */
     prologue_boot boot;
-    const char *environment; /* "name=value" strings, each with its NUL, then an empty one */
-    uint64_t environment_bytes; /* without the empty one's NUL */
     prologue_efi efi;
 } prologue_handoff;
 
@@ -210,8 +211,8 @@ PROLOGUE_ASSERT(sizeof(prologue_range) == 24);
 PROLOGUE_ASSERT(sizeof(prologue_module) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_framebuffer) == 32);
 PROLOGUE_ASSERT(sizeof(prologue_sev) == 56);
-PROLOGUE_ASSERT(sizeof(prologue_console) == 24);
-PROLOGUE_ASSERT(sizeof(prologue_boot) == 40);
+PROLOGUE_ASSERT(sizeof(prologue_console) == 32);
+PROLOGUE_ASSERT(sizeof(prologue_boot) == 64);
 PROLOGUE_ASSERT(sizeof(prologue_efi) == 40);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader) == 16);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, loader_info_phys) == 32);
@@ -229,9 +230,8 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, stack_bottom) == 208);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, tsc) == 224);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
-PROLOGUE_ASSERT(offsetof(prologue_handoff, environment) == 328);
-PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 344);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 384);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 352);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 392);
 #endif
 #endif /* __ASSEMBLER__ */
 

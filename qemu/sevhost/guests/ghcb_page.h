@@ -5,8 +5,8 @@
 #include "paging.h"
 
 namespace field { // offsets
-constexpr unsigned kCpl = 0xcb, kRax = 0x1f8, kRcx = 0x308, kRdx = 0x310, kRbx = 0x318, kExitCode = 0x390,
-                   kExitInfo1 = 0x398, kExitInfo2 = 0x3a0, kScratch = 0x3a8, kXcr0 = 0x3e8,
+constexpr unsigned kCpl = 0xcb, kRax = 0x1f8, kRcx = 0x308, kRdx = 0x310, kRbx = 0x318,
+                   kExitCode = 0x390, kExitInfo1 = 0x398, kExitInfo2 = 0x3a0, kScratch = 0x3a8, kXcr0 = 0x3e8,
                    kValidBitmap = 0x3f0, kSharedBuffer = 0x800, kVersion = 0xffa, kUsage = 0xffc;
 } // namespace field
 

@@ -28,7 +28,8 @@ void mark(Word value) {
 
 void terminate(Reason reason) {
     if (sev_status & kSevStatusEs) {
-        write_msr(kMsrGhcb, kGhcbTerminate | kReasonSet << 12 | static_cast<unsigned>(reason) << 16);
+        write_msr(kMsrGhcb,
+                  kGhcbTerminate | kReasonSet << 12 | static_cast<unsigned>(reason) << 16);
         vmgexit();
     }
     asm volatile("outb %0, %1"

@@ -4,7 +4,8 @@ GUESTS_DIR := $(SEVHOST_DIR)/guests
 GUESTS64 := vc msr page memory snp probe
 GUESTS32 := vc msr page memory snp probe
 GUESTS_ALONE := state intercepted # in assembly, without scenes
-GUESTS := $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf) \
+GUESTS57 := vc memory snp # 64-bit mode with five levels of tables
+GUESTS := $(GUESTS57:%=$(BUILD)/guests/%57.elf) $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf) \
 	$(GUESTS_ALONE:%=$(BUILD)/guests/%32.elf)
 
 GUEST_FLAGS := -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fomit-frame-pointer \
@@ -15,7 +16,7 @@ GUEST_CXX := $(CLANGXX) -std=c++20 -fno-exceptions -fno-rtti $(GUEST_FLAGS)
 GUEST_AS := $(CLANG) $(GUEST_FLAGS)
 
 GUEST_SHARED := bytes.o guest.o tables.o stubs.o paging.o ghcb_page.o ring3.o
-GUEST_SHARED64 := $(addprefix $(BUILD)/guests/64/,start64.o pvh_note.o $(GUEST_SHARED))
+GUEST_SHARED64 := $(addprefix $(BUILD)/guests/64/,pvh_note.o $(GUEST_SHARED))
 GUEST_SHARED32 := $(addprefix $(BUILD)/guests/32/,start32.o $(GUEST_SHARED))
 
 define GUEST_WIDTH
@@ -30,7 +31,17 @@ $(BUILD)/guests/$(1)/%.o: $(GUESTS_DIR)/%.S $(GUESTS_DIR)/guests.mk
 endef
 $(foreach width,64 32,$(eval $(call GUEST_WIDTH,$(width))))
 
-$(BUILD)/guests/%64.elf: $(BUILD)/guests/64/%.o $(GUEST_SHARED64) $(GUESTS_DIR)/guest.ld
+$(BUILD)/guests/64/start57.o: $(GUESTS_DIR)/start64.S $(GUESTS_DIR)/guests.mk
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(GUEST_AS) $(GUEST64) -DFIVE_LEVELS -c -o $@ $<
+
+$(BUILD)/guests/%64.elf: $(BUILD)/guests/64/%.o $(BUILD)/guests/64/start64.o $(GUEST_SHARED64) \
+		$(GUESTS_DIR)/guest.ld
+	@echo "  $@"
+	$(LLD) -static -T $(GUESTS_DIR)/guest.ld -o $@ $(filter %.o,$^)
+$(BUILD)/guests/%57.elf: $(BUILD)/guests/64/%.o $(BUILD)/guests/64/start57.o $(GUEST_SHARED64) \
+		$(GUESTS_DIR)/guest.ld
 	@echo "  $@"
 	$(LLD) -static -T $(GUESTS_DIR)/guest.ld -o $@ $(filter %.o,$^)
 

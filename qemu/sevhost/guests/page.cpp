@@ -382,6 +382,18 @@ static void fields_missing() {
     EXPECT_EQUAL(get(field::kExitInfo2), kMissingInput);
 }
 
+// What stands in a field that is not marked valid does not exist.
+static void fields_not_marked() {
+    set_up_ghcb();
+    begin_request();
+    set(field::kRax, 0x5a);
+    EXPECT_DONE(event::kIoio, port(kUartScratch, kByte));
+    begin_request();
+    put<uint64_t>(field::kRax, 0x11223300); // the upper bits of IN's result, if it were valid
+    EXPECT_DONE(event::kIoio, port(kUartScratch, kByte | kIn));
+    EXPECT_EQUAL(get(field::kRax), 0x5a);
+}
+
 static void scratch_outside() {
     set_up_ghcb();
     for (const uint64_t at : List<uint64_t>{shared_buffer_address() - 8,
@@ -441,6 +453,10 @@ static void unsupported() {
     begin_request();
     send(event::kUnsupported, 0x8d, 0x1234);
 }
+static void termination_by_reason() {
+    write_msr(kMsrGhcb, uint64_t{1} << 16 | kGhcbTerminate);
+    vmgexit();
+}
 static void termination() {
     set_up_ghcb();
     begin_request();
@@ -473,6 +489,7 @@ const Scene scenes[] = {
     {"usage", usage},
     {"version", version},
     {"fields-missing", fields_missing},
+    {"fields-not-marked", fields_not_marked},
     {"scratch-outside", scratch_outside},
     {"not-registered", not_registered},
     {"page-in-private-memory", page_in_private_memory},
@@ -481,5 +498,6 @@ const Scene scenes[] = {
     {"ap-reset-hold", ap_reset_hold},
     {"unsupported", unsupported},
     {"termination", termination},
+    {"termination-by-reason", termination_by_reason},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];

@@ -64,7 +64,8 @@ uint64_t& small_entry_of(Word address) {
         large = address_of(table) | c_bit_mask() | kEntryWritable | kEntryPresent | kEntryUser;
         flush(address);
     }
-    auto* table = reinterpret_cast<uint64_t*>(static_cast<Word>(large & kEntryAddress & ~c_bit_mask()));
+    const uint64_t at = large & kEntryAddress & ~c_bit_mask();
+    auto* table = reinterpret_cast<uint64_t*>(static_cast<Word>(at));
     return table[address >> 12 & (kEntries - 1)];
 }
 

@@ -269,11 +269,13 @@ static void handed_over() {
 extern "C" {
 alignas(kPageBytes) uint8_t cpuid_page[kPageBytes];
 alignas(kPageBytes) uint8_t secrets_page[kPageBytes];
+alignas(kPageBytes) uint8_t blob[40];
 }
 asm(".pushsection .note.SEV, \"a\", @note\n"
     ".balign 4\n"
     ".long 8, 8, 1\n .asciz \"SEV-SNP\"\n .quad cpuid_page\n"
     ".long 8, 8, 2\n .asciz \"SEV-SNP\"\n .quad secrets_page\n"
+    ".long 8, 8, 3\n .asciz \"SEV-SNP\"\n .quad blob\n"
     ".popsection");
 
 static void firmwares_pages() {
@@ -281,8 +283,7 @@ static void firmwares_pages() {
     note("cp-count", *reinterpret_cast<uint64_t*>(cpuid_page));
     note("cp", sum(cpuid_page, sizeof cpuid_page));
     note("secrets", *reinterpret_cast<uint64_t*>(secrets_page));
-    // Linux's blob, of which this guest is not told: qemu/sevhost/host/place.h.
-    note("blob", sum(reinterpret_cast<uint8_t*>(0x93000), 40));
+    note("blob", sum(blob, sizeof blob));
 }
 
 // A page that was not part of the launch; and 2 MiB.

@@ -4,11 +4,7 @@ alignas(16) uint8_t inner_stack[kInnerStackBytes];
 Word ring0_stack_pointer, outer_stack_pointer;
 
 #ifdef __x86_64__
-extern "C" uint64_t pml4[], pdpt[];
-
 void let_ring3_use(Word address) {
-    pml4[address >> 39 & 511] |= kEntryUser;
-    pdpt[address >> 30 & 511] |= kEntryUser;
     entry_of(address) |= kEntryUser;
     flush(address);
 }

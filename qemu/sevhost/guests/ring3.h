@@ -5,7 +5,7 @@
 #include "paging.h"
 #include "tables.h"
 
-// Makes what is mapped around an address ring 3's too, and the tables above it.
+// Makes what is mapped around an address ring 3's too.
 void let_ring3_use(Word address);
 
 // Where ring 0's stack begins for what comes from ring 3.
@@ -40,7 +40,7 @@ extern "C" Word ring0_stack_pointer;
     do {                                                                                           \
         caught.count = 0;                                                                          \
         resume_in_ring0 = true;                                                                    \
-        asm volatile(GUEST_STORE "$1f, raised_at\n" GUEST_STORE                                     \
+        asm volatile(GUEST_STORE "$1f, raised_at\n" GUEST_STORE                                    \
                                  "$2f, resume_at\n" GUEST_TO_RING3 "1: " instruction               \
                                  "\n2:" GUEST_FROM_RING3                                           \
                      : "+a"((registers).a), "+b"((registers).b), "+c"((registers).c),              \

@@ -176,7 +176,8 @@ static const CpuidEntry* find_leaf(uint32_t leaf) {
 }
 
 static uint32_t cpuid_by_msr(uint32_t leaf, uint32_t which) {
-    return static_cast<uint32_t>(ask_by_msr(uint64_t{leaf} << 32 | uint64_t{which} << 30 | 4) >> 32);
+    const uint64_t answer = ask_by_msr(uint64_t{leaf} << 32 | uint64_t{which} << 30 | 0x004);
+    return static_cast<uint32_t>(answer >> 32);
 }
 
 static void pages_of_the_firmware() {

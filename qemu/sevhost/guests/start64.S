@@ -4,7 +4,7 @@
         PAGE = 4096
         ENTRIES = 512
         DIRECTORIES = 8                 // of 1 GiB each
-        ENTRY = 3                       // present, writable
+        ENTRY = 7                       // present, writable, ring 3: the last level decides
         LARGE = 0x83
 
         MSR_EFER = 0xc0000080

@@ -9,6 +9,9 @@
 #define PUSH pushl
 #endif
 
+        // Vectors 8, 10 to 14, 17, 21, 29, 30
+        PUSHES_ERROR_CODE = 0x60227d00
+
 // Every stub is 16 bytes.
         .globl  stubs
         .balign 16
@@ -16,7 +19,7 @@ stubs:
         .set    vector, 0
         .rept   32
         .balign 16
-        .if     !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector >= 29 && vector <= 30)
+        .if     !(PUSHES_ERROR_CODE >> vector & 1)
         PUSH    $0
         .endif
         PUSH    $vector

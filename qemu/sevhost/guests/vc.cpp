@@ -324,6 +324,24 @@ static void control_register_intercepts() {
 }
 #endif
 
+// Without SEV nothing of this is there: no exception, no other CPUID.
+static void plain() {
+    static const char kText[] = "a plain guest's port\n";
+    caught.count = 0;
+    Registers r = {.a = 0x80000000};
+    RAISE("cpuid", r);
+    const bool has_encryption = r.a >= 0x8000001f;
+    r = {.a = 0x8000001f};
+    RAISE("cpuid", r);
+    EXPECT_EQUAL(has_encryption && (r.a & 0x1f), false);
+    EXPECT_EQUAL(caught.count, 0);
+    RAISE("vmmcall", r);
+    EXPECT_EXCEPTION(kVectorUd);
+    EXPECT_EQUAL(read_msr(kMsrSevStatus), 0);
+    for (unsigned i = 0; kText[i]; ++i)
+        asm volatile("outb %0, %1" : : "a"(kText[i]), "Nd"(uint16_t{kDebugPort}));
+}
+
 const Scene scenes[] = {
     {"cpuid", cpuid},
     {"ports", ports},
@@ -356,6 +374,7 @@ const Scene scenes[] = {
 #ifndef __x86_64__
     {"control-register-intercepts", control_register_intercepts},
 #endif
+    {"plain", plain},
     {"no-handler-at-all", no_handler_at_all},
     {"shutdown-of-its-own", shutdown_of_its_own},
 };

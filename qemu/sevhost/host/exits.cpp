@@ -198,12 +198,13 @@ void place_guest(Guest& guest, const Images& images) {
 void run(Guest& guest) {
     for (;;) {
         hostile_before_entry(guest);
+        const bool one_step = is_stepping();
         const uint64_t rip = guest.save().rip;
         begin_step(guest);
         run_guest(guest);
         if (!end_step(guest))
             handle_exit(guest);
-        if (is_stepping() && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
+        if (one_step && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
             hostile_after_step(guest);
     }
 }

@@ -105,6 +105,8 @@ void read_notes(const Module& image, const ProgramHeader& notes, Loaded& loaded)
             read(image, desc, loaded.snp_pages.cpuid);
         if (owner == kSnpNoteOwner && type == kNoteSecretsPage)
             read(image, desc, loaded.snp_pages.secrets);
+        if (owner == kSnpNoteOwner && type == kNoteBlob)
+            read(image, desc, loaded.snp_pages.blob);
     });
 }
 

@@ -130,8 +130,10 @@ void place_linux(Guest& guest, const Images& images, const FirmwareTables& table
     write<uint32_t>(params, at::kCmdline, static_cast<uint32_t>(layout::kCmdline));
     write<uint64_t>(params, at::kAcpiRsdp, tables.rsdp);
     write_memory_map(params, memory_map_of(guest, tables));
-    if (guest.snp())
+    if (guest.snp()) {
+        guest.snp_pages = {layout::kCpuidPage, layout::kSecretsPage, layout::kCcBlob};
         write<uint64_t>(params, at::kSetupData, place_setup_data(guest));
+    }
     place_bytes(guest, layout::kBootParams, params, sizeof params, "the zero page");
 
     enter_protected32(guest, static_cast<uint32_t>(load));

@@ -41,24 +41,17 @@ void add_leaves(const Guest& guest, CpuidPage& page, uint32_t first) {
 
 template <typename Page>
 void place_page(Guest& guest, GuestPhys gpa, const Page& page, const char* what) {
+    if (gpa == 0)
+        return; // the guest does not ask for it
     if (gpa % kPageBytes != 0)
         fail("the image's note puts ", what, " at ", hex(gpa), ", which is no page's address");
     place_zeros(guest, gpa, kPageBytes, what);
     place_bytes(guest, gpa, &page, sizeof page, what);
 }
 
-void set_default_places(SnpPages& pages) {
-    if (pages.cpuid == 0)
-        pages.cpuid = layout::kCpuidPage;
-    if (pages.secrets == 0)
-        pages.secrets = layout::kSecretsPage;
-    pages.blob = layout::kCcBlob;
-}
-
 } // namespace
 
 void place_snp_pages(Guest& guest) {
-    set_default_places(guest.snp_pages);
     static CpuidPage page;
     add_leaves(guest, page, 0);
     add_leaves(guest, page, kCpuidExtendedMax);
@@ -77,7 +70,8 @@ void place_snp_pages(Guest& guest) {
 
     const CcBlob blob = {kCcBlobMagic, 0, 0, guest.snp_pages.secrets, kPageBytes, 0,
                          guest.snp_pages.cpuid, kPageBytes, 0};
-    place_bytes(guest, guest.snp_pages.blob, &blob, sizeof blob, "the blob of SNP's pages");
+    if (guest.snp_pages.blob != 0)
+        place_bytes(guest, guest.snp_pages.blob, &blob, sizeof blob, "the blob of SNP's pages");
 }
 
 } // namespace sevhost

@@ -48,5 +48,6 @@ constexpr uint32_t kCcBlobMagic = 0x45444d41; // "AMDE"
 constexpr char kSnpNoteOwner[] = "SEV-SNP";
 constexpr uint32_t kNoteCpuidPage = 1;
 constexpr uint32_t kNoteSecretsPage = 2;
+constexpr uint32_t kNoteBlob = 3;
 
 } // namespace sevhost

@@ -30,7 +30,8 @@ struct StateNames {
     uint64_t entry, end, memory, cmdline, c_bit;
 };
 
-// Applies the images' state file to the guest. Ends the run with the line's number where it makes no sense.
+// Applies the images' state file to the guest. Ends the run with the line's number where it
+// makes no sense.
 void apply_state_file(Guest& guest, const Images& images, const StateNames& names);
 
 } // namespace sevhost

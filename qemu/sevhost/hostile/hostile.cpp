@@ -9,7 +9,7 @@ namespace {
 
 constexpr const HostileTable* kTables[] = {
     &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,   &kLiesOfStates,
-    &kEventsUnasked, &kMemoryTaken, &kLiesAtLaunch,
+    &kEventsUnasked, &kMemoryTaken, &kPageThatChanges, &kLiesAtLaunch,
 };
 
 uint64_t wanted_occasion, occasions;

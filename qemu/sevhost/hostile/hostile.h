@@ -63,13 +63,14 @@ template <unsigned count>
 constexpr HostileTable hostile_table(const Hostile (&entries)[count]) {
     return {entries, count};
 }
-extern const HostileTable kLiesOfCpuid;   // cpuid_lies.cpp
-extern const HostileTable kLiesByMsr;     // msr_lies.cpp
-extern const HostileTable kLiesByPage;    // page_lies.cpp
-extern const HostileTable kLiesOfStates;  // state_lies.cpp
-extern const HostileTable kEventsUnasked; // unasked_events.cpp
-extern const HostileTable kMemoryTaken;   // memory_attacks.cpp
-extern const HostileTable kLiesAtLaunch;  // launch_lies.cpp
+extern const HostileTable kLiesOfCpuid;     // cpuid_lies.cpp
+extern const HostileTable kLiesByMsr;       // msr_lies.cpp
+extern const HostileTable kLiesByPage;      // page_lies.cpp
+extern const HostileTable kLiesOfStates;    // state_lies.cpp
+extern const HostileTable kEventsUnasked;   // unasked_events.cpp
+extern const HostileTable kMemoryTaken;     // memory_attacks.cpp
+extern const HostileTable kPageThatChanges; // changing_page.cpp
+extern const HostileTable kLiesAtLaunch;    // launch_lies.cpp
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.
 // "name:3" acts at its third occasion, where it acts once only.

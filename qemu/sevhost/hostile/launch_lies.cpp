@@ -19,35 +19,43 @@ void validate_all(Guest& guest) {
     hostile_acted(guest);
 }
 
-CpuidPage& cpuid_page(Guest& guest) {
+// Where the guest has asked for it.
+template <void (*change)(CpuidPage&)>
+void change_cpuid_page(Guest& guest) {
+    if (guest.snp_pages.cpuid == 0)
+        return;
+    change(*reinterpret_cast<CpuidPage*>(
+        guest.memory.at(guest.snp_pages.cpuid, kPageBytes, Backing::private_)));
     hostile_acted(guest);
-    return *reinterpret_cast<CpuidPage*>(
-        guest.memory.at(guest.snp_pages.cpuid, kPageBytes, Backing::private_));
 }
 
-void too_many_entries(Guest& guest) {
-    cpuid_page(guest).count = 0xffff;
+void too_many_entries(CpuidPage& page) {
+    page.count = 0xffff;
 }
 
-void no_entries(Guest& guest) {
-    cpuid_page(guest).count = 0;
+void no_entries(CpuidPage& page) {
+    page.count = 0;
 }
 
-template <void (*change)(CpuidEntry&)>
-void change_encryption_leaf(Guest& guest) {
-    CpuidPage& page = cpuid_page(guest);
-    for (uint32_t i = 0; i != page.count; ++i)
-        if (page.entries[i].eax_in == kCpuidMemoryEncryption)
-            change(page.entries[i]);
+CpuidEntry& encryption_leaf(CpuidPage& page) {
+    unsigned i = 0;
+    while (page.entries[i].eax_in != kCpuidMemoryEncryption)
+        ++i; // it is there, since the guest is one of SNP
+    return page.entries[i];
 }
-void wrong_c_bit(CpuidEntry& entry) {
-    entry.ebx ^= 1;
+void wrong_c_bit(CpuidPage& page) {
+    encryption_leaf(page).ebx ^= 1;
 }
+void hide_sev(CpuidPage& page) {
+    encryption_leaf(page).eax &= ~kEncryptionEaxSev;
+}
+
 // A fetch of code is of a page that is not validated there, since the reverse map knows under
 // which address it is (APM vol. 2, 15.36.10).
 void wrong_c_bit_everywhere(Guest& guest) {
     guest.ghcb_msr ^= uint64_t{1} << ghcb_msr::kCBitShift;
-    change_encryption_leaf<wrong_c_bit>(guest);
+    change_cpuid_page<wrong_c_bit>(guest);
+    hostile_acted(guest);
 }
 uint64_t wrong_c_bit_by_msr(Guest&, uint64_t, uint64_t honest) {
     const bool sev_info = (honest & ghcb_msr::kCodeMask) == ghcb_msr::kSevInfo;
@@ -58,13 +66,9 @@ Cpuid wrong_c_bit_by_cpuid(Guest&, uint32_t leaf, uint32_t, Cpuid honest) {
         honest.ebx ^= 1;
     return honest;
 }
-void hide_sev(CpuidEntry& entry) {
-    entry.eax &= ~kEncryptionEaxSev;
-}
 
 // Each leaf a second time, with another answer, behind the first.
-void contradict(Guest& guest) {
-    CpuidPage& page = cpuid_page(guest);
+void contradict(CpuidPage& page) {
     const uint32_t count = page.count;
     for (uint32_t i = 0; i != count && page.count != kMaxCpuidEntries; ++i) {
         CpuidEntry again = page.entries[i];
@@ -74,8 +78,7 @@ void contradict(Guest& guest) {
     }
 }
 
-void garbage_in_cpuid_page(Guest& guest) {
-    CpuidPage& page = cpuid_page(guest);
+void garbage_in_reserved(CpuidPage& page) {
     page.reserved1 = ~0u;
     page.reserved2 = ~uint64_t{0};
     for (CpuidEntry& entry : page.entries)
@@ -83,17 +86,20 @@ void garbage_in_cpuid_page(Guest& guest) {
 }
 
 void unvalidate_cpuid_page(Guest& guest) {
+    if (guest.snp_pages.cpuid == 0)
+        return;
     guest.rmp.set_validated(guest.snp_pages.cpuid, false);
     hostile_acted(guest);
 }
 
 void other_secrets(Guest& guest) {
+    if (guest.snp_pages.secrets == 0)
+        return;
     memset(guest.memory.at(guest.snp_pages.secrets, kPageBytes, Backing::private_), 0xff,
            kPageBytes);
     hostile_acted(guest);
 }
 
-// The blob is there only for a guest that Linux's protocol starts.
 CcBlob* blob(Guest& guest) {
     if (guest.snp_pages.blob == 0)
         return nullptr;
@@ -149,22 +155,24 @@ constexpr Hostile kEntries[] = {
      .at_launch = validate_all},
     {.name = "cpuid-page-too-many", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: the page has no room for so many",
-     .at_launch = too_many_entries},
+     .at_launch = change_cpuid_page<too_many_entries>},
     {.name = "cpuid-page-empty", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: leaves that it needs are not there", .at_launch = no_entries},
+     .right_guest = "terminates: leaves that it needs are not there",
+     .at_launch = change_cpuid_page<no_entries>},
     {.name = "cpuid-page-wrong-c-bit", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: the page and SEV_INFO disagree",
-     .at_launch = change_encryption_leaf<wrong_c_bit>},
+     .at_launch = change_cpuid_page<wrong_c_bit>},
     {.name = "wrong-c-bit-everywhere", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: nothing of its own is at such addresses",
      .at_launch = wrong_c_bit_everywhere, .msr_response = wrong_c_bit_by_msr,
      .cpuid = wrong_c_bit_by_cpuid},
     {.name = "cpuid-page-hides-sev", .kind = harmless, .guests = kOnSnp,
-     .right_guest = "believes SEV_STATUS", .at_launch = change_encryption_leaf<hide_sev>},
+     .right_guest = "believes SEV_STATUS", .at_launch = change_cpuid_page<hide_sev>},
     {.name = "cpuid-page-contradicts", .kind = harmless, .guests = kOnSnp,
-     .right_guest = "takes the first entry that fits", .at_launch = contradict},
+     .right_guest = "takes the first entry that fits", .at_launch = change_cpuid_page<contradict>},
     {.name = "cpuid-page-garbage-in-reserved", .kind = harmless, .guests = kOnSnp,
-     .right_guest = "looks at the fields only", .at_launch = garbage_in_cpuid_page},
+     .right_guest = "looks at the fields only",
+     .at_launch = change_cpuid_page<garbage_in_reserved>},
     {.name = "cpuid-page-not-validated", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated",
      .at_launch = unvalidate_cpuid_page},
@@ -185,8 +193,8 @@ constexpr Hostile kEntries[] = {
      .right_guest = "uses no memory that is reserved as well", .memory_map = map_overlaps},
     {.name = "memory-map-empty", .kind = denial, .guests = kOnBoth,
      .right_guest = "ends: it has no memory", .memory_map = map_empty},
-    {.name = "memory-map-wraps", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "drops a range that ends behind the last address",
+    {.name = "memory-map-wraps", .kind = detected, .guests = kOnBoth,
+     .right_guest = "ends, with a word: no range ends behind the last address",
      .memory_map = map_wraps},
     {.name = "cmdline-changed", .kind = not_detectable, .guests = kOnBoth,
      .right_guest = "believes it, since nobody measured it", .at_launch = change_cmdline},

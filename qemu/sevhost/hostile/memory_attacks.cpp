@@ -4,7 +4,6 @@
 #include "hostile.h"
 #include "page_walk.h"
 #include "snp.h"
-#include "stepping.h"
 #include "svm_exits.h"
 #include "vc.h"
 #include "vmcb.h"
@@ -59,16 +58,17 @@ bool is_for_delivery(const Guest& guest, GuestPhys page) {
            holds(guest, save.tr.base, page);
 }
 
-// The newest page that is not for delivery; false where there is none.
-bool find_victim(const Guest& guest, GuestPhys& page, unsigned skip = 0) {
-    for (unsigned i = touched_count; i-- != 0;) {
-        page = touched[i];
-        if (is_for_delivery(guest, page))
-            continue;
-        if (skip-- == 0)
-            return true;
-    }
-    return false;
+// Those that are not for delivery, the newest first.
+struct Victims {
+    GuestPhys pages[kMostPages];
+    unsigned count = 0;
+};
+Victims find_victims(const Guest& guest) {
+    Victims victims;
+    for (unsigned i = touched_count; i-- != 0;)
+        if (!is_for_delivery(guest, touched[i]))
+            victims.pages[victims.count++] = touched[i];
+    return victims;
 }
 
 uint8_t* contents(const Guest& guest, GuestPhys page) {
@@ -83,11 +83,13 @@ void replaced(Guest& guest, GuestPhys page) {
     forget_page(guest, page);
 }
 
-template <void (*attack)(Guest&, GuestPhys)>
-bool at_victim(Guest& guest) {
-    GuestPhys page = 0;
-    if (find_victim(guest, page) && is_occasion())
-        attack(guest, page);
+// Of the newest page, or of all: of a single one nobody knows whether it is used again.
+template <void (*attack)(Guest&, GuestPhys), unsigned most>
+bool at_victims(Guest& guest) {
+    const Victims victims = find_victims(guest);
+    if (victims.count != 0 && is_occasion())
+        for (unsigned i = 0; i != victims.count && i != most; ++i)
+            attack(guest, victims.pages[i]);
     return false;
 }
 
@@ -105,9 +107,10 @@ void corrupt(Guest& guest, GuestPhys page) {
 }
 
 bool swap(Guest& guest) {
-    GuestPhys one = 0, other = 0;
-    if (!find_victim(guest, one) || !find_victim(guest, other, 1) || !is_occasion())
+    const Victims victims = find_victims(guest);
+    if (victims.count < 2 || !is_occasion())
         return false;
+    const GuestPhys one = victims.pages[0], other = victims.pages[1];
     uint8_t* a = contents(guest, one);
     uint8_t* b = contents(guest, other);
     for (uint64_t i = 0; i != kPageBytes; ++i) {
@@ -120,19 +123,36 @@ bool swap(Guest& guest) {
     return false;
 }
 
+// What was in the touched pages at the first VMGEXIT that found any.
+struct Copy {
+    GuestPhys page;
+    uint8_t bytes[kPageBytes];
+};
+Copy copies[kMostPages];
+unsigned copy_count;
+
+void keep_copies(const Guest& guest) {
+    for (copy_count = 0; copy_count != touched_count; ++copy_count) {
+        copies[copy_count].page = touched[copy_count];
+        memcpy(copies[copy_count].bytes, contents(guest, touched[copy_count]), kPageBytes);
+    }
+}
+
 bool replay(Guest& guest) {
-    static GuestPhys page;
-    static uint8_t old[kPageBytes];
-    static bool kept;
-    if (!kept) {
-        kept = find_victim(guest, page);
-        if (kept)
-            memcpy(old, contents(guest, page), sizeof old);
+    if (copy_count == 0) {
+        keep_copies(guest);
         return false;
     }
-    if (memcmp(old, contents(guest, page), sizeof old) != 0 && is_occasion()) {
-        memcpy(contents(guest, page), old, sizeof old);
-        replaced(guest, page);
+    for (unsigned i = 0; i != copy_count; ++i) {
+        const Copy& old = copies[i];
+        if (is_for_delivery(guest, old.page) ||
+            memcmp(old.bytes, contents(guest, old.page), kPageBytes) == 0)
+            continue;
+        if (is_occasion()) {
+            memcpy(contents(guest, old.page), old.bytes, kPageBytes);
+            replaced(guest, old.page);
+        }
+        return false;
     }
     return false;
 }
@@ -163,69 +183,24 @@ bool take_ghcb(Guest& guest) {
     return false;
 }
 
-// The GHCB page's words change as soon as they have been read: the page is not mapped, so that
-// each access to it faults, and is stepped over.
-struct Watch {
-    bool armed = false;
-    bool accessed = false;
-    bool read = false;
-    uint64_t offset = 0;
-    uint64_t changed[kPageBytes / 8 / 64] = {}; // a bit a word
-} watch;
-
-void watch_reads(Guest& guest, uint64_t, GhcbPage&) {
-    watch = {};
-    watch.armed = true;
-    forget_page(guest, guest.ghcb_msr);
-}
-
-bool note_ghcb_access(Guest& guest) {
-    const VmcbControl& control = guest.vmcb->control;
-    if (!watch.armed || exit_code_of(guest) != exit::kNestedFault ||
-        page_of(control.exit_info2) != guest.ghcb_msr)
-        return false;
-    watch.accessed = true;
-    watch.read = !(control.exit_info1 & kNestedFaultWrite);
-    watch.offset = control.exit_info2 % kPageBytes & ~uint64_t{7};
-    step(guest, true);
-    return false;
-}
-
-void change_what_was_read(Guest& guest) {
-    if (!watch.accessed)
-        return;
-    watch.accessed = false;
-    step(guest, false);
-    const uint64_t word = watch.offset / 8;
-    uint64_t& changed = watch.changed[word / 64];
-    if (watch.read && !(changed >> word % 64 & 1)) {
-        changed |= uint64_t{1} << word % 64;
-        uint8_t* at = guest.memory.at(guest.ghcb_msr, kPageBytes, Backing::shared) + watch.offset;
-        for (unsigned i = 0; i != 8; ++i)
-            at[i] ^= 0xff;
-        hostile_acted(guest);
-    }
-    forget_page(guest, guest.ghcb_msr);
-}
-
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "memory-zeroed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access,
-     .at_vmgexit = at_victim<zero>},
+     .at_vmgexit = at_victims<zero, 1>},
     {.name = "memory-corrupted", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access,
-     .at_vmgexit = at_victim<corrupt>},
+     .at_vmgexit = at_victims<corrupt, 1>},
     {.name = "memory-swapped", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access, .at_vmgexit = swap},
     {.name = "memory-replayed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access, .at_vmgexit = replay},
     {.name = "page-zeroed", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
-     .at_vmgexit = at_victim<zero>},
+     .at_vmgexit = at_victims<zero, kMostPages>},
     {.name = "page-corrupted", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
-     .at_vmgexit = at_victim<corrupt>},
+     .at_vmgexit = at_victims<corrupt, kMostPages>},
     {.name = "pages-swapped", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
      .at_vmgexit = swap},
@@ -234,19 +209,16 @@ constexpr Hostile kEntries[] = {
      .at_vmgexit = replay},
     {.name = "page-unvalidated", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
-     .at_vmgexit = at_victim<unvalidate>},
+     .at_vmgexit = at_victims<unvalidate, kMostPages>},
     {.name = "code-unvalidated", .kind = denial, .guests = kOnSnp,
      .right_guest = "terminates; or shuts down, if the page is its #VC handler's",
      .at_vmgexit = unvalidate_code},
     {.name = "page-taken", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
-     .at_exit = note_access, .at_vmgexit = at_victim<take>},
+     .at_exit = note_access, .at_vmgexit = at_victims<take, kMostPages>},
     {.name = "ghcb-taken", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
      .at_vmgexit = take_ghcb},
-    {.name = "ghcb-changes-between-reads", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "reads each word once, into memory of its own", .at_exit = note_ghcb_access,
-     .after_step = change_what_was_read, .ghcb_response = watch_reads},
 };
 
 } // namespace

@@ -1,6 +1,7 @@
 // Events that nothing caused: a host may inject what it likes, whenever it likes.
 #include "control_registers.h"
 #include "events.h"
+#include "ghcb_msr_protocol.h"
 #include "hostile.h"
 #include "stepping.h"
 #include "svm_exits.h"
@@ -142,7 +143,10 @@ bool never_answer(Guest& guest) {
         asm volatile("pause");
 }
 
+// All but a termination, of which nothing would be seen.
 bool ignore(Guest& guest) {
+    if ((guest.ghcb_msr & ghcb_msr::kCodeMask) == ghcb_msr::kTerminate)
+        return false;
     hostile_acted(guest);
     return true;
 }

@@ -28,8 +28,9 @@ debian12() {
     tool=$1
     shift
     "$tool" -q -o Dir::State="$work" -o Dir::State::status="$work/status" \
-        -o Dir::Cache="$work" -o Dir::Etc::sourcelist="$work/sources" -o Dir::Etc::sourceparts="$work/none" \
-        -o Dir::Etc::preferencesparts="$work/none" -o APT::Architecture=amd64 -o Acquire::Languages=none \
+        -o Dir::Cache="$work" -o Dir::Etc::sourcelist="$work/sources" \
+        -o Dir::Etc::sourceparts="$work/none" -o Dir::Etc::preferencesparts="$work/none" \
+        -o APT::Architecture=amd64 -o Acquire::Languages=none \
         -o APT::Get::List-Cleanup=0 -o APT::Sandbox::User= "$@"
 }
 

@@ -1,0 +1,312 @@
+// Linux: what is read out of boot_params and setup_data, and how each lie in them is named.
+
+#include "entry_state.h"
+#include "parsing.h"
+
+namespace prologue::test {
+namespace {
+
+using namespace linux_boot;
+
+constexpr uint64_t kMemory = 0x20000;
+constexpr uint64_t kData = 0x10000; // pieces of setup_data
+
+struct Linux : testing::Test {
+    FakeMemory memory{kMemory};
+    uint64_t info = 0;
+    LoaderInfo loader;
+
+    void put(const Stated& stated) { info = put_linux(memory, stated); }
+    template <class T>
+    void poke(uint64_t offset, T value) {
+        memory.put<T>(info + offset, value);
+    }
+    void parse() {
+        loader = {};
+        prologue_parse_linux(memory.seen, info, loader);
+    }
+    std::optional<Failure> parse_fails() {
+        return failure_of([&] { parse(); });
+    }
+    std::vector<StatedModule> modules() {
+        return modules_of(memory, prologue_next_linux_module, loader.modules);
+    }
+    Failure refused(const char* what, uint64_t a, uint64_t b) {
+        return failure(Error::linux_info, {a, b}, what);
+    }
+    void put_data(uint64_t at, uint64_t next, uint32_t type, uint32_t bytes) {
+        memory.put(at, next);
+        memory.put(at + kDataType, type);
+        memory.put(at + kDataBytes, bytes);
+    }
+};
+
+std::vector<StatedRange> many_ranges(unsigned count) {
+    std::vector<StatedRange> ranges;
+    for (uint64_t i = 0; i != count; ++i)
+        ranges.push_back({i * 0x10000, 0x8000, static_cast<uint32_t>(1 + i % 2)});
+    return ranges;
+}
+
+TEST_F(Linux, IsReadWhole) {
+    const Stated stated = {
+        .modules = {{0x1000000, 0x12345, std::nullopt}},
+        .cmdline = "console=ttyS0 /not/a/path quiet",
+        .rsdp = 0xf5a40,
+        .framebuffer = kTrueColour,
+    };
+    put(stated);
+    parse();
+    EXPECT_EQ(loader.loader, uint32_t{PROLOGUE_LOADER_LINUX});
+    EXPECT_FALSE(loader.efi);
+    EXPECT_EQ(ranges_of(loader.memory), stated.memory);
+    EXPECT_EQ(loader.memory.most_entries(), stated.memory.size());
+    EXPECT_EQ(loader.more_memory.bytes, 0u);
+    EXPECT_EQ(str(loader.cmdline), stated.cmdline);
+    EXPECT_EQ(loader.module_count, 1u);
+    EXPECT_EQ(modules(), stated.modules);
+    EXPECT_EQ(loader.rsdp_phys, stated.rsdp);
+    EXPECT_TRUE(same(loader.framebuffer, kTrueColour));
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + kBytes},
+                                                text_span(at::kCmdline, stated.cmdline),
+                                                {stated.rsdp, stated.rsdp + 36}}));
+}
+
+TEST_F(Linux, WithNothingButAMapIsEnough) {
+    put({});
+    parse();
+    EXPECT_EQ(loader.cmdline.start, nullptr);
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(modules(), std::vector<StatedModule>());
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    EXPECT_TRUE(same(loader.framebuffer, {}));
+}
+
+TEST_F(Linux, RamdiskAndFramebufferMayLieAbove4GiB) {
+    prologue_framebuffer high = kTrueColour;
+    high.phys = 0x12'fd000000;
+    put({.modules = {{0x7'00001000, 0x1'00000003, std::nullopt}}, .framebuffer = high});
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x7'00001000, 0x1'00000003, ""}}));
+    EXPECT_EQ(loader.framebuffer.phys, high.phys);
+}
+
+TEST_F(Linux, ACommandLineAbove4GiBIsLookedForThere) {
+    put({.cmdline = "x"});
+    poke<uint32_t>(kCmdlineHigh, 5);
+    const auto failed = parse_fails();
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->error, Error::out_of_reach);
+    EXPECT_EQ(failed->what, "linux command line");
+}
+
+TEST_F(Linux, EfiFirmwareIsTold) {
+    put({});
+    poke<uint32_t>(kEfiSignature, 0x34364c45); // EL64
+    parse();
+    EXPECT_TRUE(loader.efi);
+    poke<uint32_t>(kEfiSignature, 0x32334c45); // EL32
+    parse();
+    EXPECT_TRUE(loader.efi);
+}
+
+// --- What a version or a length does not admit ----------------------------------------------
+
+TEST_F(Linux, FieldsNewerThanTheVersionAreAbsent) {
+    put({.modules = {{0x3'01000000, 0x5000, std::nullopt}}, .cmdline = "a", .rsdp = 0xf5a40});
+    poke<uint32_t>(kSubarch, 1);
+    poke<uint64_t>(kSetupData, ~uint64_t{0});
+
+    poke<uint16_t>(kVersion, 0x206); // no subarch, no setup_data, no high parts, no RSDP
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x1000000, 0x5000, ""}}));
+    EXPECT_EQ(str(loader.cmdline), "a");
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+
+    poke<uint32_t>(kSubarch, 0);
+    poke<uint16_t>(kVersion, 0x208);
+    parse();
+    poke<uint16_t>(kVersion, 0x209);
+    EXPECT_TRUE(parse_fails()) << "setup_data counts from 2.09 on";
+
+    poke<uint64_t>(kSetupData, 0);
+    poke<uint16_t>(kVersion, 0x20b);
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x1000000, 0x5000, ""}}));
+    poke<uint16_t>(kVersion, 0x20d);
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x3'01000000, 0x5000, ""}}));
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    poke<uint16_t>(kVersion, 0x20e);
+    parse();
+    EXPECT_EQ(loader.rsdp_phys, 0xf5a40u);
+}
+
+TEST_F(Linux, FieldsPastTheHeadersEndAreAbsent) {
+    put({});
+    poke<uint32_t>(kSubarch, 1);
+    poke<uint64_t>(kSetupData, ~uint64_t{0});
+    poke<uint8_t>(kHeaderRest, kSubarch + 3 - 0x202);
+    parse();
+    poke<uint8_t>(kHeaderRest, kSubarch + 4 - 0x202);
+    EXPECT_EQ(parse_fails(), refused("lguest", 1, 0));
+    poke<uint32_t>(kSubarch, 0);
+    poke<uint8_t>(kHeaderRest, kSetupData + 7 - 0x202);
+    parse();
+    poke<uint8_t>(kHeaderRest, kSetupData + 8 - 0x202);
+    EXPECT_TRUE(parse_fails());
+    poke<uint8_t>(kHeaderRest, kCmdline + 3 - 0x202);
+    EXPECT_EQ(parse_fails(), refused("a protocol older than 2.02", info, 0x20f));
+}
+
+TEST_F(Linux, WhatALoaderDidNotClearIsNotBelieved) {
+    put({.modules = {{0x1000000, 0x5000, std::nullopt}}, .cmdline = "a", .rsdp = 0xf5a40});
+    poke<uint32_t>(kRamdiskHigh, 0xcccccccc);
+    poke<uint32_t>(kRamdiskBytesHigh, 0xcccccccc);
+    poke<uint32_t>(kCmdlineHigh, 0xcccccccc);
+    poke<uint8_t>(kSentinel, 0xff);
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x1000000, 0x5000, ""}}));
+    EXPECT_EQ(str(loader.cmdline), "a");
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+}
+
+TEST_F(Linux, AnOldProtocolIsNamed) {
+    put({});
+    poke<uint16_t>(kVersion, 0x201);
+    EXPECT_EQ(parse_fails(), refused("a protocol older than 2.02", info, 0x201));
+}
+
+TEST_F(Linux, PlatformsThatAreNotServedAreNamed) {
+    put({});
+    const char* const names[] = {"lguest", "Xen", "Intel MID", "CE4100", "an unknown hardware_subarch"};
+    for (uint32_t i = 0; i != 5; ++i) {
+        poke<uint32_t>(kSubarch, i + 1);
+        EXPECT_EQ(parse_fails(), refused(names[i], i + 1, 0));
+    }
+    poke<uint32_t>(kSubarch, 0xffffffff);
+    EXPECT_EQ(parse_fails(), refused(names[4], 0xffffffff, 0));
+}
+
+TEST_F(Linux, AMissingMagicIsNamed) {
+    put({});
+    poke<uint32_t>(kMagic, 0x12345678);
+    EXPECT_EQ(parse_fails(), refused("no HdrS in boot_params", info, 0x12345678));
+}
+
+TEST_F(Linux, BootParamsBeyondMemoryCannotBeReached) {
+    put({});
+    info = memory.end() - kBytes + 1;
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {kBytes, info}, "linux boot_params"));
+}
+
+TEST_F(Linux, ARamdiskBeyondAllMemoryIsNamed) {
+    put({.modules = {{~uint64_t{0}, 1, std::nullopt}}});
+    EXPECT_EQ(parse_fails(), failure(Error::module_too_high, {~uint64_t{0}, 1}, "linux"));
+}
+
+TEST_F(Linux, AnRsdpBeyondAllMemoryOccupiesNothing) {
+    put({.rsdp = ~uint64_t{0}});
+    parse();
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + kBytes}}));
+}
+
+TEST_F(Linux, NoRangeAndTooManyAreNamed) {
+    put({});
+    poke<uint8_t>(kMapEntries, 0);
+    EXPECT_EQ(parse_fails(), refused("the e820's entries are none, or too many", info, 0));
+    poke<uint8_t>(kMapEntries, 129);
+    EXPECT_EQ(parse_fails(), refused("the e820's entries are none, or too many", info, 129));
+    poke<uint8_t>(kMapEntries, 128);
+    EXPECT_EQ(parse_fails(), std::nullopt);
+}
+
+// --- setup_data -----------------------------------------------------------------------------
+
+TEST_F(Linux, RangesBeyond128AreInSetupData) {
+    Stated stated;
+    stated.memory = many_ranges(200);
+    put(stated);
+    parse();
+    std::vector<StatedRange> all = ranges_of(loader.memory);
+    EXPECT_EQ(all.size(), 128u);
+    for (const StatedRange& range : ranges_of(loader.more_memory))
+        all.push_back(range);
+    EXPECT_EQ(all, stated.memory);
+    EXPECT_EQ(pages_occupied(loader),
+              pages_on({{info, info + kBytes},
+                        {at::kMap, at::kMap + kDataPayload + 72 * kMapEntryBytes}}));
+}
+
+TEST_F(Linux, OtherSetupDataIsMarkedAndSkipped) {
+    put({});
+    poke<uint64_t>(kSetupData, kData);
+    put_data(kData, kData + 0x3ff0, 9, 0x500);         // a seed
+    put_data(kData + 0x3ff0, kData + 0x8000, 0, 0);    // nothing, at a page's end
+    put_data(kData + 0x8000, 0, 0x80000001, 0x10);
+    parse();
+    EXPECT_EQ(loader.more_memory.bytes, 0u);
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + kBytes},
+                                                {kData, kData + 0x510},
+                                                {kData + 0x3ff0, kData + 0x4000},
+                                                {kData + 0x8000, kData + 0x8020}}));
+}
+
+TEST_F(Linux, ALoopOfSetupDataIsNamed) {
+    put({});
+    poke<uint64_t>(kSetupData, kData);
+    put_data(kData, kData + 0x100, 9, 8);
+    put_data(kData + 0x100, kData, 9, 8);
+    EXPECT_EQ(parse_fails(), refused("the list of setup_data does not end", kData, 64));
+}
+
+TEST_F(Linux, SetupDataThatRunsOutOfMemoryIsNamed) {
+    put({});
+    poke<uint64_t>(kSetupData, kMemory - 8);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {16, kMemory - 8}, "linux setup_data"));
+    poke<uint64_t>(kSetupData, ~uint64_t{7});
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {16, ~uint64_t{7}}, "linux setup_data"));
+    poke<uint64_t>(kSetupData, kMemory - 16);
+    put_data(kMemory - 16, 0, 9, 1);
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {1, kMemory}, "linux setup_data"));
+    put_data(kMemory - 16, 0, 9, 0);
+    EXPECT_EQ(parse_fails(), std::nullopt);
+}
+
+TEST_F(Linux, SetupDataThatIsTooLongIsNamed) {
+    put({});
+    poke<uint64_t>(kSetupData, kData);
+    put_data(kData, 0, 9, 0xffffffff);
+    EXPECT_EQ(parse_fails(), refused("a piece of setup_data is too long", kData, 0xffffffff));
+}
+
+TEST_F(Linux, AMapInSetupDataHasWholeEntriesAndComesOnce) {
+    put({});
+    poke<uint64_t>(kSetupData, kData);
+    put_data(kData, 0, 1, kMapEntryBytes + 1);
+    EXPECT_EQ(parse_fails(), refused("setup_data's memory map is not one", kData, 21));
+    put_data(kData, kData + 0x100, 1, kMapEntryBytes);
+    put_data(kData + 0x100, 0, 1, kMapEntryBytes);
+    EXPECT_EQ(parse_fails(), refused("setup_data's memory map is not one", kData + 0x100, 20));
+    put_data(kData, 0, 1, 0);
+    EXPECT_EQ(parse_fails(), std::nullopt);
+}
+
+// --- Without a magic in EAX -----------------------------------------------------------------
+
+TEST_F(Linux, IsRecognisedByBootParamsInRsi) {
+    put({});
+    EntryState state = {.si = info};
+    uint64_t known_at = 0;
+    EXPECT_EQ(prologue_recognise_linux(memory.seen, state, known_at), uint32_t{0x53726448});
+    EXPECT_EQ(known_at, info);
+    poke<uint32_t>(kMagic, 0);
+    EXPECT_EQ(prologue_recognise_linux(memory.seen, state, known_at), 0u);
+    for (const uint64_t nowhere : {kMemory - kBytes + 1, ~uint64_t{0}, uint64_t{1} << 40}) {
+        state.si = nowhere;
+        EXPECT_EQ(prologue_recognise_linux(memory.seen, state, known_at), 0u);
+    }
+}
+
+}  // namespace
+}  // namespace prologue::test
