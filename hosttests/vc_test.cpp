@@ -227,7 +227,6 @@ TEST_F(VcTest, BytesThatAreAnotherInstructionWereNotTheCpusDoing) {
 TEST_F(VcTest, EveryOtherErrorCodeIsTheEnd) {
     for (const uint64_t code : {0x8du, 0x8eu, 0x65u, 0u, 0x401u, 0xffffffffu})
         EXPECT_EQ(end(code, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_CODE}) << code;
-    EXPECT_EQ(end(VC_NOT_VALIDATED, {0x8b, 0x07}), unsigned{PROLOGUE_SEV_VC_NOT_VALIDATED});
     EXPECT_EQ(end(VC_NESTED_FAULT, {0x87, 0x07}), unsigned{PROLOGUE_SEV_VC_FORM});
 }
 

@@ -84,7 +84,8 @@ def command_line(guest: Path, directory: Path) -> list:
         modules += state_modules(directory, state_file(os.environ["STATE"]))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
-              for name in ("HOSTILE", "TRACE", "ACCEPT", "INTERCEPT") if os.environ.get(name)]
+              for name in ("HOSTILE", "TRACE", "ACCEPT", "INTERCEPT", "CANARY")
+              if os.environ.get(name)]
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
     total = round_up(copies * memory + 2 * files + _PAGE_TABLES + memory // 128, 128 * _MIB)

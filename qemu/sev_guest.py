@@ -34,6 +34,7 @@ class Run:
     hostile: str = ""
     intercept: str = ""
     trace: str = ""
+    canary: int = 0
     state: Optional[Path] = None
     accept: str = ""
     timeout: float = 20
@@ -43,7 +44,8 @@ class Run:
         return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
-                "STATE": self.state or "", "ACCEPT": self.accept}
+                "STATE": self.state or "", "ACCEPT": self.accept,
+                "CANARY": hex(self.canary) if self.canary else ""}
 
 
 class Result(machine.Result):

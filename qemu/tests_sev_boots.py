@@ -22,6 +22,16 @@ _KERNELS = {4: "demo-every", 5: "demo-best-every"}
 _ENTRIES = ("pvh", "linux32", "pvh64", "linux64")
 _MODES = {"pvh": "protected32", "linux32": "protected32", "pvh64": "long64", "linux64": "long64"}
 
+# What qemu/kernels/sev_calls.cpp keeps to itself, and what it shows.
+_CANARY, _SHOWN = 0x5ec7e7a1b2c3d4e5, 0x51a7ede1f2a3b4c5
+_KERNELS_CODE = 0xc5
+_CALLS = {"none": {"cpuid", "ports", "a", "its"}}
+_CALLS["sev"] = _CALLS["none"] | {"share", "unshare"}
+_CALLS["es"] = _CALLS["sev"] | {"vmgexit"}
+_CALLS["snp"] = _CALLS["es"] | {"accept"}
+_LEAKS = {"leak-port": "at port 0xcf8", "leak-page": "in the GHCB page, offset 0x318",
+          "leak-memory": "in shared memory"}
+
 _REASON_SET = 10
 _CODES = {name: int(value, 16) for name, value in re.findall(
     r"#define PROLOGUE_SEV_(\w+) (0x[0-9a-f]+) ",
@@ -96,9 +106,9 @@ def _ends(what: str, sev: str, *codes: int) -> None:
     assert "result:" not in result.serial
 
 
-def _exits(levels: int, sev: str, most: int, msr: int) -> None:
+def _exits(levels: int, sev: str, most: int, msr: int, hostile: str = "") -> None:
     """Those up to the GHCB page are all by its MSR."""
-    result = sev_guest.run(Run(_elf(_KERNELS[levels]), sev=sev, memory="64M"))
+    result = sev_guest.run(Run(_elf(_KERNELS[levels]), sev=sev, memory="64M", hostile=hostile))
     result.expect(machine.OK)
     cpuids, infos = _requests(result, "CPUID .0x4."), _requests(result, "SEV information")
     assert cpuids + infos <= most, (cpuids, infos)
@@ -140,6 +150,52 @@ def _behaviours() -> tuple:
     return tuple((name, kind, tuple(guests.split())) for name, kind, guests in rows)
 
 
+def _memory_taken(behaviour: str, bits: int) -> None:
+    """The handler of either width ends the guest, whichever page was taken. Without a CPUID page
+    the first VMGEXIT, at which it is taken, is 32-bit mode's."""
+    with tempfile.TemporaryDirectory() as directory:
+        image = _elf("demo")
+        if bits == 32:
+            image = Path(directory) / "unasked.elf"
+            image.write_bytes(_elf("demo").read_bytes().replace(b"SEV-SNP\0", b"unasked\0"))
+        result = sev_guest.run(Run(image, sev="snp", memory="64M", hostile=behaviour))
+    _terminated(result, _CODES["VC_NOT_VALIDATED"])
+    assert bool(result.lines(r"^  cs 0x\w+ base 0x0 ")) == (bits == 64), "in the other width"
+
+
+def _calls(sev: str) -> None:
+    """Each line of the kernel's says what it tried, and that it was right."""
+    result = sev_guest.run(Run(_elf("sev_calls"), sev=sev, memory="64M", canary=_CANARY))
+    result.expect(machine.OK, "^result: ok$")
+    _keeps_the_canary(result)
+    told = set(result.lines(r"^(\w+)[^:\n]*:.* ok$"))
+    assert told >= _CALLS[sev], told
+    assert ("vmgexit: a string in the page's buffer" in result.serial) == (sev in _ES)
+
+
+def _calls_end(sev: str) -> None:
+    result = sev_guest.run(Run(_elf("sev_calls"), sev=sev, memory="64M", cmdline="end"))
+    if sev == "sev":
+        assert result.outcome == machine.FATAL, result.outcome
+    else:
+        _terminated(result, _KERNELS_CODE)
+
+
+def _keeps_the_canary(result: sev_guest.Result) -> None:
+    seen = result.lines(r"canary seen.*$")
+    assert not seen, seen
+    words = result.serial.lower()
+    registers = words.find("the guest's registers:")  # which the host knows only as plain SEV
+    for half in (_CANARY >> 32, _CANARY & 0xffffffff):
+        assert f"{half:x}" not in words[:registers if registers >= 0 else None]
+
+
+def _leaks(canary: int, cmdline: str, sev: str, where: str) -> None:
+    result = sev_guest.run(Run(_elf("sev_calls"), sev=sev, memory="64M", canary=canary,
+                               cmdline=cmdline))
+    assert result.lines(f"^sevhost: canary seen {where}"), result.lines("canary.*$")
+
+
 # A guest may end where others go on, and halts where its end is not served.
 _OTHERWISE = {
     "vmgexit-ignored": sev_guest.HALTED,
@@ -161,7 +217,9 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
         with tempfile.TemporaryDirectory() as directory:
             # Only Linux's protocol tells of SNP's pages by a blob.
             image = _bzimage(_elf("demo-every"), directory) if "blob" in name else _elf("demo")
-            result = sev_guest.run(Run(image, sev=sev, hostile=name, memory="64M", timeout=15))
+            result = sev_guest.run(Run(image, sev=sev, hostile=name, memory="64M", timeout=15,
+                                       canary=_CANARY))
+        _keeps_the_canary(result)
         acted = f"hostile: {name} acts" in result.serial
         reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET},")
         ended_well = result.outcome == machine.OK
@@ -225,6 +283,22 @@ CASES = [
     *(Case(f"sev: guest is sent a #VC at step {step}, {sev}",
            lambda n=step, s=sev: _at_step("vc-at-step", n, s, *_CODES_OF_AN_INJECTED_VC))
       for step in (45, 80, 300, 2000) for sev in _ES),
+    Case("sev: guest exits: one more where SEV_INFO is not preset",
+         lambda: _exits(4, "es", 3, 0, "sev-info-not-preset")),
+    *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
+           lambda n=name, b=bits: _memory_taken(n, b))
+      for name in ("page-unvalidated", "page-zeroed", "page-corrupted", "page-replayed")
+      for bits in (32, 64)),
+    *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
+      for sev in ("none", *_ENCRYPTED)),
+    *(Case(f"sev: guest kernel ends itself, {sev}", lambda s=sev: _calls_end(s))
+      for sev in _ENCRYPTED),
+    *(Case(f"sev: guest shows what it shares, and the host sees it, {sev}",
+           lambda s=sev: _leaks(_SHOWN, "", s, "in shared memory")) for sev in _ENCRYPTED),
+    *(Case(f"sev: guest that shows its secret is caught: {how}, {sev}",
+           lambda h=how, s=sev, w=where: _leaks(_CANARY, h, s, w))
+      for how, where in _LEAKS.items() for sev in _ENCRYPTED
+      if sev != "sev" or how != "leak-page"),
     Case("sev: guest exits: none for CPUID with a CPUID page", lambda: _exits(4, "snp", 0, 3)),
     Case("sev: guest accepts all of its memory", lambda: _accepts("demo", 64, 64 << 20)),
     Case("sev: guest accepts memory up to a mark", lambda: _accepts("demo-mark", 64, 32 << 20)),

@@ -71,6 +71,7 @@ _LIES = {
     "cpuid-claims-many-leaves": Lie("m-leaf0 m-leaf8 p-cpuid0.rax"),
     "cpuid-other-vendor": Lie("m-vendor p-cpuid0.rbx p-cpuid0.rcx p-cpuid0.rdx"),
 
+    "sev-info-not-preset": _early("reset"),
     "sev-info-wrong-c-bit": _early(_SEV_INFO),
     "wrong-c-bit-everywhere": _early(f"{_SEV_INFO} m-sev-b2?"),
     "c-bit-under-32": _early(f"{_SEV_INFO} m-sev-b2?"),

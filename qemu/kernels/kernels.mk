@@ -50,11 +50,12 @@ demo-mark := demo-mark console
 demo-nosev := demo-nosev console
 demo-nosev-every := demo-nosev-every console
 forms-five := forms-five console
+sev_calls := sev_calls console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
 KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five forms forms-five \
-	helpers helpers-five helpers-multiboot1 demo demo-services demo-mark demo-nosev \
+	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services demo-mark demo-nosev \
 	demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \

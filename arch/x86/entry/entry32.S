@@ -302,8 +302,12 @@ prologue_sev_guest32:
 prologue_sev_vc32:
 prologue_sev_exception32:
 sev_left_out:
-        movl    $MSR_GHCB, %ecx
         movl    $GHCB_TERMINATION(PROLOGUE_SEV_LEFT_OUT), %eax
+        jmp     sev_end
+sev_not_validated:
+        movl    $GHCB_TERMINATION(PROLOGUE_SEV_VC_NOT_VALIDATED), %eax
+sev_end:
+        movl    $MSR_GHCB, %ecx
         xorl    %edx, %edx
         wrmsr
         rep

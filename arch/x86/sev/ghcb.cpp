@@ -48,6 +48,25 @@ void wipe(unsigned offset, unsigned bytes) {
         at<uint64_t>(offset + i) = 0;
 }
 
+template <class T>
+void read_as(uint8_t* to, unsigned offset) {
+    const T value = at<T>(kGhcbBuffer + offset);
+    __builtin_memcpy(to, &value, sizeof value);
+}
+
+void read_piece(uint8_t* to, unsigned offset, unsigned bytes) {
+    switch (bytes) {
+    case 8:
+        return read_as<uint64_t>(to, offset);
+    case 4:
+        return read_as<uint32_t>(to, offset);
+    case 2:
+        return read_as<uint16_t>(to, offset);
+    default:
+        return read_as<uint8_t>(to, offset);
+    }
+}
+
 // The bitmap of the answer.
 struct Valid {
     uint64_t words[2] = {at<uint64_t>(kGhcbValid), at<uint64_t>(kGhcbValid + 8)};
@@ -102,9 +121,15 @@ void Ghcb::write_buffer(const void* from, unsigned bytes, unsigned offset) {
         buffer_used_ = offset + bytes;
 }
 
+// In the largest pieces that fit: the host may write while this reads, and half of one
+// value and half of the next are neither.
 void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
-    for (unsigned i = 0; i != bytes; ++i)
-        static_cast<uint8_t*>(to)[i] = at<uint8_t>(kGhcbBuffer + offset + i);
+    for (unsigned done = 0, piece; done != bytes; done += piece) {
+        piece = sizeof(uint64_t);
+        while ((offset + done) % piece != 0 || bytes - done < piece)
+            piece /= 2;
+        read_piece(static_cast<uint8_t*>(to) + done, offset + done, piece);
+    }
     if (offset + bytes > buffer_used_)
         buffer_used_ = offset + bytes;
 }

@@ -309,8 +309,6 @@ unsigned serve(Call& call) {
         return serve_dr7(call);
     case VC_NESTED_FAULT:
         return serve_device(call);
-    case VC_NOT_VALIDATED:
-        sev_terminate(PROLOGUE_SEV_VC_NOT_VALIDATED);
     default:
         sev_terminate(PROLOGUE_SEV_VC_CODE);
     }

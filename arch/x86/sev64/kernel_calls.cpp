@@ -16,7 +16,7 @@ static_assert(sizeof(prologue_vc_frame) == sizeof(Frame64) &&
               offsetof(prologue_vc_frame, error) == offsetof(Frame64, error));
 static_assert(PROLOGUE_GHCB_RAX == kFieldRax && PROLOGUE_GHCB_RBX == kFieldRbx &&
               PROLOGUE_GHCB_RCX == kFieldRcx && PROLOGUE_GHCB_RDX == kFieldRdx &&
-              PROLOGUE_GHCB_MOST_DATA == kGhcbBufferBytes);
+              PROLOGUE_GHCB_CPL == kFieldCpl && PROLOGUE_GHCB_MOST_DATA == kGhcbBufferBytes);
 
 // The host sees a page before its entry says so, or after: whoever looks between is
 // the caller.

@@ -149,7 +149,11 @@ void prologue_sev_terminate(unsigned code) {
     sev_terminate(code);
 }
 
+// Memory was taken away. Whatever is looked at now may be of that memory, and would lead
+// here again, until the stack has run over all that lies below it.
 unsigned prologue_sev_handle_vc(Frame64& frame) {
+    if (frame.error == VC_NOT_VALIDATED)
+        end_sev_guest(PROLOGUE_SEV_VC_NOT_VALIDATED);
     return handle_vc(frame);
 }
 

@@ -43,6 +43,7 @@ unsigned prologue_sev_handle_vc(prologue_vc_frame *frame);
 #define PROLOGUE_GHCB_RBX 2
 #define PROLOGUE_GHCB_RCX 4
 #define PROLOGUE_GHCB_RDX 8
+#define PROLOGUE_GHCB_CPL 32 /* to be told only: 0, as a kernel's is */
 #define PROLOGUE_GHCB_MOST_DATA 0x7f0
 typedef struct prologue_ghcb_request {
     uint64_t code, info1, info2;

@@ -1,5 +1,6 @@
 #include "diagnosis.h"
 
+#include "canary.h"
 #include "control_registers.h"
 #include "exit_names.h"
 #include "page_walk.h"
@@ -88,6 +89,7 @@ void mark(Guest& guest) {
 }
 
 void finish(Guest& guest, Outcome outcome) {
+    look_for_canary_in_shared_memory(guest);
     say_exits_by_kind();
     if (outcome != Outcome::success) {
         say_last_exits();

@@ -1,5 +1,6 @@
 #include "exits.h"
 
+#include "canary.h"
 #include "control_registers.h"
 #include "diagnosis.h"
 #include "events.h"
@@ -190,6 +191,8 @@ void place_guest(Guest& guest, const Images& images) {
             accept_all_memory(guest);
         create_reverse_map(guest);
     }
+    if (!images.state) // which says what all of it is
+        plant_canary(guest);
     update_vmcb_efer(guest);
     choose_nested_tables(guest);
     hostile_launch(guest);

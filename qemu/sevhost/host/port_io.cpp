@@ -1,5 +1,6 @@
 #include "port_io.h"
 
+#include "canary.h"
 #include "diagnosis.h"
 #include "machine.h"
 #include "page_walk.h"
@@ -61,6 +62,7 @@ uint32_t port_in(Guest&, uint16_t port, unsigned bytes) {
 }
 
 void port_out(Guest& guest, uint16_t port, unsigned bytes, uint32_t value) {
+    look_for_canary_at_port(guest, port, bytes, value);
     watch(guest, port, bytes, value);
     if (memory_port_out(port, bytes, value))
         return;

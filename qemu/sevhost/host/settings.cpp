@@ -51,6 +51,14 @@ uint64_t parse_memory(Text key, Text value) {
     return bytes;
 }
 
+uint64_t parse_canary(Text key, Text value) {
+    const uint64_t canary = parse_value(key, value);
+    for (unsigned byte = 0; byte != sizeof canary; ++byte)
+        if ((canary >> 8 * byte & 0xff) == 0)
+            refuse(key, value, "is not eight bytes, none of them zero");
+    return canary;
+}
+
 Accepted parse_accepted(Text key, Text value) {
     if (value == "all")
         return Accepted::all;
@@ -124,6 +132,8 @@ Settings parse_settings(const char* cmdline) {
             settings.memory_bytes = parse_memory(key, value);
         else if (key == "hostile")
             settings.hostile = value;
+        else if (key == "canary")
+            settings.canary = parse_canary(key, value);
         else if (key == "accept")
             settings.accepted = parse_accepted(key, value);
         else if (key == "intercept")

@@ -36,6 +36,7 @@ struct Settings {
     unsigned c_bit = 51;
     uint64_t memory_bytes = 512 << 20;
     Text hostile; // empty: an honest host
+    uint64_t canary = 0; // a secret that the guest must not show; 0: none
     Trace trace;
     Accepted accepted = Accepted::by_image;
     Intercepted intercepted;

@@ -1,5 +1,6 @@
 #include "vmgexit.h"
 
+#include "canary.h"
 #include "diagnosis.h"
 #include "exit_names.h"
 #include "ghcb_msr.h"
@@ -312,6 +313,7 @@ void serve_page(Guest& guest) {
 } // namespace
 
 void serve_vmgexit(Guest& guest) {
+    look_for_canary_at_vmgexit(guest);
     if (guest.ghcb_msr & ghcb_msr::kCodeMask)
         serve_ghcb_msr(guest);
     else

@@ -36,6 +36,12 @@ uint64_t of_sev_info(Guest&, uint64_t, uint64_t honest) {
     return code_of(honest) == kSevInfo ? lie(honest) : honest;
 }
 
+// No document says that it stands there before anyone has asked.
+void not_preset(Guest& guest) {
+    guest.ghcb_msr = 0;
+    hostile_acted(guest);
+}
+
 uint64_t wrong_c_bit(uint64_t honest) {
     return honest ^ uint64_t{1} << kCBitShift;
 }
@@ -157,6 +163,8 @@ void features_all(Guest&, uint64_t code, GhcbPage& page) {
 
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
+    {.name = "sev-info-not-preset", .kind = harmless, .guests = kOnBoth,
+     .right_guest = "asks for it", .at_launch = not_preset},
     {.name = "sev-info-wrong-c-bit", .kind = detected, .guests = kOnBoth,
      .right_guest = "terminates: SEV_INFO and CPUID disagree", .at_launch = at_reset<wrong_c_bit>,
      .msr_response = of_sev_info<wrong_c_bit>},
