@@ -57,8 +57,9 @@ RAGGED = [
 TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
 BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_WITH_SEV = "  with SEV guests, as by default"
+BYTES_OF_SEV = "  of these, what only SEV guests need"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 6910, BYTES_ADDED: 26700, BYTES_WITH_SEV: 39200}
+NEVER_MORE = {TEN_SORTED: 6910, BYTES_ADDED: 26700, BYTES_WITH_SEV: 39200, BYTES_OF_SEV: 12500}
 
 
 @dataclass
@@ -249,10 +250,10 @@ def sizes():
     added, with_sev = of_library(kernel("demo-nosev")), of_library(kernel("demo"))
     yield size_row(BYTES_ADDED, added, 24 * KIB)
     yield size_row(BYTES_WITH_SEV, with_sev, 36 * KIB)
-    yield Row("  of these, what only SEV guests need", with_sev["file"] - added["file"], 12 * KIB)
+    yield Row(BYTES_OF_SEV, with_sev["file"] - added["file"], 12 * KIB)
     every = kernel("demo-nosev-every")
     of_multiboot1 = of_library(every, "multiboot1.o")["file"]
-    yield Row("  with the contracts linux, vmd and freebsd besides, without SEV guests",
+    yield Row("  without them, with the contracts linux, vmd and freebsd",
               of_library(every)["file"] - of_multiboot1, 32 * KIB)
     yield held_row("bytes held at the handoff, 512 GiB with 1 GiB pages", "demo-nosev", added,
                    128 * KIB)
