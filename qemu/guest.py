@@ -82,13 +82,16 @@ def command_line(guest: Path, directory: Path) -> list:
         modules.append(module(directory, existing(os.environ["INITRD"]), "initrd", ""))
     if os.environ.get("STATE"):
         modules += state_modules(directory, state_file(os.environ["STATE"]))
+    high = size(setting("HIGH", "0"))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
               for name in ("HOSTILE", "TRACE", "ACCEPT", "INTERCEPT", "CANARY")
               if os.environ.get(name)]
+    words += [f"high={high}"] if high else []
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
-    total = round_up(copies * memory + 2 * files + _PAGE_TABLES + memory // 128, 128 * _MIB)
+    total = round_up(copies * (memory + high) + 2 * files + _PAGE_TABLES +
+                     (memory + high) // 128, 128 * _MIB)
     return machine_line(total, words) + ["-initrd", ",".join(modules)]
 
 

@@ -30,6 +30,7 @@ class Run:
     cmdline: str = ""
     initrd: Optional[Path] = None
     memory: str = "128M"
+    high: str = ""
     cpu: str = ""
     hostile: str = ""
     intercept: str = ""
@@ -42,7 +43,7 @@ class Run:
 
     def settings(self) -> dict:
         return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
-                "INITRD": self.initrd or "", "MEM": self.memory, "CPU": self.cpu,
+                "INITRD": self.initrd or "", "MEM": self.memory, "HIGH": self.high, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
                 "STATE": self.state or "", "ACCEPT": self.accept,
                 "CANARY": hex(self.canary) if self.canary else ""}

@@ -12,6 +12,7 @@ namespace {
 // Where a BIOS keeps the RSDP (ACPI 5.2.5.1).
 constexpr HostPhys kBiosArea = 0xe0000;
 constexpr HostPhys kBiosAreaEnd = 0x100000;
+constexpr GuestPhys kAbove4Gib = uint64_t{4} << 30;
 constexpr uint64_t kRsdpAlignment = 16;
 constexpr uint64_t kRsdpBytes = 36;
 constexpr uint64_t kRsdpRsdtOffset = 16;
@@ -63,6 +64,8 @@ bool reserved_range(const HostMemory& host, HostPhys phys, prologue_range& found
 FirmwareTables place_memory(Guest& guest) {
     HostMemory& host = guest.host;
     add_memory(guest, 0, guest.settings.memory_bytes, "the guest");
+    if (guest.settings.high_bytes != 0)
+        add_memory(guest, kAbove4Gib, guest.settings.high_bytes, "the guest, above 4 GiB");
     const HostPhys rsdp = find_rsdp(host);
     if (rsdp == 0)
         return {};
@@ -83,6 +86,7 @@ MemoryMap memory_map_of(Guest& guest, const FirmwareTables& tables) {
     map.add(layout::kHostPages, layout::kHostPagesEnd, kReserved);
     map.add(kBiosArea, kBiosAreaEnd, kReserved);
     map.add(layout::kHighMemory, guest.settings.memory_bytes, kRam);
+    map.add(kAbove4Gib, kAbove4Gib + guest.settings.high_bytes, kRam);
     map.add(tables.acpi_start, tables.acpi_end, kAcpi);
     hostile_memory_map(guest, map);
     return map;

@@ -130,6 +130,8 @@ Settings parse_settings(const char* cmdline) {
             settings.c_bit = parse_c_bit(key, value);
         else if (key == "mem")
             settings.memory_bytes = parse_memory(key, value);
+        else if (key == "high")
+            settings.high_bytes = parse_memory(key, value);
         else if (key == "hostile")
             settings.hostile = value;
         else if (key == "canary")

@@ -35,6 +35,7 @@ struct Settings {
     Sev sev = Sev::none;
     unsigned c_bit = 51;
     uint64_t memory_bytes = 512 << 20;
+    uint64_t high_bytes = 0; // of memory from 4 GiB on
     Text hostile; // empty: an honest host
     uint64_t canary = 0; // a secret that the guest must not show; 0: none
     Trace trace;
