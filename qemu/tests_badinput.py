@@ -145,7 +145,7 @@ _PVH = [
           f"pvh command line: 10 bytes at 200000000000 {_UNREACHED}", {"cmdline_paddr": 1 << 45}),
     wrong("command line at the last byte", _P,
           f"pvh command line: 10 bytes at fffffffffffffff0 {_UNREACHED}", {"cmdline_paddr": -1}),
-    wrong("command line on the image", _P, f"loader's structure: 100000 to 101000 {_ON_IMAGE}",
+    wrong("command line on the image", _P, f"loader's structure: 100007 to 101000 {_ON_IMAGE}",
           {"cmdline_paddr": 0x100007}),
     wrong("command line without an end", replace(_P, cmdline=_HUGE, info_at=8 * MIB),
           f"pvh command line: the string at <cmdline> {_UNENDED}"),
@@ -242,9 +242,9 @@ def memory(name: str, memory_map: list, message: str, cpu: str = "max", contract
 
 
 def little_ram(free: int, others: Sequence = ()) -> list:
-    """So much beside the image, which takes the first 128 KiB and not all of them."""
-    used = (0x100000, 0x20000, e820.RESERVED)
-    return [(0, 0x9F000, e820.RAM), used, (0x120000, free, e820.RAM), *others]
+    """So much beside the image, which takes the first 192 KiB and not all of them."""
+    used = (0x100000, 0x30000, e820.RESERVED)
+    return [(0, 0x9F000, e820.RAM), used, (0x130000, free, e820.RAM), *others]
 
 
 _MEMORY = [

@@ -254,8 +254,8 @@ def _headers_compile_alone() -> None:
         flags = [flag.format(own=own) for flag in flags]
         for language, standard in _LANGUAGES.items():
             for header in headers:
-                if language == "assembly" and header in ("kernel.h", "paging_depth.h"):
-                    continue  # helpers for C and C++
+                if language == "assembly" and header in ("kernel.h", "paging_depth.h", "sev.h"):
+                    continue  # for C and C++
                 semicolon = "" if language == "assembly" else ";"
                 wish = "PROLOGUE_WISH_STACK(0x4000)" + semicolon if header == "wishes.h" else ""
                 source = cases.scratch_file(f"#include <prologue/{header}>\n{wish}\n".encode())
