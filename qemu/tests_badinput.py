@@ -242,9 +242,9 @@ def memory(name: str, memory_map: list, message: str, cpu: str = "max", contract
 
 
 def little_ram(free: int, others: Sequence = ()) -> list:
-    """So much beside the image, which takes the first 128 KiB and not all of them."""
-    used = (0x100000, 0x20000, e820.RESERVED)
-    return [(0, 0x9F000, e820.RAM), used, (0x120000, free, e820.RAM), *others]
+    """So much beside the image, which takes the first 192 KiB and not all of them."""
+    used = (0x100000, 0x30000, e820.RESERVED)
+    return [(0, 0x9F000, e820.RAM), used, (0x130000, free, e820.RAM), *others]
 
 
 _MEMORY = [

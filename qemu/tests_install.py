@@ -255,7 +255,7 @@ def _headers_compile_alone() -> None:
         for language, standard in _LANGUAGES.items():
             for header in headers:
                 if language == "assembly" and header in ("boot_services.h", "kernel.h",
-                                                            "paging_depth.h"):
+                                                         "paging_depth.h", "sev.h"):
                     continue  # for C and C++
                 semicolon = "" if language == "assembly" else ";"
                 wish = "PROLOGUE_WISH_STACK(0x4000)" + semicolon if header == "wishes.h" else ""
