@@ -58,10 +58,8 @@ TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
 BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_WITH_SEV = "  with SEV guests, as by default"
 BYTES_OF_SEV = "  of these, what only SEV guests need"
-BYTES_OF_CONTRACTS = "  without them, with the contracts linux, vmd and freebsd"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 6850, BYTES_ADDED: 26800, BYTES_WITH_SEV: 39400, BYTES_OF_SEV: 12650,
-              BYTES_OF_CONTRACTS: 32850}
+NEVER_MORE = {TEN_SORTED: 6860, BYTES_ADDED: 26700, BYTES_WITH_SEV: 39300, BYTES_OF_SEV: 12650}
 
 
 @dataclass
@@ -255,7 +253,7 @@ def sizes():
     yield Row(BYTES_OF_SEV, with_sev["file"] - added["file"], 12 * KIB)
     every = kernel("demo-nosev-every")
     of_multiboot1 = of_library(every, "multiboot1.o")["file"]
-    yield Row(BYTES_OF_CONTRACTS,
+    yield Row("  without them, with the contracts linux, vmd and freebsd",
               of_library(every)["file"] - of_multiboot1, 32 * KIB)
     yield held_row("bytes held at the handoff, 512 GiB with 1 GiB pages", "demo-nosev", added,
                    128 * KIB)

@@ -44,10 +44,13 @@ $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
 	boot/memory_map.o): FLAGS64 += -O2
 $(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o \
-	arch/x86/stage64/long_mode.o boot/low_pages.o boot/loader_info.o boot/free_memory.o \
+	arch/x86/stage64/long_mode.o boot/low_pages.o boot/loader_info.o \
 	boot/pvh.o): FLAGS64 += -Os
 
 $(SEV_SOURCES64:%.cpp=$(BUILD)/64/%.o): FLAGS64 += -mgeneral-regs-only
+
+# Smaller without vectors.
+$(BUILD)/64/boot/multiboot2.o: FLAGS64 += -mgeneral-regs-only
 
 # Smaller with its steps apart.
 $(BUILD)/64/arch/x86/sev/decode.o: FLAGS64 += -fno-inline-functions
