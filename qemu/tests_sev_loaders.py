@@ -32,8 +32,8 @@ def _kernel(levels: int = 4) -> Path:
     return cases.BUILD / f"{_KERNELS[levels]}.elf"
 
 
-def _start(kernel: Path, state: Path) -> sev_guest.Result:
-    return sev_guest.run(Run(kernel, sev="none", memory=f"{_MEMORY // MIB}M", state=state))
+def _start(kernel: Path, state: Path, sev: str = "none") -> sev_guest.Result:
+    return sev_guest.run(Run(kernel, sev=sev, memory=f"{_MEMORY // MIB}M", state=state))
 
 
 def _handoff(kernel: Path, result: sev_guest.Result, levels: int, **expected):
@@ -156,6 +156,34 @@ def raises(name: str, moment: Moment) -> Case:
                 function)
 
 
+# The same as an SEV-ES guest: its first #VC comes in the loader's state, and an exception is a code.
+
+
+def boots_as_es(name: str) -> Case:
+    def function() -> None:
+        result = _start(_kernel(), _STATES / f"{name}.state", sev="es")
+        assert result.outcome == machine.OK, result.outcome
+        loader = name.partition("-")[0]
+        assert result.lines(rf"^(loader: {loader}|sev: es)$") == [f"loader: {loader}", "sev: es"]
+        assert result.lines(r"^  (\d+) IOIO \(0x7b\)$"), "no #VC was served"
+
+    return Case(f"sev loaders: {name}, SEV-ES", function)
+
+
+def ends_as_es(name: str) -> Case:
+    """In 64-bit mode, which alone is reached on the same way."""
+    moment = next(moment for moment in MOMENTS if moment.bits == 64)
+    raised = worst_moments.raised_at(moment)[0]
+
+    def function() -> None:
+        kernel, _ = worst_moments.kernel_raising(_kernel(), moment, raised)
+        result = _start(kernel, _STATES / f"{name}.state", sev="es")
+        assert result.outcome == sev_guest.TERMINATED, result.outcome
+        assert result.lines(r"reason set 10, reason (\d+)") == [str(0x80 + raised.vector)]
+
+    return Case(f"sev loaders: {name}, SEV-ES: {raised.title} {moment.title}", function)
+
+
 def _said_once(serial: str) -> str:
     """Prologue's fatal lines go to the debug port too, which is the same stream here."""
     twice = serial.index("pprroolloogguuee::")
@@ -168,4 +196,6 @@ CASES = [
     *map(vmd_says_all, _VMD),
     Case("sev loaders: freebsd, modules and a command line", freebsd_says_all),
     *(raises(name, moment) for name in (*_VMD, _USERBOOT) for moment in MOMENTS),
+    *map(boots_as_es, (*_VMD, _USERBOOT)),
+    *map(ends_as_es, (*_VMD, _USERBOOT)),
 ]
