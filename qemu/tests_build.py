@@ -23,7 +23,8 @@ _NEEDED = {
     "__start_prologue_windows", "__stop_prologue_windows", "prologue_relocate_max",
     "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_load_start",
     "prologue_load_end", "prologue_bss_end", "prologue_entry_physical", "prologue_relocate_min",
-    "prologue_image_end",
+    "prologue_image_end", "prologue_multiboot2_bytes", "prologue_multiboot2_checksum",
+    "prologue_boot_services_physical",
 }
 
 

@@ -23,10 +23,10 @@ extern "C" {
 
 /* Calls the firmware's function at that physical address, with up to
  * PROLOGUE_MOST_EFI_ARGUMENTS arguments, and returns what it does. For the CPU that
- * booted, with CR4.PCIDE clear. Interrupts of the kernel's stay off meanwhile; the
- * firmware serves its own. Not possible
- * where the boot services were not left running, where the depth of paging is not
- * the firmware's, and for a kernel that is linked below 512 GiB. */
+ * booted, with CR4.PCIDE clear. The kernel's interrupts stay off meanwhile; the
+ * firmware serves its own. Not possible where the boot services were not left
+ * running, where paging's depth is not the firmware's, and for a kernel that is
+ * linked below 512 GiB, or wherever else the firmware's tables show something. */
 uint64_t prologue_call_firmware(uint64_t function, const uint64_t *arguments, uint64_t count);
 
 #ifdef __cplusplus
