@@ -55,8 +55,8 @@ RAGGED = [
 
 TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
 BYTES_ADDED = "bytes added to an image"
-NEVER_MORE_BYTES = 26000
-NEVER_MORE = 6910 # where that is over its limit, it must not grow further
+NEVER_MORE_BYTES = 26100
+NEVER_MORE = 6940 # where that is over its limit, it must not grow further
 
 
 @dataclass
