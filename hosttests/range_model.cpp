@@ -1,5 +1,7 @@
 #include "range_model.h"
 
+#include "loader_info.h"
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -15,11 +17,13 @@ constexpr Wide kPageBytes = 4096;
 constexpr Wide kLastPage = (Wide{1} << 64) - kPageBytes;
 constexpr uint32_t kTypes = PROLOGUE_MEMORY_KERNEL + 1; // and 0 for none
 
-// ACPI 6.5, table 15-374, as far as contracts carry it.
+// ACPI 6.5, table 15-374, as far as contracts carry it; and the number of our own.
 uint32_t type_of(uint32_t e820) {
     constexpr std::array<uint32_t, 6> kKnown = {
         PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_RESERVED,
         PROLOGUE_MEMORY_ACPI,     PROLOGUE_MEMORY_NVS,    PROLOGUE_MEMORY_BAD};
+    if (e820 == kInFirmwaresUse)
+        return PROLOGUE_MEMORY_LOADER;
     return e820 < kKnown.size() ? kKnown[e820] : uint32_t{PROLOGUE_MEMORY_RESERVED};
 }
 

@@ -6,7 +6,10 @@ A guest ends by writing to port 0xf4: 0x10 for success, 0x20 for a fatal error, 
 
 import os
 import re
+import socket
 import subprocess
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
@@ -138,3 +141,22 @@ def _finish(process: subprocess.Popen, timeout: float) -> tuple:
         _, errors = process.communicate()
         status = None
     return status, errors.decode("latin-1")
+
+
+def tell_monitor(monitor: Path, question: bytes, answer: "re.Pattern[bytes]", command: bytes,
+                 seconds: float = 10) -> None:
+    """Sends QEMU's monitor a command as soon as it answers the question so, and waits for the
+    machine's end."""
+    deadline = time.monotonic() + seconds
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        while connection.connect_ex(str(monitor)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        connection.settimeout(seconds)
+        said = b""
+        while not answer.search(said) and time.monotonic() < deadline:
+            connection.sendall(question)
+            time.sleep(0.05)
+            said = connection.recv(1 << 16)
+        connection.sendall(command)
+        while connection.recv(1 << 16):  # until the machine has gone
+            pass

@@ -1,10 +1,7 @@
 """Exceptions in a kernel that has no IDT of its own: qemu/kernels/faults.cpp raises them."""
 
 import re
-import socket
 import threading
-import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
@@ -308,22 +305,10 @@ def nmi() -> None:
     expect_marked_line("wait_without_stack", FAULTS, report.linked)
 
 
-def send_nmi(monitor: Path, seconds: float = 10) -> None:
+def send_nmi(monitor: Path) -> None:
     """Sends one as soon as the CPU halts in the kernel."""
-    deadline = time.monotonic() + seconds
     halted = re.compile(rb"RIP=ffffffff8.*HLT=1", re.DOTALL)
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        while connection.connect_ex(str(monitor)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        connection.settimeout(seconds)
-        said = b""
-        while not halted.search(said) and time.monotonic() < deadline:
-            connection.sendall(b"info registers\n")
-            time.sleep(0.05)
-            said = connection.recv(1 << 16)
-        connection.sendall(b"nmi\n")
-        while connection.recv(1 << 16):  # until the machine has gone
-            pass
+    machine.tell_monitor(monitor, b"info registers\n", halted, b"nmi\n")
 
 
 def marked(fault: Fault) -> Case:

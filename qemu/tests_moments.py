@@ -2,10 +2,7 @@
 that can be raised there is reported, with its vector and its mode."""
 
 import re
-import socket
 import threading
-import time
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -71,22 +68,9 @@ def injects(name: str, moment: Moment, event: str) -> Case:
     return Case(f"moments: {name}: {event} {moment.title}", function)
 
 
-def send(monitor: Path, place: int, command: bytes, seconds: float = 10) -> None:
+def send(monitor: Path, place: int, command: bytes) -> None:
     """As soon as the CPU is at that place."""
-    deadline = time.monotonic() + seconds
-    there = re.compile(rb"%#x\r" % place)
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        while connection.connect_ex(str(monitor)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        connection.settimeout(seconds)
-        said = b""
-        while not there.search(said) and time.monotonic() < deadline:
-            connection.sendall(b"print/x $pc\n")
-            time.sleep(0.05)
-            said = connection.recv(1 << 16)
-        connection.sendall(command)
-        while connection.recv(1 << 16):  # until the machine has gone
-            pass
+    machine.tell_monitor(monitor, b"print/x $pc\n", re.compile(rb"%#x\r" % place), command)
 
 
 CASES = [
