@@ -174,7 +174,6 @@ in_switch_plain: // without the protocol, the MSR would be one more exception
         .long   cpuid_page - prologue_sev32
         .long   prologue_ghcb - prologue_sev32
         .long   prologue_ghcb_pt - prologue_sev32
-        .long   ghcb_pd - prologue_sev32
         .long   prologue_early_pd - prologue_sev32
         .long   prologue_early_pdpt - prologue_sev32
         .long   prologue_early_pml5 - prologue_sev32
@@ -199,8 +198,6 @@ prologue_sev_entry_base:
 prologue_switch_idt:
         .skip   SWITCH_IDT_BYTES
         .balign PAGE_BYTES
-ghcb_pd:
-        .skip   PAGE_BYTES
         .globl  prologue_ghcb_pt
         .hidden prologue_ghcb_pt
 prologue_ghcb_pt:
