@@ -188,6 +188,10 @@ private:
 
     // False where this form of the opcode is none of those that are served.
     bool operands(Form form, unsigned width) {
+        if (form == Form::alone)
+            return true;
+        if (form == Form::debug_register)
+            return debug_register();
         // Ports are 32 bits wide at most.
         const bool is_wide = (rex_ & 8) != 0 && form < Form::port;
         const uint8_t whole = operand_bytes(is_wide);
@@ -213,15 +217,13 @@ private:
             out_.has_memory = true;
             out_.reg = 0;
             return true;
-        case Form::debug_register:
-            return debug_register();
         case Form::port:
             out_.port_in_dx = true;
             return true;
         case Form::port_immediate:
             out_.port = next();
             return true;
-        default:
+        default: // RDI points there
             return true;
         }
         const bool in_memory = memory_operand();
