@@ -57,9 +57,8 @@ RAGGED = [
 TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
 BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_WITH_SEV = "  with SEV guests, as by default"
-BYTES_OF_SEV = "  of these, what only SEV guests need"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 6860, BYTES_ADDED: 26700, BYTES_WITH_SEV: 39300, BYTES_OF_SEV: 12650}
+NEVER_MORE = {TEN_SORTED: 6690, BYTES_ADDED: 26560, BYTES_WITH_SEV: 38460}
 
 
 @dataclass
@@ -259,7 +258,7 @@ def sizes():
     added, with_sev = of_library(kernel("demo-nosev")), of_library(kernel("demo"))
     yield size_row(BYTES_ADDED, added, 24 * KIB)
     yield size_row(BYTES_WITH_SEV, with_sev, 36 * KIB)
-    yield Row(BYTES_OF_SEV, with_sev["file"] - added["file"], 12 * KIB)
+    yield Row("  of these, what only SEV guests need", with_sev["file"] - added["file"], 12 * KIB)
     every = kernel("demo-nosev-every")
     of_multiboot1 = of_library(every, "multiboot1.o")["file"]
     yield Row("  without them, with the contracts linux, vmd and freebsd",
