@@ -91,7 +91,8 @@ def counted_script(kernel, script, until, cpu, start=None, **options):
     options = {"windows": WINDOWS, "memory": "1G", **options}
     result = count.count(
         str(kernel), until=until, start=start, boot=str(cases.BUILD / "feeder.elf"),
-        initrd=str(script), cpu=cpu, **options, qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
+        initrd=str(script), cpu=cpu, **options,
+        qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
     assert result.reached, result.ended
     return result.tally
 
@@ -302,7 +303,8 @@ def sev_host():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, sizes, sev_guest_costs, sev_host):
+    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, sizes, sev_guest_costs,
+                 sev_host):
         for row in part():
             print(row, flush=True)
     return 0

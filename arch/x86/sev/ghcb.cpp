@@ -135,7 +135,8 @@ void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
 
 GhcbAnswer Ghcb::call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields,
                       uint64_t rax, unsigned wanted) {
-    return call({.code = code, .info1 = info1, .info2 = info2, .fields = fields, .registers = {rax}},
+    return call({.code = code, .info1 = info1, .info2 = info2, .fields = fields,
+                 .registers = {rax}},
                 wanted);
 }
 
