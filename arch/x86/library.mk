@@ -93,7 +93,9 @@ $(foreach stage,$(STAGES32),$(eval $(call LINK_STAGE32,$(stage))))
 $(BUILD)/%.bin: $(BUILD)/%.elf
 	$(OBJCOPY) -O binary -j .stage32 $< $@
 
-# Linked at two bases, a 32-bit stage is the same bytes: it has no address in it.
+# Linked at two bases, a 32-bit stage is the same bytes: it has no address in it. The
+# second is kept for who checks it.
+.SECONDARY: $(STAGES32:%=$(BUILD)/%-elsewhere.bin)
 $(BUILD)/%.same: $(BUILD)/%.bin $(BUILD)/%-elsewhere.bin
 	cmp $^
 	@touch $@
