@@ -69,7 +69,7 @@ _PLACES = [
     at(PVH, 0x3FFF8000, "max", 2 * GIB, kernel="demo-five"),
     at(MULTIBOOT2, 0x7FFF0000, "qemu64", 3 * GIB),
     at(MULTIBOOT2, 0x80000000, "max", 3 * GIB),
-    at(PVH, 0xDFEE1000, "qemu64", 0xDFF00000),
+    at(PVH, 0xDFEC1000, "qemu64", 0xDFF00000),
     at(PVH, 0xFE5A1000, "qemu64", 0xFE5E0000),
     at(MULTIBOOT1, 0xFE5A1000, "max", 0xFE5E0000),
     at(MULTIBOOT2, 0xFE5A1000, "qemu64,+la57", 0xFE5E0000, kernel="demo-five"),

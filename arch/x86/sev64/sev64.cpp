@@ -154,7 +154,12 @@ void prologue_sev_terminate(unsigned code) {
 unsigned prologue_sev_handle_vc(Frame64& frame) {
     if (frame.error == VC_NOT_VALIDATED)
         end_sev_guest(PROLOGUE_SEV_VC_NOT_VALIDATED);
-    return handle_vc(frame);
+    if (!sev().es() && frame.error > VC_NOT_VALIDATED)
+        return VECTOR_VC; // INT 29 in another guest, which pushes no error code
+    const unsigned vector = handle_vc(frame);
+    if (vector != 0)
+        frame.error = 0;
+    return vector;
 }
 
 void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {

@@ -94,11 +94,10 @@ prologue_isr64_vc:
         addq    $16, %rsp
         iretq
 
-        // #UD or #GP in its place: nobody handles these here.
+        // An exception in its place: nobody handles these here.
 deliver:
         movl    %eax, %eax
         movq    %rax, 120(%rsp)
-        movq    $0, 128(%rsp)
         movq    %rsp, %rdi
         call    prologue_exception
 
