@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable, FrozenSet, Iterable, Optional, Tuple
 
 import cases
-import tests_link as link
+import tests.link as link
 from elf_edit import PHDR_BYTES, PT_LOAD, PT_NOTE, PT_NULL, Elf
 
 PVH = frozenset({"qemu-pvh", "xen-pvh", "cloud-hypervisor", "firecracker"})

@@ -16,7 +16,7 @@ import feeding
 import iso
 import machine
 import state_report
-import tests_state
+import tests.state as state_tests
 from cases import Case
 from images import Image
 from machine import Boot
@@ -75,15 +75,15 @@ DEFAULT = Path("prologue.ld")
 
 def finds_what_was_promised(kernel: Path) -> state_report.StateReport:
     report = state_report.read(machine.run(Boot(kernel=kernel, append="a b")).expect(machine.OK))
-    tests_state.expect_good(report)
-    tests_state.check_no_page_is_writable_and_executable(report.maps)
+    state_tests.expect_good(report)
+    state_tests.check_no_page_is_writable_and_executable(report.maps)
     assert report.cmdline == "a b", report.cmdline
     return report
 
 
 def boots_by_grub(kernel: Path, protocol: str = "multiboot2") -> None:
     result = iso.run_iso(iso.grub_iso(kernel, protocol))
-    tests_state.expect_good(state_report.read(result.expect(machine.OK)))
+    state_tests.expect_good(state_report.read(result.expect(machine.OK)))
 
 
 # Scripts.
@@ -294,7 +294,7 @@ def headers_are_carried(compiler: list, name: str) -> None:
             finds_what_was_promised(kernel)
         elif choice in _BY_STACK:
             boot = feeding.feed(*_BY_STACK[choice](Image(kernel))[:2])
-            tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
+            state_tests.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
         else:
             boots_by_grub(kernel, "multiboot" if choice == ("multiboot1",) else "multiboot2")
 

@@ -15,7 +15,7 @@ from guests import expected_paging
 from handoff_report import GIB, MIB, PAGE, Range, expect_memory, expect_not_usable, expect_report
 from images import Image
 from memory_model import expected_map
-from tests_badinput import wrong
+from tests.badinput import wrong
 
 _ODD = 0x345000
 _MODES = {LINUX: (modes.PROTECTED32, modes.COMPAT32, modes.LONG64),

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cases
 import iso
 import machine
-import tests_install
-import tests_link
+import tests.install as install_tests
+import tests.link as link_tests
 import wrong_kernels
 from cases import Case
 from elf_edit import Elf
@@ -93,17 +93,17 @@ def _right_kernels() -> None:
 
 def _right_links() -> None:
     """By the documents' script and ours, with both linkers, and without symbols."""
-    for linker in (tests_link.LLD, tests_link.GNU):
-        for script in (tests_link.own_script(), Path("prologue.ld")):
+    for linker in (link_tests.LLD, link_tests.GNU):
+        for script in (link_tests.own_script(), Path("prologue.ld")):
             for flags in ([], ["-u", "prologue_multiboot1"], ["-s"]):
-                _is_right(tests_link.link(linker, script, tests_link.PIE_OBJECTS, *flags))
+                _is_right(link_tests.link(linker, script, link_tests.PIE_OBJECTS, *flags))
     _is_right(wrong_kernels.rich())
 
 
 def _right_templates() -> None:
-    for build in tests_install.BUILDS:
+    for build in install_tests.BUILDS:
         if build.tool == "make":
-            _is_right(tests_install.built(build))
+            _is_right(install_tests.built(build))
 
 
 # ---- Files that are no kernels ----

@@ -140,7 +140,7 @@ def freebsd_says_all() -> None:
         *(Range(m.start, m.end, "module") for m in _MODULES)]))
 
 
-# One exception at each moment from each file; tests_moments.py has them all.
+# One exception at each moment from each file; tests/moments.py has them all.
 
 
 def raises(name: str, moment: Moment) -> Case:
