@@ -92,7 +92,8 @@ def counted_script(kernel, script, until, cpu, start=None, **options):
     options = {"windows": WINDOWS, "memory": "1G", **options}
     result = count.count(
         str(kernel), until=until, start=start, boot=str(cases.BUILD / "feeder.elf"),
-        initrd=str(script), cpu=cpu, **options, qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
+        initrd=str(script), cpu=cpu, **options,
+        qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
     assert result.reached, result.ended
     return result.tally
 

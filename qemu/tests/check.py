@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import cases
 import iso
+import linking
 import machine
-import tests.install as install_tests
-import tests.link as link_tests
+import staging
 import wrong_kernels
 from cases import Case
 from elf_edit import Elf
@@ -93,17 +93,17 @@ def _right_kernels() -> None:
 
 def _right_links() -> None:
     """By the documents' script and ours, with both linkers, and without symbols."""
-    for linker in (link_tests.LLD, link_tests.GNU):
-        for script in (link_tests.own_script(), Path("prologue.ld")):
+    for linker in (linking.LLD, linking.GNU):
+        for script in (linking.own_script(), Path("prologue.ld")):
             for flags in ([], ["-u", "prologue_multiboot1"], ["-s"]):
-                _is_right(link_tests.link(linker, script, link_tests.PIE_OBJECTS, *flags))
+                _is_right(linking.link(linker, script, linking.PIE_OBJECTS, *flags))
     _is_right(wrong_kernels.rich())
 
 
 def _right_templates() -> None:
-    for build in install_tests.BUILDS:
+    for build in staging.BUILDS:
         if build.tool == "make":
-            _is_right(install_tests.built(build))
+            _is_right(staging.built(build))
 
 
 # ---- Files that are no kernels ----
