@@ -18,8 +18,8 @@ TEST(Ghcb, ARequestHasWhatItIsToldAndNothingElse) {
     ScriptedHost host;
     std::fill(std::begin(host.page), std::end(host.page), 0xee); // the host's own scribbling
     host.on_page = [&] { host.done(); };
-    Ghcb().call({.code = 0x7c, .info1 = 1, .fields = kFieldRcx | kFieldRdx, .rax = 0x5ec7e7,
-                 .rbx = 0x5ec7e7, .rcx = 11, .rdx = 22});
+    Ghcb().call({.code = 0x7c, .info1 = 1, .fields = kFieldRcx | kFieldRdx,
+                 .registers = {0x5ec7e7, 0x5ec7e7, 11, 22}});
     const PageRequest& asked = host.page_requests.at(0);
     EXPECT_EQ(asked.get(kGhcbExitCode), 0x7cu);
     EXPECT_EQ(asked.get(kGhcbExitInfo1), 1u);
@@ -42,7 +42,7 @@ TEST(Ghcb, AnAnswerIsCopiedOnceAndThePageIsClean) {
         host.set(kGhcbRax, 44);
     };
     const GhcbAnswer answer = Ghcb().call({.code = 0x72}, kFieldRax);
-    EXPECT_EQ(answer.rax, 44u);
+    EXPECT_EQ(answer.registers[kRax], 44u);
     EXPECT_EQ(answer.info2, 33u);
     EXPECT_EQ(answer.vector, 0u);
     EXPECT_TRUE(is_clean(host));

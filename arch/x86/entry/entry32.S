@@ -106,7 +106,8 @@ prologue_idt32_stands:
         je      legacy_or_compatibility
 mode_known:
 
-        // An SEV guest? Most CPUs lack this MSR: isr32_gp resumes at no_sev.
+        // An SEV guest? Most CPUs lack this MSR: isr32_13 resumes at no_sev.
+sev_test:
         movl    $MSR_SEV_STATUS, %ecx
 sev_status_read:
         rdmsr

@@ -102,4 +102,11 @@ prologue_calls_kernel:
         call    prologue_kernel_returned
         .cfi_endproc
 
+        // What only an SEV guest comes to, in a kernel that serves none: nothing does.
+        .weak   prologue_sev_accept_memory, prologue_sev_finish
+        .hidden prologue_sev_accept_memory, prologue_sev_finish
+prologue_sev_accept_memory:
+prologue_sev_finish:
+        ud2
+
         .section .note.GNU-stack, "", @progbits

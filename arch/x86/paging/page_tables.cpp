@@ -18,17 +18,22 @@ inline void write_pairs(uint64_t*& entry, TwoEntries& pair, TwoEntries next) {
     entry += 2 * kPairs;
 }
 
-// `count` entries from `entry` on, each `step` above the one before it: singly
-// until 8 divides what is left, then by 8 until 32 does.
+// `count` entries from `entry` on, each `step` above the one before it: 1, 2 and 4
+// for its lowest bits, then by 8 until 32 divides what is left.
 inline void fill(uint64_t* entry, uint64_t count, uint64_t value, uint64_t step) {
-#pragma clang loop vectorize(disable) unroll(disable)
-    for (; count % 8 != 0; --count, value += step)
+    if (count % 2 != 0) {
         *entry++ = value;
-    if (count == 0)
-        return;
+        value += step;
+        if (--count == 0)
+            return;
+    }
     TwoEntries pair = {value, value + step};
     const TwoEntries next = {2 * step, 2 * step};
-    for (; count % 32 != 0; count -= 8)
+    if (count % 4 != 0)
+        write_pairs<1>(entry, pair, next);
+    if (count % 8 >= 4)
+        write_pairs<2>(entry, pair, next);
+    for (count &= ~uint64_t{7}; count % 32 != 0; count -= 8)
         write_pairs<4>(entry, pair, next);
     for (; count != 0; count -= 32)
         write_pairs<16>(entry, pair, next);

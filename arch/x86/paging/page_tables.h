@@ -35,7 +35,8 @@ public:
     // `window` is the virtual address of physical 0; `root` the top-level
     // table, zeroed or built by this class before.
     PageTables(uint64_t window, uint64_t root, PagingMode mode, TablePages& pages)
-        : window_(window), root_(root), mode_(mode), pages_(pages) {}
+        : window_(window), root_(root), mode_(mode), address_(kTableAddress & ~mode.c_bit_mask),
+          pages_(pages) {}
 
     // Maps [virt, virt + bytes) to phys; all three are page-aligned, and the
     // range does not wrap. `bits` are those of the leaves: PTE_WRITABLE,
@@ -51,9 +52,7 @@ public:
         return reinterpret_cast<uint64_t*>(static_cast<uintptr_t>(window_ + table)) + index;
     }
     // The table, or page, that an entry points to.
-    uint64_t pointed_to(uint64_t entry) const {
-        return entry & kTableAddress & ~mode_.c_bit_mask;
-    }
+    uint64_t pointed_to(uint64_t entry) const { return entry & address_; }
     uint64_t root() const { return root_; }
     unsigned top_index(uint64_t virt) const { return index_of(virt, mode_.levels); }
     uint64_t top_entry_bytes() const { return page_of(mode_.levels); }
@@ -71,6 +70,7 @@ private:
     uint64_t window_;
     uint64_t root_;
     PagingMode mode_;
+    uint64_t address_; // an entry's bits that are one
     TablePages& pages_;
     // The last table written to at each level, and what it covers: most runs
     // follow each other in one table.

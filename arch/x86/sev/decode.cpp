@@ -5,17 +5,74 @@ namespace {
 
 constexpr unsigned kLongest = 15;
 
+// Where an instruction's operands are.
+enum class Form : uint8_t {
+    alone,            // nowhere, or always in the same registers
+    debug_register,
+    doubleword,       // ModRM, with 32 bits in memory and a register as wide as operands are
+    // From here on the opcode's lowest bit says how wide they are.
+    narrow,           // the same with 8 or 16 bits in memory
+    memory,           // ModRM
+    memory_immediate,
+    direct,           // AL to RAX, and memory at an address in the instruction
+    pointer,          // AL to RAX, and memory at RDI
+    port,             // in DX
+    port_immediate,
+};
+
+constexpr uint8_t kTwoBytes = 0x0f, kGroup7 = 0x01; // the latter in the former's opcodes
+
+// Two bytes are what leads to the opcode's last byte, and that.
+constexpr struct {
+    uint16_t opcode;
+    Op op;
+    Form form;
+} kOpcodes[] = {
+    {0x0063, Op::load_sign, Form::doubleword},
+    {0x006c, Op::ins, Form::port},
+    {0x006e, Op::outs, Form::port},
+    {0x0088, Op::store, Form::memory},
+    {0x008a, Op::load, Form::memory},
+    {0x00a0, Op::load, Form::direct},
+    {0x00a2, Op::store, Form::direct},
+    {0x00aa, Op::stos, Form::pointer},
+    {0x00c6, Op::store_immediate, Form::memory_immediate},
+    {0x00e4, Op::in, Form::port_immediate},
+    {0x00e6, Op::out, Form::port_immediate},
+    {0x00ec, Op::in, Form::port},
+    {0x00ee, Op::out, Form::port},
+    {0x01c8, Op::monitor, Form::alone},
+    {0x01c9, Op::mwait, Form::alone},
+    {0x01d9, Op::vmmcall, Form::alone},
+    {0x01f9, Op::rdtscp, Form::alone},
+    {0x0f08, Op::invd, Form::alone},
+    {0x0f09, Op::wbinvd, Form::alone},
+    {0x0f21, Op::read_dr7, Form::debug_register},
+    {0x0f23, Op::write_dr7, Form::debug_register},
+    {0x0f30, Op::wrmsr, Form::alone},
+    {0x0f31, Op::rdtsc, Form::alone},
+    {0x0f32, Op::rdmsr, Form::alone},
+    {0x0f33, Op::rdpmc, Form::alone},
+    {0x0fa2, Op::cpuid, Form::alone},
+    {0x0fb6, Op::load_zero, Form::narrow},
+    {0x0fbe, Op::load_sign, Form::narrow},
+};
+
 // The instruction's bytes, one after the other, with its prefixes behind it.
 class Decoder {
 public:
     explicit Decoder(const uint8_t* bytes) : bytes_(bytes) {}
 
     Instruction run() {
-        const uint8_t opcode = prefixes();
+        const unsigned opcode = whole_opcode();
         out_.rep = repeat_ != 0;
         out_.segment = segment_;
         out_.address_bytes = short_address_ ? 4 : 8;
-        out_.op = opcode == 0x0f ? two_bytes(next()) : one_byte(opcode);
+        for (const auto& known : kOpcodes) {
+            const unsigned width = known.form >= Form::narrow ? opcode & 1 : 0;
+            if (known.opcode == opcode - width && operands(known.form, width))
+                out_.op = known.op;
+        }
         if (used_ > kLongest || locked_)
             out_.op = Op::none;
         out_.length = static_cast<uint8_t>(used_);
@@ -81,13 +138,17 @@ private:
         }
     }
 
-    bool wide() const { return (rex_ & 8) != 0; }
-    uint8_t operand_bytes() const { return wide() ? 8 : short_operand_ ? 2 : 4; }
-
-    // Ports are 32 bits wide at most.
-    uint8_t port_bytes(uint8_t opcode) const {
-        return (opcode & 1) == 0 ? 1 : short_operand_ ? 2 : 4;
+    // VMGEXIT is a VMMCALL with a prefix, and none of group 7's is served with one.
+    unsigned whole_opcode() {
+        unsigned opcode = prefixes();
+        if (opcode == kTwoBytes)
+            opcode = kTwoBytes << 8 | next();
+        if (opcode == (kTwoBytes << 8 | kGroup7) && repeat_ == 0)
+            opcode = kGroup7 << 8 | next();
+        return opcode;
     }
+
+    uint8_t operand_bytes(bool is_wide) const { return is_wide ? 8 : short_operand_ ? 2 : 4; }
 
     void set_register(uint8_t number, unsigned bytes) {
         out_.high_byte = bytes == 1 && !has_rex_ && number >= 4;
@@ -125,139 +186,57 @@ private:
         return true;
     }
 
-    Op with_memory(Op op, unsigned bytes, unsigned register_bytes) {
-        if (!memory_operand())
-            return Op::none;
-        out_.bytes = static_cast<uint8_t>(bytes);
-        out_.register_bytes = static_cast<uint8_t>(register_bytes);
-        set_register(reg_, register_bytes);
-        return op;
-    }
-
-    Op immediate_store(unsigned bytes) {
-        if (!memory_operand() || (reg_ & 7) != 0)
-            return Op::none;
-        out_.bytes = static_cast<uint8_t>(bytes);
-        out_.immediate = static_cast<uint64_t>(next_signed(bytes < 4 ? bytes : 4));
-        return Op::store_immediate;
-    }
-
-    // AL to RAX, and memory at an address in the instruction.
-    Op direct(Op op, unsigned bytes) {
-        out_.memory.displacement = next_signed(out_.address_bytes);
-        out_.has_memory = true;
-        out_.bytes = out_.register_bytes = static_cast<uint8_t>(bytes);
-        out_.reg = 0;
-        return op;
-    }
-
-    Op port(Op op, uint8_t opcode, bool in_dx) {
-        out_.bytes = port_bytes(opcode);
-        out_.port_in_dx = in_dx;
-        if (!in_dx && (op == Op::in || op == Op::out))
+    // False where this form of the opcode is none of those that are served.
+    bool operands(Form form, unsigned width) {
+        if (form == Form::alone)
+            return true;
+        if (form == Form::debug_register)
+            return debug_register();
+        // Ports are 32 bits wide at most.
+        const bool is_wide = (rex_ & 8) != 0 && form < Form::port;
+        const uint8_t whole = operand_bytes(is_wide);
+        out_.bytes = out_.register_bytes = width != 0 ? whole : 1;
+        switch (form) {
+        case Form::doubleword:
+            out_.bytes = 4;
+            out_.register_bytes = whole;
+            break;
+        case Form::narrow:
+            out_.bytes = static_cast<uint8_t>(1 + width);
+            out_.register_bytes = whole;
+            break;
+        case Form::memory:
+            break;
+        case Form::memory_immediate:
+            if (!memory_operand() || (reg_ & 7) != 0)
+                return false;
+            out_.immediate = static_cast<uint64_t>(next_signed(out_.bytes < 4 ? out_.bytes : 4));
+            return true;
+        case Form::direct:
+            out_.memory.displacement = next_signed(out_.address_bytes);
+            out_.has_memory = true;
+            out_.reg = 0;
+            return true;
+        case Form::port:
+            out_.port_in_dx = true;
+            return true;
+        case Form::port_immediate:
             out_.port = next();
-        return op;
-    }
-
-    Op one_byte(uint8_t opcode) {
-        const uint8_t bytes = (opcode & 1) == 0 ? 1 : operand_bytes();
-        switch (opcode) {
-        case 0x63:
-            return with_memory(Op::load_sign, 4, operand_bytes());
-        case 0x6c:
-        case 0x6d:
-            return port(Op::ins, opcode, true);
-        case 0x6e:
-        case 0x6f:
-            return port(Op::outs, opcode, true);
-        case 0x88:
-        case 0x89:
-            return with_memory(Op::store, bytes, bytes);
-        case 0x8a:
-        case 0x8b:
-            return with_memory(Op::load, bytes, bytes);
-        case 0xa0:
-        case 0xa1:
-            return direct(Op::load, bytes);
-        case 0xa2:
-        case 0xa3:
-            return direct(Op::store, bytes);
-        case 0xaa:
-        case 0xab:
-            out_.bytes = bytes;
-            return Op::stos;
-        case 0xc6:
-        case 0xc7:
-            return immediate_store(bytes);
-        case 0xe4:
-        case 0xe5:
-            return port(Op::in, opcode, false);
-        case 0xe6:
-        case 0xe7:
-            return port(Op::out, opcode, false);
-        case 0xec:
-        case 0xed:
-            return port(Op::in, opcode, true);
-        case 0xee:
-        case 0xef:
-            return port(Op::out, opcode, true);
+            return true;
+        default: // RDI points there
+            return true;
         }
-        return Op::none;
-    }
-
-    static Op group_7(uint8_t modrm) {
-        switch (modrm) {
-        case 0xc8:
-            return Op::monitor;
-        case 0xc9:
-            return Op::mwait;
-        case 0xd9:
-            return Op::vmmcall;
-        case 0xf9:
-            return Op::rdtscp;
-        }
-        return Op::none;
+        const bool in_memory = memory_operand();
+        set_register(reg_, out_.register_bytes);
+        return in_memory;
     }
 
     // MOV from and to debug registers takes the second byte for a register whatever
     // its upper bits are.
-    Op debug_register(Op op) {
+    bool debug_register() {
         const uint8_t modrm = next();
         out_.reg = static_cast<uint8_t>((modrm & 7) | (rex_ & 1) << 3);
-        const bool is_dr7 = (modrm >> 3 & 7) == 7 && (rex_ & 4) == 0;
-        return is_dr7 ? op : Op::none;
-    }
-
-    Op two_bytes(uint8_t opcode) {
-        switch (opcode) {
-        case 0x01:
-            return repeat_ == 0 ? group_7(next()) : Op::none; // VMGEXIT is no VMMCALL
-        case 0x08:
-            return Op::invd;
-        case 0x09:
-            return Op::wbinvd;
-        case 0x21:
-            return debug_register(Op::read_dr7);
-        case 0x23:
-            return debug_register(Op::write_dr7);
-        case 0x30:
-            return Op::wrmsr;
-        case 0x31:
-            return Op::rdtsc;
-        case 0x32:
-            return Op::rdmsr;
-        case 0x33:
-            return Op::rdpmc;
-        case 0xa2:
-            return Op::cpuid;
-        case 0xb6:
-        case 0xb7:
-            return with_memory(Op::load_zero, opcode & 1 ? 2 : 1, operand_bytes());
-        case 0xbe:
-        case 0xbf:
-            return with_memory(Op::load_sign, opcode & 1 ? 2 : 1, operand_bytes());
-        }
-        return Op::none;
+        return (modrm >> 3 & 7) == 7 && (rex_ & 4) == 0;
     }
 
     const uint8_t* bytes_;

@@ -12,67 +12,64 @@ constexpr uint32_t kDone = 0, kException = 1;
 constexpr uint64_t kEventVectorMask = 0xff, kEventTypeMask = 0x700, kEventException = 0x300,
                    kEventValid = 0x80000000;
 
-constexpr struct {
-    unsigned field, offset;
-    uint64_t GhcbRequest::*told;
-    uint64_t GhcbAnswer::*answered;
-} kRegisters[] = {
-    {kFieldRax, kGhcbRax, &GhcbRequest::rax, &GhcbAnswer::rax},
-    {kFieldRbx, kGhcbRbx, &GhcbRequest::rbx, &GhcbAnswer::rbx},
-    {kFieldRcx, kGhcbRcx, &GhcbRequest::rcx, &GhcbAnswer::rcx},
-    {kFieldRdx, kGhcbRdx, &GhcbRequest::rdx, &GhcbAnswer::rdx},
-};
+// Where they are in the page, by GhcbRegister.
+constexpr uint16_t kRegisterOffsets[] = {kGhcbRax, kGhcbRbx, kGhcbRcx, kGhcbRdx};
 
 template <class T>
-volatile T& at(unsigned offset) {
-    return *reinterpret_cast<volatile T*>(ghcb_page() + offset);
+volatile T& at(volatile uint8_t* page, unsigned offset) {
+    return *reinterpret_cast<volatile T*>(page + offset);
 }
 
 constexpr unsigned bit_of(unsigned offset) {
     return offset / 8;
 }
 
-void mark_valid(unsigned offset) {
+void mark_valid(volatile uint8_t* page, unsigned offset) {
     const unsigned bit = bit_of(offset);
-    volatile uint8_t& byte = at<uint8_t>(kGhcbValid + bit / 8);
+    volatile uint8_t& byte = page[kGhcbValid + bit / 8];
     byte = static_cast<uint8_t>(byte | 1u << bit % 8);
 }
 
-void tell(unsigned offset, uint64_t value) {
-    at<uint64_t>(offset) = value;
-    mark_valid(offset);
+void tell(volatile uint8_t* page, unsigned offset, uint64_t value) {
+    at<uint64_t>(page, offset) = value;
+    mark_valid(page, offset);
 }
 
-void wipe(unsigned offset, unsigned bytes) {
+void wipe(volatile uint8_t* page, unsigned offset, unsigned bytes) {
     for (unsigned i = 0; i < bytes; i += 8)
-        at<uint64_t>(offset + i) = 0;
+        at<uint64_t>(page, offset + i) = 0;
 }
 
 template <class T>
-void read_as(uint8_t* to, unsigned offset) {
-    const T value = at<T>(kGhcbBuffer + offset);
+void read_as(uint8_t* to, volatile uint8_t* from) {
+    const T value = at<T>(from, 0);
     __builtin_memcpy(to, &value, sizeof value);
 }
 
-void read_piece(uint8_t* to, unsigned offset, unsigned bytes) {
+void read_piece(uint8_t* to, volatile uint8_t* from, unsigned bytes) {
     switch (bytes) {
     case 8:
-        return read_as<uint64_t>(to, offset);
+        return read_as<uint64_t>(to, from);
     case 4:
-        return read_as<uint32_t>(to, offset);
+        return read_as<uint32_t>(to, from);
     case 2:
-        return read_as<uint16_t>(to, offset);
+        return read_as<uint16_t>(to, from);
     default:
-        return read_as<uint8_t>(to, offset);
+        return read_as<uint8_t>(to, from);
     }
 }
 
-// The bitmap of the answer.
-struct Valid {
-    uint64_t words[2] = {at<uint64_t>(kGhcbValid), at<uint64_t>(kGhcbValid + 8)};
+// The bitmap of an answer.
+class Valid {
+public:
+    explicit Valid(volatile uint8_t* page)
+        : words_{at<uint64_t>(page, kGhcbValid), at<uint64_t>(page, kGhcbValid + 8)} {}
     bool has(unsigned offset) const {
-        return (words[bit_of(offset) / 64] >> bit_of(offset) % 64 & 1) != 0;
+        return (words_[bit_of(offset) / 64] >> bit_of(offset) % 64 & 1) != 0;
     }
+
+private:
+    uint64_t words_[2];
 };
 
 unsigned believable_vector(uint64_t event) {
@@ -84,21 +81,21 @@ unsigned believable_vector(uint64_t event) {
     return vector;
 }
 
-void fill_in(const GhcbRequest& request) {
-    for (const auto& known : kRegisters)
-        if ((request.fields & known.field) != 0)
-            tell(known.offset, request.*known.told);
+void fill_in(volatile uint8_t* page, const GhcbRequest& request) {
+    for (unsigned i = 0; i != kGhcbRegisters; ++i)
+        if ((request.fields >> i & 1) != 0)
+            tell(page, kRegisterOffsets[i], request.registers[i]);
     if ((request.fields & kFieldXcr0) != 0)
-        tell(kGhcbXcr0, request.xcr0);
+        tell(page, kGhcbXcr0, request.xcr0);
     if ((request.fields & kFieldCpl) != 0)
-        mark_valid(kGhcbCpl); // 0: nobody else is served
+        mark_valid(page, kGhcbCpl); // 0: nobody else is served
     if ((request.fields & kFieldScratch) != 0)
-        tell(kGhcbScratch, prologue_sev_state.ghcb_phys + kGhcbBuffer);
-    tell(kGhcbExitCode, request.code);
-    tell(kGhcbExitInfo1, request.info1);
-    tell(kGhcbExitInfo2, request.info2);
-    at<uint16_t>(kGhcbVersion) = static_cast<uint16_t>(prologue_sev_state.version);
-    at<uint32_t>(kGhcbUsage) = 0;
+        tell(page, kGhcbScratch, prologue_sev_state.ghcb_phys + kGhcbBuffer);
+    tell(page, kGhcbExitCode, request.code);
+    tell(page, kGhcbExitInfo1, request.info1);
+    tell(page, kGhcbExitInfo2, request.info2);
+    at<uint16_t>(page, kGhcbVersion) = static_cast<uint16_t>(prologue_sev_state.version);
+    at<uint32_t>(page, kGhcbUsage) = 0;
 }
 
 }  // namespace
@@ -110,13 +107,14 @@ Ghcb::Ghcb() {
 }
 
 Ghcb::~Ghcb() {
-    wipe(kGhcbBuffer, buffer_used_);
+    wipe(ghcb_page(), kGhcbBuffer, buffer_used_);
     prologue_sev_state.busy = 0;
 }
 
 void Ghcb::write_buffer(const void* from, unsigned bytes, unsigned offset) {
+    volatile uint8_t* const to = ghcb_page() + kGhcbBuffer + offset;
     for (unsigned i = 0; i != bytes; ++i)
-        at<uint8_t>(kGhcbBuffer + offset + i) = static_cast<const uint8_t*>(from)[i];
+        to[i] = static_cast<const uint8_t*>(from)[i];
     if (offset + bytes > buffer_used_)
         buffer_used_ = offset + bytes;
 }
@@ -124,11 +122,12 @@ void Ghcb::write_buffer(const void* from, unsigned bytes, unsigned offset) {
 // In the largest pieces that fit: the host may write while this reads, and half of one
 // value and half of the next are neither.
 void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
+    volatile uint8_t* const from = ghcb_page() + kGhcbBuffer + offset;
     for (unsigned done = 0, piece; done != bytes; done += piece) {
         piece = sizeof(uint64_t);
         while ((offset + done) % piece != 0 || bytes - done < piece)
             piece /= 2;
-        read_piece(static_cast<uint8_t*>(to) + done, offset + done, piece);
+        read_piece(static_cast<uint8_t*>(to) + done, from + done, piece);
     }
     if (offset + bytes > buffer_used_)
         buffer_used_ = offset + bytes;
@@ -136,37 +135,38 @@ void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
 
 GhcbAnswer Ghcb::call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields,
                       uint64_t rax, unsigned wanted) {
-    return call({.code = code, .info1 = info1, .info2 = info2, .fields = fields, .rax = rax},
+    return call({.code = code, .info1 = info1, .info2 = info2, .fields = fields,
+                 .registers = {rax}},
                 wanted);
 }
 
 GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
-    wipe(0, kGhcbSaveEnd); // the host may have written there since
-    fill_in(request);
+    volatile uint8_t* const page = ghcb_page();
+    wipe(page, 0, kGhcbSaveEnd); // the host may have written there since
+    fill_in(page, request);
     exit_by_ghcb();
 
     // Each field is read once.
-    const Valid valid;
-    const uint64_t info1 = at<uint64_t>(kGhcbExitInfo1), info2 = at<uint64_t>(kGhcbExitInfo2);
-    GhcbAnswer answer;
-    for (const auto& known : kRegisters)
-        answer.*known.answered = at<uint64_t>(known.offset);
-    wipe(0, kGhcbSaveEnd);
+    const Valid valid(page);
+    const auto info1 = static_cast<uint32_t>(at<uint64_t>(page, kGhcbExitInfo1));
+    GhcbAnswer answer = {.info2 = at<uint64_t>(page, kGhcbExitInfo2)};
+    for (unsigned i = 0; i != kGhcbRegisters; ++i)
+        answer.registers[i] = at<uint64_t>(page, kRegisterOffsets[i]);
+    wipe(page, 0, kGhcbSaveEnd);
 
     if (!valid.has(kGhcbExitInfo1) || !valid.has(kGhcbExitInfo2))
         sev_terminate(PROLOGUE_SEV_GHCB_MISSING);
-    answer.info2 = info2;
-    switch (static_cast<uint32_t>(info1)) {
+    switch (info1) {
     case kDone:
         break;
     case kException:
-        answer.vector = believable_vector(info2);
+        answer.vector = believable_vector(answer.info2);
         return answer;
     default:
         sev_terminate(PROLOGUE_SEV_GHCB_RESULT);
     }
-    for (const auto& known : kRegisters)
-        if ((wanted & known.field) != 0 && !valid.has(known.offset))
+    for (unsigned i = 0; i != kGhcbRegisters; ++i)
+        if ((wanted >> i & 1) != 0 && !valid.has(kRegisterOffsets[i]))
             sev_terminate(PROLOGUE_SEV_GHCB_MISSING);
     return answer;
 }

@@ -20,12 +20,15 @@ inline constexpr unsigned kGhcbBufferBytes = 0x7f0;
 inline constexpr uint64_t kGhcbMmioRead = 0x80000001, kGhcbMmioWrite = 0x80000002,
                           kGhcbPageStates = 0x80000010;
 
+// The registers that a request and an answer may have.
+enum GhcbRegister : unsigned { kRax, kRbx, kRcx, kRdx, kGhcbRegisters };
+
 // Fields of a request, and of an answer.
 enum GhcbField : unsigned {
-    kFieldRax = 1,
-    kFieldRbx = 2,
-    kFieldRcx = 4,
-    kFieldRdx = 8,
+    kFieldRax = 1 << kRax,
+    kFieldRbx = 1 << kRbx,
+    kFieldRcx = 1 << kRcx,
+    kFieldRdx = 1 << kRdx,
     kFieldXcr0 = 16,
     kFieldCpl = 32,
     kFieldScratch = 64, // the page's own buffer
@@ -34,13 +37,14 @@ enum GhcbField : unsigned {
 struct GhcbRequest {
     uint64_t code = 0, info1 = 0, info2 = 0;
     unsigned fields = 0; // those that are told
-    uint64_t rax = 0, rbx = 0, rcx = 0, rdx = 0, xcr0 = 0;
+    uint64_t registers[kGhcbRegisters] = {};
+    uint64_t xcr0 = 0;
 };
 
 struct GhcbAnswer {
     unsigned vector = 0; // an exception in place of an answer: #UD or #GP
     uint64_t info2 = 0;
-    uint64_t rax = 0, rbx = 0, rcx = 0, rdx = 0;
+    uint64_t registers[kGhcbRegisters] = {};
 };
 
 // The page, for as long as this lives. A second one at a time ends the guest.

@@ -89,16 +89,16 @@ const Event* find_event(const Call& call) {
 unsigned serve_event(Call& call, const Event& event) {
     Frame64& frame = call.frame;
     const uint64_t mask = event.wide ? ~uint64_t{0} : kLow32;
-    GhcbRequest request = {.code = event.code, .info1 = event.info1, .fields = event.told,
-                           .rax = frame.rax & mask, .rcx = frame.rcx & mask,
-                           .rdx = frame.rdx & mask};
+    GhcbRequest request = {
+        .code = event.code, .info1 = event.info1, .fields = event.told,
+        .registers = {frame.rax & mask, 0, frame.rcx & mask, frame.rdx & mask}};
     if (event.op == Op::cpuid) {
         CpuidRegisters r;
         if (answer_cpuid(static_cast<uint32_t>(frame.rax), static_cast<uint32_t>(frame.rcx), r)) {
             set_cpuid(frame, r);
             return 0;
         }
-        if (request.rax == kXsaveLeaf) {
+        if (request.registers[kRax] == kXsaveLeaf) {
             request.fields |= kFieldXcr0;
             request.xcr0 = vc_xcr0();
         }
@@ -107,13 +107,13 @@ unsigned serve_event(Call& call, const Event& event) {
     if (answer.vector != 0)
         return answer.vector;
     if ((event.wanted & kFieldRax) != 0)
-        frame.rax = answer.rax & mask;
+        frame.rax = answer.registers[kRax] & mask;
     if ((event.wanted & kFieldRbx) != 0)
-        frame.rbx = answer.rbx & mask;
+        frame.rbx = answer.registers[kRbx] & mask;
     if ((event.wanted & kFieldRcx) != 0)
-        frame.rcx = answer.rcx & mask;
+        frame.rcx = answer.registers[kRcx] & mask;
     if ((event.wanted & kFieldRdx) != 0)
-        frame.rdx = answer.rdx & mask;
+        frame.rdx = answer.registers[kRdx] & mask;
     return 0;
 }
 
@@ -152,7 +152,7 @@ unsigned serve_port(Call& call) {
         Ghcb().call(VC_IOIO, port_information(call), 0, kFieldRax,
                     in ? 0 : low(frame.rax, i.bytes), in ? unsigned{kFieldRax} : 0u);
     if (in && answer.vector == 0)
-        set_low(frame.rax, answer.rax, i.bytes);
+        set_low(frame.rax, answer.registers[kRax], i.bytes);
     return answer.vector;
 }
 

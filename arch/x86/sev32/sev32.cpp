@@ -130,8 +130,7 @@ void build_tables(bool has_1g_pages, uint64_t c_bit_mask) {
             pdpt[gib] = start | large;
             continue;
         }
-        uint64_t* const pd = has_1g_pages ? at<uint64_t>(SEV32_GHCB_PD)
-                                          : at<uint64_t>(SEV32_EARLY_PD) + gib * TABLE_ENTRIES;
+        uint64_t* const pd = at<uint64_t>(SEV32_EARLY_PD) + gib * TABLE_ENTRIES;
         fill(pd, start | large, 2 * kMiB);
         pdpt[gib] = reinterpret_cast<uintptr_t>(pd) | table;
         if (!shares)

@@ -18,17 +18,16 @@
 #define SEV32_EARLY_PML5 3
 #define SEV32_EARLY_PDPT 4
 #define SEV32_EARLY_PD 5
-#define SEV32_GHCB_PD 6
-#define SEV32_GHCB_PT 7
-#define SEV32_GHCB 8
-#define SEV32_CPUID_PAGE 9
-#define SEV32_SECRETS_PAGE 10
-#define SEV32_WISH_PAGING 11
-#define SEV32_SWITCH_IDT 12
-#define SEV32_IN_SWITCH 13
-#define SEV32_IN_SWITCH_PLAIN 14
-#define SEV32_FATAL 15
-#define SEV32_WORDS 15
+#define SEV32_GHCB_PT 6
+#define SEV32_GHCB 7
+#define SEV32_CPUID_PAGE 8
+#define SEV32_SECRETS_PAGE 9
+#define SEV32_WISH_PAGING 10
+#define SEV32_SWITCH_IDT 11
+#define SEV32_IN_SWITCH 12
+#define SEV32_IN_SWITCH_PLAIN 13
+#define SEV32_FATAL 14
+#define SEV32_WORDS 14
 
 // The IDT between 32-bit and 64-bit mode: gates of both widths for those vectors whose
 // do not overlap, up to #VC's.

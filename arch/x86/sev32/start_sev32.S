@@ -174,7 +174,6 @@ in_switch_plain: // without the protocol, the MSR would be one more exception
         .long   cpuid_page - prologue_sev32
         .long   prologue_ghcb - prologue_sev32
         .long   prologue_ghcb_pt - prologue_sev32
-        .long   ghcb_pd - prologue_sev32
         .long   prologue_early_pd - prologue_sev32
         .long   prologue_early_pdpt - prologue_sev32
         .long   prologue_early_pml5 - prologue_sev32
@@ -189,18 +188,7 @@ far_start64:
         .short  SELECTOR_CODE64
 
         .bss
-        .balign 8
-proof:  .skip   8
-prologue_sev_entry_base:
-        .skip   4
-        .balign 16
-        .globl  prologue_switch_idt
-        .hidden prologue_switch_idt
-prologue_switch_idt:
-        .skip   SWITCH_IDT_BYTES
         .balign PAGE_BYTES
-ghcb_pd:
-        .skip   PAGE_BYTES
         .globl  prologue_ghcb_pt
         .hidden prologue_ghcb_pt
 prologue_ghcb_pt:
@@ -222,6 +210,15 @@ cpuid_page:
         .skip   PAGE_BYTES
 secrets_page:
         .skip   PAGE_BYTES
+
+        // Behind the pages, since before them it would take one more.
+        .globl  prologue_switch_idt
+        .hidden prologue_switch_idt
+prologue_switch_idt:
+        .skip   SWITCH_IDT_BYTES
+proof:  .skip   8
+prologue_sev_entry_base:
+        .skip   4
 
         // The request, in ELF notes for whoever launches the guest without a firmware:
         // owner, type, physical address. See docs/sev.md.

@@ -73,18 +73,18 @@ unsigned prologue_sev_vmgexit(prologue_ghcb_request* request) {
         ghcb.write_buffer(request->data, bytes);
     const GhcbAnswer answer = ghcb.call(
         {.code = request->code, .info1 = request->info1, .info2 = request->info2,
-         .fields = request->told | (bytes != 0 ? kFieldScratch : 0u), .rax = request->rax,
-         .rbx = request->rbx, .rcx = request->rcx, .rdx = request->rdx},
+         .fields = request->told | (bytes != 0 ? kFieldScratch : 0u),
+         .registers = {request->rax, request->rbx, request->rcx, request->rdx}},
         request->wanted);
     request->info2 = answer.info2;
     if (answer.vector != 0)
         return answer.vector;
     if (bytes != 0)
         ghcb.read_buffer(request->data, bytes);
-    request->rax = answer.rax;
-    request->rbx = answer.rbx;
-    request->rcx = answer.rcx;
-    request->rdx = answer.rdx;
+    request->rax = answer.registers[kRax];
+    request->rbx = answer.registers[kRbx];
+    request->rcx = answer.registers[kRcx];
+    request->rdx = answer.registers[kRdx];
     return 0;
 }
 

@@ -1,5 +1,5 @@
-// The SEV guest's part of the 64-bit stage, SEV_MAGIC among the parts: what the boot
-// asks of it, once it is known that there is one.
+// The SEV guest's share of the 64-bit stage: what the boot asks of it, once it is known
+// that there is one. In a kernel that serves none, entry64.S has both.
 #pragma once
 #pragma GCC visibility push(hidden)
 
@@ -11,10 +11,6 @@
 
 namespace prologue {
 
-// SNP: accepts what the launch did not measure, before anything of it is used, and
-// says in the map what is left.
-using SevAcceptMemory = void(MemoryMap& map, PhysMemory& memory, uint32_t loader);
-
 // The kernel's tables stand: what the host must see in them, it is shown.
 struct SevFinish {
     PageTables& tables;
@@ -23,14 +19,15 @@ struct SevFinish {
     uint64_t seen_at; // virtual address of physical 0, in those tables
     prologue_handoff& handoff;
 };
-using SevFinishBoot = void(const SevFinish& finish);
 
 // Virtual address of physical 0, as the code that runs now sees page tables.
 uint64_t window_now();
 
 extern "C" {
-SevAcceptMemory prologue_sev_accept_memory;
-SevFinishBoot prologue_sev_finish;
+// SNP: accepts what the launch did not measure, before anything of it is used, and
+// says in the map what is left.
+void prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader);
+void prologue_sev_finish(const SevFinish& finish);
 }
 
 }  // namespace prologue

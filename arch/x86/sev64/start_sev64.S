@@ -2,7 +2,6 @@
 // 64-bit mode. Linked unless the kernel wishes for no SEV.
 
 #include "bits.h"
-#include "part.inc"
 #include "contract_magic.h"
 #include "frame64.inc"
 #include "prologue/sev_reasons.h"
@@ -11,7 +10,7 @@
         .text
         .code64
         .globl  prologue_sev // by which the wish pulls this in
-        .set    prologue_sev, part
+prologue_sev:
 
         // Expects what prologue_sev_guest32 leaves. The same as the beginning of
         // entry64.S but for CR3's C-bit; with the GHCB page, so that whatever comes
@@ -75,5 +74,4 @@ deliver:
         movq    %rsp, %rdi
         call    prologue_exception
 
-        PART    SEV_MAGIC, prologue_sev_accept_memory, prologue_sev_finish
         .section .note.GNU-stack, "", @progbits

@@ -252,7 +252,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);
     if (prologue_sev_state.status != 0) [[unlikely]]
-        find_part(SEV_MAGIC)->first<SevAcceptMemory>()(map, memory, loader.loader);
+        prologue_sev_accept_memory(map, memory, loader.loader);
     const Span allowed = {kAllowed.start, kernel_map.reach};
     const prologue_range& home = map.largest_usable(allowed, kLeastArena);
     Arena arena(memory, allowed.shared(home));
@@ -276,7 +276,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         seen_at = wished_maps->second<FinishMaps>()(window, levels, kernel_map, tables, handoff);
     uint64_t cr3 = root;
     if (prologue_sev_state.status != 0) [[unlikely]] {
-        find_part(SEV_MAGIC)->second<SevFinishBoot>()({tables, image, map, seen_at, handoff});
+        prologue_sev_finish({tables, image, map, seen_at, handoff});
         cr3 |= prologue_sev_state.c_bit_mask;
     }
     map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
