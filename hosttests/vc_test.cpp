@@ -323,6 +323,34 @@ TEST_F(VcTest, DebugRegister7IsKnownHere) {
     EXPECT_EQ(run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), 13u);
 }
 
+// SEV_STATUS, the GHCB's address and the segments' bases are in the guest's own state: a host
+// that makes a #VC of them wants to be asked what they are.
+TEST_F(VcTest, WhatTheProcessorKeepsForTheGuestIsNotAskedFor) {
+    answer({{kGhcbRax, 0}, {kGhcbRdx, 0}});
+    for (const uint64_t msr : {0xc0010131u, 0xc0010130u, 0xc0010134u, 0xc0000100u, 0xc0000101u}) {
+        frame.rcx = msr;
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x32}), unsigned{PROLOGUE_SEV_VC_KEPT}) << msr;
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x30}), unsigned{PROLOGUE_SEV_VC_KEPT}) << msr;
+    }
+    frame.rcx = 0x1b;
+    run(VC_MSR, {0x0f, 0x32});
+    EXPECT_EQ(host.page_requests.size(), 1u);
+}
+
+// With Secure TSC and swapped debug registers, these are no exits of an honest host's.
+TEST_F(VcTest, FeaturesOfTheLaunchKeepTheTscAndDebugRegisters) {
+    answer({{kGhcbRax, 0}, {kGhcbRdx, 0}, {kGhcbRcx, 0}});
+    prologue_sev_state.status |= 1 << 11;
+    EXPECT_EQ(end(VC_RDTSC, {0x0f, 0x31}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_EQ(end(VC_RDTSCP, {0x0f, 0x01, 0xf9}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    frame.rax = 0x400;
+    EXPECT_EQ(run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), 0u) << "another feature";
+    prologue_sev_state.status ^= 1 << 11 | 1 << 7;
+    EXPECT_EQ(end(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_EQ(end(VC_DR7_READ, {0x0f, 0x21, 0xf8}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_EQ(run(VC_RDTSC, {0x0f, 0x31}), 0u);
+}
+
 struct MmioTest : VcTest {
     static constexpr uint64_t kDevice = 0xfffff000c0000000;
     MmioTest() { host.map(kDevice, 0xfec00000, false); }
