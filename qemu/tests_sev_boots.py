@@ -87,6 +87,15 @@ def _boots(entry: str, levels: int, sev: str, c_bit: int, cpu: str = "") -> None
                   rf"^ghcb: {'0x0' if sev == 'sev' else '0x[1-9a-f][0-9a-f]*000'}$")
 
 
+def _ends_beyond_the_c_bit(sev: str) -> None:
+    """Memory from the C-bit on: its entry would show the memory at 0."""
+    result = sev_guest.run(Run(_elf("demo-best"), sev=sev, c_bit=32, memory="64M", high="64M"))
+    if sev == "sev":
+        assert result.outcome == machine.FATAL, result.outcome
+    else:
+        _terminated(result, _CODES["FATAL"])
+
+
 def _says_the_same(kernel: str, sev: str) -> None:
     plain, encrypted = (_forms(kernel, kind) for kind in ("none", sev))
     assert plain == encrypted, [pair for pair in zip(plain, encrypted) if pair[0] != pair[1]]
@@ -262,6 +271,10 @@ CASES = [
     *(Case(f"sev: guest boots: {entry}, {levels} levels, {sev}, C-bit {c_bit}",
            lambda *a, e=entry, n=levels, s=sev, c=c_bit: _boots(e, n, s, c))
       for entry in _ENTRIES for levels in _KERNELS for sev in _ENCRYPTED for c_bit in _C_BITS),
+    *(Case(f"sev: guest boots with the lowest C-bit, {sev}",
+           lambda s=sev: _boots("pvh", 5, s, 32)) for sev in _ENCRYPTED),
+    *(Case(f"sev: guest ends where memory begins at the C-bit, {sev}",
+           lambda s=sev: _ends_beyond_the_c_bit(s)) for sev in _ENCRYPTED),
     *(Case(f"sev: guest boots with 2 MiB pages, {sev}",
            lambda s=sev: _boots("pvh", 4, s, 51, "max,phys-bits=52,-xsave,-pdpe1gb"))
       for sev in _ENCRYPTED),

@@ -12,7 +12,6 @@
 #define MSR_GHCB 0xc0010130
 
 #define CPUID_ENCRYPTION 0x8000001f
-#define ENCRYPTION_EBX_REDUCTION_SHIFT 6
 
 // The MSR protocol: the code in bits 11:0, requests and their responses
 #define GHCB_MSR_CODE_MASK 0xfff

@@ -158,6 +158,9 @@ unsigned prologue_sev_handle_vc(Frame64& frame) {
 }
 
 void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {
+    // An entry has no room for an address with the C-bit in it: it would show other memory.
+    if (is_memory(map, {sev().c_bit_mask, ~uint64_t{0}}))
+        fail_in("memory map: from the C-bit on", Error::out_of_reach, 0, sev().c_bit_mask);
     if (!sev().snp())
         return;
     uint64_t mark = mark_of(loader);
