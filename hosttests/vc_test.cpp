@@ -234,6 +234,9 @@ TEST_F(VcTest, UserModeAndNestingAreRefused) {
     frame.cs = 0x33;
     EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_USER});
     frame.cs = 8;
+    host.is_64bit = false; // where 0x40 is no prefix, and addresses are others
+    EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_USER});
+    host.is_64bit = true;
     const Ghcb held;
     EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_NESTED});
     EXPECT_EQ(end(VC_DR7_READ, {0x0f, 0x21, 0xf8}), unsigned{PROLOGUE_SEV_VC_NESTED})

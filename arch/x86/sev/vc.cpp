@@ -354,7 +354,7 @@ void serve_early(Call& call) {
 
 unsigned handle_vc(Frame64& frame) {
     constexpr uint64_t kUserPrivilege = 3;
-    if ((frame.cs & kUserPrivilege) != 0)
+    if ((frame.cs & kUserPrivilege) != 0 || !vc_is_64bit(frame.cs))
         sev_terminate(PROLOGUE_SEV_VC_USER);
     if (prologue_sev_state.busy != 0)
         sev_terminate(PROLOGUE_SEV_VC_NESTED);

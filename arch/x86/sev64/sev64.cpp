@@ -267,6 +267,13 @@ uint64_t vc_segment_base(bool gs) {
     return read_msr(gs ? kGsBase : kFsBase);
 }
 
+bool vc_is_64bit(uint64_t cs) {
+    constexpr uint32_t kLong = 1u << 21;
+    uint32_t rights;
+    asm("larl %1, %0" : "=r"(rights) : "r"(static_cast<uint32_t>(cs)) : "cc");
+    return (rights & kLong) != 0;
+}
+
 const uint64_t* vc_table(uint64_t phys) {
     return reinterpret_cast<const uint64_t*>(static_cast<uintptr_t>(window_now() + phys));
 }
