@@ -87,6 +87,14 @@ def _boots(entry: str, levels: int, sev: str, c_bit: int, cpu: str = "") -> None
                   rf"^ghcb: {'0x0' if sev == 'sev' else '0x[1-9a-f][0-9a-f]*000'}$")
 
 
+def _has_c_bit_everywhere(result: sev_guest.Result, c_bit: int) -> None:
+    """In CR3 and in each table's entry on the way to where the guest ended."""
+    walk = "".join(result.lines(r"^  RIP 0x\w+: .*$"))
+    words = [*result.lines(r"^  cr0 .* cr3 (0x\w+)"), *re.findall(r"=(0x\w+)", walk)]
+    assert len(words) >= 4, walk
+    assert all(int(word, 16) >> c_bit & 1 for word in words), words
+
+
 def _ends_beyond_the_c_bit(sev: str) -> None:
     """Memory from the C-bit on: its entry would show the memory at 0."""
     result = sev_guest.run(Run(_elf("demo-best"), sev=sev, c_bit=32, memory="64M", high="64M"))
@@ -94,6 +102,7 @@ def _ends_beyond_the_c_bit(sev: str) -> None:
         assert result.outcome == machine.FATAL, result.outcome
     else:
         _terminated(result, _CODES["FATAL"])
+        _has_c_bit_everywhere(result, 32)
 
 
 def _says_the_same(kernel: str, sev: str) -> None:
@@ -113,6 +122,7 @@ def _forms(kernel: str, sev: str) -> list:
 def _ends(what: str, sev: str, *codes: int) -> None:
     result = sev_guest.run(Run(_elf("forms"), sev=sev, memory="64M", cmdline=what))
     _terminated(result, *codes)
+    _has_c_bit_everywhere(result, 51)
     assert "result:" not in result.serial
 
 
