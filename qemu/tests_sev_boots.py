@@ -194,6 +194,20 @@ def _calls(sev: str) -> None:
     assert ("vmgexit: a string in the page's buffer" in result.serial) == (sev in _ES)
 
 
+def _page_states_in_order() -> None:
+    """What the host gets was rescinded before; what is taken back is validated after. That what
+    it gets is not validated any more, the host sees to: only the order tells."""
+    result = sev_guest.run(Run(_elf("sev_calls"), sev="snp", memory="64M", trace="memory"))
+    result.expect(machine.OK)
+    steps = result.lines(r"^(pvalidate|page state) (0x\w+) (4K clear|4K set|0x1000 -> \w+)")
+    shared = [i for i, step in enumerate(steps) if step[2] == "0x1000 -> shared"]
+    assert len(shared) == 3, shared  # the GHCB, and two pages of the kernel's
+    for i in shared:
+        assert steps[i - 1] == ("pvalidate", steps[i][1], "4K clear"), steps[i - 1:i + 1]
+    back = steps.index(("page state", steps[shared[-1]][1], "0x1000 -> private"))
+    assert steps[back + 1] == ("pvalidate", steps[back][1], "4K set"), steps[back:back + 2]
+
+
 def _calls_end(sev: str) -> None:
     result = sev_guest.run(Run(_elf("sev_calls"), sev=sev, memory="64M", cmdline="end"))
     if sev == "sev":
@@ -310,6 +324,8 @@ CASES = [
       for bits in (32, 64)),
     *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
       for sev in ("none", *_ENCRYPTED)),
+    Case("sev: guest shares what it has rescinded, and validates what it takes back",
+         _page_states_in_order),
     *(Case(f"sev: guest kernel ends itself, {sev}", lambda s=sev: _calls_end(s))
       for sev in _ENCRYPTED),
     *(Case(f"sev: guest shows what it shares, and the host sees it, {sev}",
