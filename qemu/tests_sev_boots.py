@@ -87,6 +87,18 @@ def _boots(entry: str, levels: int, sev: str, c_bit: int, cpu: str = "") -> None
                   rf"^ghcb: {'0x0' if sev == 'sev' else '0x[1-9a-f][0-9a-f]*000'}$")
 
 
+def _ends_at_a_structure_beyond_the_c_bit() -> None:
+    """PVH's list of modules, one of them, where the C-bit is: what is at 0 is not it."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh64(Path(directory) / "state")
+        with state.open("a") as more:
+            more.write("at 0x9600c\nu32 1 0 1\n")
+        result = sev_guest.run(Run(_elf("demo-best-every"), c_bit=32, memory="64M", state=state))
+    _terminated(result, _CODES["FATAL"])
+    said = re.sub(r"(.)\1", r"\1", result.serial)  # by serial port and debug console
+    assert "pvh module list: 20 bytes at 10" in said, said
+
+
 def _has_c_bit_everywhere(result: sev_guest.Result, c_bit: int) -> None:
     """In CR3 and in each table's entry on the way to where the guest ended."""
     walk = "".join(result.lines(r"^  RIP 0x\w+: .*$"))
@@ -299,6 +311,8 @@ CASES = [
            lambda s=sev: _boots("pvh", 5, s, 32)) for sev in _ENCRYPTED),
     *(Case(f"sev: guest ends where memory begins at the C-bit, {sev}",
            lambda s=sev: _ends_beyond_the_c_bit(s)) for sev in _ENCRYPTED),
+    Case("sev: guest ends where a structure lies at the C-bit",
+         _ends_at_a_structure_beyond_the_c_bit),
     *(Case(f"sev: guest boots with 2 MiB pages, {sev}",
            lambda s=sev: _boots("pvh", 4, s, 51, "max,phys-bits=52,-xsave,-pdpe1gb"))
       for sev in _ENCRYPTED),
