@@ -91,9 +91,7 @@ unsigned find_c_bit() {
         info = negotiate(read_ghcb_msr(), sev.snp() ? kLeastVersionOfSnp : kLeastVersion);
         sev.version = info.version;
     }
-    const uint32_t encryption = cpuid(CPUID_ENCRYPTION, kEbx);
-    const unsigned c_bit = encryption & 0x3f;
-    sev.reduced_bits = encryption >> ENCRYPTION_EBX_REDUCTION_SHIFT & 0x3f;
+    const unsigned c_bit = cpuid(CPUID_ENCRYPTION, kEbx) & 0x3f;
     if (!is_c_bit(c_bit))
         sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
     if (sev.es() && info.c_bit != c_bit)

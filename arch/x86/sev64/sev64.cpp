@@ -163,6 +163,9 @@ unsigned prologue_sev_handle_vc(Frame64& frame) {
 }
 
 void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {
+    // An entry has no room for an address with the C-bit in it: it would show other memory.
+    if (is_memory(map, {sev().c_bit_mask, ~uint64_t{0}}))
+        fail_in("memory map: from the C-bit on", Error::out_of_reach, 0, sev().c_bit_mask);
     if (!sev().snp())
         return;
     uint64_t mark = mark_of(loader);
@@ -267,6 +270,13 @@ uint64_t vc_xcr0() {
 uint64_t vc_segment_base(bool gs) {
     constexpr uint32_t kFsBase = 0xc0000100, kGsBase = 0xc0000101;
     return read_msr(gs ? kGsBase : kFsBase);
+}
+
+bool vc_is_64bit(uint64_t cs) {
+    constexpr uint32_t kLong = 1u << 21;
+    uint32_t rights;
+    asm("larl %1, %0" : "=r"(rights) : "r"(static_cast<uint32_t>(cs)) : "cc");
+    return (rights & kLong) != 0;
 }
 
 const uint64_t* vc_table(uint64_t phys) {

@@ -36,6 +36,7 @@
 #define PROLOGUE_SEV_VC_SUBLEAF 0x16       /* a CPUID sub-leaf that the MSR protocol cannot ask */
 #define PROLOGUE_SEV_VC_NOT_VALIDATED 0x17 /* SNP: memory that nobody accepted */
 #define PROLOGUE_SEV_VC_MMIO 0x18          /* MMIO through a mapping that is private or none */
+#define PROLOGUE_SEV_VC_KEPT 0x19          /* what the processor keeps for the guest alone */
 
 /* The host's answers. */
 #define PROLOGUE_SEV_MSR_RESPONSE 0x20     /* the MSR protocol's answer is to another request */

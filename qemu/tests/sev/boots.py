@@ -87,6 +87,36 @@ def _boots(entry: str, levels: int, sev: str, c_bit: int, cpu: str = "") -> None
                   rf"^ghcb: {'0x0' if sev == 'sev' else '0x[1-9a-f][0-9a-f]*000'}$")
 
 
+def _ends_at_a_structure_beyond_the_c_bit() -> None:
+    """PVH's list of modules, one of them, where the C-bit is: what is at 0 is not it."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh64(Path(directory) / "state")
+        with state.open("a") as more:
+            more.write("at 0x9600c\nu32 1 0 1\n")
+        result = sev_guest.run(Run(_elf("demo-best-every"), c_bit=32, memory="64M", state=state))
+    _terminated(result, _CODES["FATAL"])
+    said = re.sub(r"(.)\1", r"\1", result.serial)  # by serial port and debug console
+    assert "pvh module list: 20 bytes at 10" in said, said
+
+
+def _has_c_bit_everywhere(result: sev_guest.Result, c_bit: int) -> None:
+    """In CR3 and in each table's entry on the way to where the guest ended."""
+    walk = "".join(result.lines(r"^  RIP 0x\w+: .*$"))
+    words = [*result.lines(r"^  cr0 .* cr3 (0x\w+)"), *re.findall(r"=(0x\w+)", walk)]
+    assert len(words) >= 4, walk
+    assert all(int(word, 16) >> c_bit & 1 for word in words), words
+
+
+def _ends_beyond_the_c_bit(sev: str) -> None:
+    """Memory from the C-bit on: its entry would show the memory at 0."""
+    result = sev_guest.run(Run(_elf("demo-best"), sev=sev, c_bit=32, memory="64M", high="64M"))
+    if sev == "sev":
+        assert result.outcome == machine.FATAL, result.outcome
+    else:
+        _terminated(result, _CODES["FATAL"])
+        _has_c_bit_everywhere(result, 32)
+
+
 def _says_the_same(kernel: str, sev: str) -> None:
     plain, encrypted = (_forms(kernel, kind) for kind in ("none", sev))
     assert plain == encrypted, [pair for pair in zip(plain, encrypted) if pair[0] != pair[1]]
@@ -104,6 +134,7 @@ def _forms(kernel: str, sev: str) -> list:
 def _ends(what: str, sev: str, *codes: int) -> None:
     result = sev_guest.run(Run(_elf("forms"), sev=sev, memory="64M", cmdline=what))
     _terminated(result, *codes)
+    _has_c_bit_everywhere(result, 51)
     assert "result:" not in result.serial
 
 
@@ -173,6 +204,20 @@ def _calls(sev: str) -> None:
     told = set(result.lines(r"^(\w+)[^:\n]*:.* ok$"))
     assert told >= _CALLS[sev], told
     assert ("vmgexit: a string in the page's buffer" in result.serial) == (sev in _ES)
+
+
+def _page_states_in_order() -> None:
+    """What the host gets was rescinded before; what is taken back is validated after. That what
+    it gets is not validated any more, the host sees to: only the order tells."""
+    result = sev_guest.run(Run(_elf("sev_calls"), sev="snp", memory="64M", trace="memory"))
+    result.expect(machine.OK)
+    steps = result.lines(r"^(pvalidate|page state) (0x\w+) (4K clear|4K set|0x1000 -> \w+)")
+    shared = [i for i, step in enumerate(steps) if step[2] == "0x1000 -> shared"]
+    assert len(shared) == 3, shared  # the GHCB, and two pages of the kernel's
+    for i in shared:
+        assert steps[i - 1] == ("pvalidate", steps[i][1], "4K clear"), steps[i - 1:i + 1]
+    back = steps.index(("page state", steps[shared[-1]][1], "0x1000 -> private"))
+    assert steps[back + 1] == ("pvalidate", steps[back][1], "4K set"), steps[back:back + 2]
 
 
 def _calls_end(sev: str) -> None:
@@ -262,6 +307,12 @@ CASES = [
     *(Case(f"sev: guest boots: {entry}, {levels} levels, {sev}, C-bit {c_bit}",
            lambda *a, e=entry, n=levels, s=sev, c=c_bit: _boots(e, n, s, c))
       for entry in _ENTRIES for levels in _KERNELS for sev in _ENCRYPTED for c_bit in _C_BITS),
+    *(Case(f"sev: guest boots with the lowest C-bit, {sev}",
+           lambda s=sev: _boots("pvh", 5, s, 32)) for sev in _ENCRYPTED),
+    *(Case(f"sev: guest ends where memory begins at the C-bit, {sev}",
+           lambda s=sev: _ends_beyond_the_c_bit(s)) for sev in _ENCRYPTED),
+    Case("sev: guest ends where a structure lies at the C-bit",
+         _ends_at_a_structure_beyond_the_c_bit),
     *(Case(f"sev: guest boots with 2 MiB pages, {sev}",
            lambda s=sev: _boots("pvh", 4, s, 51, "max,phys-bits=52,-xsave,-pdpe1gb"))
       for sev in _ENCRYPTED),
@@ -287,6 +338,8 @@ CASES = [
       for bits in (32, 64)),
     *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
       for sev in ("none", *_ENCRYPTED)),
+    Case("sev: guest shares what it has rescinded, and validates what it takes back",
+         _page_states_in_order),
     *(Case(f"sev: guest kernel ends itself, {sev}", lambda s=sev: _calls_end(s))
       for sev in _ENCRYPTED),
     *(Case(f"sev: guest shows what it shares, and the host sees it, {sev}",
