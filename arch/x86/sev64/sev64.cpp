@@ -45,6 +45,7 @@ void show_ghcb_early() {
 // asked by it before the host knows it.
 void open_ghcb() {
     constexpr uint64_t kHostSnp = 1;
+    flush_page(ghcb_virt());
     if (sev().snp()) {
         if ((ask_features() & kHostSnp) == 0)
             sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
@@ -208,6 +209,13 @@ void prologue::prologue_sev_finish(const SevFinish& finish) {
 }
 
 namespace prologue {
+
+void flush_page(uint64_t virt) {
+    constexpr uint64_t kLine = 64;
+    for (const uint64_t end = virt + kPage; virt != end; virt += kLine)
+        asm volatile("clflush (%0)" : : "r"(virt) : "memory");
+    asm volatile("mfence" : : : "memory");
+}
 
 uint64_t window_now() {
     const uint64_t here = reinterpret_cast<uintptr_t>(&sev()) - sev().own_phys;
