@@ -107,6 +107,19 @@ def _ends(what: str, sev: str, *codes: int) -> None:
     assert "result:" not in result.serial
 
 
+def _cpuid_in_32_bit_mode(sev: str) -> None:
+    """The kernel compares with what the MSR protocol says, and looks at all other registers."""
+    result = sev_guest.run(Run(_elf("cpuid32"), sev=sev, memory="64M"))
+    result.expect(machine.OK, "^result: ok$", "^leaf 0x0 flat 0x[1-9a-f].*: ok$")
+    for segment in ("based", "flat"):
+        assert len(result.lines(rf"^leaf 0x\w+ {segment} .*: ok$")) == 7, segment
+
+
+def _refuses_in_32_bit_mode(which: int, sev: str) -> None:
+    result = sev_guest.run(Run(_elf("cpuid32"), sev=sev, memory="64M", cmdline=str(which)))
+    _terminated(result, _CODES["VC_SUBLEAF"])
+
+
 def _exits(levels: int, sev: str, most: int, msr: int, hostile: str = "") -> None:
     """Those up to the GHCB page are all by its MSR."""
     result = sev_guest.run(Run(_elf(_KERNELS[levels]), sev=sev, memory="64M", hostile=hostile))
@@ -270,6 +283,11 @@ CASES = [
       for kernel in ("forms", "forms-five") for sev in _ENCRYPTED),
     *(Case(f"sev: guest ends: {what}, {sev}", lambda w=what, s=sev, c=codes: _ends(w, s, *c))
       for what, codes in _FORM_ENDS.items() for sev in _ES),
+    *(Case(f"sev: guest executes CPUID in 32-bit mode, {sev}",
+           lambda s=sev: _cpuid_in_32_bit_mode(s)) for sev in _ES),
+    *(Case(f"sev: guest refuses CPUID's {what} in 32-bit mode, {sev}",
+           lambda n=number, s=sev: _refuses_in_32_bit_mode(n, s))
+      for number, what in enumerate(("leaf 4", "leaf 7's sub-leaf 1", "leaf d")) for sev in _ES),
     Case("sev: guest exits: two CPUIDs, SEV-ES with four levels", lambda: _exits(4, "es", 2, 0)),
     Case("sev: guest exits: one more with five", lambda: _exits(5, "es", 3, 0)),
     *(Case(f"sev: guest of a kernel that wishes for no SEV, {kernel}, {sev}",
