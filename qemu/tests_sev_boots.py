@@ -19,6 +19,7 @@ _ENCRYPTED = ("sev", "es", "snp")
 _ES = ("es", "snp")
 _MEMORY = 64 << 20
 _4_GIB = 4 << 30
+_STILL_FITS, _TOO_LONG = 150, 400  # ranges, for .bss
 _KERNELS = {4: "demo-every", 5: "demo-best-every"}
 _ENTRIES = ("pvh", "linux32", "pvh64", "linux64")
 _MODES = {"pvh": "protected32", "linux32": "protected32", "pvh64": "long64", "linux64": "long64"}
@@ -131,6 +132,26 @@ def _exits(levels: int, sev: str, most: int, msr: int, hostile: str = "") -> Non
     assert total == cpuids + infos + msr, total
 
 
+def _many_ranges(pieces: int, sev: str) -> sev_guest.Result:
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh64_many_ranges(Path(directory) / "state", _MEMORY, pieces)
+        return sev_guest.run(Run(_elf("demo-every"), sev=sev, state=state, memory="64M"))
+
+
+def _boots_with_many_ranges(pieces: int, sev: str) -> None:
+    result = _many_ranges(pieces, sev)
+    result.expect(machine.OK, "^result: ok$")
+    assert len(result.lines("^memory: .* reserved$")) >= pieces // 2
+
+
+def _refuses_too_many_ranges() -> None:
+    """Whatever memory the map could be made in, nobody has accepted it."""
+    result = _many_ranges(_TOO_LONG, "snp")
+    _terminated(result, _CODES["FATAL"])
+    line = "prologue: fatal: memory: a map of so many ranges takes "
+    assert "".join(2 * letter for letter in line) in result.serial, "by both of its ports"
+
+
 def _accepts(kernel: str, memory: int, mark: int, high: int = 0) -> None:
     """All usable memory below the mark was validated, page by page, and none twice."""
     result = sev_guest.run(Run(_elf(kernel), sev="snp", memory=f"{memory}M", high=f"{high}M",
@@ -153,8 +174,6 @@ def _accepts(kernel: str, memory: int, mark: int, high: int = 0) -> None:
     assert sum(page >= _4_GIB >> 12 for page in wanted) == high << 20 >> 12
     assert all(start >= mark for start, _ in rest), rest
     assert bool(rest) == (mark < memory << 20), rest
-
-
 
 
 @functools.lru_cache(None)
@@ -309,6 +328,10 @@ CASES = [
     Case("sev: guest accepts memory above 4 GiB",
          lambda: _accepts("demo", 64, 64 << 20, high=64)),
     Case("sev: guest accepts memory up to a mark", lambda: _accepts("demo-mark", 64, 32 << 20)),
+    *(Case(f"sev: guest boots with a map of {pieces} pieces, {sev}",
+           lambda n=pieces, s=sev: _boots_with_many_ranges(n, s))
+      for pieces, sev in ((_TOO_LONG, "es"), (_STILL_FITS, "snp"))),
+    Case("sev: guest refuses a map that is too long for .bss, snp", _refuses_too_many_ranges),
     *(Case(f"sev: guest withstands hostile hosts: {kind}, {sev}, {part + 1} of {parts}",
            lambda k=kind, s=sev, p=part, n=parts: _withstands((k,), s, p, n))
       for kind, parts in (("detected", 4), ("harmless", 3), ("denial", 3), ("not detectable", 1))
