@@ -243,7 +243,7 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
         reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET},")
         ended_well = result.outcome == machine.OK
         if name.endswith("-at-step"):
-            continue  # at the first instruction nobody can do anything: see _at_step
+            continue  # at the first instruction nobody can do anything: see _at_steps
         right = {"detected": bool(reasons) or (ended_well and not acted),
                  "harmless": ended_well}.get(kind, True)
         if not right:
@@ -261,14 +261,38 @@ def _left_out(kernel: str, state: bool, sev: str) -> None:
         _terminated(result, _CODES["LEFT_OUT"])
 
 
-def _at_step(behaviour: str, step: int, sev: str, *codes: int) -> None:
-    result = sev_guest.run(Run(_elf("demo"), sev=sev, hostile=f"{behaviour}:{step}",
-                               memory="64M"))
-    _terminated(result, *codes)
+def _at_steps(behaviour: str, sev: str) -> None:
+    """A host that is honest until then. Before its first LIDT nobody can say a word; behind it
+    every end has a code, and from where the guest knows what it is, the code of what was sent."""
+    wrong = []
+    for step in (1, *_STEPS_BEFORE_STATUS, *_STEPS_BEHIND_STATUS):
+        result = sev_guest.run(Run(_elf("demo"), sev=sev, hostile=f"{behaviour}:{step}",
+                                   memory="64M", canary=_CANARY))
+        _keeps_the_canary(result)
+        assert f"hostile: {behaviour} acts" in result.serial, step
+        codes = {int(code) for code in result.lines(
+            rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET}, reason (\d+):")}
+        allowed = {*_SENT[behaviour], _CODES["SWITCH"]}
+        if step in _STEPS_BEFORE_STATUS:
+            allowed.add(_CODES["VC_EARLY"])
+        right = bool(codes) and codes <= allowed
+        if not (result.outcome == sev_guest.SHUTDOWN if step == 1 else right):
+            wrong.append((step, result.outcome, codes))
+    assert not wrong, wrong
 
 
-# By where the step falls: no CPUID there, or in the middle of the switch to 64-bit mode.
-_CODES_OF_AN_INJECTED_VC = (_CODES["VC_INJECTED"], _CODES["SWITCH"])
+# Between the 32-bit IDT and SEV_STATUS; and in 32-bit mode, its table builder, 64-bit mode, the
+# kernel.
+_STEPS_BEFORE_STATUS = (25, 28, 31)
+_STEPS_BEHIND_STATUS = (45, 100, 3000, 12000, 20000)
+_SENT = {
+    "nmi-at-step": (_exception(2),),
+    "interrupt-at-step": (_exception(13),),  # its vector is behind the IDT's end
+    "vc-at-step": (_CODES["VC_INJECTED"], _CODES["VC_NESTED"]),
+    "ud-at-step": (_exception(6),),
+    "gp-at-step": (_exception(13),),
+    "page-fault-at-step": (_exception(14),),
+}
 _FORM_ENDS = {
     "rdpmc": (_exception(13),),
     "vmmcall": (_exception(6),),
@@ -304,9 +328,8 @@ CASES = [
            lambda k=kernel, t=state, s=sev: _left_out(k, t, s))
       for kernel, state in (("demo-nosev", False), ("demo-nosev-every", True))
       for sev in _ENCRYPTED),
-    *(Case(f"sev: guest is sent a #VC at step {step}, {sev}",
-           lambda n=step, s=sev: _at_step("vc-at-step", n, s, *_CODES_OF_AN_INJECTED_VC))
-      for step in (45, 80, 300, 2000) for sev in _ES),
+    *(Case(f"sev: guest withstands a host that turns hostile later: {name}, {sev}",
+           lambda n=name, s=sev: _at_steps(n, s)) for name in _SENT for sev in _ES),
     Case("sev: guest exits: one more where SEV_INFO is not preset",
          lambda: _exits(4, "es", 3, 0, "sev-info-not-preset")),
     *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
