@@ -281,6 +281,18 @@ def _at_steps(behaviour: str, sev: str) -> None:
     assert not wrong, wrong
 
 
+def _at_steps_to_32_bit_mode(behaviour: str) -> None:
+    """Whatever the IDT's gates are read as, it ends by a code."""
+    with tempfile.TemporaryDirectory() as directory:
+        guest = _guest("pvh64", 4, directory)
+        for step in _STEPS_TO_32_BIT_MODE:
+            _terminated(sev_guest.run(Run(**guest, sev="es", hostile=f"{behaviour}:{step}",
+                                          memory="64M")), *_SENT[behaviour], _exception(13))
+
+
+# Of an entry in 64-bit mode, around the instruction that turns paging off.
+_STEPS_TO_32_BIT_MODE = range(196, 217, 3)
+
 # Between the 32-bit IDT and SEV_STATUS; and in 32-bit mode, its table builder, 64-bit mode, the
 # kernel.
 _STEPS_BEFORE_STATUS = (25, 28, 31)
@@ -330,6 +342,8 @@ CASES = [
       for sev in _ENCRYPTED),
     *(Case(f"sev: guest withstands a host that turns hostile later: {name}, {sev}",
            lambda n=name, s=sev: _at_steps(n, s)) for name in _SENT for sev in _ES),
+    *(Case(f"sev: guest withstands a host that turns hostile on its way to 32-bit mode: {name}",
+           lambda n=name: _at_steps_to_32_bit_mode(n)) for name in _SENT if name != "vc-at-step"),
     Case("sev: guest exits: one more where SEV_INFO is not preset",
          lambda: _exits(4, "es", 3, 0, "sev-info-not-preset")),
     *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
