@@ -72,9 +72,7 @@ prologue_entry_base:
 entry_base:
         popl    %ebp
         movl    %edi, (%ebx)
-        .globl  prologue_base_known
-        .hidden prologue_base_known
-prologue_base_known:
+base_known:
         leal    AT(prologue_stack_top), %esp
 
         // Own GDT, with our base in the based code segment: its bytes 2, 3, 4
@@ -226,7 +224,7 @@ unknown_loader:
         movl    %ecx, AT(prologue_entry_state + ENTRY_SP)
         movl    %esi, AT(prologue_entry_state + ENTRY_SI)
         movl    %edx, AT(prologue_entry_state + ENTRY_MODE)
-        jmp     prologue_base_known
+        jmp     base_known
 
         // EFER.LME cannot have been set without paging being compatibility
         // mode's, and was not cleared with it. Keeps ESI.
