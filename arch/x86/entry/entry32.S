@@ -80,10 +80,10 @@ base_known:
         movl    %ebp, AT(gdt_code32_based + 4)
         movl    %ebp, AT(gdt_code32_based + 2)
         movw    $CODE32_BYTES_5_6, AT(gdt_code32_based + 5)
-        addl    %ebp, AT(gdt_pointer + 2)
         .globl  prologue_gdt_known
         .hidden prologue_gdt_known
 prologue_gdt_known:
+        addl    %ebp, AT(gdt_pointer + 2)
         lgdt    AT(gdt_pointer)
         movl    $SELECTOR_DATA, %ecx
         movl    %ecx, %ds
@@ -354,9 +354,6 @@ prologue_long_mode:
         // The pointers that the entry completes with its own address. They
         // stand in .text because only from there can a link-time constant be
         // relative to entry_base; nothing writes here once paging is on.
-        .globl  prologue_gdt_pointer
-        .hidden prologue_gdt_pointer
-prologue_gdt_pointer:
 gdt_pointer:
         .short  prologue_gdt_end - prologue_gdt - 1
         .long   BASED(prologue_gdt)

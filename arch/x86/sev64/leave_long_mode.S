@@ -30,11 +30,9 @@ prologue_sev_long_mode:
         shrq    $32, %rcx
         jnz     too_high
 
-        // The based code segment, into which 32-bit gates lead, and the pointer by which
-        // they find it.
+        // The based code segment, into which 32-bit gates lead.
         leaq    prologue_entry_base(%rip), %rbp
         leaq    prologue_gdt + SELECTOR_CODE32_BASED(%rip), %rdi
-        addl    %ebp, prologue_gdt_pointer + 2(%rip)
         movl    %ebp, %eax
         movw    %ax, 2(%rdi)
         shrl    $16, %eax
