@@ -3,8 +3,8 @@
 #include "sev64.h"
 
 #include "accept.h"
+#include "accept_memory.h"
 #include "bytes.h"
-#include "console.h"
 #include "cpu.h"
 #include "errors.h"
 #include "ghcb.h"
@@ -75,39 +75,6 @@ uint64_t mark_of(uint32_t loader) {
     return loader == PROLOGUE_LOADER_LINUX ? 0 : ~uint64_t{0};
 }
 
-constexpr uint64_t kPiece = 4 * kGiB; // with a line on the console behind each
-
-void accept_range(PhysMemory& memory, Span range, uint64_t& since_said) {
-    while (range.bytes() != 0) {
-        const uint64_t most = kPiece - since_said;
-        const uint64_t bytes = range.bytes() < most ? range.bytes() : most;
-        const Span piece = {range.start, range.start + bytes};
-        memory.at("memory to accept", piece.start, piece.bytes());
-        accept_pages(memory.window, piece);
-        range.start = piece.end;
-        since_said += piece.bytes();
-        if (since_said == kPiece) {
-            since_said = 0;
-            Console console;
-            console.put("prologue: accepted memory up to ");
-            console.put_hex(piece.end);
-            console.put('\n');
-        }
-    }
-}
-
-void keep_unaccepted(MemoryMap& map, uint64_t mark) {
-    for (const prologue_range* range = map.begin(); range != map.end();) {
-        const Span rest = {range->start > mark ? range->start : mark, range->end};
-        if (range->type != PROLOGUE_MEMORY_USABLE || range->end <= mark) {
-            ++range;
-            continue;
-        }
-        map.carve(*range, rest, PROLOGUE_MEMORY_UNACCEPTED);
-        range = map.begin();
-    }
-}
-
 void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
     MapResult result = MapResult::ok;
     for (uint64_t done = 0; done != bytes; done += kPage)
@@ -170,17 +137,13 @@ void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, ui
     if (!sev().snp())
         return;
     uint64_t mark = mark_of(loader);
-    uint64_t since_said = 0;
     if (mark == 0) {
         sev().accepted_end = ~uint64_t{0};
         return;
     }
     mark &= ~(kPage - 1);
-    for (const prologue_range& range : map)
-        if (range.type == PROLOGUE_MEMORY_USABLE && range.start < mark)
-            accept_range(memory, {range.start, range.end < mark ? range.end : mark}, since_said);
+    accept_memory(map, memory, mark);
     sev().accepted_end = mark;
-    keep_unaccepted(map, mark);
 }
 
 void prologue::prologue_sev_finish(const SevFinish& finish) {
