@@ -1,30 +1,12 @@
 #include "image.h"
 
+#include "elf.h"
 #include "errors.h"
 
 namespace prologue {
 namespace {
 
-struct ElfHeader {
-    uint8_t ident[16];
-    uint16_t type, machine;
-    uint32_t version;
-    uint64_t entry, program_headers, section_headers;
-    uint32_t flags;
-    uint16_t header_bytes, program_header_bytes, program_header_count;
-    uint16_t section_header_bytes, section_header_count, section_names;
-};
-static_assert(sizeof(ElfHeader) == 64);
-
-struct ProgramHeader {
-    uint32_t type, flags;
-    uint64_t file_offset, virt, phys, file_bytes, bytes, alignment;
-};
-static_assert(sizeof(ProgramHeader) == 56);
-
 constexpr uint32_t kElfMagic = 0x464c457f;
-constexpr uint32_t kLoad = 1;
-constexpr uint32_t kExecutable = 1, kWritable = 2;
 
 }  // namespace
 
@@ -40,7 +22,7 @@ Image::Image(uint64_t window, uint64_t phys) {
         static_cast<uintptr_t>(window + phys + elf->program_headers));
     span_ = {phys, phys};
     for (unsigned left = headers; left != 0; --left, ++header) {
-        if (header->type != kLoad)
+        if (header->type != kElfLoad)
             continue;
         if (count_ == kMostSegments)
             fail(Error::image_header, phys);
@@ -55,8 +37,8 @@ Image::Image(uint64_t window, uint64_t phys) {
             .virt = header->virt - before,
             .phys = header->phys + moved_ - before,
             .bytes = page_up(before + header->bytes),
-            .writable = (header->flags & kWritable) != 0,
-            .executable = (header->flags & kExecutable) != 0,
+            .writable = (header->flags & kElfWritable) != 0,
+            .executable = (header->flags & kElfExecutable) != 0,
         };
         if (segment.span().end > span_.end)
             span_.end = segment.span().end;

@@ -1,4 +1,8 @@
-// Memory of an SNP guest is made private and validated, once, in few exits.
+// Memory of an SNP guest is made private and validated, once, in few exits; whoever waits for
+// that sees that it goes on.
+#include "accept_memory.h"
+#include "ports.h"
+#include "range_model.h"
 #include "scripted_host.h"
 
 #include <gtest/gtest.h>
@@ -7,6 +11,7 @@ namespace prologue::test {
 namespace {
 
 constexpr uint64_t kLarge = 2 << 20;
+constexpr uint64_t kWindow = 0xffff800000000000;
 
 struct Step {
     uint64_t start;
@@ -36,12 +41,40 @@ struct Obliging : ScriptedHost {
             EXPECT_TRUE(validate);
             if (large && small_pages)
                 return {6, true};
-            validated.push_back({virt - 0xffff800000000000, large});
+            validated.push_back({virt - kWindow, large});
             return {0, false};
         };
     }
-    void accept(uint64_t start, uint64_t end) {
-        accept_pages(0xffff800000000000, {start, end});
+    void accept(uint64_t start, uint64_t end) { accept_pages(kWindow, {start, end}); }
+};
+
+// A memory map of these ranges, accepted up to a mark.
+struct Accepted {
+    std::vector<prologue_range> map;
+    std::vector<Step> validated;
+    std::string said;
+
+    Accepted(const std::vector<prologue_range>& ranges, uint64_t mark) {
+        fake_ports = {};
+        const uint64_t capacity = MemoryMap::storage_for(2 * ranges.size());
+        std::vector<prologue_range> storage(capacity);
+        MemoryMap accepted(storage.data(), capacity);
+        for (const prologue_range& range : ranges)
+            accepted.overlay({range.start, range.end}, range.type);
+        PhysMemory memory = {.window = kWindow, .mapped = uint64_t{1} << 39};
+        Obliging host;
+        accept_memory(accepted, memory, mark);
+        map.assign(accepted.begin(), accepted.end());
+        validated = host.validated;
+        for (const FakePorts::Write& write : fake_ports.writes)
+            if (write.port == 0xe9)
+                said += static_cast<char>(write.value);
+    }
+    uint64_t bytes() const {
+        uint64_t sum = 0;
+        for (const Step& step : validated)
+            sum += step.large ? kLarge : kPage;
+        return sum;
     }
 };
 
@@ -119,6 +152,41 @@ TEST(Accept, AListThatComesBackWrongEndsTheGuest) {
             << header;
         EXPECT_TRUE(host.validated.empty());
     }
+}
+
+constexpr uint32_t kUsable = PROLOGUE_MEMORY_USABLE, kReserved = PROLOGUE_MEMORY_RESERVED,
+                   kUnaccepted = PROLOGUE_MEMORY_UNACCEPTED;
+
+TEST(AcceptMemory, ALineStandsBehindEach4GiB) {
+    const Accepted one({{4 * kGiB, 17 * kGiB, kUsable, 0}}, kLastPageStart);
+    EXPECT_EQ(one.bytes(), 13 * kGiB);
+    EXPECT_EQ(one.said, "prologue: accepted memory up to 0x200000000\n"
+                        "prologue: accepted memory up to 0x300000000\n"
+                        "prologue: accepted memory up to 0x400000000\n");
+}
+
+// What counts is what was accepted, not where it lies.
+TEST(AcceptMemory, WhatIsBetweenRangesDoesNotCount) {
+    const Accepted holes({{kGiB, 3 * kGiB, kUsable, 0},
+                          {3 * kGiB, 4 * kGiB, kReserved, 0},
+                          {4 * kGiB, 5 * kGiB + kPage, kUsable, 0},
+                          {6 * kGiB, 8 * kGiB, kUsable, 0}}, kLastPageStart);
+    EXPECT_EQ(holes.bytes(), 5 * kGiB + kPage);
+    EXPECT_EQ(holes.said, "prologue: accepted memory up to 0x1bffff000\n");
+    EXPECT_EQ(Accepted({{4 * kGiB, 8 * kGiB - kPage, kUsable, 0}}, kLastPageStart).said, "");
+}
+
+TEST(AcceptMemory, AboveTheMarkNothingIs) {
+    const Accepted half({{kGiB, 3 * kGiB, kUsable, 0},
+                         {3 * kGiB, 4 * kGiB, kReserved, 0},
+                         {4 * kGiB, 6 * kGiB, kUsable, 0}}, 2 * kGiB);
+    EXPECT_EQ(half.bytes(), kGiB);
+    EXPECT_EQ(half.said, "");
+    const std::vector<prologue_range> wanted = {{kGiB, 2 * kGiB, kUsable, 0},
+                                                {2 * kGiB, 3 * kGiB, kUnaccepted, 0},
+                                                {3 * kGiB, 4 * kGiB, kReserved, 0},
+                                                {4 * kGiB, 6 * kGiB, kUnaccepted, 0}};
+    EXPECT_EQ(half.map, wanted);
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ FUZZ_SEV_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(wildcard $(SEVHOST_DIR)
 $(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
 FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/scripted_host.cpp \
-	$(filter-out %/setup_data.cpp,$(wildcard arch/x86/sev/*.cpp)))
+	$(filter-out %/setup_data.cpp %/accept_memory.cpp,$(wildcard arch/x86/sev/*.cpp)))
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp

@@ -84,6 +84,9 @@ uint64_t vc_xcr0() {
 uint64_t vc_segment_base(bool gs) {
     return gs ? scripted_host->gs_base : scripted_host->fs_base;
 }
+bool vc_is_64bit(uint64_t) {
+    return scripted_host->is_64bit;
+}
 const uint64_t* vc_table(uint64_t phys) {
     return scripted_host->tables[phys].data();
 }

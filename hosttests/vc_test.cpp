@@ -234,8 +234,13 @@ TEST_F(VcTest, UserModeAndNestingAreRefused) {
     frame.cs = 0x33;
     EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_USER});
     frame.cs = 8;
+    host.is_64bit = false; // where 0x40 is no prefix, and addresses are others
+    EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_USER});
+    host.is_64bit = true;
     const Ghcb held;
     EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_VC_NESTED});
+    EXPECT_EQ(end(VC_DR7_READ, {0x0f, 0x21, 0xf8}), unsigned{PROLOGUE_SEV_VC_NESTED})
+        << "even what needs no page";
 }
 
 TEST_F(VcTest, BeforeThePageThereIsCpuidByTheMsr) {
@@ -266,6 +271,90 @@ TEST_F(VcTest, PortsAreToldAsTheManualEncodesThem) {
     run(VC_IOIO, {0xe6, 0x80});
     EXPECT_EQ(host.page_requests[2].get(kGhcbExitInfo1), 0x00800000u | 0x200 | 0x10);
     EXPECT_EQ(host.page_requests[2].get(kGhcbRax), 0x41u) << "no more than is written";
+}
+
+TEST_F(VcTest, AnInTellsNothingOfItsRegister) {
+    answer({{kGhcbRax, 0}});
+    for (const Bytes& in : {Bytes{0xec}, Bytes{0xed}, Bytes{0xe4, 0x71}}) {
+        frame.rax = 0x5ec7e75ec7e7;
+        run(VC_IOIO, in);
+        EXPECT_EQ(host.page_requests.back().get(kGhcbRax), 0u);
+    }
+}
+
+// Registers go whole where an instruction takes them whole, and none beside them.
+TEST_F(VcTest, WideRequestsAreToldWhole) {
+    answer({{kGhcbRax, 0x8877665544332211}});
+    const Frame64 before = frame;
+    run(VC_VMMCALL, {0x0f, 0x01, 0xd9});
+    EXPECT_EQ(frame.rax, 0x8877665544332211u);
+    EXPECT_TRUE(asked().valid(kGhcbCpl));
+    frame = before;
+    run(VC_MONITOR, {0x0f, 0x01, 0xc8});
+    EXPECT_EQ(frame.rax, before.rax);
+    for (const PageRequest& request : host.page_requests) {
+        EXPECT_EQ(request.get(kGhcbRax), before.rax);
+        EXPECT_EQ(request.get(kGhcbRbx), 0u);
+    }
+    EXPECT_EQ(asked().get(kGhcbRcx), 0u);
+    EXPECT_EQ(host.page_requests[1].get(kGhcbRcx), before.rcx);
+}
+
+TEST_F(VcTest, TimestampsAndTheirProcessorAreTheAnswers) {
+    answer({{kGhcbRax, ~0ull}, {kGhcbRdx, 2}, {kGhcbRcx, 3}});
+    run(VC_RDTSCP, {0x0f, 0x01, 0xf9});
+    EXPECT_EQ(frame.rax, 0xffffffffu);
+    EXPECT_EQ(frame.rdx, 2u);
+    EXPECT_EQ(frame.rcx, 3u);
+    run(VC_MSR, {0x0f, 0x30});
+    EXPECT_EQ(host.page_requests[1].get(kGhcbExitInfo1), 1u);
+}
+
+TEST_F(VcTest, AStringOfOneLeavesItsCountAlone) {
+    const uint8_t data[] = {1, 2, 3, 4};
+    host.on_page = [&] { host.done(); };
+    const uint64_t count = frame.rcx;
+    frame.rsi = reinterpret_cast<uint64_t>(data);
+    run(VC_IOIO, {0x6f});
+    EXPECT_EQ(frame.rcx, count);
+    EXPECT_EQ(frame.rsi, reinterpret_cast<uint64_t>(data + 4));
+    EXPECT_EQ(asked().get(kGhcbExitInfo2), 1u);
+}
+
+// The segment's base is part of the address, and no part of the register.
+TEST_F(VcTest, AStringsSegmentHasItsBase) {
+    const uint8_t data[] = {1, 2, 3, 4};
+    host.on_page = [&] { host.done(); };
+    host.fs_base = reinterpret_cast<uint64_t>(data) - 0x1000;
+    host.gs_base = host.fs_base + 1;
+    frame.rsi = 0x1000;
+    run(VC_IOIO, {0x64, 0x6e});
+    EXPECT_EQ(frame.rsi, 0x1001u);
+    EXPECT_EQ(asked().get(kGhcbBuffer), 1u);
+    frame.rsi = 0x1000;
+    run(VC_IOIO, {0x65, 0x6e});
+    EXPECT_EQ(host.page_requests[1].get(kGhcbBuffer), 2u);
+    EXPECT_EQ(asked().get(kGhcbExitInfo1) >> 10 & 7, 4u);
+    EXPECT_EQ(host.page_requests[1].get(kGhcbExitInfo1) >> 10 & 7, 5u);
+}
+
+TEST_F(VcTest, NarrowAddressesOfStringsWrapAt4GiB) {
+    auto* const data = static_cast<uint8_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
+                                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+    const uint64_t low = reinterpret_cast<uint64_t>(data);
+    ASSERT_LT(low, uint64_t{1} << 32);
+    host.on_page = [&] {
+        host.put(kGhcbBuffer, 0x0201);
+        host.done();
+    };
+    frame.rdi = 0xdead000000000000 | low;
+    frame.rcx = 0xdead000000000002;
+    run(VC_IOIO, {0x67, 0xf3, 0x6c});
+    EXPECT_EQ(data[0] | data[1] << 8, 0x0201);
+    EXPECT_EQ(frame.rdi, low + 2);
+    EXPECT_EQ(frame.rcx, 0u);
+    EXPECT_EQ(host.get(kGhcbBuffer), 0u) << "nothing of it stays in the page";
+    munmap(data, 4096);
 }
 
 TEST_F(VcTest, StringsGoInPiecesThroughTheBuffer) {
@@ -321,6 +410,41 @@ TEST_F(VcTest, DebugRegister7IsKnownHere) {
     EXPECT_EQ(host.page_requests.size(), 1u) << "reading asks nobody";
     frame.rax = uint64_t{1} << 32;
     EXPECT_EQ(run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), 13u);
+    frame.rax = 0xd955;
+    run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8});
+    EXPECT_EQ(host.page_requests[1].get(kGhcbRax), 0x555u) << "what is reserved is as it must be";
+    host.on_page = [&] { host.done(1, 0x80000b0d); };
+    frame.rax = 0x401;
+    EXPECT_EQ(run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), 13u);
+    EXPECT_EQ(prologue_sev_state.dr7, 0x555u) << "what the host refused is not written";
+}
+
+// SEV_STATUS, the GHCB's address and the segments' bases are in the guest's own state: a host
+// that makes a #VC of them wants to be asked what they are.
+TEST_F(VcTest, WhatTheProcessorKeepsForTheGuestIsNotAskedFor) {
+    answer({{kGhcbRax, 0}, {kGhcbRdx, 0}});
+    for (const uint64_t msr : {0xc0010131u, 0xc0010130u, 0xc0010134u, 0xc0000100u, 0xc0000101u}) {
+        frame.rcx = msr;
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x32}), unsigned{PROLOGUE_SEV_VC_KEPT}) << msr;
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x30}), unsigned{PROLOGUE_SEV_VC_KEPT}) << msr;
+    }
+    frame.rcx = 0x1b;
+    run(VC_MSR, {0x0f, 0x32});
+    EXPECT_EQ(host.page_requests.size(), 1u);
+}
+
+// With Secure TSC and swapped debug registers, these are no exits of an honest host's.
+TEST_F(VcTest, FeaturesOfTheLaunchKeepTheTscAndDebugRegisters) {
+    answer({{kGhcbRax, 0}, {kGhcbRdx, 0}, {kGhcbRcx, 0}});
+    prologue_sev_state.status |= 1 << 11;
+    EXPECT_EQ(end(VC_RDTSC, {0x0f, 0x31}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_EQ(end(VC_RDTSCP, {0x0f, 0x01, 0xf9}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    frame.rax = 0x400;
+    EXPECT_EQ(run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), 0u) << "another feature";
+    prologue_sev_state.status ^= 1 << 11 | 1 << 7;
+    EXPECT_EQ(end(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_EQ(end(VC_DR7_READ, {0x0f, 0x21, 0xf8}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_EQ(run(VC_RDTSC, {0x0f, 0x31}), 0u);
 }
 
 struct MmioTest : VcTest {
@@ -370,6 +494,45 @@ TEST_F(MmioTest, AStoreTellsNoMoreThanItsOperand) {
     EXPECT_EQ(asked().get(kGhcbBuffer), 0x44u);
     run(VC_NESTED_FAULT, {0x48, 0xc7, 0x07, 0xfe, 0xff, 0xff, 0xff});
     EXPECT_EQ(host.page_requests.back().get(kGhcbBuffer), ~uint64_t{1});
+}
+
+TEST_F(MmioTest, AStoreOfAHighByteIsThatByte) {
+    device(0);
+    frame.rdi = kDevice;
+    frame.rcx = 0x5ec7e75ec7e74433;
+    run(VC_NESTED_FAULT, {0x88, 0x2f});
+    EXPECT_EQ(asked().get(kGhcbBuffer), 0x44u);
+}
+
+TEST_F(MmioTest, AnAddressHasItsSegmentAndItsWidth) {
+    device(0);
+    host.map(0xc0000000, 0xfed00000, false);
+    host.gs_base = 0x8;
+    frame.rdi = 0xc0000010;
+    run(VC_NESTED_FAULT, {0x65, 0x8b, 0x07});
+    EXPECT_EQ(asked().get(kGhcbExitInfo1), 0xfed00018u);
+    frame.rdi = 0xffffffffc0000010;
+    run(VC_NESTED_FAULT, {0x67, 0x8b, 0x07});
+    EXPECT_EQ(host.page_requests[1].get(kGhcbExitInfo1), 0xfed00010u);
+    // Relative to what stands behind the instruction, immediate operand and all.
+    frame.rip = 0x100000;
+    EXPECT_EQ(address_of(frame, decoded({0xc6, 0x05, 0x00, 0x10, 0x00, 0x00, 0x11})), 0x101007u);
+}
+
+TEST_F(MmioTest, StosGoesDownwardsAndOnceToo) {
+    std::vector<uint64_t> at;
+    host.on_page = [&] {
+        at.push_back(host.get(kGhcbExitInfo1));
+        host.done();
+    };
+    frame.rdi = kDevice + 8;
+    frame.rcx = 2;
+    frame.rflags = 0x400;
+    run(VC_NESTED_FAULT, {0xf3, 0xab});
+    EXPECT_EQ(frame.rdi, kDevice);
+    run(VC_NESTED_FAULT, {0xaa});
+    EXPECT_EQ(at, (std::vector<uint64_t>{0xfec00008, 0xfec00004, 0xfec00000}));
+    EXPECT_EQ(frame.rcx, 0u);
 }
 
 TEST_F(MmioTest, PrivateMemoryIsNoDevice) {

@@ -93,7 +93,7 @@ _PARTS = {"host": (google_tests, fuzzers, counting), "qemu": (boots,),
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--test", metavar="PATTERN", default="*", help="names, as the shell has them")
+    parser.add_argument("--test", metavar="PATTERN", default="*", help="as the shell has them")
     parser.add_argument("parts", nargs="+", choices=list(_PARTS))
     arguments = parser.parse_args()
     os.environ["BUILD"] = str(cases.BUILD)

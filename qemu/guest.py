@@ -104,7 +104,7 @@ def machine_line(memory: int, words: list) -> list:
     line += ["-object", f"memory-backend-ram,id=memory,size={memory // _MIB}M,reserve=off"]
     line += ["-chardev", "stdio,id=console,mux=on,signal=off"]
     line += ["-serial", "chardev:console"]
-    line += ["-device", "isa-debugcon,iobase=0xe9,chardev=console"]
+    line += ["-device", "isa-debugcon,iobase=0xea,chardev=console"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
     return line + ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
 

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
-"""Runs the boot tests: every case of every qemu/tests_*.py, a line each.
+"""Runs the boot tests: every case of every file in qemu/tests, a line each.
 
 BUILD names the directory of the kernels; --test picks cases by a shell pattern or a regular
-expression that matches anywhere in the name. Guests of the SEV host (tests_sev*.py) are run
-instead of the others with --sev.
+expression that matches anywhere in the name. With --sev those in qemu/tests/sev are run, and no
+others.
 """
 
 import argparse
 import fnmatch
 import importlib
+import os
 import re
 import sys
 import traceback
@@ -21,6 +22,7 @@ import cases
 from cases import Case, Journal
 
 _HERE = Path(__file__).resolve().parent
+_TESTS = _HERE / "tests"
 _TAIL_LINES = 20
 
 
@@ -54,9 +56,10 @@ def parse_options() -> argparse.Namespace:
 
 def collect(sev: bool) -> List[Case]:
     """The cases of the SEV host's tables, or of all others, in order; names are unique."""
-    names = sorted(path.stem for path in _HERE.glob("tests_*.py")
-                   if path.stem.startswith("tests_sev") == sev)
-    found = [case for name in names for case in importlib.import_module(name).CASES]
+    package = "tests.sev" if sev else "tests"
+    names = sorted(path.stem for path in _HERE.joinpath(*package.split(".")).glob("[!_]*.py"))
+    found = [case for name in names
+             for case in importlib.import_module(f"{package}.{name}").CASES]
     seen = set()
     for case in found:
         assert case.name not in seen, f"two cases are named {case.name!r}"
@@ -89,8 +92,9 @@ def judge(case: Case) -> Verdict:
 def place(error: Exception) -> str:
     """The line of the test that it came out of."""
     frames = traceback.extract_tb(error.__traceback__)
-    of_tests = [f for f in frames if Path(f.filename).name.startswith("tests_")] or frames
-    return f"{Path(of_tests[-1].filename).name}:{of_tests[-1].lineno}: {of_tests[-1].line}"
+    of_tests = [f for f in frames if _TESTS in Path(f.filename).parents] or frames
+    where = of_tests[-1]
+    return f"{os.path.relpath(where.filename, cases.ROOT)}:{where.lineno}: {where.line}"
 
 
 def report(verdict: Verdict) -> None:

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 _START_INFO, _BOOT_PARAMS, _CMDLINE = 0x96000, 0x90000, 0x98000
+_MEMORY_MAP = 0x91000
 _PML4, _PDPT, _PD, _GDT = 0x9C000, 0x9D000, 0x9E000, 0x9F000
 
 _LONG_MODE = f"""
@@ -43,6 +44,27 @@ def pvh64(path: Path) -> Path:
     return path
 
 
+def pvh64_many_ranges(path: Path, memory: int, pieces: int) -> Path:
+    """The same, with a start info of its own: behind the first 32 MiB its map is in so many
+    pieces, every other one of them reserved."""
+    start, piece = 32 << 20, 0x3000
+    ranges = [(0, 0x90000, 1), (0x90000, 0x10000, 2), (0x100000, start - 0x100000, 1)]
+    ranges += [(start + i * piece, piece, 1 + i % 2) for i in range(pieces)]
+    end = start + pieces * piece
+    ranges.append((end, memory - end, 1))
+    info = struct.pack("<4I4Q2I", 0x336EC578, 1, 0, 0, 0, _CMDLINE, 0, _MEMORY_MAP, len(ranges), 0)
+    words = b"".join(struct.pack("<QQII", *entry, 0) for entry in ranges)
+    assert len(words) <= _START_INFO - _MEMORY_MAP
+    registers = f"rip $entry&0x0fffffff\nrbx {_BOOT_PARAMS:#x}\nrsi {_START_INFO:#x}"
+    path.write_text(f"{registers}{_LONG_MODE}at {_BOOT_PARAMS:#x}\nu32 {_words(info)}\n"
+                    f"at {_MEMORY_MAP:#x}\nu32 {_words(words)}\n")
+    return path
+
+
+def _words(data: bytes) -> str:
+    return " ".join(f"{word:#x}" for word in struct.unpack(f"<{len(data) // 4}I", data))
+
+
 def linux64(path: Path, memory: int) -> Path:
     """Linux's 64-bit entry, 0x200 behind the image's first byte. Without the blob of SNP's pages:
     the image clears its own .bss, where the SEV host has put them for an ELF file."""
@@ -54,7 +76,7 @@ def linux64(path: Path, memory: int) -> Path:
     struct.pack_into("<I", params, 0x228, _CMDLINE)
     for i, entry in enumerate(ranges):
         struct.pack_into("<QQI", params, 0x2D0 + 20 * i, *entry)
-    words = " ".join(f"{word:#x}" for word in struct.unpack(f"<{len(params) // 4}I", params))
-    text = f"rip 0x100200\nrsi {_BOOT_PARAMS:#x}{_LONG_MODE}at {_BOOT_PARAMS:#x}\nu32 {words}\n"
+    text = (f"rip 0x100200\nrsi {_BOOT_PARAMS:#x}{_LONG_MODE}at {_BOOT_PARAMS:#x}\n"
+            f"u32 {_words(params)}\n")
     path.write_text(text)
     return path

@@ -1,12 +1,20 @@
-"""Reads what the test kernel qemu/kernels/state.cpp says of the state that it was entered with."""
+"""Reads what the test kernel qemu/kernels/state.cpp says of the state that it was entered with, and
+knows what is so in every state."""
 
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import machine
 import reports
+from images import Image
 
 PAGE = 0x1000
+GIB, TIB = 1 << 30, 1 << 40
+
+# By levels of paging, where a kernel wishes for nothing else.
+DIRECT_MAP = {4: 0xFFFF800000000000, 5: 0xFF00000000000000}
+DIRECT_MAP_BYTES = {4: 64 * TIB, 5: 4096 * TIB}
+TOP_ENTRY_BYTES = {4: 512 * GIB, 5: 256 * TIB}
 
 # enum prologue_memory_type, of handoff.h.
 USABLE, LOADER, PROLOGUE, MODULE, ACPI, NVS, RESERVED, BAD, KERNEL = range(1, 10)
@@ -98,3 +106,54 @@ def without(mapping: Mapping, start: int, end: int) -> List[Mapping]:
         for s, e in pieces
         if s < e
     ]
+
+
+def expect_good(report: StateReport, but: Tuple[str, ...] = ()) -> None:
+    bad = [line for line in report.bad if not line.startswith(but)]
+    assert not bad, "state: " + "; ".join(bad)
+
+
+def check_no_page_is_writable_and_executable(mappings: List[Mapping]) -> None:
+    """Not through two addresses either."""
+    for runs in (m for m in mappings if m.executable):
+        for writes in (m for m in mappings if m.writable):
+            first = max(runs.phys, writes.phys)
+            last = min(m.phys + m.end - m.start for m in (runs, writes))
+            assert first >= last, f"{runs} and {writes} show {first:#x}"
+
+
+def image_mappings(image: Image, base: int) -> List[Mapping]:
+    """The segments by their own permissions, whole pages of them."""
+    return [
+        Mapping(
+            start=page_down(s.vaddr),
+            end=page_up(s.vaddr + s.memsz),
+            phys=page_down(s.paddr),
+            writable=bool(s.flags & 2),
+            executable=bool(s.flags & 1),
+        )
+        for s in image.relocate(base)
+    ]
+
+
+def ram_mappings(report: StateReport, segments: list, at: int, limit: int) -> List[Mapping]:
+    """RAM below `limit` from virtual `at` on, without page 0, never executable, and writable
+    where the image is."""
+    result = []
+    for r in report.memory:
+        start, end = max(r.start, PAGE), min(r.end, limit)
+        if r.type not in RAM or start >= end:
+            continue
+        pieces = [(start, end, True)]
+        if r.type == KERNEL:
+            pieces = [(s.phys, s.phys + s.end - s.start, s.writable) for s in segments]
+        result += [Mapping(at + s, at + e, s, w, False) for s, e, w in pieces]
+    return result
+
+
+def page_down(address: int) -> int:
+    return address & -PAGE
+
+
+def page_up(address: int) -> int:
+    return -(-address // PAGE) * PAGE

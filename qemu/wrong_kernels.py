@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable, FrozenSet, Iterable, Optional, Tuple
 
 import cases
-import tests_link as link
+import linking
 from elf_edit import PHDR_BYTES, PT_LOAD, PT_NOTE, PT_NULL, Elf
 
 PVH = frozenset({"qemu-pvh", "xen-pvh", "cloud-hypervisor", "firecracker"})
@@ -56,7 +56,7 @@ TEXT, RODATA, DATA, BSS = range(4)
 
 
 def source(text: str, name: str = "source.c") -> Path:
-    return link.compiled(text, *link.CLANG, *link.PLAIN, name=name)
+    return linking.compiled(text, *linking.CLANG, *linking.PLAIN, name=name)
 
 
 def wishes(*each: str) -> Path:
@@ -64,9 +64,9 @@ def wishes(*each: str) -> Path:
     return source("\n".join(['#include "prologue/wishes.h"', *lines, ""]))
 
 
-def linked(*flags: str, script: Callable[[], Path] = lambda: link.DEFAULT,
+def linked(*flags: str, script: Callable[[], Path] = lambda: linking.DEFAULT,
            objects: Callable[[], Iterable[Path]] = lambda: ()) -> Callable[[], Path]:
-    return lambda: link.link(link.LLD, script(), [*link.PIE_OBJECTS, *objects()], *flags)
+    return lambda: linking.link(linking.LLD, script(), [*linking.PIE_OBJECTS, *objects()], *flags)
 
 
 def at(virtual: int = 0xFFFFFFFF80000000, physical: int = 0x100000) -> Tuple[str, str]:
@@ -75,11 +75,11 @@ def at(virtual: int = 0xFFFFFFFF80000000, physical: int = 0x100000) -> Tuple[str
 
 def own(*replacements: Tuple[str, str]) -> Callable[[], Path]:
     """The script of docs/kernel-contract.md, changed."""
-    text = link.OWN_SCRIPT
+    text = linking.OWN_SCRIPT
     for old, new in replacements:
         assert old in text, old
         text = text.replace(old, new, 1)
-    return lambda: link.script(text)
+    return lambda: linking.script(text)
 
 
 def wishing(*each: str) -> Callable[[], Path]:
@@ -263,7 +263,7 @@ _BARE_SCRIPT = "SECTIONS { . = 0x100000 + SIZEOF_HEADERS; .text : { *(.text) } }
 
 def no_prologue() -> Path:
     kernel = cases.scratch_directory() / "kernel.elf"
-    link.do(link.LLD, "-static", "-e", "kernel_main", "-T", link.script(_BARE_SCRIPT), "-o",
+    linking.do(linking.LLD, "-static", "-e", "kernel_main", "-T", linking.script(_BARE_SCRIPT), "-o",
             kernel, source(_NO_PROLOGUE))
     return kernel
 
@@ -271,7 +271,7 @@ def no_prologue() -> Path:
 def as_elf32() -> Path:
     """What some do to get past QEMU's "give a 32bit one"."""
     kernel = cases.scratch_directory() / "kernel.elf"
-    link.do("objcopy", "-O", "elf32-i386", plain(), kernel)
+    linking.do("objcopy", "-O", "elf32-i386", plain(), kernel)
     return kernel
 
 

@@ -51,12 +51,13 @@ demo-nosev := demo-nosev console
 demo-nosev-every := demo-nosev-every console
 forms-five := forms-five console
 sev_calls := sev_calls console
+cpuid32 := cpuid32 cpuid32_entry console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
 KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five forms forms-five \
-	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services demo-mark demo-nosev \
-	demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+	sev_calls cpuid32 helpers helpers-five helpers-multiboot1 demo demo-services demo-mark \
+	demo-nosev demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \
 	state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
@@ -74,13 +75,14 @@ VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE
 VARIANT_wishes := -DC_KERNEL_WISHES
 variants_of = $(foreach variant,$(wordlist 2,9,$(subst -, ,$(1))),$(VARIANT_$(variant)))
-source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.c .cpp))
+source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.c .cpp .S))
 
 # With which headers and where a kernel is linked, if not as the script says:
 # in the low half's first top-level entry, below 4 GiB and above, and in another;
 # right behind the direct map of four levels; across two top-level entries; and
 # where that direct map is, which leaves room for it with five levels only.
 %-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
+%/cpuid32.elf: KERNEL_LINK += --wrap=prologue_sev_guest32
 %/forms.elf %/forms-five.elf: KERNEL_SYMBOLS := --defsym=io_apic=0xffffffffc0000000
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
@@ -95,10 +97,13 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 KERNELS := $(KERNEL_NAMES:%=$(BUILD)/%.elf)
 KERNEL_OBJECTS := $(sort $(foreach name,$(KERNEL_NAMES),$($(name):%=$(BUILD)/kernels/%.o)))
 
+# It looks into the library, which no kernel does.
+%/cpuid32_entry.o: KERNEL_FLAGS += -Iarch/x86/cpu -Iarch/x86/sev
+
 $(BUILD)/kernels/%.o: $(wildcard qemu/kernels/*)
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(KERNEL_$(if $(filter %.c,$(call source_of,$*)),C,CXX)) $(KERNEL_FLAGS) \
+	$(KERNEL_$(if $(filter %.cpp,$(call source_of,$*)),CXX,C)) $(KERNEL_FLAGS) \
 		$(call variants_of,$*) -MMD -MP -c -o $@ $(call source_of,$*)
 
 define KERNEL_RULE

@@ -4,7 +4,7 @@
 SEVHOST_DIR := qemu/sevhost
 # No SSE: what is in those registers is the guest's, and stays there.
 SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/hostile \
-	-I$(SEVHOST_DIR)/model
+	-I$(SEVHOST_DIR)/model -Iboot
 SEVHOST_SOURCES := $(wildcard $(addprefix $(SEVHOST_DIR)/,host/*.cpp hostile/*.cpp model/*.cpp))
 SEVHOST_OBJECTS := $(SEVHOST_SOURCES:$(SEVHOST_DIR)/%.cpp=$(BUILD)/sevhost/%.o) \
 	$(patsubst $(SEVHOST_DIR)/%.S,$(BUILD)/sevhost/%.o,$(wildcard $(SEVHOST_DIR)/host/*.S))

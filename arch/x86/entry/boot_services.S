@@ -75,6 +75,15 @@ kernel_gdt:
 kernel_idt:
         .skip   10
 
+        .macro  SAVE_CONTROL whose, by
+        movq    %cr0, \by
+        movq    \by, \whose\()_cr0(%rip)
+        movq    %cr3, \by
+        movq    \by, \whose\()_cr3(%rip)
+        movq    %cr4, \by
+        movq    \by, \whose\()_cr4(%rip)
+        .endm
+
         .text
         .code64
         PROLOGUE_PULL_(prologue_multiboot2)
@@ -90,12 +99,7 @@ enter_from_firmware:
         movq    %rsp, %rbp
         andq    $-16, %rsp
         movq    %rsp, firmware_stack(%rip)
-        movq    %cr0, %rcx
-        movq    %rcx, firmware_cr0(%rip)
-        movq    %cr3, %rcx
-        movq    %rcx, firmware_cr3(%rip)
-        movq    %cr4, %rcx
-        movq    %rcx, firmware_cr4(%rip)
+        SAVE_CONTROL firmware, %rcx
         movl    %cs, %ecx
         movq    %rcx, firmware_cs(%rip)
         movl    %ds, %ecx
@@ -149,12 +153,7 @@ prologue_switch_to_firmware:
         leaq    back_in_kernel(%rip), %rax
         pushq   %rax
         movq    %rsp, kernel_stack(%rip)
-        movq    %cr0, %rax
-        movq    %rax, kernel_cr0(%rip)
-        movq    %cr3, %rax
-        movq    %rax, kernel_cr3(%rip)
-        movq    %cr4, %rax
-        movq    %rax, kernel_cr4(%rip)
+        SAVE_CONTROL kernel, %rax
         sgdt    kernel_gdt(%rip)
         sidt    kernel_idt(%rip)
 

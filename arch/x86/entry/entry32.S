@@ -72,9 +72,7 @@ prologue_entry_base:
 entry_base:
         popl    %ebp
         movl    %edi, (%ebx)
-        .globl  prologue_base_known
-        .hidden prologue_base_known
-prologue_base_known:
+base_known:
         leal    AT(prologue_stack_top), %esp
 
         // Own GDT, with our base in the based code segment: its bytes 2, 3, 4
@@ -82,6 +80,9 @@ prologue_base_known:
         movl    %ebp, AT(gdt_code32_based + 4)
         movl    %ebp, AT(gdt_code32_based + 2)
         movw    $CODE32_BYTES_5_6, AT(gdt_code32_based + 5)
+        .globl  prologue_gdt_known
+        .hidden prologue_gdt_known
+prologue_gdt_known:
         addl    %ebp, AT(gdt_pointer + 2)
         lgdt    AT(gdt_pointer)
         movl    $SELECTOR_DATA, %ecx
@@ -224,7 +225,7 @@ unknown_loader:
         movl    %ecx, AT(prologue_entry_state + ENTRY_SP)
         movl    %esi, AT(prologue_entry_state + ENTRY_SI)
         movl    %edx, AT(prologue_entry_state + ENTRY_MODE)
-        jmp     prologue_base_known
+        jmp     base_known
 
         // EFER.LME cannot have been set without paging being compatibility
         // mode's, and was not cleared with it. Keeps ESI.

@@ -2,6 +2,7 @@
 // IDT: all 32 vectors, reported by prologue_exception.
 
 #include "bits.h"
+#include "frame64.inc"
 
         .text
         .code64
@@ -39,20 +40,7 @@ report:
         pushq   (%rsp)
         movq    %rax, 8(%rsp)
         movq    $0, 16(%rsp)
-1:      pushq   %rcx
-        pushq   %rdx
-        pushq   %rbx
-        pushq   %rbp
-        pushq   %rsi
-        pushq   %rdi
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
+1:      SAVE_FRAME64_BUT_RAX
         cld
         movq    %rsp, %rdi
         call    prologue_exception // aligned: the CPU was at 16, 22 quadwords ago

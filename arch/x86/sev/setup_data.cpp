@@ -52,6 +52,7 @@ bool find_linux_snp_pages(uint32_t boot_params, uint64_t& cpuid_page, uint64_t& 
         return false;
     const auto* blob = seen<Blob>(at);
     if (blob->magic != Blob::kMagic || (blob->cpuid_high | blob->secrets_high) != 0 ||
+        ((blob->cpuid | blob->secrets) & (PAGE_BYTES - 1)) != 0 ||
         blob->cpuid_bytes < PAGE_BYTES || blob->secrets_bytes < PAGE_BYTES)
         sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
     cpuid_page = blob->cpuid;

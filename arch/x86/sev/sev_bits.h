@@ -5,12 +5,13 @@
 #define SEV_STATUS_SEV 0x1
 #define SEV_STATUS_ES 0x2
 #define SEV_STATUS_SNP 0x4
+#define SEV_STATUS_DEBUG_SWAP 0x80
+#define SEV_STATUS_SECURE_TSC 0x800
 #define SEV_STATUS_ES_BIT 1
 
 #define MSR_GHCB 0xc0010130
 
 #define CPUID_ENCRYPTION 0x8000001f
-#define ENCRYPTION_EBX_REDUCTION_SHIFT 6
 
 // The MSR protocol: the code in bits 11:0, requests and their responses
 #define GHCB_MSR_CODE_MASK 0xfff

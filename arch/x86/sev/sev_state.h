@@ -28,11 +28,10 @@ struct SevState {
     uint32_t features; // CPUID 80000001 EDX
     uint32_t cr3, cr4; // without the C-bit, which 32-bit mode cannot write
 
-    uint32_t reduced_bits;    // by which encryption narrows physical addresses
     uint32_t version;         // of the GHCB protocol
     uint32_t page_stands;     // the GHCB page may be used
     uint32_t busy;            // and is in use
-    uint32_t kernel_has_tables;
+    uint64_t kernel_has_tables;
     uint64_t own_phys;        // where this structure lies
     uint64_t ghcb_phys;
     uint64_t cpuid_page_phys; // 0: there is none

@@ -293,7 +293,28 @@ void expect(bool stands) {
         sev_terminate(PROLOGUE_SEV_VC_INJECTED);
 }
 
+// A host that has a #VC made of what it need not answer for wants to be believed in it: SEV's
+// own MSRs, the bases of segments, and what features of the launch keep from it.
+bool is_kept_from_host(const Frame64& frame) {
+    const auto msr = static_cast<uint32_t>(frame.rcx);
+    const uint64_t status = prologue_sev_state.status;
+    switch (frame.error) {
+    case VC_MSR:
+        return (msr & ~0xfu) == (MSR_GHCB & ~0xfu) || (msr & ~1u) == MSR_FS_BASE;
+    case VC_RDTSC:
+    case VC_RDTSCP:
+        return (status & SEV_STATUS_SECURE_TSC) != 0;
+    case VC_DR7_READ:
+    case VC_DR7_WRITE:
+        return (status & SEV_STATUS_DEBUG_SWAP) != 0;
+    default:
+        return false;
+    }
+}
+
 unsigned serve(Call& call) {
+    if (is_kept_from_host(call.frame))
+        sev_terminate(PROLOGUE_SEV_VC_KEPT);
     if (const Event* const event = find_event(call))
         return serve_event(call, *event);
     const Op op = call.instruction.op;
@@ -333,7 +354,7 @@ void serve_early(Call& call) {
 
 unsigned handle_vc(Frame64& frame) {
     constexpr uint64_t kUserPrivilege = 3;
-    if ((frame.cs & kUserPrivilege) != 0)
+    if ((frame.cs & kUserPrivilege) != 0 || !vc_is_64bit(frame.cs))
         sev_terminate(PROLOGUE_SEV_VC_USER);
     if (prologue_sev_state.busy != 0)
         sev_terminate(PROLOGUE_SEV_VC_NESTED);

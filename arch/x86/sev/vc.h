@@ -27,6 +27,7 @@ uint64_t vc_cr3();
 uint64_t vc_cr4();
 uint64_t vc_xcr0();
 uint64_t vc_segment_base(bool gs);
+bool vc_is_64bit(uint64_t cs);
 // and memory: physical, as a page walk sees it, and the CPUID page, if there is one.
 const uint64_t* vc_table(uint64_t phys);
 const CpuidPage* vc_cpuid_page();

@@ -69,12 +69,14 @@ uint32_t cpuid(uint32_t leaf, CpuidRegister which) {
     }
 }
 
-// The pages of the image's own note; or those that Linux's loaders name.
+// The pages of the image's own notes; or by Linux's protocol, where the image has cleared them,
+// those that the loader names, if it does. A CPUID page that is asked for and empty would leave
+// CPUID to the host, whom it is there to keep from it.
 void find_snp_pages(uint32_t info, uint32_t magic) {
     SevState& sev = state();
     sev.cpuid_page_phys = address(SEV32_CPUID_PAGE);
     sev.secrets_page_phys = address(SEV32_SECRETS_PAGE);
-    const bool told = magic == LINUX_MAGIC &&
+    const bool told = magic != LINUX_MAGIC ||
                       find_linux_snp_pages(info, sev.cpuid_page_phys, sev.secrets_page_phys);
     if (!cpuid_page()->is_well_formed() || (told && !cpuid_page()->is_there()))
         sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
@@ -91,9 +93,7 @@ unsigned find_c_bit() {
         info = negotiate(read_ghcb_msr(), sev.snp() ? kLeastVersionOfSnp : kLeastVersion);
         sev.version = info.version;
     }
-    const uint32_t encryption = cpuid(CPUID_ENCRYPTION, kEbx);
-    const unsigned c_bit = encryption & 0x3f;
-    sev.reduced_bits = encryption >> ENCRYPTION_EBX_REDUCTION_SHIFT & 0x3f;
+    const unsigned c_bit = cpuid(CPUID_ENCRYPTION, kEbx) & 0x3f;
     if (!is_c_bit(c_bit))
         sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
     if (sev.es() && info.c_bit != c_bit)

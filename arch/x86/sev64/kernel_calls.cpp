@@ -21,6 +21,7 @@ static_assert(PROLOGUE_GHCB_RAX == kFieldRax && PROLOGUE_GHCB_RBX == kFieldRbx &
 // The host sees a page before its entry says so, or after: whoever looks between is
 // the caller.
 void show(uint64_t virt, uint64_t& entry, uint64_t phys) {
+    flush_page(virt);
     if (prologue_sev_state.snp())
         rescind_page(virt);
     entry &= ~prologue_sev_state.c_bit_mask;
@@ -30,6 +31,7 @@ void show(uint64_t virt, uint64_t& entry, uint64_t phys) {
 }
 
 void hide(uint64_t virt, uint64_t& entry, uint64_t phys) {
+    flush_page(virt);
     if (prologue_sev_state.snp())
         ask_page_state(phys, PageState::private_);
     entry |= prologue_sev_state.c_bit_mask;

@@ -17,7 +17,7 @@
 prologue_sev_any_mode:
 
         // Expects: RAX = SEV_STATUS, our GDT and 64-bit IDT, CR4 ours, and on the stack
-        // the loader's information and its magic. Leaves, at prologue_base_known, what
+        // the loader's information and its magic. Leaves, at prologue_gdt_known, what
         // entry32.S expects there.
         .globl  prologue_sev_long_mode
         .hidden prologue_sev_long_mode
@@ -29,6 +29,15 @@ prologue_sev_long_mode:
         orq     %rbx, %rcx
         shrq    $32, %rcx
         jnz     too_high
+
+        // The based code segment, into which 32-bit gates lead.
+        leaq    prologue_entry_base(%rip), %rbp
+        leaq    prologue_gdt + SELECTOR_CODE32_BASED(%rip), %rdi
+        movl    %ebp, %eax
+        movw    %ax, 2(%rdi)
+        shrl    $16, %eax
+        movb    %al, 4(%rdi)
+        movb    %ah, 7(%rdi)
 
         // The IDT for the way: the gates of 64-bit mode as they are, with those of
         // 32-bit mode between them.
@@ -51,15 +60,6 @@ prologue_sev_long_mode:
         pushw   $(SWITCH_IDT_BYTES - 1)
         lidt    (%rsp)
 
-        // The based code segment, into which 32-bit gates lead.
-        leaq    prologue_entry_base(%rip), %rbp
-        leaq    prologue_gdt + SELECTOR_CODE32_BASED(%rip), %rdi
-        movl    %ebp, %eax
-        movw    %ax, 2(%rdi)
-        shrl    $16, %eax
-        movb    %al, 4(%rdi)
-        movb    %ah, 7(%rdi)
-
         pushq   $SELECTOR_CODE32_FLAT
         leaq    compatibility(%rip), %rcx
         pushq   %rcx
@@ -71,7 +71,7 @@ compatibility:
         movl    $CR0_PROTECTED_MODE, %eax
         movl    %eax, %cr0
         movl    %esi, %eax
-        jmp     prologue_base_known
+        jmp     prologue_gdt_known
 
         .code64
 too_high:

@@ -3,8 +3,8 @@
 #include "sev64.h"
 
 #include "accept.h"
+#include "accept_memory.h"
 #include "bytes.h"
-#include "console.h"
 #include "cpu.h"
 #include "errors.h"
 #include "ghcb.h"
@@ -45,6 +45,7 @@ void show_ghcb_early() {
 // asked by it before the host knows it.
 void open_ghcb() {
     constexpr uint64_t kHostSnp = 1;
+    flush_page(ghcb_virt());
     if (sev().snp()) {
         if ((ask_features() & kHostSnp) == 0)
             sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
@@ -72,39 +73,6 @@ uint64_t mark_of(uint32_t loader) {
     if (prologue_wish_snp_accept != PROLOGUE_ACCEPT_BY_LOADER)
         return prologue_wish_snp_accept;
     return loader == PROLOGUE_LOADER_LINUX ? 0 : ~uint64_t{0};
-}
-
-constexpr uint64_t kPiece = 4 * kGiB; // with a line on the console behind each
-
-void accept_range(PhysMemory& memory, Span range, uint64_t& since_said) {
-    while (range.bytes() != 0) {
-        const uint64_t most = kPiece - since_said;
-        const uint64_t bytes = range.bytes() < most ? range.bytes() : most;
-        const Span piece = {range.start, range.start + bytes};
-        memory.at("memory to accept", piece.start, piece.bytes());
-        accept_pages(memory.window, piece);
-        range.start = piece.end;
-        since_said += piece.bytes();
-        if (since_said == kPiece) {
-            since_said = 0;
-            Console console;
-            console.put("prologue: accepted memory up to ");
-            console.put_hex(piece.end);
-            console.put('\n');
-        }
-    }
-}
-
-void keep_unaccepted(MemoryMap& map, uint64_t mark) {
-    for (const prologue_range* range = map.begin(); range != map.end();) {
-        const Span rest = {range->start > mark ? range->start : mark, range->end};
-        if (range->type != PROLOGUE_MEMORY_USABLE || range->end <= mark) {
-            ++range;
-            continue;
-        }
-        map.carve(*range, rest, PROLOGUE_MEMORY_UNACCEPTED);
-        range = map.begin();
-    }
 }
 
 void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
@@ -154,24 +122,28 @@ void prologue_sev_terminate(unsigned code) {
 unsigned prologue_sev_handle_vc(Frame64& frame) {
     if (frame.error == VC_NOT_VALIDATED)
         end_sev_guest(PROLOGUE_SEV_VC_NOT_VALIDATED);
-    return handle_vc(frame);
+    if (!sev().es() && frame.error > VC_NOT_VALIDATED)
+        return VECTOR_VC; // INT 29 in another guest, which pushes no error code
+    const unsigned vector = handle_vc(frame);
+    if (vector != 0)
+        frame.error = 0;
+    return vector;
 }
 
 void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {
+    // An entry has no room for an address with the C-bit in it: it would show other memory.
+    if (is_memory(map, {sev().c_bit_mask, ~uint64_t{0}}))
+        fail_in("memory map: from the C-bit on", Error::out_of_reach, 0, sev().c_bit_mask);
     if (!sev().snp())
         return;
     uint64_t mark = mark_of(loader);
-    uint64_t since_said = 0;
     if (mark == 0) {
         sev().accepted_end = ~uint64_t{0};
         return;
     }
     mark &= ~(kPage - 1);
-    for (const prologue_range& range : map)
-        if (range.type == PROLOGUE_MEMORY_USABLE && range.start < mark)
-            accept_range(memory, {range.start, range.end < mark ? range.end : mark}, since_said);
+    accept_memory(map, memory, mark);
     sev().accepted_end = mark;
-    keep_unaccepted(map, mark);
 }
 
 void prologue::prologue_sev_finish(const SevFinish& finish) {
@@ -200,6 +172,13 @@ void prologue::prologue_sev_finish(const SevFinish& finish) {
 }
 
 namespace prologue {
+
+void flush_page(uint64_t virt) {
+    constexpr uint64_t kLine = 64;
+    for (const uint64_t end = virt + kPage; virt != end; virt += kLine)
+        asm volatile("clflush (%0)" : : "r"(virt) : "memory");
+    asm volatile("mfence" : : : "memory");
+}
 
 uint64_t window_now() {
     const uint64_t here = reinterpret_cast<uintptr_t>(&sev()) - sev().own_phys;
@@ -262,6 +241,13 @@ uint64_t vc_xcr0() {
 uint64_t vc_segment_base(bool gs) {
     constexpr uint32_t kFsBase = 0xc0000100, kGsBase = 0xc0000101;
     return read_msr(gs ? kGsBase : kFsBase);
+}
+
+bool vc_is_64bit(uint64_t cs) {
+    constexpr uint32_t kLong = 1u << 21;
+    uint32_t rights;
+    asm("larl %1, %0" : "=r"(rights) : "r"(static_cast<uint32_t>(cs)) : "cc");
+    return (rights & kLong) != 0;
 }
 
 const uint64_t* vc_table(uint64_t phys) {

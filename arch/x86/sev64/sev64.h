@@ -11,6 +11,10 @@
 
 namespace prologue {
 
+// Before a page changes between private and shared: what the cache holds of it as it
+// was must not be written back later (APM vol. 2, 7.10.6).
+void flush_page(uint64_t virt);
+
 // The kernel's tables stand: what the host must see in them, it is shown.
 struct SevFinish {
     PageTables& tables;

@@ -3,6 +3,7 @@
 
 #include "bits.h"
 #include "contract_magic.h"
+#include "frame64.inc"
 #include "prologue/sev_reasons.h"
 #include "sev_state.h"
 
@@ -56,48 +57,20 @@ prologue_sev_vc:
         .hidden prologue_isr64_vc
 prologue_isr64_vc:
         pushq   %rax
-        pushq   %rcx
-        pushq   %rdx
-        pushq   %rbx
-        pushq   %rbp
-        pushq   %rsi
-        pushq   %rdi
-        pushq   %r8
-        pushq   %r9
-        pushq   %r10
-        pushq   %r11
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
+        SAVE_FRAME64_BUT_RAX
         cld
         movq    %rsp, %rdi
         call    prologue_sev_handle_vc // aligned: the CPU was at 16, 22 quadwords ago
         testl   %eax, %eax
         jnz     deliver
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %r11
-        popq    %r10
-        popq    %r9
-        popq    %r8
-        popq    %rdi
-        popq    %rsi
-        popq    %rbp
-        popq    %rbx
-        popq    %rdx
-        popq    %rcx
-        popq    %rax
+        RESTORE_FRAME64
         addq    $16, %rsp
         iretq
 
-        // #UD or #GP in its place: nobody handles these here.
+        // An exception in its place: nobody handles these here.
 deliver:
         movl    %eax, %eax
         movq    %rax, 120(%rsp)
-        movq    $0, 128(%rsp)
         movq    %rsp, %rdi
         call    prologue_exception
 

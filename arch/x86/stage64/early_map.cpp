@@ -38,8 +38,10 @@ TablePages free_directories(uint64_t window) {
     return {pds + used * kPage, pds + uint64_t{EARLY_PDS} * kPage};
 }
 
+// Without a C-bit there is none that addresses must lie below.
 bool is_addressable(uint64_t last) {
-    return last >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) == 0;
+    return last <= prologue_sev_state.c_bit_mask - 1 &&
+           last >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) == 0;
 }
 
 }  // namespace

@@ -105,7 +105,8 @@ void mark_all(const Boot& boot, Marks& marks) {
 }
 
 // The memory map, with all that is in use. It is made in our own .bss; only one
-// that is too long for that goes where the loader's map has room.
+// that is too long for that goes where the loader's map has room: as SNP that is nowhere,
+// since nothing there is accepted before there is a map.
 MemoryMap make_map(const Boot& boot) {
     const LoaderInfo& loader = boot.loader;
     const Span image = boot.image.span();
@@ -114,9 +115,12 @@ MemoryMap make_map(const Boot& boot) {
         loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
-    if (bytes > sizeof map_storage)
+    if (bytes > sizeof map_storage) {
+        if (prologue_sev_state.snp())
+            fail(Error::no_room_for_map, bytes);
         storage = find_free_memory(boot.memory, loader, boot.next_module, image, kAllowed,
                                    page_up(bytes));
+    }
     Arena arena(boot.memory, storage);
     Marks marks(arena.array<Mark>(spans));
     mark_all(boot, marks);

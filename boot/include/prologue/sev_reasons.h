@@ -21,7 +21,7 @@
 #define PROLOGUE_SEV_NO_LA57 0x09          /* five levels are wished for, and missing */
 #define PROLOGUE_SEV_TOO_HIGH 0x0a         /* entered in 64-bit mode above 4 GiB */
 #define PROLOGUE_SEV_SNP_FEATURE 0x0b      /* the host does not offer SNP to an SNP guest */
-#define PROLOGUE_SEV_CPUID_PAGE 0x0c       /* the CPUID page is malformed */
+#define PROLOGUE_SEV_CPUID_PAGE 0x0c       /* the CPUID page is malformed or empty */
 #define PROLOGUE_SEV_SWITCH 0x0d           /* an exception between 32-bit and 64-bit mode */
 #define PROLOGUE_SEV_LEFT_OUT 0x0e         /* the kernel wished for no SEV */
 #define PROLOGUE_SEV_NO_MEMORY 0x0f        /* no page is left for a page table */
@@ -36,6 +36,7 @@
 #define PROLOGUE_SEV_VC_SUBLEAF 0x16       /* a CPUID sub-leaf that the MSR protocol cannot ask */
 #define PROLOGUE_SEV_VC_NOT_VALIDATED 0x17 /* SNP: memory that nobody accepted */
 #define PROLOGUE_SEV_VC_MMIO 0x18          /* MMIO through a mapping that is private or none */
+#define PROLOGUE_SEV_VC_KEPT 0x19          /* what the processor keeps for the guest alone */
 
 /* The host's answers. */
 #define PROLOGUE_SEV_MSR_RESPONSE 0x20     /* the MSR protocol's answer is to another request */

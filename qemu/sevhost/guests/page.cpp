@@ -5,7 +5,7 @@
 
 constexpr uint64_t kGeneralProtection = 0x80000b0d, kUndefined = 0x80000306;
 constexpr uint64_t kApicVersion = 0xfee00030;
-constexpr uint16_t kPciAddress = 0xcf8, kUartScratch = 0x3ff, kDebugPort = 0xe9;
+constexpr uint16_t kPciAddress = 0xcf8, kUartScratch = 0x3ff, kDebugPort = 0xea;
 
 // IOIO's SW_EXITINFO1
 constexpr uint64_t kIn = 1, kString = 4, kRep = 8, kByte = 0x10, kLongSize = 0x40,

@@ -9,7 +9,7 @@ constexpr Word kFlagCarry = 1 << 0, kFlagInterrupts = 1 << 9, kFlagNested = 1 <<
                kFlagResume = 1 << 16;
 constexpr Word kApic = 0xfee00000;
 constexpr uint32_t kMsrApicBase = 0x1b, kMsrEfer = 0xc0000080, kMsrStar = 0xc0000081;
-constexpr Word kDebugPort = 0xe9;
+constexpr Word kDebugPort = 0xea;
 
 static uint8_t other_stack[4096] __attribute__((aligned(16)));
 [[maybe_unused]] constexpr Word kOtherStackBytes = sizeof other_stack;

@@ -5,7 +5,7 @@
 namespace sevhost {
 namespace {
 
-constexpr uint16_t kDebugConsole = 0xe9;
+constexpr uint16_t kDebugConsole = 0xea;
 
 void put_in(uint64_t value, unsigned base) {
     if (value >= base)

@@ -1,5 +1,6 @@
-// How the host speaks: on QEMU's debug console, port 0xe9. The serial ports are
-// the guest's, whatever state it has put them in.
+// How the host speaks: on a debug console of QEMU's, at port 0xea. The serial ports
+// are the guest's, whatever state it has put them in; so is 0xe9, where guests look
+// for such a console. There is none: most say the same on both.
 #pragma once
 
 #include <stdint.h>

@@ -64,15 +64,20 @@ void handle_vmmcall(Guest& guest) {
     }
 }
 
-// What was being delivered when the exit came is delivered again. Faults are not:
-// their instruction runs again, and raises them.
+// What was being delivered when the exit came is delivered again: an exception that was
+// injected would not be raised by its instruction, and is lost otherwise. (Of what is no
+// exception, TCG says that there is an error code.)
 void keep_interrupted_event(Guest& guest) {
     constexpr uint64_t kTypeMask = 7u << 8;
     constexpr uint64_t kExternal = 0;
     const uint64_t event = guest.vmcb->control.exit_interrupt;
     const uint64_t type = event & kTypeMask;
-    if ((event & kEventValid) && (type == kExternal || type == kEventNmi))
+    if (!(event & kEventValid))
+        return;
+    if (type == kExternal || type == kEventNmi)
         guest.vmcb->control.event_injection = event & ~kEventHasErrorCode;
+    else if (type == kEventException)
+        guest.vmcb->control.event_injection = event;
 }
 
 // #UD: of an instruction that TCG does not know and an SNP machine does, or the guest's own.

@@ -2,6 +2,7 @@
 // headers: arch-x86/hvm/start_info.h, elfnote.h).
 #include <string.h>
 
+#include "elf.h"
 #include "launch.h"
 #include "outcome.h"
 #include "place.h"
@@ -11,30 +12,13 @@
 namespace sevhost {
 namespace {
 
-struct ElfHeader {
-    uint8_t ident[16];
-    uint16_t type, machine;
-    uint32_t version;
-    uint64_t entry, program_headers, section_headers;
-    uint32_t flags;
-    uint16_t header_bytes, program_header_bytes, program_header_count;
-    uint16_t section_header_bytes, section_header_count, names;
-};
-static_assert(sizeof(ElfHeader) == 64);
-
-struct ProgramHeader {
-    uint32_t type, flags;
-    uint64_t offset, vaddr, paddr, file_bytes, memory_bytes, align;
-};
-static_assert(sizeof(ProgramHeader) == 56);
+using namespace prologue; // ELF's structures
 
 struct NoteHeader {
     uint32_t name_bytes, desc_bytes, type;
 };
 
 constexpr uint8_t kIdent64LittleEndian[] = {0x7f, 'E', 'L', 'F', 2, 1};
-constexpr uint32_t kLoad = 1;
-constexpr uint32_t kNote = 4;
 constexpr char kXen[] = "Xen";
 constexpr uint32_t kPhys32Entry = 18;
 constexpr uint64_t kNoteAlignment = 4; // QEMU misreads a PVH note that is aligned to 8
@@ -76,8 +60,8 @@ constexpr uint64_t aligned(uint64_t bytes) {
 // Calls found(owner, type, description's offset) for each note.
 template <typename Found>
 void for_each_note(const Module& image, const ProgramHeader& notes, Found found) {
-    uint64_t at = notes.offset;
-    const uint64_t end = notes.offset + notes.file_bytes;
+    uint64_t at = notes.file_offset;
+    const uint64_t end = notes.file_offset + notes.file_bytes;
     NoteHeader note;
     while (at < end && read(image, at, note)) {
         const uint64_t name = at + sizeof note;
@@ -116,18 +100,19 @@ Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header
         ProgramHeader segment;
         if (!read(image, header.program_headers + i * sizeof segment, segment))
             fail("the ELF file ends in its program headers");
-        if (segment.type == kNote)
+        if (segment.type == kElfNote)
             read_notes(image, segment, loaded);
-        if (segment.type != kLoad)
+        if (segment.type != kElfLoad)
             continue;
-        if (segment.offset > image.bytes || image.bytes - segment.offset < segment.file_bytes ||
-            segment.memory_bytes < segment.file_bytes)
+        if (segment.file_offset > image.bytes ||
+            image.bytes - segment.file_offset < segment.file_bytes ||
+            segment.bytes < segment.file_bytes)
             fail("program header ", decimal(i), " of the ELF file lies outside of it");
-        place_zeros(guest, segment.paddr, segment.memory_bytes, "a segment");
-        place_bytes(guest, segment.paddr, image.data + segment.offset, segment.file_bytes,
-                           "a segment");
-        if (segment.paddr + segment.memory_bytes > loaded.end)
-            loaded.end = segment.paddr + segment.memory_bytes;
+        place_zeros(guest, segment.phys, segment.bytes, "a segment");
+        place_bytes(guest, segment.phys, image.data + segment.file_offset, segment.file_bytes,
+                    "a segment");
+        if (segment.phys + segment.bytes > loaded.end)
+            loaded.end = segment.phys + segment.bytes;
     }
     return loaded;
 }

@@ -111,9 +111,11 @@ void blob_without_magic(Guest& guest) {
     if (CcBlob* found = blob(guest))
         found->magic = 0;
 }
+template <int pages_behind_memory>
 void blob_elsewhere(Guest& guest) {
     if (CcBlob* found = blob(guest))
-        found->cpuid = found->secrets = guest.settings.memory_bytes;
+        found->cpuid = found->secrets =
+            guest.settings.memory_bytes + pages_behind_memory * int64_t{kPageBytes};
 }
 void blob_sizes(Guest& guest) {
     if (CcBlob* found = blob(guest))
@@ -182,7 +184,10 @@ constexpr Hostile kEntries[] = {
     {.name = "blob-without-magic", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: there is no CPUID page", .at_launch = blob_without_magic},
     {.name = "blob-elsewhere", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: no page of its own is there", .at_launch = blob_elsewhere},
+     .right_guest = "terminates: no CPUID page is there", .at_launch = blob_elsewhere<-1>},
+    {.name = "blob-outside", .kind = denial, .guests = kOnSnp,
+     .right_guest = "never goes on: its access to what is no memory of its own faults to the host",
+     .at_launch = blob_elsewhere<0>},
     {.name = "blob-sizes", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: the pages would be shorter than a page",
      .at_launch = blob_sizes},

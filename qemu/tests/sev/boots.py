@@ -19,6 +19,7 @@ _ENCRYPTED = ("sev", "es", "snp")
 _ES = ("es", "snp")
 _MEMORY = 64 << 20
 _4_GIB = 4 << 30
+_STILL_FITS, _TOO_LONG = 150, 400  # ranges, for .bss
 _KERNELS = {4: "demo-every", 5: "demo-best-every"}
 _ENTRIES = ("pvh", "linux32", "pvh64", "linux64")
 _MODES = {"pvh": "protected32", "linux32": "protected32", "pvh64": "long64", "linux64": "long64"}
@@ -87,6 +88,36 @@ def _boots(entry: str, levels: int, sev: str, c_bit: int, cpu: str = "") -> None
                   rf"^ghcb: {'0x0' if sev == 'sev' else '0x[1-9a-f][0-9a-f]*000'}$")
 
 
+def _ends_at_a_structure_beyond_the_c_bit() -> None:
+    """PVH's list of modules, one of them, where the C-bit is: what is at 0 is not it."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh64(Path(directory) / "state")
+        with state.open("a") as more:
+            more.write("at 0x9600c\nu32 1 0 1\n")
+        result = sev_guest.run(Run(_elf("demo-best-every"), c_bit=32, memory="64M", state=state))
+    _terminated(result, _CODES["FATAL"])
+    said = re.sub(r"(.)\1", r"\1", result.serial)  # by serial port and debug console
+    assert "pvh module list: 20 bytes at 10" in said, said
+
+
+def _has_c_bit_everywhere(result: sev_guest.Result, c_bit: int) -> None:
+    """In CR3 and in each table's entry on the way to where the guest ended."""
+    walk = "".join(result.lines(r"^  RIP 0x\w+: .*$"))
+    words = [*result.lines(r"^  cr0 .* cr3 (0x\w+)"), *re.findall(r"=(0x\w+)", walk)]
+    assert len(words) >= 4, walk
+    assert all(int(word, 16) >> c_bit & 1 for word in words), words
+
+
+def _ends_beyond_the_c_bit(sev: str) -> None:
+    """Memory from the C-bit on: its entry would show the memory at 0."""
+    result = sev_guest.run(Run(_elf("demo-best"), sev=sev, c_bit=32, memory="64M", high="64M"))
+    if sev == "sev":
+        assert result.outcome == machine.FATAL, result.outcome
+    else:
+        _terminated(result, _CODES["FATAL"])
+        _has_c_bit_everywhere(result, 32)
+
+
 def _says_the_same(kernel: str, sev: str) -> None:
     plain, encrypted = (_forms(kernel, kind) for kind in ("none", sev))
     assert plain == encrypted, [pair for pair in zip(plain, encrypted) if pair[0] != pair[1]]
@@ -104,7 +135,21 @@ def _forms(kernel: str, sev: str) -> list:
 def _ends(what: str, sev: str, *codes: int) -> None:
     result = sev_guest.run(Run(_elf("forms"), sev=sev, memory="64M", cmdline=what))
     _terminated(result, *codes)
+    _has_c_bit_everywhere(result, 51)
     assert "result:" not in result.serial
+
+
+def _cpuid_in_32_bit_mode(sev: str) -> None:
+    """The kernel compares with what the MSR protocol says, and looks at all other registers."""
+    result = sev_guest.run(Run(_elf("cpuid32"), sev=sev, memory="64M"))
+    result.expect(machine.OK, "^result: ok$", "^leaf 0x0 flat 0x[1-9a-f].*: ok$")
+    for segment in ("based", "flat"):
+        assert len(result.lines(rf"^leaf 0x\w+ {segment} .*: ok$")) == 7, segment
+
+
+def _refuses_in_32_bit_mode(which: int, sev: str) -> None:
+    result = sev_guest.run(Run(_elf("cpuid32"), sev=sev, memory="64M", cmdline=str(which)))
+    _terminated(result, _CODES["VC_SUBLEAF"])
 
 
 def _exits(levels: int, sev: str, most: int, msr: int, hostile: str = "") -> None:
@@ -116,6 +161,26 @@ def _exits(levels: int, sev: str, most: int, msr: int, hostile: str = "") -> Non
     total = sum(int(count) for count in re.findall(
         r"^  (\d+) ", result.serial.partition("requests by the GHCB MSR:")[2], re.MULTILINE))
     assert total == cpuids + infos + msr, total
+
+
+def _many_ranges(pieces: int, sev: str) -> sev_guest.Result:
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh64_many_ranges(Path(directory) / "state", _MEMORY, pieces)
+        return sev_guest.run(Run(_elf("demo-every"), sev=sev, state=state, memory="64M"))
+
+
+def _boots_with_many_ranges(pieces: int, sev: str) -> None:
+    result = _many_ranges(pieces, sev)
+    result.expect(machine.OK, "^result: ok$")
+    assert len(result.lines("^memory: .* reserved$")) >= pieces // 2
+
+
+def _refuses_too_many_ranges() -> None:
+    """Whatever memory the map could be made in, nobody has accepted it."""
+    result = _many_ranges(_TOO_LONG, "snp")
+    _terminated(result, _CODES["FATAL"])
+    line = "prologue: fatal: memory: a map of so many ranges takes "
+    assert "".join(2 * letter for letter in line) in result.serial, "by both of its ports"
 
 
 def _accepts(kernel: str, memory: int, mark: int, high: int = 0) -> None:
@@ -142,8 +207,6 @@ def _accepts(kernel: str, memory: int, mark: int, high: int = 0) -> None:
     assert bool(rest) == (mark < memory << 20), rest
 
 
-
-
 @functools.lru_cache(None)
 def _behaviours() -> tuple:
     listed = sev_guest.run(Run(_elf("demo"), hostile="list", memory="32M")).serial
@@ -154,13 +217,10 @@ def _behaviours() -> tuple:
 
 def _memory_taken(behaviour: str, bits: int) -> None:
     """The handler of either width ends the guest, whichever page was taken. Without a CPUID page
-    the first VMGEXIT, at which it is taken, is 32-bit mode's."""
+    the first VMGEXIT, at which it is taken, is 32-bit mode's: so it is by Linux's protocol."""
     with tempfile.TemporaryDirectory() as directory:
-        image = _elf("demo")
-        if bits == 32:
-            image = Path(directory) / "unasked.elf"
-            image.write_bytes(_elf("demo").read_bytes().replace(b"SEV-SNP\0", b"unasked\0"))
-        result = sev_guest.run(Run(image, sev="snp", memory="64M", hostile=behaviour))
+        guest = {"image": _elf("demo")} if bits == 64 else _guest("linux64", 4, directory)
+        result = sev_guest.run(Run(**guest, sev="snp", memory="64M", hostile=behaviour))
     _terminated(result, _CODES["VC_NOT_VALIDATED"])
     assert bool(result.lines(r"^  cs 0x\w+ base 0x0 ")) == (bits == 64), "in the other width"
 
@@ -173,6 +233,20 @@ def _calls(sev: str) -> None:
     told = set(result.lines(r"^(\w+)[^:\n]*:.* ok$"))
     assert told >= _CALLS[sev], told
     assert ("vmgexit: a string in the page's buffer" in result.serial) == (sev in _ES)
+
+
+def _page_states_in_order() -> None:
+    """What the host gets was rescinded before; what is taken back is validated after. That what
+    it gets is not validated any more, the host sees to: only the order tells."""
+    result = sev_guest.run(Run(_elf("sev_calls"), sev="snp", memory="64M", trace="memory"))
+    result.expect(machine.OK)
+    steps = result.lines(r"^(pvalidate|page state) (0x\w+) (4K clear|4K set|0x1000 -> \w+)")
+    shared = [i for i, step in enumerate(steps) if step[2] == "0x1000 -> shared"]
+    assert len(shared) == 3, shared  # the GHCB, and two pages of the kernel's
+    for i in shared:
+        assert steps[i - 1] == ("pvalidate", steps[i][1], "4K clear"), steps[i - 1:i + 1]
+    back = steps.index(("page state", steps[shared[-1]][1], "0x1000 -> private"))
+    assert steps[back + 1] == ("pvalidate", steps[back][1], "4K set"), steps[back:back + 2]
 
 
 def _calls_end(sev: str) -> None:
@@ -198,12 +272,6 @@ def _leaks(canary: int, cmdline: str, sev: str, where: str) -> None:
     assert result.lines(f"^sevhost: canary seen {where}"), result.lines("canary.*$")
 
 
-_OTHERWISE = {
-    "blob-elsewhere": sev_guest.DENIED,  # where the host keeps a page from it
-    "cpuid-page-empty": machine.OK,  # as if the loader did not know the note; asks the host
-}
-
-
 def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
     """Each behaviour: detected ends by a reason of ours, harmless boots; a host that denies, or
     cannot be found out, gets at least no word of what is secret."""
@@ -220,10 +288,10 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
         reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET},")
         ended_well = result.outcome == machine.OK
         if name.endswith("-at-step"):
-            continue  # at the first instruction nobody can do anything: see _at_step
+            continue  # at the first instruction nobody can do anything: see _at_steps
         right = {"detected": bool(reasons) or (ended_well and not acted),
                  "harmless": ended_well}.get(kind, True)
-        if not right and result.outcome != _OTHERWISE.get(name):
+        if not right:
             wrong.append((name, kind, result.outcome))
     assert not wrong, wrong
 
@@ -238,14 +306,50 @@ def _left_out(kernel: str, state: bool, sev: str) -> None:
         _terminated(result, _CODES["LEFT_OUT"])
 
 
-def _at_step(behaviour: str, step: int, sev: str, *codes: int) -> None:
-    result = sev_guest.run(Run(_elf("demo"), sev=sev, hostile=f"{behaviour}:{step}",
-                               memory="64M"))
-    _terminated(result, *codes)
+def _at_steps(behaviour: str, sev: str) -> None:
+    """A host that is honest until then. Before its first LIDT nobody can say a word; behind it
+    every end has a code, and from where the guest knows what it is, the code of what was sent."""
+    wrong = []
+    for step in (1, *_STEPS_BEFORE_STATUS, *_STEPS_BEHIND_STATUS):
+        result = sev_guest.run(Run(_elf("demo"), sev=sev, hostile=f"{behaviour}:{step}",
+                                   memory="64M", canary=_CANARY))
+        _keeps_the_canary(result)
+        assert f"hostile: {behaviour} acts" in result.serial, step
+        codes = {int(code) for code in result.lines(
+            rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET}, reason (\d+):")}
+        allowed = {*_SENT[behaviour], _CODES["SWITCH"]}
+        if step in _STEPS_BEFORE_STATUS:
+            allowed.add(_CODES["VC_EARLY"])
+        right = bool(codes) and codes <= allowed
+        if not (result.outcome == sev_guest.SHUTDOWN if step == 1 else right):
+            wrong.append((step, result.outcome, codes))
+    assert not wrong, wrong
 
 
-# By where the step falls: no CPUID there, or in the middle of the switch to 64-bit mode.
-_CODES_OF_AN_INJECTED_VC = (_CODES["VC_INJECTED"], _CODES["SWITCH"])
+def _at_steps_to_32_bit_mode(behaviour: str) -> None:
+    """Whatever the IDT's gates are read as, it ends by a code."""
+    with tempfile.TemporaryDirectory() as directory:
+        guest = _guest("pvh64", 4, directory)
+        for step in _STEPS_TO_32_BIT_MODE:
+            _terminated(sev_guest.run(Run(**guest, sev="es", hostile=f"{behaviour}:{step}",
+                                          memory="64M")), *_SENT[behaviour], _exception(13))
+
+
+# Of an entry in 64-bit mode, around the instruction that turns paging off.
+_STEPS_TO_32_BIT_MODE = range(196, 217, 3)
+
+# Between the 32-bit IDT and SEV_STATUS; and in 32-bit mode, its table builder, 64-bit mode, the
+# kernel.
+_STEPS_BEFORE_STATUS = (25, 28, 31)
+_STEPS_BEHIND_STATUS = (45, 100, 3000, 12000, 20000)
+_SENT = {
+    "nmi-at-step": (_exception(2),),
+    "interrupt-at-step": (_exception(13),),  # its vector is behind the IDT's end
+    "vc-at-step": (_CODES["VC_INJECTED"], _CODES["VC_NESTED"]),
+    "ud-at-step": (_exception(6),),
+    "gp-at-step": (_exception(13),),
+    "page-fault-at-step": (_exception(14),),
+}
 _FORM_ENDS = {
     "rdpmc": (_exception(13),),
     "vmmcall": (_exception(6),),
@@ -262,6 +366,12 @@ CASES = [
     *(Case(f"sev: guest boots: {entry}, {levels} levels, {sev}, C-bit {c_bit}",
            lambda *a, e=entry, n=levels, s=sev, c=c_bit: _boots(e, n, s, c))
       for entry in _ENTRIES for levels in _KERNELS for sev in _ENCRYPTED for c_bit in _C_BITS),
+    *(Case(f"sev: guest boots with the lowest C-bit, {sev}",
+           lambda s=sev: _boots("pvh", 5, s, 32)) for sev in _ENCRYPTED),
+    *(Case(f"sev: guest ends where memory begins at the C-bit, {sev}",
+           lambda s=sev: _ends_beyond_the_c_bit(s)) for sev in _ENCRYPTED),
+    Case("sev: guest ends where a structure lies at the C-bit",
+         _ends_at_a_structure_beyond_the_c_bit),
     *(Case(f"sev: guest boots with 2 MiB pages, {sev}",
            lambda s=sev: _boots("pvh", 4, s, 51, "max,phys-bits=52,-xsave,-pdpe1gb"))
       for sev in _ENCRYPTED),
@@ -270,15 +380,21 @@ CASES = [
       for kernel in ("forms", "forms-five") for sev in _ENCRYPTED),
     *(Case(f"sev: guest ends: {what}, {sev}", lambda w=what, s=sev, c=codes: _ends(w, s, *c))
       for what, codes in _FORM_ENDS.items() for sev in _ES),
+    *(Case(f"sev: guest executes CPUID in 32-bit mode, {sev}",
+           lambda s=sev: _cpuid_in_32_bit_mode(s)) for sev in _ES),
+    *(Case(f"sev: guest refuses CPUID's {what} in 32-bit mode, {sev}",
+           lambda n=number, s=sev: _refuses_in_32_bit_mode(n, s))
+      for number, what in enumerate(("leaf 4", "leaf 7's sub-leaf 1", "leaf d")) for sev in _ES),
     Case("sev: guest exits: two CPUIDs, SEV-ES with four levels", lambda: _exits(4, "es", 2, 0)),
     Case("sev: guest exits: one more with five", lambda: _exits(5, "es", 3, 0)),
     *(Case(f"sev: guest of a kernel that wishes for no SEV, {kernel}, {sev}",
            lambda k=kernel, t=state, s=sev: _left_out(k, t, s))
       for kernel, state in (("demo-nosev", False), ("demo-nosev-every", True))
       for sev in _ENCRYPTED),
-    *(Case(f"sev: guest is sent a #VC at step {step}, {sev}",
-           lambda n=step, s=sev: _at_step("vc-at-step", n, s, *_CODES_OF_AN_INJECTED_VC))
-      for step in (45, 80, 300, 2000) for sev in _ES),
+    *(Case(f"sev: guest withstands a host that turns hostile later: {name}, {sev}",
+           lambda n=name, s=sev: _at_steps(n, s)) for name in _SENT for sev in _ES),
+    *(Case(f"sev: guest withstands a host that turns hostile on its way to 32-bit mode: {name}",
+           lambda n=name: _at_steps_to_32_bit_mode(n)) for name in _SENT if name != "vc-at-step"),
     Case("sev: guest exits: one more where SEV_INFO is not preset",
          lambda: _exits(4, "es", 3, 0, "sev-info-not-preset")),
     *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
@@ -287,6 +403,8 @@ CASES = [
       for bits in (32, 64)),
     *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
       for sev in ("none", *_ENCRYPTED)),
+    Case("sev: guest shares what it has rescinded, and validates what it takes back",
+         _page_states_in_order),
     *(Case(f"sev: guest kernel ends itself, {sev}", lambda s=sev: _calls_end(s))
       for sev in _ENCRYPTED),
     *(Case(f"sev: guest shows what it shares, and the host sees it, {sev}",
@@ -300,6 +418,10 @@ CASES = [
     Case("sev: guest accepts memory above 4 GiB",
          lambda: _accepts("demo", 64, 64 << 20, high=64)),
     Case("sev: guest accepts memory up to a mark", lambda: _accepts("demo-mark", 64, 32 << 20)),
+    *(Case(f"sev: guest boots with a map of {pieces} pieces, {sev}",
+           lambda n=pieces, s=sev: _boots_with_many_ranges(n, s))
+      for pieces, sev in ((_TOO_LONG, "es"), (_STILL_FITS, "snp"))),
+    Case("sev: guest refuses a map that is too long for .bss, snp", _refuses_too_many_ranges),
     *(Case(f"sev: guest withstands hostile hosts: {kind}, {sev}, {part + 1} of {parts}",
            lambda k=kind, s=sev, p=part, n=parts: _withstands((k,), s, p, n))
       for kind, parts in (("detected", 4), ("harmless", 3), ("denial", 3), ("not detectable", 1))

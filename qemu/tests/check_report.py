@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cases
 import doc_pages
-import tests_install
+import staging
 import wrong_kernels
 from cases import Case
 from elf_edit import Elf
@@ -107,9 +107,9 @@ def _numberless(picture: str) -> str:
 
 
 def _picture_of_the_page() -> None:
-    (build,) = (build for build in tests_install.BUILDS
+    (build,) = (build for build in staging.BUILDS
                 if (build.template, build.tool, build.settings) == ("higher-half", "make", ()))
-    drawn = picture_of(tests_install.built(build))
+    drawn = picture_of(staging.built(build))
     committed = (cases.ROOT / "docs/prologue-check.svg").read_text()
     assert _numberless(drawn) == _numberless(committed), "draw docs/prologue-check.svg again"
 

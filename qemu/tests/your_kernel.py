@@ -1,4 +1,4 @@
-"""docs/your-kernel.md, followed to the letter by one who has what was installed and nothing else."""
+"""docs/your-kernel.md, followed to the letter by one who has what was installed, and no more."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ import cases
 import doc_pages
 import iso
 import machine
-import tests_install
+import staging
 from cases import Case
 from machine import Boot
 
@@ -29,7 +29,7 @@ def new_user(prefix: Path) -> dict:
 
 def type_in(lines: List[str], here: Path, settings: tuple = ()) -> None:
     """Lines for a shell; `make` gets the settings that the page offers."""
-    environment = {**os.environ, **new_user(tests_install.staged())}
+    environment = {**os.environ, **new_user(staging.staged())}
     for name in ("MAKEFLAGS", "MAKELEVEL", "CC", "LD"):
         environment.pop(name, None)
     for line in lines:
@@ -73,7 +73,7 @@ def from_nothing(compiler: str) -> None:
 
 def from_a_boot_stub(compiler: str) -> None:
     here = cases.scratch_directory() / "kernel"
-    shutil.copytree(tests_install.staged() / "share/prologue/templates/multiboot-stub", here)
+    shutil.copytree(staging.staged() / "share/prologue/templates/multiboot-stub", here)
     settings = _WITH[compiler]
     section = doc_pages.section(_PAGE, "## From a boot stub")
     (delete, make, check, boot, make_iso, boot_iso) = doc_pages.lines(section)

@@ -1,15 +1,9 @@
 """Every error of boot/errors.h that a loader or a CPU can cause: each ends the boot with its own
-line and its numbers, on the serial port and on the debug port, and never in silence.
-
-In a message `<name>` stands for an address in hexadecimal: of a field of the loader's information,
-of the information itself and of what follows it (`<info>`, `<info end>`), of the image (`<image>`,
-`<image end>`), of a segment as it is linked (`<segment 2>`), or of what would be the image's end
-if that of its last segment were moved up by 1 TiB (`<image end and 1 TiB>`). `<*>` is any number.
-"""
+line and its numbers, on the serial port and on the debug port, and never in silence."""
 
 import re
 from dataclasses import replace
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import cases
 import e820
@@ -26,76 +20,13 @@ from any_loader import (
     registers,
 )
 from cases import Case
-from composers import Layout
 from handoff_report import GIB, MIB, PAGE
 from images import Image, patch
+from refusals import EXPECTED, FATAL, TIB, TIMEOUT, fatal_case, wrong
 
-TIB = 1 << 40
-_FATAL = "prologue: fatal: "
-_TIMEOUT = 6
 
 _MODULE = Placed(0x300000, b"x" * 5000, "one two")
 _LOADS = {c: Load(c, modules=(_MODULE,), cmdline="a b") for c in CONTRACTS}
-
-_expected = []  # every message of the tables, for the last case
-
-
-def expect_fatal(result: machine.Result, message: str) -> None:
-    """One fatal line, the same on both ports, and nothing after it."""
-    result.expect(machine.FATAL)
-    serial = result.serial.replace("\r\n", "\n")
-    seen = serial[serial.find(_FATAL) :]
-    pattern = re.escape(f"{_FATAL}{message}\n").replace(re.escape("<*>"), "[0-9a-f]+")
-    assert re.fullmatch(pattern, seen), f"{seen!r}, not {message!r}"
-    assert result.debugcon == seen, f"debug port: {result.debugcon!r}"
-
-
-def fatal_case(name: str, message: str, run: Callable[[], Tuple[machine.Result, str]]) -> Case:
-    """`run` gives the result, and the message with its addresses filled in."""
-    _expected.append(message)
-    return Case(f"badinput: {name}", lambda: expect_fatal(*run()))
-
-
-def wrong(
-    name: str,
-    load: Load,
-    message: str,
-    fields: Optional[Dict[str, int]] = None,
-    damage: Sequence[Tuple[int, bytes]] = (),
-    cpu: str = "max",
-    **others,
-) -> Case:
-    """A load whose information has other values in some fields, whose image has other bytes from
-    some offset on, or which enters with other registers."""
-
-    def spoil(info: Layout) -> None:
-        for field, value in (fields or {}).items():
-            info.set(field, value)
-
-    def run() -> Tuple[machine.Result, str]:
-        records = [(load.base + offset, data) for offset, data in damage]
-        entry = registers(load, **others)
-        boot = fed(load, spoil, records, entry, cpu=cpu, timeout=_TIMEOUT)
-        return machine.run(boot), filled_in(message, load)
-
-    return fatal_case(f"{load.contract}: {name} on {cpu}", message, run)
-
-
-def filled_in(message: str, load: Load) -> str:
-    info, image = load.information(), Image(load.path)
-    names = {"info": info.pointer, "info end": info.end, "image": load.base}
-    names["image end"] = load.base + image.end - image.base
-    names["image end and 1 TiB"] = names["image end"] + TIB
-    names.update((f"segment {i}", s.vaddr) for i, s in enumerate(image.segments))
-
-    def address(found: re.Match) -> str:
-        name = found[1]
-        if name == "*":
-            return found[0]
-        return f"{names[name] if name in names else info.address(name):x}"
-
-    return re.sub(r"<([^>]+)>", address, message)
-
 
 # What each contract's structures can get wrong.
 
@@ -340,7 +271,7 @@ def lacking(cpu: str, message: str, kernel: str = "demo") -> Case:
 
     def run() -> Tuple[machine.Result, str]:
         path = cases.BUILD / f"{kernel}.elf"
-        return machine.run(machine.Boot(kernel=path, cpu=cpu, timeout=_TIMEOUT)), message
+        return machine.run(machine.Boot(kernel=path, cpu=cpu, timeout=TIMEOUT)), message
 
     return fatal_case(f"cpu: {kernel} on {cpu}", message, run)
 
@@ -401,7 +332,7 @@ def pvh_magic_in_eax() -> Tuple[machine.Result, str]:
     """
     image, load = Image(_P.path), _P
     entry = registers(load, eip=image.physical(image.entry), eax=0x336EC578)
-    boot = fed(load, lambda info: info.set("magic", 0x12345678), entry=entry, timeout=_TIMEOUT)
+    boot = fed(load, lambda info: info.set("magic", 0x12345678), entry=entry, timeout=TIMEOUT)
     return machine.run(boot), f"pvh: start info at {load.info_at:x} says magic 12345678, not 336ec578"
 
 
@@ -410,15 +341,15 @@ def no_information(contract: str, ebx: int, what: str) -> Case:
 
     def function() -> None:
         load = _LOADS[contract]
-        boot = fed(load, entry=registers(load, ebx=ebx), timeout=_TIMEOUT)
-        machine.run(boot).expect(machine.FATAL, f"^{_FATAL}")
+        boot = fed(load, entry=registers(load, ebx=ebx), timeout=TIMEOUT)
+        machine.run(boot).expect(machine.FATAL, f"^{FATAL}")
 
     return Case(f"badinput: {contract}: information {what}, at {ebx:#x}", function)
 
 
 # Raised by what no loader and no CPU under TCG can do: an SEV guest, a fault in a fault's report
-# (qemu/tests_exceptions*.py), a map that outgrows its own estimate, a kernel that returns, tables
-# that meet a larger page; and by wishes, of which qemu/tests_wishes.py tries all.
+# (qemu/tests/exceptions*.py), a map that outgrows its own estimate, a kernel that returns, tables
+# that meet a larger page; and by wishes, of which qemu/tests/wishes.py tries all.
 _NOT_HERE = {"sev", "nested_fault", "too_many_ranges", "kernel_returned", "map_conflict", "wish"}
 
 
@@ -435,7 +366,7 @@ def raised(sentence: str) -> bool:
     patterns = {"s": ".+", "x": r"(?:<[^>]+>|[0-9a-f]+)", "u": "[0-9]+"}
     parts = re.split(r"%([sxu])", sentence)
     pattern = "".join(patterns[p] if i % 2 else re.escape(p) for i, p in enumerate(parts))
-    return any(re.fullmatch(pattern, message) for message in _expected)
+    return any(re.fullmatch(pattern, message) for message in EXPECTED)
 
 
 CASES = [

@@ -76,7 +76,7 @@ _SCENES = {
         Scene("processor-register", intercept="rdpru"),
         Scene("extended-state", intercept="xsetbv"),
         Scene("control-register-intercepts", intercept="cr", widths=(32,)),
-        Scene("plain", sev=()),  # tests_sev_host.py
+        Scene("plain", sev=()),  # tests/sev/host.py
         Scene("no-handler-at-all", ends=_shutdown("a double fault could not be delivered .*8.2.9")),
         Scene("shutdown-of-its-own",
               ends=_shutdown("a fault while a double fault was delivered .*8.2.9")),

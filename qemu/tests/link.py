@@ -4,9 +4,8 @@ finds the state that it was promised. The script is docs/kernel-contract.md's.""
 import functools
 import os
 import re
-import subprocess
 from pathlib import Path
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, List, Tuple
 
 from elftools.elf.elffile import ELFFile
 
@@ -16,74 +15,43 @@ import feeding
 import iso
 import machine
 import state_report
-import tests_state
 from cases import Case
 from images import Image
+from linking import (
+    CLANG,
+    CLANGXX,
+    DEFAULT,
+    GCC,
+    INCLUDE,
+    LIBRARY,
+    LINKERS,
+    LLD,
+    ORPHANS,
+    OWN_SCRIPT,
+    PIE_OBJECTS,
+    PLAIN,
+    SCRIPTS,
+    compiled,
+    do,
+    link,
+    own_script,
+    run,
+    script,
+)
 from machine import Boot
-
-_LIBRARY = cases.BUILD / "libprologue.a"
-PIE_OBJECTS = [cases.BUILD / f"kernels/{name}-pie.o" for name in ("state-wishless", "console")]
-_INCLUDE = f"-I{cases.ROOT / 'boot/include'}"
-_SCRIPTS = ("-L", cases.ROOT / "linker")
-GNU, LLD = "ld.bfd", os.environ.get("LLD") or "ld.lld"
-_LINKERS = {"lld": LLD, "GNU ld": GNU}
-CLANG = [os.environ.get("CLANG") or "clang", "--target=x86_64-none-elf"]
-_CLANGXX = [os.environ.get("CLANGXX") or "clang++", "--target=x86_64-none-elf", "-std=c++20"]
-_GCC = ["gcc"]
-PLAIN = ["-ffreestanding", "-mno-red-zone", "-fno-stack-protector", "-O2", "-Wall", "-Wextra",
-          "-Werror", _INCLUDE]
-
-_CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
-OWN_SCRIPT = re.search(r"```ld\n(ENTRY.*?)```", _CONTRACT, re.DOTALL)[1]
-_ORPHANS = re.search(r"```ld\n( *\.got .*?)```", _CONTRACT, re.DOTALL)[1]
-
-
-def run(*command) -> subprocess.CompletedProcess:
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                          timeout=60, check=False)
-
-
-def do(*command) -> str:
-    result = run(*command)
-    assert result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stderr}"
-    return result.stdout
-
-
-def script(text: str) -> Path:
-    return cases.scratch_file(text.encode(), "kernel.ld")
-
-
-def own_script() -> Path:
-    return script(OWN_SCRIPT)
-
-
-def compiled(source: str, *command, name: str = "source.c") -> Path:
-    path = cases.scratch_file(source.encode(), name)
-    do(*command, "-c", path, "-o", path.with_suffix(".o"))
-    return path.with_suffix(".o")
-
-
-def link(linker: str, ld: Path, objects: Sequence = PIE_OBJECTS, *flags, static: bool = True) -> Path:
-    kernel = cases.scratch_directory() / "kernel.elf"
-    do(linker, *["-static"] * static, "-z", "max-page-size=4096", *flags, *_SCRIPTS, "-T", ld, "-o",
-       kernel, *objects, _LIBRARY)
-    return kernel
-
-
-DEFAULT = Path("prologue.ld")
 
 
 def finds_what_was_promised(kernel: Path) -> state_report.StateReport:
     report = state_report.read(machine.run(Boot(kernel=kernel, append="a b")).expect(machine.OK))
-    tests_state.expect_good(report)
-    tests_state.check_no_page_is_writable_and_executable(report.maps)
+    state_report.expect_good(report)
+    state_report.check_no_page_is_writable_and_executable(report.maps)
     assert report.cmdline == "a b", report.cmdline
     return report
 
 
 def boots_by_grub(kernel: Path, protocol: str = "multiboot2") -> None:
     result = iso.run_iso(iso.grub_iso(kernel, protocol))
-    tests_state.expect_good(state_report.read(result.expect(machine.OK)))
+    state_report.expect_good(state_report.read(result.expect(machine.OK)))
 
 
 # Scripts.
@@ -118,7 +86,7 @@ def phdrs_command_boots(linker: str) -> None:
 
 
 def plain_patterns_take_all(linker: str) -> None:
-    """A script that collects *(.text), *(.rodata), *(.data) and *(.bss) from the library, no more."""
+    """A script that collects *(.text), *(.rodata), *(.data) and *(.bss) from the library alone."""
     text = re.sub(r"\*\((\.\w+) [^)]*\)", r"*(\1) *-pie.o(\1.*)", OWN_SCRIPT)
     assert "*(.bss)" in text and " .text.*" not in text
     kernel = link(linker, script(text))
@@ -146,7 +114,7 @@ def allocated(kernel: Path) -> List[Tuple[str, int, int]]:
 
 
 def no_orphan_is_left(linker: str) -> None:
-    text = OWN_SCRIPT.replace("    /DISCARD/", f"{_ORPHANS}    /DISCARD/", 1)
+    text = OWN_SCRIPT.replace("    /DISCARD/", f"{ORPHANS}    /DISCARD/", 1)
     kernel = link(linker, script(text), PIE_OBJECTS, "--orphan-handling=error", "--strip-debug")
     finds_what_was_promised(kernel)
 
@@ -170,7 +138,7 @@ def gc_sections(linker: str) -> None:
 def one_object(linker: str) -> Path:
     """`ld -r` of the kernel and what it pulls out of the library."""
     whole = cases.scratch_directory() / "whole.o"
-    do(linker, "-r", "-u", "prologue_start", "-o", whole, *PIE_OBJECTS, _LIBRARY)
+    do(linker, "-r", "-u", "prologue_start", "-o", whole, *PIE_OBJECTS, LIBRARY)
     return whole
 
 
@@ -222,7 +190,7 @@ def link_time_optimisation() -> None:
                       "PROLOGUE_WISH_DIRECT_MAP(0xffff900000000000);\n",
                       *CLANG, *PLAIN, "-flto", "-mcmodel=kernel")
     sources = [cases.ROOT / f"qemu/kernels/{name}.cpp" for name in ("state", "console")]
-    objects = [compiled(f'#include "{source}"', *_CLANGXX, *PLAIN, "-Wno-missing-field-initializers",
+    objects = [compiled(f'#include "{source}"', *CLANGXX, *PLAIN, "-Wno-missing-field-initializers",
                         "-flto", "-mcmodel=kernel", "-fno-exceptions", "-fno-rtti",
                         "-DWISHES_ELSEWHERE", f"-I{source.parent}", name="source.cpp")
                for source in sources]
@@ -249,7 +217,7 @@ _Noreturn void kernel_main(const prologue_handoff *handoff) {
 def gcc_and_its_notes(linker: str) -> None:
     """GCC's .note.gnu.property wants alignment 8, with which QEMU would misread PVH's note."""
     model = ["-mcmodel=kernel", "-fno-pic", "-fcf-protection=full"]
-    tiny = compiled(_TINY, *_GCC, "-std=c11", *PLAIN, *model)
+    tiny = compiled(_TINY, *GCC, "-std=c11", *PLAIN, *model)
     assert ".note.gnu.property" in do("readelf", "-SW", tiny)
     kept = OWN_SCRIPT.replace(" .note*", "")
     for ld in (DEFAULT, own_script(), script(kept)):
@@ -258,7 +226,7 @@ def gcc_and_its_notes(linker: str) -> None:
 
 def large_code_model(compiler: list) -> None:
     tiny = compiled(_TINY, *compiler, "-std=c11", *PLAIN, "-mcmodel=large", "-fno-pic")
-    for linker in _LINKERS.values():
+    for linker in LINKERS.values():
         kernel = link(linker, DEFAULT, [tiny], "--defsym=PROLOGUE_VIRTUAL=0xffffa00000000000")
         result = machine.run(Boot(kernel=kernel))
         assert "in the direct map" in result.serial, result.serial
@@ -284,8 +252,8 @@ def headers_are_carried(compiler: list, name: str) -> None:
     for choice in _CHOICES:
         line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_HEADERS({", ".join(choice)})'
         wish = compiled(line + ("\n" if name.endswith(".S") else ";\n"), *compiler,
-                        "-ffreestanding", _INCLUDE, name=name)
-        for linker in _LINKERS.values():
+                        "-ffreestanding", INCLUDE, name=name)
+        for linker in LINKERS.values():
             kernel = link(linker, DEFAULT, [*PIE_OBJECTS, wish], "--gc-sections")
             assert carried(kernel) == set(choice), (choice, carried(kernel))
             code = {name for name in _NAMES if f"prologue_parse_{name}" in Image(kernel).symbols}
@@ -294,7 +262,7 @@ def headers_are_carried(compiler: list, name: str) -> None:
             finds_what_was_promised(kernel)
         elif choice in _BY_STACK:
             boot = feeding.feed(*_BY_STACK[choice](Image(kernel))[:2])
-            tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
+            state_report.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
         else:
             boots_by_grub(kernel, "multiboot" if choice == ("multiboot1",) else "multiboot2")
 
@@ -317,9 +285,9 @@ def masked_entries_are_refused(linker: str) -> None:
               "0xffffffff80800000": {"vmd": 28, "freebsd": 24}}
     for virtual, missed in places.items():
         for name in ("vmd", "freebsd"):
-            result = run(linker, "-static", f"--defsym=PROLOGUE_VIRTUAL={virtual}", *_SCRIPTS, "-T",
+            result = run(linker, "-static", f"--defsym=PROLOGUE_VIRTUAL={virtual}", *SCRIPTS, "-T",
                          DEFAULT, "-u", f"prologue_{name}", "-o", os.devnull, *PIE_OBJECTS,
-                         _LIBRARY)
+                         LIBRARY)
             if name not in missed:
                 assert result.returncode == 0, (virtual, name, result.stderr)
             else:
@@ -332,8 +300,8 @@ def a_wish_stands_once(linker: str) -> None:
                  "WRITABLE_TEXT", "HEADERS(pvh)"):
         line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_{wish};\n'
         twice = [compiled(line, *CLANG, *PLAIN, name=f"{name}.c") for name in ("one", "two")]
-        result = run(linker, "-static", *_SCRIPTS, "-T", DEFAULT, "-o", os.devnull, *PIE_OBJECTS,
-                     *twice, _LIBRARY)
+        result = run(linker, "-static", *SCRIPTS, "-T", DEFAULT, "-o", os.devnull, *PIE_OBJECTS,
+                     *twice, LIBRARY)
         assert result.returncode != 0 and re.search("duplicate symbol|multiple definition",
                                                     result.stderr), (wish, result.stderr)
 
@@ -364,7 +332,7 @@ def fixed_image_asks_to_stay(linker: str) -> None:
 
 def with_each_linker(name: str, function: Callable[[str], None]) -> List[Case]:
     return [Case(f"link: {name}, {title}", functools.partial(function, linker))
-            for title, linker in _LINKERS.items()]
+            for title, linker in LINKERS.items()]
 
 
 CASES = [
@@ -385,10 +353,10 @@ CASES = [
     Case("link: a position-independent executable", position_independent),
     Case("link: link-time optimisation", link_time_optimisation),
     Case("link: -mcmodel=large, clang", functools.partial(large_code_model, CLANG)),
-    Case("link: -mcmodel=large, gcc", functools.partial(large_code_model, _GCC)),
+    Case("link: -mcmodel=large, gcc", functools.partial(large_code_model, GCC)),
     *(Case(f"link: headers by wish, {title}", functools.partial(headers_are_carried, compiler, name))
       for title, compiler, name in (
-          ("C", CLANG, "wish.c"), ("C++", _CLANGXX, "wish.cpp"), ("assembly", CLANG, "wish.S"),
-          ("C by gcc", _GCC, "wish.c"), ("assembly by gcc", _GCC, "wish.S"))),
+          ("C", CLANG, "wish.c"), ("C++", CLANGXX, "wish.cpp"), ("assembly", CLANG, "wish.S"),
+          ("C by gcc", GCC, "wish.c"), ("assembly by gcc", GCC, "wish.S"))),
     Case("link: contracts that are not wanted cost nothing", unwanted_contracts_cost_nothing),
 ]

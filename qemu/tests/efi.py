@@ -9,13 +9,12 @@ import cases
 import composers
 import machine
 import state_report
-import tests_state
 from any_loader import MULTIBOOT2, Load, expect_exactly, fed
 from cases import Case
 from guests import expected_paging
 from handoff_report import PAGE, Report, expect_report
 from iso import EFI, OVMF, grub_iso
-from tests_badinput import wrong
+from refusals import wrong
 
 _TIMEOUT = 60
 
@@ -135,7 +134,7 @@ def composed(name: str, bits: int, stride: int, rsdps: Sequence[bytes] = (_RSDP1
 def copies_are_prologues() -> None:
     """The firmware's map lies where a kernel may keep it."""
     load = Load(MULTIBOOT2, kernel="state", tags=_M2.tags, cmdline="a b c d e")
-    tests_state.expect_good(state_report.read(machine.run(fed(load)).expect(machine.OK)))
+    state_report.expect_good(state_report.read(machine.run(fed(load)).expect(machine.OK)))
 
 
 _MAP_TAG = composers.tag_efi_memory_map(_DESCRIPTORS)

@@ -1,5 +1,6 @@
-"""Wishes, each stated by an object of its own that is linked to the kernel of tests_state: what is
-mapped then, to the page, where the stack is, and what becomes of a wish that cannot be met."""
+"""Wishes, each stated by an object of its own that is linked to the kernel of qemu/tests/state.py:
+what is mapped then, to the page, where the stack is, and what becomes of a wish that cannot be met.
+"""
 
 import functools
 import os
@@ -12,7 +13,6 @@ from typing import List, Optional, Sequence, Tuple
 import cases
 import machine
 import state_report
-import tests_state
 from cases import Case
 from images import Image
 from machine import Boot
@@ -70,7 +70,7 @@ class Wished:
 
 @functools.lru_cache(maxsize=None)
 def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = ()) -> Path:
-    """The kernel of tests_state with these wishes."""
+    """The kernel of qemu/tests/state.py with these wishes."""
     lines = ['#include "prologue/wishes.h"', *(f"PROLOGUE_WISH_{wish};" for wish in wishes)]
     source = cases.scratch_file("\n".join(lines).encode(), "wishes.c")
     made = source.with_name("wishes.o")
@@ -95,7 +95,7 @@ def boot(wished: Wished) -> None:
     kernel = linked(wishes, tuple(wished.link))
     result = machine.run(Boot(kernel=kernel, cpu=wished.cpu, memory=wished.memory, append="a b"))
     report = state_report.read(result.expect(machine.OK))
-    tests_state.expect_good(report)
+    state_report.expect_good(report)
     assert report.cmdline == "a b", report.cmdline
     expect_handoff(report, wished, Image(kernel))
     seen, due = joined(report.maps), expected_mappings(report, wished, Image(kernel))
@@ -103,7 +103,7 @@ def boot(wished: Wished) -> None:
         assert have == want, f"mapped is {have}, not {want}"
     assert len(seen) == len(due), f"{len(seen)} mappings, not {len(due)}"
     if not wished.one_mapping:
-        tests_state.check_no_page_is_writable_and_executable(report.maps)
+        state_report.check_no_page_is_writable_and_executable(report.maps)
 
 
 def expect_handoff(report: StateReport, wished: Wished, image: Image) -> None:
@@ -113,9 +113,9 @@ def expect_handoff(report: StateReport, wished: Wished, image: Image) -> None:
         "paging_levels": wished.levels,
         "stack_bottom": bottom,
         "stack_top": bottom + wished.stack,
-        "direct_map": tests_state.DIRECT_MAP[wished.levels],
-        "direct_map_bytes": tests_state.DIRECT_MAP_BYTES[wished.levels],
-        "identity_bytes": identity[1] if identity else tests_state.TOP_ENTRY_BYTES[wished.levels],
+        "direct_map": state_report.DIRECT_MAP[wished.levels],
+        "direct_map_bytes": state_report.DIRECT_MAP_BYTES[wished.levels],
+        "identity_bytes": identity[1] if identity else state_report.TOP_ENTRY_BYTES[wished.levels],
     }
     for name in ("direct_map", "direct_map_bytes"):
         if getattr(wished, name) is not None:
@@ -127,7 +127,7 @@ def expect_handoff(report: StateReport, wished: Wished, image: Image) -> None:
 def expected_mappings(report: StateReport, wished: Wished, image: Image) -> List[Mapping]:
     """The segments, RAM in both maps, and the windows; nothing else."""
     handoff = report.handoff
-    segments = tests_state.image_mappings(image, handoff["load_base"])
+    segments = state_report.image_mappings(image, handoff["load_base"])
     if wished.one_mapping:
         first, last = segments[0], segments[-1]
         segments = [first._replace(end=last.end, writable=True, executable=True)]
@@ -144,8 +144,8 @@ def expected_mappings(report: StateReport, wished: Wished, image: Image) -> List
 
 
 def ram_mappings(report: StateReport, segments: list, at: int, limits: tuple) -> List[Mapping]:
-    """As the tables of tests_state, but from where the wish says."""
-    mappings = tests_state.ram_mappings(report, segments, at, limits[1])
+    """As the tables of qemu/tests/state.py, but from where the wish says."""
+    mappings = state_report.ram_mappings(report, segments, at, limits[1])
     page_0 = [Mapping(at, at + PAGE, 0, True, False)] * (limits[0] == 0)
     return [m for m in (*page_0, *mappings) if m.start >= at + limits[0]]
 

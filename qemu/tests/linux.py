@@ -20,8 +20,8 @@ from guests import expect_ram, expected_paging, ram_spans
 from handoff_report import GIB, MIB, expect_report
 from images import Image, patch
 from iso import BIOS, EFI, OVMF, grub_iso
-from tests_badinput import wrong
-from tests_efi import expect_efi
+from refusals import wrong
+from tests.efi import expect_efi
 
 _UEFI_TIMEOUT = 60
 _TOOL = cases.ROOT / "linker" / "prologue-bzimage"

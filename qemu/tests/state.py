@@ -18,14 +18,23 @@ from cases import Case
 from images import Image, rebased
 from iso import grub_iso, run_iso
 from machine import Boot
-from state_report import KERNEL, PAGE, RAM, Mapping, StateReport
+from state_report import (
+    DIRECT_MAP,
+    DIRECT_MAP_BYTES,
+    PAGE,
+    TOP_ENTRY_BYTES,
+    Mapping,
+    StateReport,
+    check_no_page_is_writable_and_executable,
+    expect_good,
+    image_mappings,
+    page_up,
+    ram_mappings,
+)
 
 WITHOUT_1G_PAGES = "max,-pdpe1gb"
-GIB, TIB = 1 << 30, 1 << 40
+GIB = 1 << 30
 
-DIRECT_MAP = {4: 0xFFFF800000000000, 5: 0xFF00000000000000}
-DIRECT_MAP_BYTES = {4: 64 * TIB, 5: 4096 * TIB}
-TOP_ENTRY_BYTES = {4: 512 * GIB, 5: 256 * TIB}
 LOW_IDENTITY_BYTES = 4 * GIB  # for a kernel that lives in the first top-level entry itself
 STACK_BYTES = 16384
 PROTECTED32 = 1
@@ -65,11 +74,6 @@ def check(result: machine.Result, expected: Expected) -> StateReport:
     check_modules(report, expected)
     check_tables(report, Image(expected.kernel))
     return report
-
-
-def expect_good(report: StateReport, but: Tuple[str, ...] = ()) -> None:
-    bad = [line for line in report.bad if not line.startswith(but)]
-    assert not bad, "state: " + "; ".join(bad)
 
 
 def check_handoff(report: StateReport, expected: Expected) -> None:
@@ -130,15 +134,6 @@ def check_tables(report: StateReport, image: Image) -> None:
         assert not any(m.start <= nothing < m.end for m in seen), f"{nothing:#x} is mapped"
 
 
-def check_no_page_is_writable_and_executable(mappings: List[Mapping]) -> None:
-    """Not through two addresses either."""
-    for runs in (m for m in mappings if m.executable):
-        for writes in (m for m in mappings if m.writable):
-            first = max(runs.phys, writes.phys)
-            last = min(m.phys + m.end - m.start for m in (runs, writes))
-            assert first >= last, f"{runs} and {writes} show {first:#x}"
-
-
 def expected_mappings(report: StateReport, image: Image) -> List[Mapping]:
     handoff = report.handoff
     segments = image_mappings(image, handoff["load_base"])
@@ -154,45 +149,8 @@ def expected_mappings(report: StateReport, image: Image) -> List[Mapping]:
     return state_report.joined(result)
 
 
-def image_mappings(image: Image, base: int) -> List[Mapping]:
-    """The segments by their own permissions, whole pages of them."""
-    return [
-        Mapping(
-            start=page_down(s.vaddr),
-            end=page_up(s.vaddr + s.memsz),
-            phys=page_down(s.paddr),
-            writable=bool(s.flags & 2),
-            executable=bool(s.flags & 1),
-        )
-        for s in image.relocate(base)
-    ]
-
-
-def ram_mappings(report: StateReport, segments: list, at: int, limit: int) -> List[Mapping]:
-    """RAM below `limit` from virtual `at` on, without page 0, never executable, and writable
-    where the image is."""
-    result = []
-    for r in report.memory:
-        start, end = max(r.start, PAGE), min(r.end, limit)
-        if r.type not in RAM or start >= end:
-            continue
-        pieces = [(start, end, True)]
-        if r.type == KERNEL:
-            pieces = [(s.phys, s.phys + s.end - s.start, s.writable) for s in segments]
-        result += [Mapping(at + s, at + e, s, w, False) for s, e, w in pieces]
-    return result
-
-
 def top_index(image: Image, levels: int) -> int:
     return image.segments[0].vaddr >> (12 + 9 * (levels - 1)) & 0x1FF
-
-
-def page_down(address: int) -> int:
-    return address & -PAGE
-
-
-def page_up(address: int) -> int:
-    return -(-address // PAGE) * PAGE
 
 
 # The boots.

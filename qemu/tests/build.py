@@ -164,7 +164,7 @@ def run_prints_the_report() -> None:
 
 
 def run_refuses_what_it_cannot() -> None:
-    for settings in ({"LOADER": "lilo"}, {"SEV": "snp"}, {"LA57": "perhaps"}):
+    for settings in ({"LOADER": "lilo"}, {"SEV": "tdx"}, {"LA57": "perhaps"}):
         result = run(sys.executable, "qemu/run.py", **settings)
         assert result.returncode == 1 and "is not served" in result.stderr, result.stderr
     result = run(sys.executable, "qemu/run.py", LA57="on", CPU="qemu64")

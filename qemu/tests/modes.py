@@ -23,7 +23,7 @@ from cases import Case
 from guests import expected_paging
 from handoff_report import GIB, MIB
 from images import Image
-from tests_badinput import wrong
+from refusals import wrong
 
 CONTRACTS = (PVH, MULTIBOOT1, MULTIBOOT2, LINUX)
 MODES = (*modes.MODES_32, *modes.MODES_64)

@@ -15,7 +15,6 @@ import feeding
 import machine
 import modes
 import state_report
-import tests_state
 from any_loader import FREEBSD, PC_128M, VMD, Load, Placed, expect_exactly, fed
 from bsd_composers import Console
 from cases import Case
@@ -23,7 +22,7 @@ from guests import expected_paging
 from handoff_report import MIB, PAGE, Range, expect_memory, expect_report
 from images import Image
 from memory_model import expected_map
-from tests_badinput import wrong
+from refusals import wrong
 
 _KERNELS = {4: "demo-every", 5: "demo-five-every", 0: "demo-best-every"}
 _MAC = bytes.fromhex("fee1bad12301")
@@ -145,7 +144,7 @@ def promised(name: str, entered: Callable[[Image], tuple], title: str) -> Case:
     def function() -> None:
         records, registers = entered(Image(cases.BUILD / "state-every.elf"))[:2]
         boot = feeding.feed(records, replace(registers, **_UNKIND[title]))
-        tests_state.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
+        state_report.expect_good(state_report.read(machine.run(boot).expect(machine.OK)))
 
     return Case(f"bsd: {name}, {title}", function)
 

@@ -1,5 +1,5 @@
-"""Linux's, vmd's and FreeBSD's contracts: where modules and the loader's structures lie. Touching the
-image they are whole; on the image they are refused, with both ranges named."""
+"""Linux's, vmd's and FreeBSD's contracts: where modules and the loader's structures lie.
+Touching the image they are whole; on the image they are refused, with both ranges named."""
 
 from dataclasses import replace
 from typing import Callable, Dict, Iterable, Sequence
@@ -15,7 +15,7 @@ from guests import expected_paging
 from handoff_report import GIB, MIB, PAGE, Range, expect_memory, expect_not_usable, expect_report
 from images import Image
 from memory_model import expected_map
-from tests_badinput import wrong
+from refusals import wrong
 
 _ODD = 0x345000
 _MODES = {LINUX: (modes.PROTECTED32, modes.COMPAT32, modes.LONG64),

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import cases
 import iso
+import linking
 import machine
-import tests_install
-import tests_link
+import staging
 import wrong_kernels
 from cases import Case
 from elf_edit import Elf
@@ -93,17 +93,17 @@ def _right_kernels() -> None:
 
 def _right_links() -> None:
     """By the documents' script and ours, with both linkers, and without symbols."""
-    for linker in (tests_link.LLD, tests_link.GNU):
-        for script in (tests_link.own_script(), Path("prologue.ld")):
+    for linker in (linking.LLD, linking.GNU):
+        for script in (linking.own_script(), Path("prologue.ld")):
             for flags in ([], ["-u", "prologue_multiboot1"], ["-s"]):
-                _is_right(tests_link.link(linker, script, tests_link.PIE_OBJECTS, *flags))
+                _is_right(linking.link(linker, script, linking.PIE_OBJECTS, *flags))
     _is_right(wrong_kernels.rich())
 
 
 def _right_templates() -> None:
-    for build in tests_install.BUILDS:
+    for build in staging.BUILDS:
         if build.tool == "make":
-            _is_right(tests_install.built(build))
+            _is_right(staging.built(build))
 
 
 # ---- Files that are no kernels ----

@@ -186,6 +186,7 @@ _LIES = {
     "secrets-page-ones": Lie("secrets"),
     "blob-without-magic": Lie("blob"),
     "blob-elsewhere": Lie("blob"),
+    "blob-outside": Lie("blob"),
     "blob-sizes": Lie("blob"),
     "memory-map-too-large": Lie("map(-n)?"),
     "memory-map-overlaps": Lie("map(-n)?"),

@@ -140,7 +140,7 @@ def freebsd_says_all() -> None:
         *(Range(m.start, m.end, "module") for m in _MODULES)]))
 
 
-# One exception at each moment from each file; tests_moments.py has them all.
+# One exception at each moment from each file; tests/moments.py has them all.
 
 
 def raises(name: str, moment: Moment) -> Case:
@@ -149,7 +149,7 @@ def raises(name: str, moment: Moment) -> Case:
         kernel, at = worst_moments.kernel_raising(_kernel(), moment, raised)
         result = _start(kernel, _STATES / f"{name}.state")
         assert result.outcome == machine.FATAL, result.outcome
-        report = reports.parse(_said_once(result.serial))
+        report = reports.parse(result.serial)
         worst_moments.expect_reported(report, kernel, moment, at, raised.vector, raised.error)
 
     return Case(f"sev loaders: {name}: {worst_moments.raised_at(moment)[0].title} {moment.title}",
@@ -182,12 +182,6 @@ def ends_as_es(name: str) -> Case:
         assert result.lines(r"reason set 10, reason (\d+)") == [str(0x80 + raised.vector)]
 
     return Case(f"sev loaders: {name}, SEV-ES: {raised.title} {moment.title}", function)
-
-
-def _said_once(serial: str) -> str:
-    """Prologue's fatal lines go to the debug port too, which is the same stream here."""
-    twice = serial.index("pprroolloogguuee::")
-    return serial[twice:serial.index("sevhost: the guest left")][::2]
 
 
 CASES = [
