@@ -58,7 +58,7 @@ TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
 BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_WITH_SEV = "  with SEV guests, as by default"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 6690, BYTES_ADDED: 26560, BYTES_WITH_SEV: 38460}
+NEVER_MORE = {TEN_SORTED: 6690, BYTES_ADDED: 26640, BYTES_WITH_SEV: 38830}
 
 
 @dataclass

@@ -52,8 +52,8 @@ $(SEV_SOURCES64:%.cpp=$(BUILD)/64/%.o): FLAGS64 += -mgeneral-regs-only
 # Smaller without vectors.
 $(BUILD)/64/boot/multiboot2.o: FLAGS64 += -mgeneral-regs-only
 
-# Smaller with its steps apart.
-$(BUILD)/64/arch/x86/sev/decode.o: FLAGS64 += -fno-inline-functions
+# Smaller with their steps apart.
+$(addprefix $(BUILD)/64/arch/x86/sev/,decode.o vc_memory.o): FLAGS64 += -fno-inline-functions
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \
