@@ -54,16 +54,18 @@ def entered(contract: str, mode: str, cpu: str = "max", levels: int = 4, base: i
 _LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
 
 
-def linux_by_e_entry(mode: str) -> Case:
+def linux_by_e_entry(mode: str, cpu: str = "max", **others) -> Case:
     """As loaders of an ELF enter Linux: known by boot_params alone."""
+    load = Load(LINUX, kernel="demo-every", mode=mode, cmdline="a b", **others)
 
     def function() -> None:
-        load = Load(LINUX, kernel="demo-every", mode=mode, cmdline="a b")
         image = Image(load.path)
-        boot = fed(load, entry=registers(load, eip=image.physical(image.entry)))
-        expect_exactly(load, machine.run(boot), **expected_paging("demo", "max", 4))
+        boot = fed(load, entry=registers(load, eip=image.physical(image.entry)), cpu=cpu,
+                   **(_LARGE if others else {}))
+        expect_exactly(load, machine.run(boot), **expected_paging("demo", cpu, 4))
 
-    return Case(f"modes: linux by e_entry in {mode}", function)
+    return Case(f"modes: linux by e_entry in {mode} on {cpu}, boot_params at {load.info_at:#x}",
+                function)
 
 
 _PLACES = [
@@ -143,6 +145,9 @@ CASES = [
     *_REFUSED,
     *_DEPTHS,
     *map(linux_by_e_entry, MODES[:-1]),
+    *(linux_by_e_entry(modes.LONG64, cpu, info_at=0x150000800,
+                       memory_map=e820.simple(0xFFF00000, 3 * GIB)) for cpu in ("max", "qemu64")),
+    entered(PVH, modes.LONG64, info_at=0x150000800),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),
     *(entered(c, modes.LONG64) for c in CONTRACTS),
     *_PLACES,

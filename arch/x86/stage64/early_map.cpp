@@ -53,8 +53,11 @@ PhysMemory early_map(uint64_t window) {
 
 // What is not seen yet comes in whole GiBs: so a structure far up takes no more
 // than what it lies in.
-void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
-    bool seen = start <= kMost && bytes <= kMost - start && is_addressable(start + bytes - 1);
+bool PhysMemory::reach(uint64_t start, uint64_t bytes) {
+    if (sees(start, bytes))
+        return true;
+    const uint64_t last = start + bytes - 1;
+    bool seen = start <= last + 1 && last < kMost && is_addressable(last);
     TablePages pages = free_directories(window);
     const uint64_t c_bit_mask = prologue_sev_state.c_bit_mask;
     PageTables tables(window, read_cr3() & ~c_bit_mask,
@@ -62,12 +65,16 @@ void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
                        .has_1g_pages = has_1g_pages(),
                        .c_bit_mask = c_bit_mask},
                       pages);
-    for (uint64_t gib = start / kGiB; seen && gib <= (start + bytes - 1) / kGiB; ++gib)
+    for (uint64_t gib = start / kGiB; seen && gib <= last / kGiB; ++gib)
         seen = is_mapped(gib) ||
                tables.map(gib * kGiB, gib * kGiB, kGiB, PTE_WRITABLE) == MapResult::ok;
-    if (!seen)
-        fail_in(what, Error::out_of_reach, bytes, start);
     *this = early_map(window);
+    return seen;
+}
+
+void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
+    if (!reach(start, bytes))
+        fail_in(what, Error::out_of_reach, bytes, start);
 }
 
 }  // namespace prologue
