@@ -16,7 +16,6 @@ extern uint64_t prologue_early_pd[EARLY_PDS][TABLE_ENTRIES];
 namespace prologue {
 namespace {
 
-constexpr uint64_t kMappedByEntry = 4; // GiBs, with pages of that size
 constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
 
 bool has_1g_pages() {
@@ -45,7 +44,7 @@ bool is_addressable(uint64_t last) {
 }  // namespace
 
 PhysMemory early_map(uint64_t window) {
-    uint64_t gibs = has_1g_pages() ? kMappedByEntry : 1;
+    uint64_t gibs = 1;
     while (is_mapped(gibs) && ++gibs != TABLE_ENTRIES) {
     }
     return {window, gibs * kGiB};
