@@ -8,11 +8,13 @@ import e820
 import machine
 import modes
 from any_loader import (
+    FREEBSD,
     LINUX,
     LINUX64_OFFSET,
     MULTIBOOT1,
     MULTIBOOT2,
     PVH,
+    VMD,
     Load,
     Placed,
     expect_exactly,
@@ -111,17 +113,24 @@ def table() -> Iterator[Case]:
         for mode, levels in itertools.product(MODES, (4, 5)):
             yield in_table(contract, mode, levels, _LOW, "a PC")
             yield in_table(contract, mode, levels, _ODD, next(maps))
-            if levels == 5:
-                yield in_table(contract, mode, levels, _HIGH, "a large PC")
+            yield in_table(contract, mode, levels, _HIGH, "a large PC")
             if mode in modes.MODES_64:
                 yield in_table(contract, mode, levels, _ABOVE, "a large PC")
+    # In vmd's map a type of 0 is the end, and one that overlaps has it in its midst.
+    vmds_maps = itertools.cycle(name for name in _MAPS if name != "overlaps")
+    for contract, named in ((VMD, vmds_maps), (FREEBSD, maps)):
+        for mode, levels in itertools.product(modes.MODES_32, (4, 5)):
+            yield in_table(contract, mode, levels, _LOW, "a PC")
+            yield in_table(contract, mode, levels, _ODD, next(named))
+            yield in_table(contract, mode, levels, _HIGH, "a large PC")
 
 
 def in_table(contract: str, mode: str, levels: int, base: int, machine_name: str) -> Case:
     choices, options = _MAPS.get(machine_name, ({"memory_map": e820.simple(0xFFF00000, 3 * GIB)},
                                                 _LARGE))
-    load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, cmdline="a b",
-                modules=(Placed(0x4000123, b"x" * 5000),), **choices)
+    if contract != VMD: # which says neither
+        choices = {"cmdline": "a b", "modules": (Placed(0x4000123, b"x" * 5000),), **choices}
+    load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, **choices)
     name = f"table: {contract} in {mode}, to {levels} levels, image at {base:#x} on {machine_name}"
     return Case(name, lambda: boot_load(load, "max", **options))
 
