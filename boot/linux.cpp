@@ -193,8 +193,8 @@ void parse_framebuffer(const ScreenInfo& screen, prologue_framebuffer& framebuff
 }  // namespace
 
 void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
-    memory.at("linux boot_params", info, kBootParamsBytes);
-    const BootParams& params = *memory.at<BootParams>("linux boot_params", info);
+    const auto& params = *reinterpret_cast<const BootParams*>(
+        memory.at("linux boot_params", info, kBootParamsBytes));
     if (params.magic != LINUX_MAGIC)
         refuse("no HdrS in boot_params", info, params.magic);
     const Header header(params);
@@ -237,8 +237,8 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
 // For loaders that enter an ELF by e_entry, as Linux's own: all they leave is
 // RSI = boot_params.
 uint32_t prologue_recognise_linux(PhysMemory& memory, const EntryState& state, uint64_t& info) {
-    if (!memory.sees(state.si, kBootParamsBytes) ||
-        memory.at<BootParams>("", state.si)->magic != LINUX_MAGIC)
+    if (!memory.reach(state.si, kBootParamsBytes) ||
+        memory.seen<const BootParams>(state.si)->magic != LINUX_MAGIC)
         return 0;
     info = state.si;
     return LINUX_MAGIC;

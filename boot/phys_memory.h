@@ -40,7 +40,11 @@ struct PhysMemory {
         return {phys_of(seen), phys_of(seen) + bytes};
     }
 
-    // Maps more of it, or fails. Each environment brings its own.
+    // Sees to it that they can be seen, if that is possible: for an address of
+    // which nothing is known.
+    bool reach(uint64_t start, uint64_t bytes);
+
+    // ... or fails. Each environment brings its own of both.
     void extend(const char* what, uint64_t start, uint64_t bytes);
 };
 

@@ -90,6 +90,10 @@ const char* vector_names() {
     return prologue_vector_names;
 }
 
+bool PhysMemory::reach(uint64_t start, uint64_t bytes) {
+    return sees(start, bytes);
+}
+
 void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
     fail_in(what, Error::out_of_reach, bytes, start);
 }

@@ -74,7 +74,10 @@ void use_boot_services(const prologue_handoff* handoff) {
     const auto* const table =
         reinterpret_cast<const char*>(kSeen + efi.system_table_phys - system_page);
     const auto services = *reinterpret_cast<const uint64_t*>(table + kBootServices);
-    line("get-memory-map", get_memory_map(handoff, services));
+    const uint64_t status = get_memory_map(handoff, services);
+    line("get-memory-map", status);
+    if (status != 0) // so it is where paging's depth is not the firmware's
+        return;
     report_pages("pages-at-boot", "runtime-pages-at-boot", efi.memory_map, efi.memory_map_bytes,
                  efi.descriptor_bytes);
     report_pages("pages", "runtime-pages", map, map_bytes, stride);

@@ -2,7 +2,9 @@
 what a loader on UEFI could get wrong, through the feeder."""
 
 import os
+import struct
 from dataclasses import replace
+from pathlib import Path
 from typing import Callable, Sequence, Tuple
 
 import cases
@@ -12,7 +14,8 @@ import state_report
 from any_loader import MULTIBOOT2, Load, expect_exactly, fed
 from cases import Case
 from guests import expected_paging
-from handoff_report import PAGE, Report, expect_report
+from handoff_report import MIB, PAGE, Report, expect_report
+from images import Image, patch
 from iso import EFI, OVMF, grub_iso
 from refusals import wrong
 
@@ -97,6 +100,34 @@ def services(cpu: str, memory: str = "256M", board: str = "pc",
     return Case(f"efi: boot services by wish on {cpu}, {memory} {board}", function)
 
 
+def services_moved() -> None:
+    """GRUB moves the image, and with it the entry for a firmware that runs."""
+    image = Image(cases.BUILD / "demo-services.elf")
+    path = patch(image.path, image.virtual("prologue_multiboot2") + _LOWEST_BASE,
+                 struct.pack("<I", 96 * MIB))
+    report = expect_report(
+        machine.run(_services_boot(path)), path, loader="multiboot2", cmdline="a b",
+        entry_mode="long64", boot_services="0x1", get_memory_map="0x0",
+        exit_with_wrong_key=_INVALID_PARAMETER, map_for_exit="0x0", exit="0x0")
+    assert report.fields["load-base"] >= 96 * MIB, report.fields["load-base"]
+    expect_efi(report, _MEANS_RUNNING)
+
+
+def services_at_another_depth() -> None:
+    """The firmware's four levels are left for the five that are wished for: no way back to it."""
+    path = patch(cases.BUILD / "demo-services.elf", "prologue_wish_paging", struct.pack("<I", 5))
+    report = expect_report(
+        machine.run(_services_boot(path)), path, loader="multiboot2", cmdline="a b",
+        entry_mode="long64", paging="5-level", boot_services="0x1",
+        get_memory_map=_UNSUPPORTED)
+    expect_efi(report, _MEANS_RUNNING)
+
+
+def _services_boot(path: Path) -> machine.Boot:
+    return machine.Boot(iso=grub_iso(path, "multiboot2", "a b", platform=EFI), firmware=OVMF,
+                        memory="256M", cpu="max", timeout=_TIMEOUT)
+
+
 def services_elsewhere(name: str, boot: Callable[[], machine.Boot], loader: str) -> Case:
     """The wish changes nothing where there are none."""
     def function() -> None:
@@ -106,7 +137,8 @@ def services_elsewhere(name: str, boot: Callable[[], machine.Boot], loader: str)
     return Case(f"efi: a wish for boot services, {name}", function)
 
 
-_INVALID_PARAMETER = "0x8000000000000002"
+_INVALID_PARAMETER, _UNSUPPORTED = "0x8000000000000002", "0x8000000000000003"
+_LOWEST_BASE = 32  # of min_addr in the header's relocatable tag
 
 
 # What stands beside the memory map, through the feeder.
@@ -148,6 +180,9 @@ CASES = [
     ovmf("demo-every", "max", note="with every header"),
     services("max", modules=[(5000, "one"), (70001, "two words")]),
     services("Opteron_G1", "1G", "q35"),
+    Case("efi: boot services by wish, the image moved", services_moved),
+    Case("efi: boot services by wish, at another depth than the firmware's",
+         services_at_another_depth),
     services_elsewhere("GRUB on a BIOS", lambda: machine.Boot(
         iso=grub_iso(cases.BUILD / "demo-services.elf", "multiboot2", "a b")), "multiboot2"),
     services_elsewhere("PVH", lambda: machine.Boot(

@@ -8,11 +8,13 @@ import e820
 import machine
 import modes
 from any_loader import (
+    FREEBSD,
     LINUX,
     LINUX64_OFFSET,
     MULTIBOOT1,
     MULTIBOOT2,
     PVH,
+    VMD,
     Load,
     Placed,
     expect_exactly,
@@ -54,16 +56,18 @@ def entered(contract: str, mode: str, cpu: str = "max", levels: int = 4, base: i
 _LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
 
 
-def linux_by_e_entry(mode: str) -> Case:
+def linux_by_e_entry(mode: str, cpu: str = "max", **others) -> Case:
     """As loaders of an ELF enter Linux: known by boot_params alone."""
+    load = Load(LINUX, kernel="demo-every", mode=mode, cmdline="a b", **others)
 
     def function() -> None:
-        load = Load(LINUX, kernel="demo-every", mode=mode, cmdline="a b")
         image = Image(load.path)
-        boot = fed(load, entry=registers(load, eip=image.physical(image.entry)))
-        expect_exactly(load, machine.run(boot), **expected_paging("demo", "max", 4))
+        boot = fed(load, entry=registers(load, eip=image.physical(image.entry)), cpu=cpu,
+                   **(_LARGE if others else {}))
+        expect_exactly(load, machine.run(boot), **expected_paging("demo", cpu, 4))
 
-    return Case(f"modes: linux by e_entry in {mode}", function)
+    return Case(f"modes: linux by e_entry in {mode} on {cpu}, boot_params at {load.info_at:#x}",
+                function)
 
 
 _PLACES = [
@@ -109,17 +113,24 @@ def table() -> Iterator[Case]:
         for mode, levels in itertools.product(MODES, (4, 5)):
             yield in_table(contract, mode, levels, _LOW, "a PC")
             yield in_table(contract, mode, levels, _ODD, next(maps))
-            if levels == 5:
-                yield in_table(contract, mode, levels, _HIGH, "a large PC")
+            yield in_table(contract, mode, levels, _HIGH, "a large PC")
             if mode in modes.MODES_64:
                 yield in_table(contract, mode, levels, _ABOVE, "a large PC")
+    # In vmd's map a type of 0 is the end, and one that overlaps has it in its midst.
+    vmds_maps = itertools.cycle(name for name in _MAPS if name != "overlaps")
+    for contract, named in ((VMD, vmds_maps), (FREEBSD, maps)):
+        for mode, levels in itertools.product(modes.MODES_32, (4, 5)):
+            yield in_table(contract, mode, levels, _LOW, "a PC")
+            yield in_table(contract, mode, levels, _ODD, next(named))
+            yield in_table(contract, mode, levels, _HIGH, "a large PC")
 
 
 def in_table(contract: str, mode: str, levels: int, base: int, machine_name: str) -> Case:
     choices, options = _MAPS.get(machine_name, ({"memory_map": e820.simple(0xFFF00000, 3 * GIB)},
                                                 _LARGE))
-    load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, cmdline="a b",
-                modules=(Placed(0x4000123, b"x" * 5000),), **choices)
+    if contract != VMD: # which says neither
+        choices = {"cmdline": "a b", "modules": (Placed(0x4000123, b"x" * 5000),), **choices}
+    load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, **choices)
     name = f"table: {contract} in {mode}, to {levels} levels, image at {base:#x} on {machine_name}"
     return Case(name, lambda: boot_load(load, "max", **options))
 
@@ -143,6 +154,9 @@ CASES = [
     *_REFUSED,
     *_DEPTHS,
     *map(linux_by_e_entry, MODES[:-1]),
+    *(linux_by_e_entry(modes.LONG64, cpu, info_at=0x150000800,
+                       memory_map=e820.simple(0xFFF00000, 3 * GIB)) for cpu in ("max", "qemu64")),
+    entered(PVH, modes.LONG64, info_at=0x150000800),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),
     *(entered(c, modes.LONG64) for c in CONTRACTS),
     *_PLACES,

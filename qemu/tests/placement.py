@@ -15,7 +15,7 @@ from guests import expected_paging
 from handoff_report import GIB, MIB, PAGE, Range, expect_memory, expect_not_usable, expect_report
 from images import Image
 from memory_model import expected_map
-from refusals import wrong
+from refusals import TIMEOUT, expect_fatal, filled_in, wrong
 
 _ODD = 0x345000
 _MODES = {LINUX: (modes.PROTECTED32, modes.COMPAT32, modes.LONG64),
@@ -153,8 +153,23 @@ _LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
 _ABOVE = Load(LINUX, mode=modes.LONG64, base=0x140001000, cmdline="a b",
               memory_map=e820.simple(0xFFF00000, 3 * GIB))
 
+def on_a_high_image(mode: str) -> Case:
+    """Above 4 GiB, where a change of depth wants the loader's map before all else."""
+    at = Image(_ABOVE.path).physical(_SPARE, _ABOVE.base)
+    load = replace(_ABOVE, mode=mode, info_at=at)
+
+    def run() -> tuple:
+        message = f"loader's structure: {at:x} to {at + PAGE:x} lies on the kernel image " \
+                  "(<image> to <image end>)"
+        return machine.run(fed(load, timeout=TIMEOUT, **_LARGE)), filled_in(message, load)
+
+    return Case(f"placement: the information on an image above 4 GiB, in {mode}",
+                lambda: expect_fatal(*run()))
+
+
 CASES = [
     *touching(),
+    *map(on_a_high_image, modes.MODES_64),
     *(placed(name, _ABOVE, place, cpu, **_LARGE) for name, place in _WITH_MODULES.items()
       for cpu in ("max", "qemu64")),
     *(userboot_packs_them(cpu) for cpu in ("max", "qemu64")),

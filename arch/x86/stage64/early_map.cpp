@@ -16,7 +16,6 @@ extern uint64_t prologue_early_pd[EARLY_PDS][TABLE_ENTRIES];
 namespace prologue {
 namespace {
 
-constexpr uint64_t kMappedByEntry = 4; // GiBs, with pages of that size
 constexpr uint64_t kMost = TABLE_ENTRIES * kGiB;
 
 bool has_1g_pages() {
@@ -47,7 +46,7 @@ bool is_addressable(uint64_t last) {
 }  // namespace
 
 PhysMemory early_map(uint64_t window) {
-    uint64_t gibs = has_1g_pages() ? kMappedByEntry : 1;
+    uint64_t gibs = 1;
     while (is_mapped(gibs) && ++gibs != TABLE_ENTRIES) {
     }
     return {window, gibs * kGiB};
@@ -55,8 +54,11 @@ PhysMemory early_map(uint64_t window) {
 
 // What is not seen yet comes in whole GiBs: so a structure far up takes no more
 // than what it lies in.
-void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
-    bool seen = start <= kMost && bytes <= kMost - start && is_addressable(start + bytes - 1);
+bool PhysMemory::reach(uint64_t start, uint64_t bytes) {
+    if (sees(start, bytes))
+        return true;
+    const uint64_t last = start + bytes - 1;
+    bool seen = start <= last + 1 && last < kMost && is_addressable(last);
     TablePages pages = free_directories(window);
     const uint64_t c_bit_mask = prologue_sev_state.c_bit_mask;
     PageTables tables(window, read_cr3() & ~c_bit_mask,
@@ -64,12 +66,16 @@ void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
                        .has_1g_pages = has_1g_pages(),
                        .c_bit_mask = c_bit_mask},
                       pages);
-    for (uint64_t gib = start / kGiB; seen && gib <= (start + bytes - 1) / kGiB; ++gib)
+    for (uint64_t gib = start / kGiB; seen && gib <= last / kGiB; ++gib)
         seen = is_mapped(gib) ||
                tables.map(gib * kGiB, gib * kGiB, kGiB, PTE_WRITABLE) == MapResult::ok;
-    if (!seen)
-        fail_in(what, Error::out_of_reach, bytes, start);
     *this = early_map(window);
+    return seen;
+}
+
+void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
+    if (!reach(start, bytes))
+        fail_in(what, Error::out_of_reach, bytes, start);
 }
 
 }  // namespace prologue

@@ -155,7 +155,7 @@ uint32_t prologue_leave_loaders_tables(uint64_t info, uint32_t magic) {
 
 // The 32-bit entry does this itself; in 64-bit mode EBX may point to nothing.
 uint32_t prologue::prologue_recognise_pvh(PhysMemory& memory, const EntryState&, uint64_t& info) {
-    const bool found = memory.sees(info, sizeof(uint32_t)) &&
-                       *memory.at<uint32_t>("", info) == PVH_MAGIC;
+    const bool found = memory.reach(info, sizeof(uint32_t)) &&
+                       *memory.seen<const uint32_t>(info) == PVH_MAGIC;
     return found ? PVH_MAGIC : 0;
 }

@@ -8,6 +8,7 @@
 extern "C" {
 extern const prologue::Part __start_prologue_parts[];
 extern const prologue::Part __stop_prologue_parts[];
+extern const char __ehdr_start[], prologue_image_end[];
 }
 
 namespace prologue {
@@ -19,6 +20,11 @@ namespace {
 }
 
 }  // namespace
+
+void check_clear_of(Span image, const char* what, Span span) {
+    if (span.overlaps(image))
+        fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
+}
 
 const Part* find_part(uint32_t magic) {
     for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part)
@@ -41,6 +47,8 @@ const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
     const Part* contract = find_part(magic);
     if (contract == nullptr)
         fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
+    check_clear_of({memory.phys_of(__ehdr_start), memory.phys_of(prologue_image_end)},
+                   "loader's structure", {info, page_up(info + 1)});
     return *contract;
 }
 

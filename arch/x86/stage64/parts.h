@@ -7,11 +7,16 @@
 
 namespace prologue {
 
+// What the loader has put into memory must not lie on the image: our .bss has been
+// written to.
+void check_clear_of(Span image, const char* what, Span span);
+
 // The part with that number; null where the kernel does not carry it.
 const Part* find_part(uint32_t magic);
 
 // The contract by its magic; or by what its loader left, where there is none: then
-// `magic` and `info` become that contract's. Fails where it is none that is known.
+// `magic` and `info` become that contract's. Fails where it is none that is known, or
+// its information lies on this image.
 const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info);
 
 }  // namespace prologue

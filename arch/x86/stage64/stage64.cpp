@@ -64,13 +64,6 @@ struct Boot {
     }
 };
 
-// What the loader has put into memory must not lie on the image: our .bss has
-// been written to.
-void check_clear_of(Span image, const char* what, Span span) {
-    if (span.overlaps(image))
-        fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
-}
-
 // The image without the rest of its last page, where GRUB puts its information.
 Span loaded_bytes(const Boot& boot) {
     Span image = boot.image.span();
@@ -248,7 +241,6 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const Part& contract = find_contract(memory, magic, info);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
-    check_clear_of(loaded_bytes(boot), "loader's structure", {info, page_up(info + 1)});
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
