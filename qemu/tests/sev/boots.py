@@ -180,7 +180,7 @@ def _refuses_too_many_ranges() -> None:
     result = _many_ranges(_TOO_LONG, "snp")
     _terminated(result, _CODES["FATAL"])
     line = "prologue: fatal: memory: a map of so many ranges takes "
-    assert "".join(2 * letter for letter in line) in result.serial, "by both of its ports"
+    assert line in result.serial, "without its line"
 
 
 def _accepts(kernel: str, memory: int, mark: int, high: int = 0) -> None:
@@ -399,7 +399,7 @@ CASES = [
          lambda: _exits(4, "es", 3, 0, "sev-info-not-preset")),
     *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
            lambda n=name, b=bits: _memory_taken(n, b))
-      for name in ("page-unvalidated", "page-zeroed", "page-corrupted", "page-replayed")
+      for name in ("page-unvalidated", "page-zeroed", "page-corrupted")
       for bits in (32, 64)),
     *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
       for sev in ("none", *_ENCRYPTED)),
