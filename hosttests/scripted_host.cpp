@@ -1,5 +1,7 @@
 #include "scripted_host.h"
 
+#include "bits.h"
+
 #include <stdexcept>
 
 prologue::SevState prologue::prologue_sev_state;
@@ -23,15 +25,16 @@ ScriptedHost::~ScriptedHost() {
     scripted_host = nullptr;
 }
 
-void ScriptedHost::map(uint64_t virt, uint64_t phys, bool is_private) {
+void ScriptedHost::map(uint64_t virt, uint64_t phys, bool is_private, unsigned in_level) {
     uint64_t table = cr3 = 0x1000;
-    for (unsigned level = 4; level != 1; --level) {
+    for (unsigned level = (cr4 & CR4_LA57) != 0 ? 5 : 4; level != in_level; --level) {
         const uint64_t index = virt >> (3 + 9 * level) & 511;
         if (tables[table][index] == 0)
             tables[table][index] = (0x1000 * (tables.size() + 1)) | kCBit | 3;
         table = tables[table][index] & 0x7ffffffff000;
     }
-    tables[table][virt >> 12 & 511] = phys | 3 | (is_private ? kCBit : 0);
+    tables[table][virt >> (3 + 9 * in_level) & 511] =
+        phys | 3 | (is_private ? kCBit : 0) | (in_level == 1 ? 0u : PTE_LARGE);
 }
 
 }  // namespace prologue::test

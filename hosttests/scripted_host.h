@@ -71,7 +71,8 @@ struct ScriptedHost {
     }
 
     // Maps a page of device memory or RAM at `virt`, in four levels.
-    void map(uint64_t virt, uint64_t phys, bool is_private);
+    // A page of 4 KiB, or by an entry of a higher table; as deep as CR4 says.
+    void map(uint64_t virt, uint64_t phys, bool is_private, unsigned in_level = 1);
 };
 
 extern ScriptedHost* scripted_host;

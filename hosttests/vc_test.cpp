@@ -1,4 +1,5 @@
 // #VC: instructions as bytes, what the host is asked for them, and what is left behind.
+#include "bits.h"
 #include "decode.h"
 #include "scripted_host.h"
 #include "vc_memory.h"
@@ -571,6 +572,27 @@ TEST(Registers, AreNumberedAsTheirEncoding) {
                                 &frame.r15};
     for (uint8_t i = 0; i != 16; ++i)
         EXPECT_EQ(&register_of(frame, i), wanted[i]) << unsigned{i};
+}
+
+// The walk itself: each page size at each depth, at an address all of whose indices differ.
+TEST(VcWalk, FindsThePageThatTheCpuFinds) {
+    constexpr uint64_t kVirt = 0x00b6'4d92'a5c3'1abc, kPat = 1 << 12; // of a large page's entry
+    for (const uint64_t cr4 : {uint64_t{0}, uint64_t{CR4_LA57}})
+        for (const unsigned level : {1u, 2u, 3u})
+            for (const bool is_private : {false, true}) {
+                SCOPED_TRACE(testing::Message() << cr4 << ' ' << level << ' ' << is_private);
+                ScriptedHost host;
+                host.cr4 = cr4;
+                const uint64_t inside = (uint64_t{1} << (3 + 9 * level)) - 1;
+                const uint64_t phys = 0x3456789a0000 & ~inside;
+                host.map(kVirt, phys | (level == 1 ? 0 : kPat), is_private, level);
+                const Mapping found = walk(kVirt);
+                EXPECT_TRUE(found.present);
+                EXPECT_EQ(found.is_private, is_private);
+                EXPECT_EQ(found.phys, phys | (kVirt & inside));
+                for (unsigned bit = 3 + 9 * level; bit < (cr4 == 0 ? 48 : 57); bit += 9)
+                    EXPECT_FALSE(walk(kVirt ^ uint64_t{1} << bit).present) << bit;
+            }
 }
 
 }  // namespace
