@@ -352,7 +352,7 @@ def long_mode(mode: str, kernel_name: str, title: str) -> None:
 
 
 def efer_is_written(entry_efer: int) -> bool:
-    """WRMSR is made an instruction that faults, where EFER is written on the way from 64-bit mode."""
+    """WRMSR is made an instruction that faults, where EFER is written after a 64-bit entry."""
     load = Load(LINUX, kernel="state-every", mode=modes.LONG64)
     image = Image(load.path)
     wrmsr = image.physical(image.find("prologue_leave_loaders_tables", _WRMSR))
