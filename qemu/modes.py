@@ -48,13 +48,16 @@ class Entered:
 
 
 def entered(mode: str, registers: Registers, tables: int = _TABLES, high: int = 4) -> Entered:
-    """`registers` in that mode, with the first `high` GiBs mapped where there is room for it."""
+    """`registers` in that mode, with the first `high` GiBs mapped where there is room for it; and
+    with the bits of control registers that they have besides."""
     if mode == PROTECTED32:
         return Entered([], registers)
     build = {PAGED32: _paged, PAE32: _pae, COMPAT32: _compat, LONG64: _long, LONG64_FIVE: _five}
     records, changes = build[mode](tables, high)
     gdt = gdt_record(_GDT, [feeding.FLAT_CODE32, feeding.FLAT_DATA, feeding.FLAT_CODE64])
     changes = {"gdt_base": _GDT, "gdt_limit": 31, "data": _DATA, "cr0": _CR0 | _PG, **changes}
+    changes.update({name: changes[name] | getattr(registers, name)
+                    for name in ("cr0", "cr4", "efer") if name in changes})
     return Entered([gdt, *records], replace(registers, **changes))
 
 

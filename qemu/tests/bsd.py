@@ -203,6 +203,9 @@ _BAD_VMD = [
     wrong("a list that ends at once", _VMD,
           "vmd: the boot arguments have no memory map (<args[0].type>, 98)",
           {"args[0].type": 0xFFFFFFFF}),
+    wrong("a kernel's end behind all RAM", _VMD,
+          "memory: 10000 free bytes below 4 GiB are wanted, the largest piece has 0",
+          {"end": 0xFFFFFFFF}),
     wrong("RAM that wraps", _VMD, "memory map: range at fffffffffffff000 of 2000 bytes wraps",
           {"mem[0].addr": -PAGE, "mem[0].size": 2 * PAGE}),
 ]

@@ -11,10 +11,11 @@ from typing import Optional
 
 import cases
 import e820
+import feeding
 import initramfs
 import machine
 import modes
-from any_loader import LINUX, PC_128M, Load, Placed, expect_exactly, fed
+from any_loader import LINUX, PC_128M, Load, Placed, expect_exactly, fed, registers
 from cases import Case
 from guests import expect_ram, expected_paging, ram_spans
 from handoff_report import GIB, MIB, expect_report
@@ -168,18 +169,21 @@ def plays(name: str, load: Load, change=lambda info: None, cpu: str = "max", opt
 
 
 def dirty_bss(load: Load) -> Case:
-    """Loaders of Linux load what is in the file; memory behind it is as it was."""
+    """Loaders of Linux load what is in the file; memory behind it is as it was. No flag is
+    promised: the direction flag is set."""
 
     def function() -> None:
         image = Image(load.path)
         start = max(s.paddr + len(s.data) for s in image.segments if s.data)
         noise = b"\xa5" * (image.end - start)
-        boot = fed(load, damage=[(load.base + start - image.base, noise)])
+        boot = fed(load, damage=[(load.base + start - image.base, noise)],
+                   entry=registers(load, eflags=feeding.EFLAGS_ONE | _DIRECTION))
         expect_exactly(load, machine.run(boot), **expected_paging("demo", "max"))
 
     return Case(f"linux: .bss full of noise, {load.mode}", function)
 
 
+_DIRECTION = 1 << 10
 _LOAD = Load(LINUX, kernel="demo-every", cmdline="a b", modules=(Placed(0x4000123, b"x" * 5000),))
 _LONG = replace(_LOAD, mode=modes.LONG64)
 _HIGH = dict(memory="7G", machine="pc,max-ram-below-4g=4G")

@@ -82,7 +82,11 @@ _PLACES = [
     entered(LINUX, modes.LONG64, "qemu64", base=0x345000, info_at=0x17FFFF800),
 ]
 
+_IN_BORROWED_PAGES = 0x9D000  # as SeaBIOS leaves its words
+
 _DEPTHS = [
+    *(entered(c, mode, levels=levels, base=0x140001000, info_at=_IN_BORROWED_PAGES)
+      for c in CONTRACTS for mode, levels in ((modes.LONG64, 5), (modes.LONG64_FIVE, 4))),
     *(entered(c, mode, levels=levels) for c in CONTRACTS for mode in modes.MODES_64
       for levels in (0, 5)),
     *(entered(c, modes.LONG64_FIVE) for c in CONTRACTS),

@@ -10,9 +10,10 @@ import any_loader
 import cases
 import composers
 import machine
+import modes
 import reports
 import state_report
-from any_loader import MULTIBOOT1, MULTIBOOT2, PVH, Load, Placed
+from any_loader import LINUX, MULTIBOOT1, MULTIBOOT2, PVH, Load, Placed
 from bochs import run_bochs
 from cases import Case
 from images import Image, rebased
@@ -332,6 +333,41 @@ def without_a_gdt(contract: str) -> None:
     unkind(fed(contract), gdt_gone=True)
 
 
+# In 64-bit mode, where a loader can leave more.
+_NXE, _PCIDE, _PGE, _SMEP, _SMAP = 1 << 11, 1 << 17, 1 << 7, 1 << 20, 1 << 21
+_UNKIND_64 = {
+    "as its loader leaves the CPU": {},
+    "the loader's flags": {"eflags": UNKIND_FLAGS},
+    "the loader's control registers": {
+        "cr0": UNKIND_CR0, "cr4": UNKIND_CR4 | _PCIDE | _PGE | _SMEP | _SMAP, "efer": UNKIND_EFER},
+    "the loader's GDT gone": {"gdt_gone": True},
+}
+
+
+def long_mode(mode: str, kernel_name: str, title: str) -> None:
+    load = Load(LINUX, kernel=kernel_name, mode=mode)
+    entry = any_loader.registers(load, **_UNKIND_64[title])
+    report = state_report.read(machine.run(any_loader.fed(load, entry=entry)).expect(machine.OK))
+    expect_good(report)
+
+
+def efer_is_written(entry_efer: int) -> bool:
+    """WRMSR is made an instruction that faults, where EFER is written after a 64-bit entry."""
+    load = Load(LINUX, kernel="state-every", mode=modes.LONG64)
+    image = Image(load.path)
+    wrmsr = image.physical(image.find("prologue_leave_loaders_tables", _WRMSR))
+    boot = any_loader.fed(load, damage=[(wrmsr, _UD2)],
+                          entry=any_loader.registers(load, efer=entry_efer))
+    return machine.run(boot).outcome != machine.OK
+
+
+def efer_is_written_where_it_must_be() -> None:
+    assert efer_is_written(0) and not efer_is_written(_NXE)
+
+
+_WRMSR, _UD2 = b"\x0f\x30", b"\x0f\x0b"
+
+
 def memory_is_as_the_header_says(but: str) -> None:
     """Of the spare pages, that they are the image's and zero; of all that the handoff points to,
     that it lies in memory of Prologue's."""
@@ -396,6 +432,15 @@ CASES = [
             ("the loader's GDT gone", without_a_gdt),
         )
     ),
+    *(
+        Case(f"state: linux in {mode}, {kernel_name}, {title}",
+             lambda m=mode, k=kernel_name, t=title: long_mode(m, k, t))
+        for mode in modes.MODES_64
+        for kernel_name in ("state-every", "state-best-every")
+        for title in _UNKIND_64
+    ),
+    Case("state: EFER is written in 64-bit mode only where it must be",
+         efer_is_written_where_it_must_be),
     Case("state: the spare pages are zero", lambda: memory_is_as_the_header_says(but=PLACE)),
     Case("state: the handoff is Prologue's", lambda: memory_is_as_the_header_says(but=SPARE)),
     Case("state: the identity map can be dropped", lambda: drop_identity("state", 4)),
