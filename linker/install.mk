@@ -20,7 +20,8 @@ INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 	$(foreach file,$(TEMPLATE_FILES),\
 		$(call installed_in, $(patsubst qemu/%/,share/prologue/%,$(dir $(file))), $(file))) \
 	$(call installed_in, share/doc/prologue, README.md LICENSE) \
-	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*))
+	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*.*)) \
+	$(call installed_in, share/doc/prologue/docs/loaders, $(wildcard docs/loaders/*))
 INSTALLED_TOOLS = $(call installed_in, bin, linker/prologue-bzimage linker/prologue-elf32 \
 	$(CHECK_TOOL))
 

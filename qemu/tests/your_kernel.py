@@ -113,7 +113,7 @@ def serial_to_stdout(command: List[str]) -> List[str]:
 
 def links_lead_somewhere() -> None:
     """Files, and headings in them, that the pages name."""
-    pages = [*(cases.ROOT / "docs").glob("*.md"), *(cases.ROOT / "qemu/templates").glob("*/*.md")]
+    pages = [*(cases.ROOT / "docs").rglob("*.md"), *(cases.ROOT / "qemu/templates").glob("*/*.md")]
     for page in [cases.ROOT / "README.md", *pages]:
         for target in doc_pages.links(page.read_text()):
             path, _, anchor = target.partition("#")
