@@ -4,6 +4,8 @@ lies in memory for it lies where the SEV host's memory map calls it reserved."""
 import struct
 from pathlib import Path
 
+import composers
+
 _START_INFO, _BOOT_PARAMS, _CMDLINE = 0x96000, 0x90000, 0x98000
 _MEMORY_MAP = 0x91000
 _PML4, _PDPT, _PD, _GDT = 0x9C000, 0x9D000, 0x9E000, 0x9F000
@@ -58,6 +60,16 @@ def pvh64_many_ranges(path: Path, memory: int, pieces: int) -> Path:
     registers = f"rip $entry&0x0fffffff\nrbx {_BOOT_PARAMS:#x}\nrsi {_START_INFO:#x}"
     path.write_text(f"{registers}{_LONG_MODE}at {_BOOT_PARAMS:#x}\nu32 {_words(info)}\n"
                     f"at {_MEMORY_MAP:#x}\nu32 {_words(words)}\n")
+    return path
+
+
+def multiboot2_efi64(path: Path, entry: int) -> Path:
+    """As GRUB enters on UEFI where a header asks for the boot services: on the firmware's tables."""
+    tags = [composers.tag_efi_table(_BOOT_PARAMS), composers.Tag(18, [])]
+    ((_, info),) = composers.multiboot2_info(_BOOT_PARAMS, tags).records
+    registers = f"rip {entry:#x}\nrax {composers.MULTIBOOT2_MAGIC:#x}\nrbx {_BOOT_PARAMS:#x}"
+    state = _LONG_MODE.replace("rsp 0", f"rsp {_PML4:#x}").replace("cr4 0x20", "cr4 0x620")
+    path.write_text(f"{registers}{state}at {_BOOT_PARAMS:#x}\nu32 {_words(info)}\n")
     return path
 
 

@@ -12,6 +12,7 @@ import machine
 import sev_guest
 import sev_states
 from cases import Case
+from images import Image
 from sev_guest import Run
 
 _C_BITS = (51, 47)
@@ -181,6 +182,16 @@ def _refuses_too_many_ranges() -> None:
     _terminated(result, _CODES["FATAL"])
     line = "prologue: fatal: memory: a map of so many ranges takes "
     assert line in result.serial, "without its line"
+
+
+def _refuses_boot_services() -> None:
+    """The firmware's CR3 has the C-bit, and so no way back to it is built."""
+    kernel = Image(_elf("demo-services"))
+    entry = kernel.physical("prologue_boot_services")
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.multiboot2_efi64(Path(directory) / "state", entry)
+        result = sev_guest.run(Run(kernel.path, sev="sev", state=state, memory="64M"))
+    result.expect(machine.FATAL, r"^prologue: fatal: entry: EFI is an SEV guest's, .*: CR3 \(800")
 
 
 def _accepts(kernel: str, memory: int, mark: int, high: int = 0) -> None:
@@ -413,6 +424,8 @@ CASES = [
            lambda h=how, s=sev, w=where: _leaks(_CANARY, h, s, w))
       for how, where in _LEAKS.items() for sev in _ENCRYPTED
       if sev != "sev" or how != "leak-page"),
+    Case("sev: guest refuses a firmware whose boot services it cannot call",
+         _refuses_boot_services),
     Case("sev: guest exits: none for CPUID with a CPUID page", lambda: _exits(4, "snp", 0, 3)),
     Case("sev: guest accepts all of its memory", lambda: _accepts("demo", 64, 64 << 20)),
     Case("sev: guest accepts memory above 4 GiB",
