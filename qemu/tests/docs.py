@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import cases
+import doc_pages
 from cases import Case
 
 _CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
@@ -91,7 +92,14 @@ def _refusals_are_explained() -> None:
     assert set(texts) == explained, set(texts) ^ explained
 
 
+def _sev_example_compiles() -> None:
+    (block,) = doc_pages.blocks(doc_pages.section("docs/sev.md", "## For the kernel"))
+    assembly = _compiled(block.text, "-Wall", "-Wextra", "-Werror", "-O2")
+    assert "prologue_sev_share" in assembly and "prologue_sev_vc" in assembly
+
+
 CASES = [
+    Case("docs: the example of prologue/sev.h compiles", _sev_example_compiles),
     Case("docs: the layouts are those of handoff.h", _layouts_are_the_headers),
     Case("docs: wishes and their notes are those of wishes.h", _wishes_are_the_headers),
     Case("docs: the helpers are those of kernel.h", _helpers_are_the_headers),

@@ -24,8 +24,9 @@ extern "C" {
 void prologue_sev_vc(void);
 
 /* The same for a kernel with entry code of its own: what that must have pushed, from
- * the lowest address on. Returns 0, or the vector of an exception (6 or 13, error code
- * 0) that the kernel delivers in place of this one; the frame is then as it was. */
+ * the lowest address on. Returns 0, or the vector of an exception (6 or 13) that the
+ * kernel delivers in place of this one; the frame is then as it was, but for `error`,
+ * which is that exception's: 0. */
 typedef struct prologue_vc_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
     uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
