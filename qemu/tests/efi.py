@@ -14,44 +14,15 @@ import state_report
 from any_loader import MULTIBOOT2, Load, expect_exactly, fed
 from cases import Case
 from guests import expected_paging
-from handoff_report import MIB, PAGE, Report, expect_report
+from handoff_report import MIB, PAGE, expect_report
 from images import Image, patch
 from iso import EFI, OVMF, grub_iso
 from refusals import wrong
+from uefi_map import MEANS_RUNNING, expect_efi
 
 _TIMEOUT = 60
 
-# UEFI 2.10, table 7.6: what a kernel may use once the boot services have been ended.
-_LOADER_CODE, _LOADER_DATA, _BOOT_CODE, _BOOT_DATA = 1, 2, 3, 4
-_RUNTIME_CODE, _RUNTIME_DATA, _CONVENTIONAL, _ACPI, _NVS = 5, 6, 7, 9, 10
-_FREE = (_LOADER_CODE, _LOADER_DATA, _BOOT_CODE, _BOOT_DATA, _CONVENTIONAL)
-_MEANS = {**dict.fromkeys(_FREE, ("usable", "loader", "prologue", "module", "kernel")),
-          **dict.fromkeys((_RUNTIME_CODE, _RUNTIME_DATA), ("reserved",)),
-          _ACPI: ("acpi",), _NVS: ("nvs",)}
-
-
-# While they run, it is all the firmware's; usable is what Prologue has asked it for.
-_MEANS_RUNNING = {**_MEANS, **dict.fromkeys(_FREE, ("loader", "module", "kernel")),
-                  _LOADER_DATA: ("loader", "usable", "prologue", "module", "kernel")}
 _OWN_BYTES = 8 << 20
-
-
-def expect_efi(report: Report, means: dict = _MEANS) -> None:
-    """The firmware's map is whole, and the loader's says the same."""
-    bits, table, size, stride = report.fields["efi"].split(" ")
-    assert (bits, stride) == ("64", "48"), report.fields["efi"]
-    assert int(size) == 48 * len(report.efi_memory) and len(report.efi_memory) > 20
-    holds = next(kind for start, end, kind in report.efi_memory if start <= int(table, 16) < end)
-    assert holds == _RUNTIME_DATA, f"the system table lies in memory of type {holds}"
-    for start, end, kind in report.efi_memory:
-        if kind not in means or start == 0:
-            continue
-        for r in report.memory:
-            apart = r.end <= start or end <= r.start
-            assert apart or r.kind in means[kind], f"{r} is UEFI's {start:#x} {end:#x} {kind}"
-        known = sum(min(end, r.end) - max(start, r.start)
-                    for r in report.memory if r.start < end and start < r.end)
-        assert known == end - start, f"not all of UEFI's {start:#x} {end:#x} {kind} is known"
 
 
 def ovmf(kernel: str, cpu: str, memory: str = "256M", board: str = "pc", cmdline: str = "",
@@ -91,7 +62,7 @@ def services(cpu: str, memory: str = "256M", board: str = "pc",
             map_for_exit="0x0", exit="0x0",
             modules=[(None, size, string) for size, string in modules],
             **expected_paging("demo", cpu))
-        expect_efi(report, _MEANS_RUNNING)
+        expect_efi(report, MEANS_RUNNING)
         own = sum(r.end - r.start for r in report.of_kind("usable", "prologue"))
         assert own == _OWN_BYTES, f"{own:#x} bytes are usable, or Prologue's"
         for what in ("pages", "runtime-pages"):
@@ -110,7 +81,7 @@ def services_moved() -> None:
         entry_mode="long64", boot_services="0x1", get_memory_map="0x0",
         exit_with_wrong_key=_INVALID_PARAMETER, map_for_exit="0x0", exit="0x0")
     assert report.fields["load-base"] >= 96 * MIB, report.fields["load-base"]
-    expect_efi(report, _MEANS_RUNNING)
+    expect_efi(report, MEANS_RUNNING)
 
 
 def services_at_another_depth() -> None:
@@ -120,7 +91,7 @@ def services_at_another_depth() -> None:
         machine.run(_services_boot(path)), path, loader="multiboot2", cmdline="a b",
         entry_mode="long64", paging="5-level", boot_services="0x1",
         get_memory_map=_UNSUPPORTED)
-    expect_efi(report, _MEANS_RUNNING)
+    expect_efi(report, MEANS_RUNNING)
 
 
 def _services_boot(path: Path) -> machine.Boot:

@@ -22,7 +22,7 @@ from handoff_report import GIB, MIB, expect_report
 from images import Image, patch
 from iso import BIOS, EFI, OVMF, grub_iso
 from refusals import wrong
-from tests.efi import expect_efi
+from uefi_map import expect_efi
 
 _UEFI_TIMEOUT = 60
 _TOOL = cases.ROOT / "linker" / "prologue-bzimage"
