@@ -126,6 +126,8 @@ def table_entries(kernel_path, memory_map):
 
 def way_up():
     plain = counted(kernel("demo"))
+    yield Row("to the first IDT",
+              counted(kernel("demo"), until="prologue_idt32_stands").until.instructions)
     yield Row("to the first 64-bit instruction", plain.first64.instructions, 64)
     yield Row("  with five levels, more",
               counted(kernel("demo-best")).first64.instructions - plain.first64.instructions, 16)
@@ -186,6 +188,9 @@ def ways_in():
         script = cases.scratch_file(any_loader.script(load))
         wide = mode in modes.MODES_64
         until = "prologue_start64_wide" if wide else "prologue_start64"
+        if wide:
+            first = counted_script(load.path, script, "prologue_idt64_stands", "max")
+            yield Row(f"to the first IDT: {what}", first.until.instructions)
         tally = counted_script(load.path, script, until, "max")
         yield Row(f"to the 64-bit stage: {what}", tally.until.instructions, 250 if wide else 90)
 
