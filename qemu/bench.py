@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import Optional
 
+import rooms  # noqa: F401, the harness's folders
 import any_loader
 import bsd_loaders
 import cases

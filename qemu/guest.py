@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Optional
 
+import rooms  # noqa: F401, the harness's folders
 import machine
 
 _BUILD = Path(os.environ.get("BUILD", "build"))

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import rooms  # noqa: F401, the harness's folders
 import iso
 
 

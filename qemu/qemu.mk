@@ -19,7 +19,7 @@ COUNT_WINDOWS := --window 0xffff800000000000 --window 0xff00000000000000
 # With KERNEL=, counts that image's way up; otherwise ours, beside what it may cost.
 .PHONY: bench
 bench: kernels $(FEEDERS)
-	@$(PYTHON) $(if $(KERNEL),qemu/count.py --profile --kernel $(KERNEL) $(COUNT_WINDOWS) $(COUNT),qemu/bench.py)
+	@$(PYTHON) $(if $(KERNEL),qemu/measuring/count.py --profile --kernel $(KERNEL) $(COUNT_WINDOWS) $(COUNT),qemu/bench.py)
 
 .PHONY: debug
 debug: kernels

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Optional
 
+import rooms  # noqa: F401, the harness's folders
 import any_loader
 import bsd_loaders
 import cases

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
 
+import rooms  # noqa: F401, the harness's folders
 import cases
 from cases import Case, Journal
 

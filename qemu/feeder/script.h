@@ -1,6 +1,6 @@
 #pragma once
 
-// The script that the feeder plays: its first Multiboot module, written by qemu/feeding.py.
+// The script that the feeder plays: its first Multiboot module, written by qemu/playing/feeding.py.
 //
 //   ScriptHeader
 //   count times: RecordHeader, `bytes` of payload, zeros up to the next multiple of 4

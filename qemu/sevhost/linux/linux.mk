@@ -17,9 +17,9 @@ $(BUILD)/init: $(LINUX_DIR)/init.c
 	$(CLANG) --target=x86_64-linux-gnu -std=c11 -O2 -ffreestanding -fno-stack-protector -fno-pic \
 		-Wall -Wextra -Werror -fuse-ld=lld -nostdlib -static -o $@ $<
 
-$(INITRAMFS): $(BUILD)/init qemu/initramfs.py
+$(INITRAMFS): $(BUILD)/init qemu/making/initramfs.py
 	@echo "  $@"
-	$(PYTHON) qemu/initramfs.py $< $@
+	$(PYTHON) qemu/making/initramfs.py $< $@
 
 .PHONY: debian-guests
 debian-guests: $(DEBIAN_GUESTS) $(INITRAMFS)

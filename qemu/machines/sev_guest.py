@@ -2,22 +2,24 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 import cases
-import guest
 import machine
+from patience import Patience
 
 TERMINATED, SHUTDOWN, HALTED, RESET = "terminated", "shutdown", "halted", "reset"
 REFUSED = "refused"  # by the host: the guest did what hardware forbids
 DENIED = "denied"  # by a hostile host
 ENDED_BY_TEST = "ended by the test"
+
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def run(wanted: Run) -> Result:
     environment = dict(os.environ, BUILD=str(cases.BUILD))
     environment.update((name, str(value)) for name, value in wanted.settings().items())
     process = subprocess.Popen(
-        [sys.executable, guest.__file__], cwd=cases.ROOT, env=environment,
+        [sys.executable, cases.ROOT / "qemu/guest.py"], cwd=cases.ROOT, env=environment,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True)  # so that QEMU, its child, can be ended with it
     watch = _Watch(process, wanted)
@@ -86,24 +88,27 @@ class _Watch:
         self.process = process
         self.until = wanted.until.encode()
         self.timed_out = False
-        self.limit = machine.wall_limit(wanted.timeout)
+        self.patience = Patience(process.pid, wanted.timeout)
 
     def read_all(self) -> str:
-        timer = threading.Timer(self.limit, self._end_late)
-        timer.start()
         output = b""
-        while chunk := os.read(self.process.stdout.fileno(), 1 << 16):
-            output += chunk
+        while (chunk := self._read()) != b"":
+            output += chunk or b""
             if self.until and self.until in output:
                 self._end()
                 break
+            if self.patience.over():
+                self.timed_out = True
+                self._end()
+                break
         self.process.wait()
-        timer.cancel()
         return output.decode("latin-1").replace("\r", "")
 
-    def _end_late(self) -> None:
-        self.timed_out = True
-        self._end()
+    def _read(self) -> Optional[bytes]:
+        """What there is to read, nothing at the end; None where nothing came for a moment."""
+        stream = self.process.stdout.fileno()
+        readable, _, _ = select.select([stream], [], [], _LOOK_SECONDS)
+        return os.read(stream, 1 << 16) if readable else None
 
     def _end(self) -> None:
         if self.process.poll() is None:

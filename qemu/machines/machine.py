@@ -11,16 +11,20 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Optional, Sequence
 
 import cases
+from patience import Patience
 
 OK = "ok"
 FATAL = "fatal"
 REFUSED = "refused by the feeder"
 RESET = "reset or powered off"
 HANG = "hang"
+
+_LOOK_SECONDS = 0.25  # how often a running machine is looked at
 
 _OUTCOMES = {0x21: OK, 0x41: FATAL, 0x61: REFUSED, 0: RESET}
 
@@ -80,18 +84,12 @@ def kvm_missing() -> Optional[str]:
     return None
 
 
-def wall_limit(timeout: float) -> float:
-    """Seconds until a machine counts as hung: half as many again on a loaded host."""
-    loaded = os.getloadavg()[0] > os.cpu_count()
-    return timeout * 1.5 if loaded else timeout
-
-
 def read_text(path: Path) -> str:
     return path.read_bytes().decode("latin-1") if path.exists() else ""
 
 
 def run(boot: Boot) -> Result:
-    """Boots and waits for the end, for `boot.timeout` seconds at most."""
+    """Boots and waits for the end; `boot.timeout` is for machines.patience."""
     output = cases.scratch_directory()
     process = subprocess.Popen(
         command(boot, output / "serial", output / "debugcon"),
@@ -99,7 +97,8 @@ def run(boot: Boot) -> Result:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    status, errors = _finish(process, wall_limit(boot.timeout))
+    patience = Patience(process.pid, boot.timeout, partial(_size, output / "serial"))
+    status, errors = _finish(process, patience)
     result = Result(
         serial=read_text(output / "serial"),
         debugcon=read_text(output / "debugcon"),
@@ -132,15 +131,19 @@ def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     return line + list(boot.extra)
 
 
-def _finish(process: subprocess.Popen, timeout: float) -> tuple:
-    try:
-        _, errors = process.communicate(timeout=timeout)
-        status = process.returncode
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _, errors = process.communicate()
-        status = None
-    return status, errors.decode("latin-1")
+def _finish(process: subprocess.Popen, patience: Patience) -> tuple:
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            _, errors = process.communicate(timeout=_LOOK_SECONDS)
+            return process.returncode, errors.decode("latin-1")
+        if patience.over():
+            process.kill()
+            _, errors = process.communicate()
+            return None, errors.decode("latin-1")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def tell_monitor(monitor: Path, question: bytes, answer: "re.Pattern[bytes]", command: bytes,

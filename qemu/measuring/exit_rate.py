@@ -8,7 +8,6 @@ import sys
 import time
 
 import cases
-import guest
 
 _MARKER = re.compile(rb"marker 0x[12]: (\d+) exits")
 
@@ -19,8 +18,9 @@ def exits_a_second() -> float:
     for name in ("HOSTILE", "TRACE", "STATE", "INITRD", "CMDLINE"):
         environment.pop(name, None)
     marks = []
-    with subprocess.Popen([sys.executable, guest.__file__], cwd=cases.ROOT, env=environment,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, cases.ROOT / "qemu/guest.py"], cwd=cases.ROOT,
+                          env=environment, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE) as process:
         for line in process.stdout:
             if found := _MARKER.search(line):
                 marks.append((time.monotonic(), int(found[1])))

@@ -5,12 +5,12 @@ import pty
 import re
 import select
 import subprocess
-import time
 from pathlib import Path
 from typing import Optional
 
 import cases
-from machine import Result, read_text, wall_limit
+from machine import Result, read_text
+from patience import Patience
 
 _CONFIGURATION = """\
 cpu: model={model}, count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=0
@@ -39,7 +39,7 @@ def run_bochs(iso: Path, model: str = "ryzen", mebibytes: int = 128, timeout: fl
     """Boots `iso`; the Result is as QEMU's would be, and `errors` is Bochs' log of panics."""
     output = cases.scratch_directory()
     _write_configuration(output, iso=iso, model=model, mebibytes=mebibytes)
-    terminal = _run(output, wall_limit(timeout))
+    terminal = _run(output, timeout)
     log = read_text(output / "log")
     result = Result(
         serial=read_text(output / "serial"),
@@ -70,17 +70,17 @@ def _run(output: Path, timeout: float) -> str:
     )
     os.close(bochs_side)
     try:
-        return _watch(process, terminal, output / "log", time.monotonic() + timeout)
+        return _watch(process, terminal, output / "log", Patience(process.pid, timeout))
     finally:
         process.kill()
         process.wait()
         os.close(terminal)
 
 
-def _watch(process: subprocess.Popen, terminal: int, log: Path, deadline: float) -> str:
+def _watch(process: subprocess.Popen, terminal: int, log: Path, patience: Patience) -> str:
     written = b""
     while process.poll() is None and _status(read_text(log)) is None:
-        if time.monotonic() > deadline:
+        if patience.over():
             break
         written += _drain(terminal)
     return (written + _drain(terminal)).decode("latin-1")

@@ -9,6 +9,7 @@ from typing import List, NamedTuple
 
 import cases
 import machine
+from patience import Patience
 
 
 class Block(NamedTuple):
@@ -51,8 +52,8 @@ def spoken(command: List[str], here: Path, wanted: str, **environment: str) -> s
     with open(output, "wb") as sink:
         process = subprocess.Popen(command, cwd=here, stdin=subprocess.DEVNULL, stdout=sink,
                                    stderr=subprocess.STDOUT, env=environment or None)
-        end = time.monotonic() + machine.wall_limit(20)
-        while time.monotonic() < end and wanted not in machine.read_text(output):
+        patience = Patience(process.pid, 20)
+        while wanted not in machine.read_text(output) and not patience.over():
             time.sleep(0.05)
         process.kill()
         process.wait()

@@ -1,0 +1,49 @@
+"""docs/architecture.md held against the tree: the folders that there are, and which way their
+imports go."""
+
+import ast
+import re
+
+import cases
+import rooms
+from cases import Case
+
+_QEMU = cases.ROOT / "qemu"
+_PAGE = (cases.ROOT / "docs/architecture.md").read_text()
+
+
+def imports(path) -> set:
+    """The modules' names that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def no_import_runs_upwards() -> None:
+    room_of = {path.stem: room for room in rooms.ROOMS for path in (_QEMU / room).glob("*.py")}
+    commands = {path.stem for path in _QEMU.glob("*.py")}
+    for room in rooms.ROOMS:
+        for path in (_QEMU / room).glob("*.py"):
+            found = imports(path)
+            assert not found & commands, f"{path.name} imports a command: {found & commands}"
+            for name in found & room_of.keys():
+                above = rooms.ROOMS.index(room_of[name]) > rooms.ROOMS.index(room)
+                assert not above, f"{room}/{path.name} imports {room_of[name]}/{name}"
+
+
+def the_page_names_the_folders() -> None:
+    listed = re.findall(r"^\| `(\w+)/` \|", _PAGE, re.MULTILINE)
+    assert listed == list(reversed(rooms.ROOMS)), f"{listed} is not {rooms.ROOMS} from the top"
+    programs = re.findall(r"`(\w+)/`", _PAGE.split("Beside these")[1])
+    there = {path.name for path in _QEMU.iterdir() if path.is_dir()} - {"__pycache__", "tests"}
+    assert there == {*rooms.ROOMS, *programs}, f"{sorted(there)}"
+
+
+CASES = [
+    Case("architecture: no import runs upwards", no_import_runs_upwards),
+    Case("architecture: the page names the folders", the_page_names_the_folders),
+]
