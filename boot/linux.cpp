@@ -1,5 +1,6 @@
 // Linux's boot_params: the setup header as the loader completed it, and what
 // stands before it. Source: Documentation/arch/x86/boot.rst, zero-page.rst.
+#include "boot_params.h"
 #include "contract_magic.h"
 #include "entry_state.h"
 #include "errors.h"
@@ -7,68 +8,6 @@
 
 namespace prologue {
 namespace {
-
-constexpr uint64_t kBootParamsBytes = 4096;
-constexpr uint64_t kE820Entries = 128;
-
-struct ScreenInfo {
-    uint8_t before_kind[0xf];
-    uint8_t kind; // orig_video_isVGA
-    uint16_t reserved0;
-    uint16_t width, height, depth;
-    uint32_t base, size;
-    uint16_t reserved1[2];
-    uint16_t pitch;
-    uint8_t colours[8]; // bits, then shift, of red, green, blue and none
-    uint8_t reserved2[8];
-    uint32_t capabilities;
-    uint32_t base_high;
-    uint8_t reserved3[2];
-} __attribute__((packed));
-static_assert(sizeof(ScreenInfo) == 0x40);
-
-struct EfiInfo {
-    char signature[4]; // EL32 or EL64, where the loader was EFI's
-    uint32_t system_table;
-    uint32_t descriptor_bytes, descriptor_version;
-    uint32_t memory_map, memory_map_bytes;
-    uint32_t system_table_high, memory_map_high;
-} __attribute__((packed));
-
-struct BootParams {
-    ScreenInfo screen;
-    uint8_t reserved0[0x70 - 0x40];
-    uint64_t rsdp;
-    uint8_t reserved1[0xc0 - 0x78];
-    uint32_t ramdisk_start_high, ramdisk_bytes_high, cmdline_high;
-    uint8_t reserved2[0x1c0 - 0xcc];
-    EfiInfo efi;
-    uint8_t reserved3[0x1e8 - 0x1e0];
-    uint8_t e820_count;
-    uint8_t reserved4[0x1ef - 0x1e9];
-    uint8_t sentinel;
-    uint8_t reserved5[0x201 - 0x1f0];
-    uint8_t header_rest; // the setup header ends as many bytes behind 0x202
-    uint32_t magic;
-    uint16_t version;
-    uint8_t reserved6[0x218 - 0x208];
-    uint32_t ramdisk_start, ramdisk_bytes;
-    uint8_t reserved7[0x228 - 0x220];
-    uint32_t cmdline;
-    uint8_t reserved8[0x23c - 0x22c];
-    uint32_t subarch;
-    uint8_t reserved9[0x250 - 0x240];
-    uint64_t setup_data;
-    uint8_t reserved10[0x2d0 - 0x258];
-    RawRange e820[kE820Entries];
-} __attribute__((packed));
-static_assert(offsetof(BootParams, rsdp) == 0x70);
-static_assert(offsetof(BootParams, efi) == 0x1c0);
-static_assert(offsetof(BootParams, e820_count) == 0x1e8);
-static_assert(offsetof(BootParams, magic) == 0x202);
-static_assert(offsetof(BootParams, subarch) == 0x23c);
-static_assert(offsetof(BootParams, setup_data) == 0x250);
-static_assert(offsetof(BootParams, e820) == 0x2d0);
 
 // From which version of the protocol on a field means something.
 constexpr uint16_t kHasCmdline = 0x0202;
@@ -79,15 +18,8 @@ constexpr uint16_t kHasRsdp = 0x020e;
 
 constexpr uint64_t kHeaderRestFrom = 0x202;
 
-constexpr uint8_t kVesaFramebuffer = 0x23, kEfiFramebuffer = 0x70;
-constexpr uint32_t kBaseIs64Bits = 2;
 constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
 
-struct SetupData {
-    uint64_t next;
-    uint32_t type, bytes;
-} __attribute__((packed));
-constexpr uint32_t kE820Extension = 1;
 constexpr unsigned kMostSetupData = 64;
 constexpr uint64_t kLeastDescriptorBytes = 40; // UEFI 2.10, section 7.2.3
 constexpr uint64_t kMostPieceBytes = 16 * kMiB;
