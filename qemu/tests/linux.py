@@ -23,6 +23,7 @@ from images import Image, patch
 from iso import BIOS, EFI, OVMF, grub_iso
 from refusals import wrong
 from uefi_map import expect_efi
+from wrong_kernels import at, linked, wishes
 
 _UEFI_TIMEOUT = 60
 _TOOL = cases.ROOT / "linker" / "prologue-bzimage"
@@ -150,6 +151,22 @@ def is_refused(kernel: str, message: str) -> Case:
     return Case(f"linux: no bzImage of {kernel}", function)
 
 
+def is_refused_elsewhere(physical: int) -> Case:
+    """Linked to lie where no loader puts a bzImage, and not movable; movable, it is taken."""
+
+    def function() -> None:
+        place = at(physical=physical)
+        fixed, movable = (linked(*place, objects=lambda w=wish: [wishes(*w)])() for wish in (
+            ["HEADERS(pvh, linux)"], ["HEADERS(pvh, linux)", "RELOCATABLE"]))
+        command = [sys.executable, _TOOL, fixed, cases.scratch_directory() / "out"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        message = f"it is linked to lie at {physical:#x}, and loaders put a bzImage at 0x100000"
+        assert done.returncode == 1 and message in done.stderr, done
+        assert header_field(bzimage(movable).read_bytes(), _PREF_ADDRESS, 8) == physical
+
+    return Case(f"linux: no bzImage of a kernel that must lie at {physical:#x}", function)
+
+
 # --- Through the feeder -----------------------------------------------------------------------
 
 
@@ -204,6 +221,9 @@ CASES = [
     kexec("demo-five-every", "max", "6G"),
     Case("linux: the bzImage says what it can", says_what_it_can),
     is_refused("demo", "it does not carry the linux header"),
+    is_refused_elsewhere(0x101000),
+    is_refused_elsewhere(0x200000),
+    is_refused_elsewhere(0x1000000),
     dirty_bss(_LOAD),
     dirty_bss(_LONG),
     plays("200 ranges, most in setup_data", replace(_LOAD, memory_map=many_ranges(200))),
