@@ -2,6 +2,8 @@
 """Runs the parts of the test suite that are named, and closes with `N passed, N failed`.
 
     check.py [--test PATTERN] host|qemu|sev...
+
+Without --test the pattern is TEST of the environment; JOBS there is how many boots run at once.
 """
 
 import argparse
@@ -10,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 import rooms  # noqa: F401, the harness's folders
 import cases
@@ -29,10 +31,12 @@ def lines_of(command: list) -> Iterator[str]:
     yield f"status {process.wait()}"
 
 
-def google_tests(pattern: str) -> Tuple[int, int]:
-    if ":" in pattern: # a boot's name; GoogleTest would take it for two patterns
+def google_tests(patterns: List[str]) -> Tuple[int, int]:
+    # A boot's name has a colon, and GoogleTest would take it for two patterns.
+    wanted = ":".join(pattern for pattern in patterns if ":" not in pattern)
+    if not wanted:
         return 0, 0
-    command = [cases.BUILD / "hosttests", "--gtest_brief=1", f"--gtest_filter={pattern}"]
+    command = [cases.BUILD / "hosttests", "--gtest_brief=1", f"--gtest_filter={wanted}"]
     passed = failed = 0
     for line in lines_of(command):
         if match := re.match(r"\[  PASSED  \] (\d+) test", line):
@@ -46,10 +50,10 @@ def google_tests(pattern: str) -> Tuple[int, int]:
     return passed, failed
 
 
-def fuzzers(pattern: str) -> Tuple[int, int]:
+def fuzzers(patterns: List[str]) -> Tuple[int, int]:
     passed = failed = 0
     for name in _FUZZERS:
-        if not fnmatch.fnmatch(f"fuzz: {name}", pattern):
+        if not any(fnmatch.fnmatch(f"fuzz: {name}", pattern) for pattern in patterns):
             continue
         output = list(lines_of(["make", "-s", f"BUILD={cases.BUILD}", f"fuzz-short-{name}"]))
         good = output[-1] == "status 0"
@@ -60,19 +64,20 @@ def fuzzers(pattern: str) -> Tuple[int, int]:
     return passed, failed
 
 
-def counting(pattern: str) -> Tuple[int, int]:
+def counting(patterns: List[str]) -> Tuple[int, int]:
     """The counter's own tests: only as a whole."""
-    if pattern != "*":
+    if "*" not in patterns:
         return 0, 0
     return tally(lines_of([sys.executable, "qemu/measuring/count_test.py"]))
 
 
-def boots(pattern: str) -> Tuple[int, int]:
-    return tally(lines_of([sys.executable, "qemu/runner.py", "--test", pattern]))
+def boots(patterns: List[str], *which: str) -> Tuple[int, int]:
+    chosen = [f"--test={pattern}" for pattern in patterns]
+    return tally(lines_of([sys.executable, "qemu/runner.py", *which, *chosen]))
 
 
-def sev_guests(pattern: str) -> Tuple[int, int]:
-    return tally(lines_of([sys.executable, "qemu/runner.py", "--sev", "--test", pattern]))
+def sev_guests(patterns: List[str]) -> Tuple[int, int]:
+    return boots(patterns, "--sev")
 
 
 def tally(lines) -> Tuple[int, int]:
@@ -88,20 +93,25 @@ def tally(lines) -> Tuple[int, int]:
     return passed, failed
 
 
-_PARTS = {"host": (google_tests, fuzzers, counting), "qemu": (boots,),
-          "sev": (sev_guests,)}
+PARTS = {"host": (google_tests, fuzzers, counting), "qemu": (boots,), "sev": (sev_guests,)}
+
+
+def run(patterns: List[str], parts: List[str]) -> int:
+    """Runs what matches; the status is 0 only if something was run and all passed."""
+    os.environ["BUILD"] = str(cases.BUILD)
+    totals = [part(patterns) for name in parts for part in PARTS[name]]
+    passed, failed = (sum(column) for column in zip(*totals))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--test", metavar="PATTERN", default="*", help="as the shell has them")
-    parser.add_argument("parts", nargs="+", choices=list(_PARTS))
+    parser.add_argument("--test", metavar="PATTERN", default=os.environ.get("TEST") or "*",
+                        help="as the shell has them")
+    parser.add_argument("parts", nargs="+", choices=list(PARTS))
     arguments = parser.parse_args()
-    os.environ["BUILD"] = str(cases.BUILD)
-    totals = [run(arguments.test) for part in arguments.parts for run in _PARTS[part]]
-    passed, failed = (sum(column) for column in zip(*totals))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return run([arguments.test], arguments.parts)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ bench: kernels $(FEEDERS)
 debug: kernels
 	@$(PYTHON) qemu/debug.py $(KERNEL)
 
-CHECK = $(PYTHON) qemu/check.py $(if $(TEST),--test '$(TEST)')
+# TEST goes by the environment: a name may have an apostrophe.
+export TEST JOBS
+CHECK = $(PYTHON) qemu/check.py
 
 .PHONY: check check-host check-qemu
 check: host-binaries kernels check-tool check-tool-sanitized $(FEEDERS)
@@ -34,3 +36,12 @@ check-host: host-binaries kernels
 	@$(CHECK) host
 check-qemu: kernels check-tool check-tool-sanitized $(FEEDERS)
 	@$(CHECK) qemu
+
+# What the changed files feed, in two minutes at most.
+.PHONY: check-quick
+check-quick: host-binaries kernels $(FEEDERS) $(SEVHOST)
+	@$(PYTHON) qemu/quick.py
+
+.PHONY: compile_commands.json
+compile_commands.json:
+	@$(PYTHON) qemu/compile_commands.py

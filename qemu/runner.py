@@ -2,8 +2,8 @@
 """Runs the boot tests: every case of every file in qemu/tests, a line each.
 
 BUILD names the directory of the kernels; --test picks cases by a shell pattern or a regular
-expression that matches anywhere in the name. With --sev those in qemu/tests/sev are run, and no
-others.
+expression that matches anywhere in the name, and may be given more than once. With --sev those in
+qemu/tests/sev are run, and no others. The slowest are listed at the end.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import importlib
 import os
 import re
 import sys
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,32 +26,38 @@ from cases import Case, Journal
 _HERE = Path(__file__).resolve().parent
 _TESTS = _HERE / "tests"
 _TAIL_LINES = 20
+_SLOWEST = 20
 
 
 @dataclass
 class Verdict:
     case: Case
     journal: Journal
+    seconds: float
     reason: Optional[str] = None  # None: the case passed
 
 
 def main() -> int:
     options = parse_options()
-    chosen = [case for case in collect(options.sev) if chosen_by(options.test, case.name)]
-    passed = 0
+    chosen = [case for case in collect(options.sev)
+              if any(chosen_by(pattern, case.name) for pattern in options.test or ["*"])]
+    verdicts = []
     with ThreadPoolExecutor(options.jobs) as pool:
         for verdict in pool.map(judge, chosen):
             report(verdict)
-            passed += verdict.reason is None
+            verdicts.append(verdict)
+    passed = sum(verdict.reason is None for verdict in verdicts)
     failed = len(chosen) - passed
+    if len(chosen) > _SLOWEST:
+        list_slowest(verdicts)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--test", metavar="PATTERN", default="*")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--test", metavar="PATTERN", action="append")
+    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count()))
     parser.add_argument("--sev", action="store_true")
     return parser.parse_args()
 
@@ -79,15 +86,15 @@ def chosen_by(pattern: str, name: str) -> bool:
 
 def judge(case: Case) -> Verdict:
     """Runs one case; whatever it raises is its failure."""
-    journal = cases.start_journal()
+    journal, started, reason = cases.start_journal(), time.monotonic(), None
     try:
         case.function()
     except AssertionError as error:
-        return Verdict(case, journal, f"{error} [{place(error)}]".strip())
+        reason = f"{error} [{place(error)}]".strip()
     except Exception as error:
         traceback.print_exception(error)
-        return Verdict(case, journal, f"{type(error).__name__}: {error}")
-    return Verdict(case, journal)
+        reason = f"{type(error).__name__}: {error}"
+    return Verdict(case, journal, time.monotonic() - started, reason)
 
 
 def place(error: Exception) -> str:
@@ -110,6 +117,11 @@ def report(verdict: Verdict) -> None:
         for line in verdict.journal.results[-1].serial.splitlines()[-_TAIL_LINES:]:
             print(f"  | {line}")
     sys.stdout.flush()
+
+
+def list_slowest(verdicts: List[Verdict]) -> None:
+    for verdict in sorted(verdicts, key=lambda each: -each.seconds)[:_SLOWEST]:
+        print(f"slow {verdict.seconds:.1f} s: {verdict.case.name}")
 
 
 if __name__ == "__main__":
