@@ -26,11 +26,18 @@
 
 // Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)
 #define MSR_EFER 0xc0000080
+#define EFER_SCE 0x00000001
 #define EFER_LME 0x00000100
 #define EFER_LME_BIT 8
 #define EFER_LMA 0x00000400
 #define EFER_NXE 0x00000800
+#define EFER_LMSLE 0x00002000
+#define EFER_FFXSR 0x00004000
+#define EFER_TCE 0x00008000
 #define EFER_LONG_MODE (EFER_LME | EFER_LMA | EFER_NXE)
+// What changes the meaning of instructions, and so is a kernel's to set. The other bits are
+// whose they were: VMRUN refuses an SEV-ES guest that has cleared SVME (APM vol. 2, 15.5.1).
+#define EFER_KERNELS (EFER_SCE | EFER_LMSLE | EFER_FFXSR | EFER_TCE)
 #define MSR_PAT 0x00000277
 #define MSR_FS_BASE 0xc0000100
 #define MSR_GS_BASE 0xc0000101

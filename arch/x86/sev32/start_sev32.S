@@ -84,9 +84,10 @@ sev_base:
         movl    %eax, %cr4
         movl    AT(prologue_sev_state + SEV_CR3), %eax
         movl    %eax, %cr3
-        movl    $MSR_EFER, %ecx
-        movl    $(EFER_LME | EFER_NXE), %eax
-        xorl    %edx, %edx
+        movl    $MSR_EFER, %ecx // not whole: SVME, among others, is the processor's here
+        rdmsr
+        andl    $~EFER_KERNELS, %eax
+        orl     $(EFER_LME | EFER_NXE), %eax
         wrmsr
         movl    $CR0_LONG_MODE, %eax
         movl    %eax, %cr0
