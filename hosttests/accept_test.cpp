@@ -22,7 +22,9 @@ struct Step {
 // A host that does what it is asked, and knows what it has done.
 struct Obliging : ScriptedHost {
     std::vector<Step> asked, validated;
+    std::vector<uint64_t> lines; // that were read, each behind what was validated until then
     bool small_pages = false;
+    unsigned large_tries = 0;
 
     Obliging() {
         on_page = [this] {
@@ -39,11 +41,23 @@ struct Obliging : ScriptedHost {
         };
         on_pvalidate = [this](uint64_t virt, bool large, bool validate) -> Validated {
             EXPECT_TRUE(validate);
+            large_tries += large;
             if (large && small_pages)
                 return {6, true};
             validated.push_back({virt - kWindow, large});
             return {0, false};
         };
+        on_read_line = [this](uint64_t virt) {
+            EXPECT_TRUE(is_validated(virt - kWindow)) << "not the guest's yet";
+            lines.push_back(virt - kWindow);
+        };
+    }
+    // By the last of them: what is read is read at once.
+    bool is_validated(uint64_t phys) const {
+        for (auto step = validated.rbegin(); step != validated.rend(); ++step)
+            if (phys - step->start < (step->large ? kLarge : kPage))
+                return true;
+        return false;
     }
     void accept(uint64_t start, uint64_t end) { accept_pages(kWindow, {start, end}); }
 };
@@ -104,6 +118,60 @@ TEST(Accept, WhereTheHostHasSmallPagesTheyAreValidatedOneByOne) {
     host.accept(kLarge, 2 * kLarge);
     ASSERT_EQ(host.validated.size(), 512u);
     EXPECT_EQ(host.validated[511], (Step{2 * kLarge - 0x1000, false}));
+}
+
+// Three tests of CVE-2024-36331 and CVE-2025-38560.
+TEST(Accept, TheFirstAndLastByteOfEach4KiBIsReadBehindIt) {
+    for (const bool small_pages : {false, true}) {
+        Obliging host;
+        host.small_pages = small_pages;
+        host.accept(kLarge - kPage, 2 * kLarge + kPage);
+        ASSERT_EQ(host.lines.size(), 2u * 514);
+        for (unsigned i = 0; i != 514; ++i) {
+            EXPECT_EQ(host.lines[2 * i], kLarge - kPage + i * kPage);
+            EXPECT_EQ(host.lines[2 * i + 1], kLarge + i * kPage - 1);
+        }
+    }
+}
+
+TEST(Accept, APageThatIsTakenBackIsReadToo) {
+    Obliging host;
+    validate_page(kWindow + 0x5000);
+    EXPECT_EQ(host.lines, (std::vector<uint64_t>{0x5000, 0x5fff}));
+    host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{0, false}; };
+    host.lines.clear();
+    rescind_page(kWindow + 0x5000);
+    EXPECT_TRUE(host.lines.empty()) << "what goes to the host need not be";
+}
+
+TEST(Accept, WhereTheCpuIsCoherentNothingIsRead) {
+    Obliging host;
+    prologue_sev_state.coherent = 1;
+    host.accept(kLarge - kPage, 2 * kLarge + kPage);
+    EXPECT_TRUE(host.lines.empty());
+}
+
+TEST(Accept, AHostOfSmallPagesIsNotAskedForLargeOnesAgain) {
+    Obliging host;
+    host.small_pages = true;
+    host.accept(kLarge, 9 * kLarge);
+    EXPECT_EQ(host.large_tries, 2u);
+    host.accept(16 * kLarge, 20 * kLarge);
+    EXPECT_EQ(host.large_tries, 2u) << "what was learned is kept";
+    EXPECT_EQ(host.validated.size(), 12u * 512);
+    EXPECT_EQ(host.page_requests.size(), 2u) << "the host's lists have large pages still";
+}
+
+TEST(Accept, ASingleSmallPageSaysNothingOfTheOthers) {
+    Obliging host;
+    const auto all = host.on_pvalidate;
+    host.on_pvalidate = [&](uint64_t virt, bool large, bool validate) {
+        host.small_pages = (virt - kWindow) / kLarge % 2 == 1;
+        return all(virt, large, validate);
+    };
+    host.accept(kLarge, 9 * kLarge);
+    EXPECT_EQ(host.large_tries, 8u);
+    EXPECT_EQ(host.validated.size(), 4u + 4 * 512);
 }
 
 TEST(Accept, APageThatIsValidatedTwiceEndsTheGuest) {

@@ -75,6 +75,12 @@ Validated pvalidate(uint64_t virt, bool large, bool validate) {
     return scripted_host->on_pvalidate(virt, large, validate);
 }
 
+void read_line(uint64_t virt) {
+    if (scripted_host->on_read_line)
+        return scripted_host->on_read_line(virt);
+    (void)*reinterpret_cast<const volatile uint8_t*>(virt);
+}
+
 uint64_t vc_cr3() {
     return scripted_host->cr3;
 }

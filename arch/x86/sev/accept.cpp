@@ -32,12 +32,42 @@ void check(Validated result) {
         sev_terminate(PROLOGUE_SEV_PVALIDATE_TWICE);
 }
 
-void validate_large(uint64_t virt) {
+// Each refusal costs a nested fault. Where small pages are all that a host has, as KVM since guest
+// memory has a file of its own (sev_gmem_prepare), one is not asked again and again; a single
+// refusal may be the neighbourhood of a page that the launch has put there.
+constexpr uint32_t kMostRefusals = 2; // in a row
+
+bool validate_large(uint64_t virt) {
+    uint32_t& refusals = prologue_sev_state.large_refusals;
+    if (refusals >= kMostRefusals)
+        return false;
     const Validated result = pvalidate(virt, true, true);
-    if (result.code != kSizeMismatch)
-        return check(result);
-    for (uint64_t done = 0; done != kLarge; done += kPage)
-        check(pvalidate(virt + done, false, true));
+    if (result.code == kSizeMismatch) {
+        ++refusals;
+        return false;
+    }
+    check(result);
+    refusals = 0;
+    return true;
+}
+
+// What a cache holds of a page that was the host's must not come back over what the guest
+// writes: a read of its first and last line with the guest's key drops all of them
+// (AMD-SB-3011, CVE-2024-36331; Linux's sev_evict_cache, CVE-2025-38560).
+void evict_lines(uint64_t virt, uint64_t bytes) {
+    if (prologue_sev_state.coherent != 0)
+        return;
+    for (const uint64_t end = virt + bytes; virt != end; virt += kPage) {
+        read_line(virt);
+        read_line(virt + kPage - 1);
+    }
+}
+
+void validate(uint64_t virt, uint64_t bytes) {
+    if (bytes != kLarge || !validate_large(virt))
+        for (uint64_t done = 0; done != bytes; done += kPage)
+            check(pvalidate(virt + done, false, true));
+    evict_lines(virt, bytes);
 }
 
 uint64_t page_at(Span left) {
@@ -77,10 +107,7 @@ void accept_pages(uint64_t window, Span left) {
         make_private(list, count);
         for (Span now = {first, left.start}; now.bytes() != 0;) {
             const uint64_t bytes = page_at({now.start, left.end});
-            if (bytes == kLarge)
-                validate_large(window + now.start);
-            else
-                check(pvalidate(window + now.start, false, true));
+            validate(window + now.start, bytes);
             now.start += bytes;
         }
     }
@@ -91,7 +118,7 @@ void rescind_page(uint64_t virt) {
 }
 
 void validate_page(uint64_t virt) {
-    check(pvalidate(virt, false, true));
+    validate(virt, kPage);
 }
 
 }  // namespace prologue

@@ -18,7 +18,9 @@ void accept_pages(uint64_t window, Span span);
 void rescind_page(uint64_t virt);
 void validate_page(uint64_t virt);
 
-// What each environment brings: PVALIDATE's EAX, and whether it changed nothing.
+// What each environment brings: a read of memory that no compiler leaves out; PVALIDATE's
+// EAX, and whether it changed nothing.
+void read_line(uint64_t virt);
 struct Validated {
     uint32_t code;
     bool unchanged;

@@ -12,6 +12,8 @@
 #define MSR_GHCB 0xc0010130
 
 #define CPUID_ENCRYPTION 0x8000001f
+#define ENCRYPTION_EBX_C_BIT 0x3f
+#define ENCRYPTION_EBX_COHERENT 0x80000000 // COHERENCY_SFW_NO
 
 // The MSR protocol: the code in bits 11:0, requests and their responses
 #define GHCB_MSR_CODE_MASK 0xfff

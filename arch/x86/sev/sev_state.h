@@ -8,7 +8,7 @@
 #define SEV_FEATURES 16
 #define SEV_CR3 20
 #define SEV_CR4 24
-#define SEV_STATE_BYTES 112
+#define SEV_STATE_BYTES 120
 
 #include "sev_bits.h"
 
@@ -31,6 +31,8 @@ struct SevState {
     uint32_t version;         // of the GHCB protocol
     uint32_t page_stands;     // the GHCB page may be used
     uint32_t busy;            // and is in use
+    uint32_t coherent;        // no cache line of a page outlives its change of hands
+    uint32_t large_refusals;  // of PVALIDATE, in a row
     uint64_t kernel_has_tables;
     uint64_t own_phys;        // where this structure lies
     uint64_t ghcb_phys;

@@ -93,7 +93,10 @@ unsigned find_c_bit() {
         info = negotiate(read_ghcb_msr(), sev.snp() ? kLeastVersionOfSnp : kLeastVersion);
         sev.version = info.version;
     }
-    const unsigned c_bit = cpuid(CPUID_ENCRYPTION, kEbx) & 0x3f;
+    const uint32_t ebx = cpuid(CPUID_ENCRYPTION, kEbx);
+    const unsigned c_bit = ebx & ENCRYPTION_EBX_C_BIT;
+    // A host would save itself an attack by a word; the page is its processor's.
+    sev.coherent = cpuid_page() != nullptr && (ebx & ENCRYPTION_EBX_COHERENT) != 0;
     if (!is_c_bit(c_bit))
         sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
     if (sev.es() && info.c_bit != c_bit)

@@ -212,6 +212,10 @@ void exit_by_ghcb() {
     asm volatile("rep\n\tvmmcall" : : : "memory");
 }
 
+void read_line(uint64_t virt) {
+    (void)*reinterpret_cast<const volatile uint8_t*>(virt);
+}
+
 Validated pvalidate(uint64_t virt, bool large, bool validate) {
     Validated result;
     asm volatile(".byte 0xf2, 0x0f, 0x01, 0xff" // assemblers of 2022 do not all know it
