@@ -29,6 +29,28 @@ TEST(MsrProtocol, WhereNothingIsPresetTheHostIsAskedOnce) {
     EXPECT_EQ(host.msr_requests, std::vector<uint64_t>{0x002});
 }
 
+// OpenBSD's vmm ends the VM at such a request. SNP, which it has not, needs the answer.
+TEST(MsrProtocol, AHostThatPresetsZeroIsNotAskedForWhatItMayNotAnswer) {
+    ScriptedHost host;
+    const SevInfo found = negotiate(0, kLeastVersion);
+    EXPECT_EQ(found.version, 1u);
+    EXPECT_EQ(found.c_bit, kNoCBit);
+    EXPECT_TRUE(host.msr_requests.empty());
+    host.on_msr = [](uint64_t) { return info(2, 1, 51); };
+    EXPECT_EQ(negotiate(0, kLeastVersionOfSnp).c_bit, 51u);
+    EXPECT_EQ(host.msr_requests.size(), 1u);
+}
+
+// Whatever the rest of the MSR is: a request's code that nobody has sent, an address.
+TEST(MsrProtocol, BehindAFirmwareTheHostIsAsked) {
+    for (const uint64_t left : {uint64_t{0x7fe5d000}, uint64_t{0x1'0000'0000}, uint64_t{0x005}}) {
+        ScriptedHost host;
+        host.on_msr = [](uint64_t) { return info(2, 1, 51); };
+        EXPECT_EQ(negotiate(left, kLeastVersion).version, 2u);
+        EXPECT_EQ(host.msr_requests, std::vector<uint64_t>{0x002}) << left;
+    }
+}
+
 TEST(MsrProtocol, VersionsMustMeet) {
     ScriptedHost host;
     EXPECT_EQ(negotiate(info(1, 1, 51), 1).version, 1u);

@@ -292,7 +292,7 @@ def sev_guest_costs():
     """What an SEV guest asks of its host, but for SNP's own pages."""
     for what, name, sev, host, most in (
             ("SEV-ES, four levels", "demo", "es", "", 2),
-            ("SEV-ES, SEV_INFO not preset", "demo", "es", "sev-info-not-preset", 3),
+            ("SEV-ES, nothing preset", "demo", "es", "sev-info-not-preset", 2),
             ("SEV-ES, five levels", "demo-best", "es", "", 3),
             ("SNP with a CPUID page", "demo", "snp", "", 0)):
         said = sev_guest.run(sev_guest.Run(kernel(name), sev=sev, hostile=host,

@@ -25,6 +25,8 @@ uint64_t ask(uint64_t request, unsigned response_code) {
 }  // namespace
 
 SevInfo negotiate(uint64_t preset, unsigned least) {
+    if (preset == 0 && least == kLeastVersion)
+        return {kLeastVersion, kNoCBit};
     const uint64_t info =
         code_of(preset) == GHCB_MSR_INFO ? preset : ask(GHCB_MSR_INFO_REQUEST, GHCB_MSR_INFO);
     const unsigned highest = info >> kMaxVersionShift & 0xffff;

@@ -24,14 +24,18 @@ constexpr bool is_c_bit(unsigned bit) {
     return bit >= 32 && bit <= 51;
 }
 
+inline constexpr unsigned kNoCBit = 0; // the host does not say
+
 struct SevInfo {
     unsigned version;
     unsigned c_bit;
 };
 
 // The protocol's version, and the C-bit as the host says. Asks only where `preset`, the
-// GHCB MSR's value at the entry, is not the answer already. `least` is the version
-// that this guest needs.
+// GHCB MSR's value at the entry, is not the answer already: behind a firmware it is the
+// address of the firmware's GHCB. A host that presets nothing at all is not asked, if the
+// first version will do: OpenBSD's vmm answers CPUID and termination, and ends the VM at
+// any other request (svm_handle_vmgexit). `least` is the version that this guest needs.
 SevInfo negotiate(uint64_t preset, unsigned least);
 
 enum CpuidRegister : unsigned { kEax, kEbx, kEcx, kEdx };

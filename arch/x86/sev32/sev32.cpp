@@ -84,11 +84,11 @@ void find_snp_pages(uint32_t info, uint32_t magic) {
         sev.cpuid_page_phys = sev.secrets_page_phys = 0;
 }
 
-// Every source must name the same C-bit. Whether it is true shows when memory is read
-// through tables. The GHCB MSR is looked at before anything is asked by it.
+// Every source that there is must name the same C-bit. Whether it is true shows when memory is
+// read through tables. The GHCB MSR is looked at before anything is asked by it.
 unsigned find_c_bit() {
     SevState& sev = state();
-    SevInfo info = {};
+    SevInfo info = {0, kNoCBit};
     if (sev.es()) {
         info = negotiate(read_ghcb_msr(), sev.snp() ? kLeastVersionOfSnp : kLeastVersion);
         sev.version = info.version;
@@ -99,7 +99,7 @@ unsigned find_c_bit() {
     sev.coherent = cpuid_page() != nullptr && (ebx & ENCRYPTION_EBX_COHERENT) != 0;
     if (!is_c_bit(c_bit))
         sev_terminate(PROLOGUE_SEV_C_BIT_RANGE);
-    if (sev.es() && info.c_bit != c_bit)
+    if (info.c_bit != kNoCBit && info.c_bit != c_bit)
         sev_terminate(PROLOGUE_SEV_C_BIT_DISAGREE);
     return c_bit;
 }
