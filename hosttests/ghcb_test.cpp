@@ -94,6 +94,21 @@ TEST(Ghcb, OnlyUndefinedAndGeneralProtectionAreBelievable) {
             }
 }
 
+// Also where the host marks all of them valid.
+TEST(Ghcb, ARegisterThatIsNotWantedIsNotTaken) {
+    ScriptedHost host;
+    host.on_page = [&] {
+        host.done();
+        for (const unsigned field : {kGhcbRax, kGhcbRbx, kGhcbRcx, kGhcbRdx})
+            host.set(field, 0xbad);
+    };
+    for (unsigned wanted = 0; wanted != 16; ++wanted) {
+        const GhcbAnswer answer = Ghcb().call({.code = 0x72, .fields = 0xf}, wanted);
+        for (unsigned i = 0; i != kGhcbRegisters; ++i)
+            EXPECT_EQ(answer.registers[i], (wanted >> i & 1) != 0 ? 0xbadu : 0u) << wanted;
+    }
+}
+
 TEST(Ghcb, ThePageIsHeldByOne) {
     ScriptedHost host;
     Ghcb first;

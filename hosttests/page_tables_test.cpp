@@ -298,6 +298,77 @@ TEST(PageTables, MapOnAfterARefusal) {
     EXPECT_EQ(build.flaw({first, large, next}), "");
 }
 
+// --- Single pages within large ones ---------------------------------------------------------
+
+// What the independent walker says of an address, without the size of its page.
+Translation page_at(const Build& build, uint64_t virt) {
+    const PagingState state = state_of(build.cpu, build.root());
+    const WalkResult result = walk(state, reader_of(build.memory), virt, Access::Read, false);
+    EXPECT_TRUE(std::holds_alternative<Translation>(result)) << std::get<Fault>(result);
+    Translation page = std::get<Translation>(result);
+    page.page_bytes = 0;
+    return page;
+}
+
+// An attribute, by where it stands in the entry of a large page.
+constexpr uint64_t kAttributes[] = {0, PTE_WRITABLE, PTE_WRITE_THROUGH, PTE_CACHE_DISABLE,
+                                    1 << 12 /* PAT */, kNoExecute,
+                                    1 << 12 | PTE_WRITE_THROUGH | PTE_CACHE_DISABLE};
+
+TEST(PageTables, ASplitPageIsWhatItWasAtEachSizeWithEachAttribute) {
+    for (const Cpu& cpu : {kFour, kFive, Cpu{.levels = 4, .has_1g_pages = true, .c_bit = 1ull << 51},
+                           Cpu{.levels = 5, .has_1g_pages = true, .c_bit = 1ull << 47}})
+        for (const uint64_t size : {k2M, kGiB})
+            for (const uint64_t bits : kAttributes) {
+                Build build(cpu, 60);
+                const uint64_t virt = 5 * kGiB, phys = 3 * kGiB;
+                ASSERT_EQ(build.tables->map(virt, phys, size, bits), MapResult::ok);
+                std::vector<uint64_t> at; // around what is split, and far from it
+                for (uint64_t step = kPage; step <= size; step *= 2)
+                    at.insert(at.end(), {virt + step - kPage, virt + size - step});
+                std::vector<Translation> before;
+                for (const uint64_t address : at)
+                    before.push_back(page_at(build, address));
+                ASSERT_EQ(before[0].pat, (bits >> 12 & 1) != 0) << "the test's own";
+                MapResult result = MapResult::ok;
+                for (const uint64_t address : at) {
+                    const uint64_t* const entry = build.tables->small_page(address, result);
+                    ASSERT_NE(entry, nullptr);
+                    ASSERT_EQ(build.tables->pointed_to(*entry), address - virt + phys);
+                }
+                for (size_t i = 0; i != at.size(); ++i)
+                    ASSERT_EQ(page_at(build, at[i]), before[i])
+                        << std::hex << at[i] << ", " << bits << ", of " << size;
+            }
+}
+
+// A page that is shown to the host and taken back is what it was, and its neighbours are.
+TEST(PageTables, ASharedPageIsAsItWasWhenItIsTakenBack) {
+    const Cpu cpu = {.levels = 4, .has_1g_pages = true, .c_bit = 1ull << 51};
+    for (const uint64_t size : {kPage, k2M, kGiB})
+        for (const uint64_t bits : kAttributes) {
+            const bool pat = (bits & 1 << 12) != 0;
+            const uint64_t own = size != kPage ? bits : (bits & ~uint64_t{1 << 12}) | (pat ? 0x80 : 0);
+            Build build(cpu, 20);
+            const uint64_t virt = 5 * kGiB, phys = 3 * kGiB;
+            ASSERT_EQ(build.tables->map(virt, phys, size, own), MapResult::ok);
+            const Translation before = page_at(build, virt);
+            EXPECT_EQ(before.pat, pat) << "the test's own";
+            MapResult result = MapResult::ok;
+            uint64_t* const entry = build.tables->small_page(virt, result);
+            *entry &= ~cpu.c_bit;
+            Translation shown = before;
+            shown.encrypted = false;
+            EXPECT_EQ(page_at(build, virt), shown);
+            if (size != kPage) {
+                EXPECT_TRUE(page_at(build, virt + kPage).encrypted);
+                EXPECT_EQ(page_at(build, virt + kPage).pa, phys + kPage);
+            }
+            *build.tables->small_page(virt, result) |= cpu.c_bit;
+            EXPECT_EQ(page_at(build, virt), before);
+        }
+}
+
 TEST(TablePages, AreZeroedAndTakenInAscendingOrder) {
     FakeMemory memory(4 * kPage, kTablesAt - kPage, kStale);
     TablePages pages = {kTablesAt, kTablesAt + 2 * kPage};

@@ -90,6 +90,12 @@ uint64_t vc_cr4() {
 uint64_t vc_xcr0() {
     return scripted_host->xcr0;
 }
+uint64_t vc_xss() {
+    return scripted_host->xss;
+}
+bool vc_is_boots_pat_write(uint64_t rip) {
+    return rip == scripted_host->pat_write_at;
+}
 uint64_t vc_segment_base(bool gs) {
     return gs ? scripted_host->gs_base : scripted_host->fs_base;
 }

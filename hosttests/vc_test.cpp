@@ -46,6 +46,73 @@ TEST_F(VcTest, WithACpuidPageNobodyIsAsked) {
     EXPECT_TRUE(host.page_requests.empty());
 }
 
+// XSAVE writes what is enabled, and its reader allocates what CPUID says.
+struct XsaveTest : VcTest {
+    CpuidPage page = {};
+
+    XsaveTest() {
+        host.cpuid_page = &page;
+        host.cr4 = 1 << 18;
+        have(0, {0xe7, 0x1234, 0x5678, 0});
+        have(1, {0xf, 0x1234, 0x1800, 0});   // XSAVEC, XSAVES
+        have(2, {0x100, 0x240, 0, 0});       // AVX
+        have(5, {0x40, 0x340, 0, 0});
+        have(6, {0x200, 0x380, 2, 0});       // 64-byte aligned
+        have(7, {0x400, 0x580, 2, 0});
+        have(11, {0x18, 0, 1, 0});           // a supervisor's: in XSS
+        have(12, {0x18, 0, 1, 0});
+    }
+    void have(uint32_t subleaf, CpuidRegisters registers) {
+        page.entries[page.count++] = {0xd, subleaf, 1, 0, registers, 0};
+    }
+    uint32_t bytes(uint32_t subleaf) {
+        frame.rax = 0xd;
+        frame.rcx = subleaf;
+        const auto ended = end(VC_CPUID, {0x0f, 0xa2});
+        if (ended) {
+            EXPECT_EQ(*ended, unsigned{PROLOGUE_SEV_CPUID_PAGE});
+            return 0;
+        }
+        return static_cast<uint32_t>(frame.rbx);
+    }
+};
+
+TEST_F(XsaveTest, SizesAreOfWhatIsEnabledNow) {
+    EXPECT_EQ(bytes(0), 0x240u);
+    EXPECT_EQ(bytes(1), 0x240u);
+    host.xcr0 = 0x27;
+    EXPECT_EQ(bytes(0), 0x380u);
+    EXPECT_EQ(bytes(1), 0x380u);
+    host.xcr0 = 0x43; // without those between
+    EXPECT_EQ(bytes(0), 0x580u);
+    EXPECT_EQ(bytes(1), 0x440u);
+    host.xss = 1 << 11;
+    EXPECT_EQ(bytes(0), 0x580u) << "XSAVE saves nothing of a supervisor's";
+    EXPECT_EQ(bytes(1), 0x458u);
+    host.xcr0 = 0x83;
+    EXPECT_EQ(bytes(1), 0x658u) << "aligned, then what follows it is not";
+    EXPECT_EQ(bytes(2), 0x240u) << "a component is as the page has it";
+}
+
+TEST_F(XsaveTest, AComponentThatThePageLacksIsTheEnd) {
+    for (const uint64_t lacking : {uint64_t{3}, uint64_t{9}, uint64_t{40}, uint64_t{62}}) {
+        host.xss = 0;
+        host.xcr0 = 7 | uint64_t{1} << lacking;
+        EXPECT_EQ(bytes(0), 0u) << lacking;
+        EXPECT_EQ(bytes(1), 0u) << lacking;
+        host.xcr0 = 7;
+        host.xss = uint64_t{1} << lacking;
+        EXPECT_EQ(bytes(0), 0x340u) << lacking;
+        EXPECT_EQ(bytes(1), 0u) << lacking;
+    }
+    page.entries[2].registers.eax = 0; // it is there, and empty
+    host.xss = 0;
+    EXPECT_EQ(bytes(0), 0u);
+    page.entries[2].registers = {0xffffffff, 0x240, 0, 0}; // and wraps
+    EXPECT_EQ(bytes(0), 0u);
+    EXPECT_TRUE(host.page_requests.empty());
+}
+
 TEST_F(VcTest, BytesThatAreAnotherInstructionWereNotTheCpusDoing) {
     const uint64_t codes[] = {VC_CPUID, VC_IOIO, VC_MSR, VC_RDTSC, VC_RDTSCP, VC_RDPMC, VC_INVD,
                               VC_WBINVD, VC_DR7_READ, VC_DR7_WRITE, VC_VMMCALL, VC_MONITOR,
@@ -254,24 +321,79 @@ TEST_F(VcTest, DebugRegister7IsKnownHere) {
     EXPECT_EQ(prologue_sev_state.dr7, 0x555u) << "what the host refused is not written";
 }
 
-// SEV_STATUS, the GHCB's address and the segments' bases are in the guest's own state: a host
-// that makes a #VC of them wants to be asked what they are.
+// The fields of an SEV-ES guest's save area that are MSRs (APM vol. 2, table B-4; Linux,
+// arch/x86/include/asm/svm.h, sev_es_save_area), each by itself, and SEV's own.
+constexpr uint32_t kMsrsOfTheVmsa[] = {
+    0x6a4, 0x6a5, 0x6a6, 0x6a7,                                     // PL0_SSP to PL3_SSP
+    0x6a0, 0x6a2, 0x6a8,                                            // U_CET, S_CET, ISST_ADDR
+    0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,     // EFER, STAR to SFMASK
+    0xda0,                                                          // XSS
+    0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103,                 // FS, GS, KERNEL_GS; TSC_AUX
+    0x174, 0x175, 0x176,                                            // SYSENTER
+    0x277,                                                          // PAT
+    0x1d9, 0x1db, 0x1dc, 0x1dd, 0x1de, 0xc000010e, 0xc000010f,      // DEBUGCTL, branches
+    0x48,                                                           // SPEC_CTRL
+    0xc0011030, 0xc0011031, 0xc0011033, 0xc0011034, 0xc0011035,     // IBS
+    0xc0011036, 0xc0011037, 0xc0011038, 0xc001103b, 0xc001103c,
+    0xc0010130, 0xc0010131, 0xc0010132, 0xc0010134, 0xc001013f,     // SEV's own
+};
+// What lies beside them, or is like them, and is the host's to answer: the APIC's base, MTRRs,
+// physical addresses of IBS, counters, VIRT_SPEC_CTRL, which is no field.
+constexpr uint32_t kMsrsOfTheHost[] = {
+    0x10, 0x1b, 0x47, 0x49, 0x173, 0x177, 0x276, 0x278, 0x1d8, 0x1da, 0x1df, 0x69f, 0x6a1, 0x6a3,
+    0x6a9, 0xd9f, 0xda1, 0xc000007f, 0xc0000085, 0xc00000ff, 0xc0000104, 0xc000010d, 0xc0000110,
+    0xc001011f, 0xc001012f, 0xc0010140, 0xc0010200, 0xc00102ff, 0xc0010320, 0xc0011019,
+    0xc0011027, 0xc001102f, 0xc0011032, 0xc0011039, 0xc001103a, 0xc001103d, 0xfffffff0, 0};
+
+// A host that makes a #VC of what the processor serves wants to be asked what it is.
 TEST_F(VcTest, WhatTheProcessorKeepsForTheGuestIsNotAskedFor) {
-    answer({{kGhcbRax, 0}, {kGhcbRdx, 0}});
-    for (const uint64_t msr : {0xc0010131u, 0xc0010130u, 0xc0010134u, 0xc0000100u, 0xc0000101u}) {
+    answer({{kGhcbRax, 0xbad}, {kGhcbRdx, 0xbad}});
+    std::vector<uint32_t> kept(std::begin(kMsrsOfTheVmsa), std::end(kMsrsOfTheVmsa));
+    for (uint32_t branch = 0; branch != 32; ++branch) // LBR_STACK_FROM and _TO
+        kept.push_back(0xc0010300 + branch);
+    for (const uint64_t msr : kept)
+        for (const uint8_t second : {0x32, 0x30}) { // RDMSR, WRMSR
+            frame.rcx = 0xdead00000000 | msr;
+            EXPECT_EQ(end(VC_MSR, {0x0f, second}), unsigned{PROLOGUE_SEV_VC_KEPT})
+                << std::hex << msr;
+        }
+    EXPECT_TRUE(host.page_requests.empty());
+    for (const uint64_t msr : kMsrsOfTheHost) {
         frame.rcx = msr;
-        EXPECT_EQ(end(VC_MSR, {0x0f, 0x32}), unsigned{PROLOGUE_SEV_VC_KEPT}) << msr;
-        EXPECT_EQ(end(VC_MSR, {0x0f, 0x30}), unsigned{PROLOGUE_SEV_VC_KEPT}) << msr;
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x32}), std::nullopt) << std::hex << msr;
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x30}), std::nullopt) << std::hex << msr;
     }
-    frame.rcx = 0x1b;
-    run(VC_MSR, {0x0f, 0x32});
-    EXPECT_EQ(host.page_requests.size(), 1u);
+    EXPECT_EQ(host.page_requests.size(), 2 * std::size(kMsrsOfTheHost));
+}
+
+// OpenBSD's vmm intercepts PAT. As SEV-ES the boot lives without its own write of it, which
+// asks nobody either; a kernel is told by the end.
+TEST_F(VcTest, TheBootsWriteOfPatIsDoneWithoutWhereAHostShadowsIt) {
+    frame.rcx = 0x277;
+    const Frame64 before = frame;
+    host.pat_write_at = reinterpret_cast<uint64_t>(code.data());
+    code.assign(32, 0x90);
+    code[0] = 0x0f, code[1] = 0x30;
+    const auto write = [&] {
+        frame = before;
+        frame.error = VC_MSR;
+        frame.rip = host.pat_write_at = reinterpret_cast<uint64_t>(code.data());
+        return end_of([&] { handle_vc(frame); });
+    };
+    EXPECT_EQ(write(), std::nullopt);
+    EXPECT_EQ(frame.rip, host.pat_write_at + 2);
+    EXPECT_EQ(frame.rax, before.rax);
+    prologue_sev_state.status |= SEV_STATUS_SNP;
+    EXPECT_EQ(write(), unsigned{PROLOGUE_SEV_VC_KEPT});
+    EXPECT_TRUE(host.page_requests.empty());
 }
 
 // With Secure TSC and swapped debug registers, these are no exits of an honest host's.
 TEST_F(VcTest, FeaturesOfTheLaunchKeepTheTscAndDebugRegisters) {
     answer({{kGhcbRax, 0}, {kGhcbRdx, 0}, {kGhcbRcx, 0}});
     prologue_sev_state.status |= 1 << 11;
+    frame.rcx = 0x10; // the TSC as an MSR
+    EXPECT_EQ(end(VC_MSR, {0x0f, 0x32}), unsigned{PROLOGUE_SEV_VC_KEPT});
     EXPECT_EQ(end(VC_RDTSC, {0x0f, 0x31}), unsigned{PROLOGUE_SEV_VC_KEPT});
     EXPECT_EQ(end(VC_RDTSCP, {0x0f, 0x01, 0xf9}), unsigned{PROLOGUE_SEV_VC_KEPT});
     frame.rax = 0x400;
@@ -279,6 +401,10 @@ TEST_F(VcTest, FeaturesOfTheLaunchKeepTheTscAndDebugRegisters) {
     prologue_sev_state.status ^= 1 << 11 | 1 << 7;
     EXPECT_EQ(end(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), unsigned{PROLOGUE_SEV_VC_KEPT});
     EXPECT_EQ(end(VC_DR7_READ, {0x0f, 0x21, 0xf8}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    for (const uint64_t mask : {0xc0011027u, 0xc0011019u, 0xc001101au, 0xc001101bu}) {
+        frame.rcx = mask; // DR0_ADDR_MASK to DR3_ADDR_MASK
+        EXPECT_EQ(end(VC_MSR, {0x0f, 0x30}), unsigned{PROLOGUE_SEV_VC_KEPT});
+    }
     EXPECT_EQ(run(VC_RDTSC, {0x0f, 0x31}), 0u);
 }
 

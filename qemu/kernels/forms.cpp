@@ -235,7 +235,20 @@ bool is(const char* text, const char* other) {
     return false;
 }
 
+// An MSR by its number in hexadecimal, behind "rdmsr-" or "wrmsr-".
+constexpr unsigned kNumberAt = 6;
+uint64_t number_in(const char* name) {
+    uint64_t number = 0;
+    for (name += kNumberAt; *name != 0; ++name)
+        number = number << 4 | static_cast<uint64_t>(*name <= '9' ? *name - '0' : *name - 'a' + 10);
+    return number;
+}
+
 void one(const char* name) {
+    if (name[0] == 'r' && name[kNumberAt - 1] == '-')
+        FORM("rdmsr", .rcx = number_in(name));
+    if (name[0] == 'w' && name[kNumberAt - 1] == '-')
+        FORM("wrmsr", .rax = kPattern, .rcx = number_in(name), .rdx = kPattern);
     if (is(name, "rdpmc"))
         FORM("rdpmc", .rcx = 0);
     if (is(name, "vmmcall"))

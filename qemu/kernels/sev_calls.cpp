@@ -193,6 +193,13 @@ void requests() {
     tell("vmgexit: cpuid", vector == 0 && leaf.rbx == executed.ebx && leaf.rdx == executed.edx &&
                                leaf.rcx == executed.ecx);
 
+    // What the host says beside what is wanted is nobody's.
+    leaf = {.code = kCpuid, .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
+            .wanted = PROLOGUE_GHCB_RAX, .rbx = kPrivate, .rdx = kPrivate};
+    tell("vmgexit: what is not wanted stays",
+         prologue_sev_vmgexit(&leaf) == 0 && leaf.rax == executed.eax && leaf.rbx == kPrivate &&
+             leaf.rcx == 0 && leaf.rdx == kPrivate);
+
     // OUTSB with REP, DS, 64-bit addresses (APM vol. 2, 15.10.2)
     constexpr uint64_t kCom1 = 0x3f8, kOutsb = 3 << 10 | 1 << 9 | 1 << 4 | 8 | 4;
     char text[] = "vmgexit: a string in the page's buffer\n";

@@ -25,6 +25,8 @@
 #define CR4_LONG_MODE (CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 // Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)
+#define MSR_TSC 0x00000010
+#define MSR_XSS 0x00000da0
 #define MSR_EFER 0xc0000080
 #define EFER_SCE 0x00000001
 #define EFER_LME 0x00000100
@@ -67,6 +69,8 @@
 #define PTE_WRITE_THROUGH 0x008
 #define PTE_CACHE_DISABLE 0x010
 #define PTE_LARGE 0x080
+#define PTE_PAT_IN_4K 0x080
+#define PTE_PAT_IN_LARGE 0x1000
 
 #define PAGE_BYTES 4096
 #define TABLE_ENTRIES 512

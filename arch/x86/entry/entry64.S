@@ -87,6 +87,9 @@ at_kernel_address:
         movl    $MSR_PAT, %ecx
         movl    $(PROLOGUE_PAT & 0xffffffff), %eax
         movl    $(PROLOGUE_PAT >> 32), %edx
+        .globl  prologue_writes_pat
+        .hidden prologue_writes_pat
+prologue_writes_pat:
         wrmsr
         fninit
         pushq   $MXCSR_DEFAULT

@@ -5,14 +5,17 @@
 
 namespace prologue {
 
-// A large page becomes a table of the next smaller ones.
+// A large page becomes a table of the next smaller ones. The highest bit of its index into PAT,
+// which is bit 12 there, is bit 7 in entries of 4 KiB (APM vol. 2, 5.4.1): that is the bit that
+// says "large" above them, and bit 12 is of the address.
 bool PageTables::split(uint64_t* entry, unsigned level) {
     const uint64_t table = pages_.take(window_);
     if (table == 0)
         return false;
     uint64_t value = *entry;
     if (level == 2)
-        value &= ~uint64_t{PTE_LARGE};
+        value = (value & ~uint64_t{PTE_LARGE | PTE_PAT_IN_LARGE}) |
+                ((value & PTE_PAT_IN_LARGE) != 0 ? PTE_PAT_IN_4K : 0);
     for (unsigned i = 0; i != TABLE_ENTRIES; ++i, value += page_of(level - 1))
         this->entry(table, 0)[i] = value;
     *entry = table | PTE_PRESENT | PTE_WRITABLE | mode_.c_bit_mask;

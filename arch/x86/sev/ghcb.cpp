@@ -151,7 +151,8 @@ GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
     const auto info1 = static_cast<uint32_t>(at<uint64_t>(page, kGhcbExitInfo1));
     GhcbAnswer answer = {.info2 = at<uint64_t>(page, kGhcbExitInfo2)};
     for (unsigned i = 0; i != kGhcbRegisters; ++i)
-        answer.registers[i] = at<uint64_t>(page, kRegisterOffsets[i]);
+        if ((wanted >> i & 1) != 0)
+            answer.registers[i] = at<uint64_t>(page, kRegisterOffsets[i]);
     wipe(page, 0, kGhcbSaveEnd);
 
     if (!valid.has(kGhcbExitInfo1) || !valid.has(kGhcbExitInfo2))

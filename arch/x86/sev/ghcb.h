@@ -44,7 +44,7 @@ struct GhcbRequest {
 struct GhcbAnswer {
     unsigned vector = 0; // an exception in place of an answer: #UD or #GP
     uint64_t info2 = 0;
-    uint64_t registers[kGhcbRegisters] = {};
+    uint64_t registers[kGhcbRegisters] = {}; // 0 where it was not wanted
 };
 
 // The page, for as long as this lives. A second one at a time ends the guest.

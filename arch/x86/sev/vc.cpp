@@ -7,6 +7,7 @@
 #include "sev_state.h"
 #include "vc_cpuid.h"
 #include "vc_memory.h"
+#include "vmsa_msrs.h"
 
 namespace prologue {
 namespace {
@@ -294,13 +295,12 @@ void expect(bool stands) {
 }
 
 // A host that has a #VC made of what it need not answer for wants to be believed in it: SEV's
-// own MSRs, the bases of segments, and what features of the launch keep from it.
+// own MSRs and those of the save area, and what features of the launch keep from it.
 bool is_kept_from_host(const Frame64& frame) {
-    const auto msr = static_cast<uint32_t>(frame.rcx);
     const uint64_t status = prologue_sev_state.status;
     switch (frame.error) {
     case VC_MSR:
-        return (msr & ~0xfu) == (MSR_GHCB & ~0xfu) || (msr & ~1u) == MSR_FS_BASE;
+        return is_kept_in_vmsa(static_cast<uint32_t>(frame.rcx), status);
     case VC_RDTSC:
     case VC_RDTSCP:
         return (status & SEV_STATUS_SECURE_TSC) != 0;
@@ -312,7 +312,16 @@ bool is_kept_from_host(const Frame64& frame) {
     }
 }
 
+// OpenBSD's vmm intercepts PAT (vmm_machdep.c, vcpu_reset_regs_svm) and shadows it, though it
+// cannot write the guest's own: there the boot does without its write, and asks nobody. SNP
+// is none of vmm's.
+bool does_without(const Frame64& frame) {
+    return frame.error == VC_MSR && !prologue_sev_state.snp() && vc_is_boots_pat_write(frame.rip);
+}
+
 unsigned serve(Call& call) {
+    if (does_without(call.frame))
+        return 0;
     if (is_kept_from_host(call.frame))
         sev_terminate(PROLOGUE_SEV_VC_KEPT);
     if (const Event* const event = find_event(call))

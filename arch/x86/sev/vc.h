@@ -26,8 +26,11 @@ unsigned handle_vc(Frame64& frame);
 uint64_t vc_cr3();
 uint64_t vc_cr4();
 uint64_t vc_xcr0();
+uint64_t vc_xss();
 uint64_t vc_segment_base(bool gs);
 bool vc_is_64bit(uint64_t cs);
+// whether RIP is where the boot writes PAT;
+bool vc_is_boots_pat_write(uint64_t rip);
 // and memory: physical, as a page walk sees it, and the CPUID page, if there is one.
 const uint64_t* vc_table(uint64_t phys);
 const CpuidPage* vc_cpuid_page();

@@ -1,5 +1,6 @@
 #include "vc_cpuid.h"
 
+#include "msr_protocol.h"
 #include "vc.h"
 
 namespace prologue {
@@ -17,19 +18,34 @@ uint32_t replace(uint32_t word, uint32_t bit, bool set) {
     return set ? word | bit : word & ~bit;
 }
 
-// The bytes that XSAVE takes for what XCR0 enables now. (The page has what it takes
-// for a state that its maker chose.) Of XSAVES's compact form Prologue knows nothing:
-// XSS is not a guest's to set before its kernel has its own handler.
-uint32_t xsave_bytes(const CpuidPage& page, uint64_t enabled) {
-    uint32_t bytes = kLegacyAreaBytes;
+// CPUID d.1 EAX, and a component's ECX
+constexpr uint32_t kEaxXsavec = 2, kEaxXsaves = 8;
+constexpr uint32_t kEcxAligned = 2;
+constexpr uint64_t kComponentAlignment = 64;
+
+// The bytes that XSAVE takes for the components that are enabled now: each at its place, or,
+// compacted, one behind the other (SDM vol. 1, 13.4.3). What the page has there is for a
+// state that its maker chose. A component that it does not have would be written behind
+// what its reader allocates.
+uint32_t xsave_bytes(const CpuidPage& page, uint64_t enabled, bool compacted) {
+    uint64_t bytes = kLegacyAreaBytes;
     for (unsigned i = kFirstComponent; i != kComponents; ++i) {
         if ((enabled >> i & 1) == 0)
             continue;
         const CpuidRegisters component = page.find(kXsaveLeaf, i);
-        if (component.ebx + component.eax > bytes)
-            bytes = component.ebx + component.eax;
+        if (component.eax == 0)
+            sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
+        uint64_t start = component.ebx;
+        if (compacted)
+            start = (component.ecx & kEcxAligned) != 0
+                        ? (bytes + kComponentAlignment - 1) & ~(kComponentAlignment - 1)
+                        : bytes;
+        if (start + component.eax > bytes)
+            bytes = start + component.eax;
     }
-    return bytes;
+    if (bytes >> 32 != 0)
+        sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
+    return static_cast<uint32_t>(bytes);
 }
 
 }  // namespace
@@ -44,7 +60,9 @@ bool answer_cpuid(uint32_t leaf, uint32_t subleaf, CpuidRegisters& r) {
     if (leaf == kStructuredLeaf && subleaf == 0)
         r.ecx = replace(r.ecx, kEcxOspke, (vc_cr4() & kCr4Pke) != 0);
     if (leaf == kXsaveLeaf && subleaf == 0 && r.eax != 0)
-        r.ebx = xsave_bytes(*page, vc_xcr0());
+        r.ebx = xsave_bytes(*page, vc_xcr0(), false);
+    if (leaf == kXsaveLeaf && subleaf == 1 && (r.eax & (kEaxXsavec | kEaxXsaves)) != 0)
+        r.ebx = xsave_bytes(*page, vc_xcr0() | ((r.eax & kEaxXsaves) != 0 ? vc_xss() : 0), true);
     return true;
 }
 

@@ -83,10 +83,11 @@ unsigned prologue_sev_vmgexit(prologue_ghcb_request* request) {
         return answer.vector;
     if (bytes != 0)
         ghcb.read_buffer(request->data, bytes);
-    request->rax = answer.registers[kRax];
-    request->rbx = answer.registers[kRbx];
-    request->rcx = answer.registers[kRcx];
-    request->rdx = answer.registers[kRdx];
+    uint64_t* const registers[kGhcbRegisters] = {&request->rax, &request->rbx, &request->rcx,
+                                                 &request->rdx};
+    for (unsigned i = 0; i != kGhcbRegisters; ++i)
+        if ((request->wanted >> i & 1) != 0)
+            *registers[i] = answer.registers[i];
     return 0;
 }
 

@@ -18,6 +18,7 @@ extern uint8_t prologue_ghcb[PAGE_BYTES];
 extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
 extern prologue::CpuidPage prologue_own_cpuid_page;
 extern const uint64_t prologue_wish_snp_accept;
+extern const char prologue_writes_pat[];
 void prologue_sev_begin();
 [[noreturn]] void prologue_sev_terminate(unsigned code);
 unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
@@ -242,9 +243,12 @@ uint64_t vc_xcr0() {
     return uint64_t{high} << 32 | low;
 }
 
+uint64_t vc_xss() {
+    return read_msr(MSR_XSS);
+}
+
 uint64_t vc_segment_base(bool gs) {
-    constexpr uint32_t kFsBase = 0xc0000100, kGsBase = 0xc0000101;
-    return read_msr(gs ? kGsBase : kFsBase);
+    return read_msr(gs ? MSR_GS_BASE : MSR_FS_BASE);
 }
 
 bool vc_is_64bit(uint64_t cs) {
@@ -252,6 +256,10 @@ bool vc_is_64bit(uint64_t cs) {
     uint32_t rights;
     asm("larl %1, %0" : "=r"(rights) : "r"(static_cast<uint32_t>(cs)) : "cc");
     return (rights & kLong) != 0;
+}
+
+bool vc_is_boots_pat_write(uint64_t rip) {
+    return rip == reinterpret_cast<uintptr_t>(prologue_writes_pat);
 }
 
 const uint64_t* vc_table(uint64_t phys) {

@@ -21,7 +21,6 @@ constexpr uint64_t kLeastDirectMap = 4 * kGiB; // so that it shows whatever is P
 
 constexpr unsigned kCachingShift = 4; // above the rights: an index into PROLOGUE_PAT
 constexpr uint64_t kMostCaching = 5;
-constexpr uint64_t kPatIndex4In4K = 1 << 7, kPatIndex4InLarge = 1 << 12; // SDM 4.9.2
 
 [[noreturn]] void refuse(const char* what, uint64_t a, uint64_t b) {
     fail_in(what, Error::wish, a, b);
@@ -155,8 +154,8 @@ void map_window(const WindowNote& window, PageTables& tables) {
         bits |= PTE_WRITABLE;
     if ((window.rights & PROLOGUE_WINDOW_EXECUTE) == 0)
         bits |= kNoExecute;
-    const uint64_t small = bits | (caching & 4 ? kPatIndex4In4K : 0);
-    const uint64_t large = bits | (caching & 4 ? kPatIndex4InLarge : 0);
+    const uint64_t small = bits | (caching & 4 ? PTE_PAT_IN_4K : 0);
+    const uint64_t large = bits | (caching & 4 ? PTE_PAT_IN_LARGE : 0);
 
     constexpr uint64_t kLarge = 2 * kMiB;
     uint64_t head = -window.virt % kLarge, middle = 0;

@@ -39,7 +39,8 @@ unsigned prologue_sev_handle_vc(prologue_vc_frame *frame);
 /* A request by the GHCB page (AMD 56421, 4.1): code and information, the registers that
  * are told and those that the answer must have. With data, the page's own buffer is
  * SW_SCRATCH: `data_bytes` are copied there, and back. Returns 0, or a vector as above;
- * info2 is SW_EXITINFO2's. */
+ * info2 is SW_EXITINFO2's. Registers that are not wanted stay as they are, whatever the
+ * host says of them. */
 #define PROLOGUE_GHCB_RAX 1
 #define PROLOGUE_GHCB_RBX 2
 #define PROLOGUE_GHCB_RCX 4

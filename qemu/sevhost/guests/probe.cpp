@@ -159,13 +159,19 @@ static void page_ports() {
     note("  rcx", get(field::kRcx));
 }
 
-static void page_msrs() {
+static void page_msr(const char* name, uint64_t msr) {
     begin_with_scratch();
-    set(field::kRcx, 0x1b);
+    set(field::kRcx, msr);
     send(event::kMsr);
-    note_answer("p-rdmsr");
+    note_answer(name);
     note_register("  rax", field::kRax);
     note_register("  rdx", field::kRdx);
+}
+
+static void page_msrs() {
+    page_msr("p-rdmsr", 0x1b);
+    page_msr("p-lstar", 0xc0000082);
+    page_msr("p-pat", 0x277);
 }
 
 static uint64_t page_tsc(const char* name) {

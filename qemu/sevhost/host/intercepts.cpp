@@ -124,6 +124,10 @@ void intercept_tsc(Guest& guest) {
     guest.vmcb->control.misc2 |= kRdtscp;
 }
 
+void intercept_msr(uint32_t msr) {
+    set_msr(msr, true);
+}
+
 void intercept_memory_ports() {
     for (uint16_t port : kMemoryPorts)
         set_port(port);

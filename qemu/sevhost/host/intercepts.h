@@ -11,6 +11,9 @@ void set_intercepts(Guest& guest);
 // RDTSC and RDTSCP.
 void intercept_tsc(Guest& guest);
 
+// RDMSR and WRMSR of one that a guest has for its own.
+void intercept_msr(uint32_t msr);
+
 // The ports that tell of memory, where those of the guest's devices are its own.
 void intercept_memory_ports();
 

@@ -65,11 +65,13 @@ Answer serve_cpuid(Call& call) {
 Answer serve_msr(Call& call) {
     const auto msr = static_cast<uint32_t>(call.request.rcx);
     if (call.request.info1 != 0) {
-        const uint64_t value = call.request.rdx << 32 | static_cast<uint32_t>(call.request.rax);
+        uint64_t value = call.request.rdx << 32 | static_cast<uint32_t>(call.request.rax);
+        if (hostile_msr(call.guest, msr, true, value))
+            return {};
         return write_guest_msr(call.guest, msr, value) ? Answer() : general_protection();
     }
     uint64_t value = 0;
-    if (!read_guest_msr(call.guest, msr, value))
+    if (!hostile_msr(call.guest, msr, false, value) && !read_guest_msr(call.guest, msr, value))
         return general_protection();
     set_registers(call, value & 0xffffffff, value >> 32);
     return {};

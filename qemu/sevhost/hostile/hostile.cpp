@@ -10,6 +10,7 @@ namespace {
 constexpr const HostileTable* kTables[] = {
     &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,   &kLiesOfStates,
     &kEventsUnasked, &kMemoryTaken, &kPageThatChanges, &kLiesAtLaunch,
+    &kLiesOfTheKept,
 };
 
 uint64_t wanted_occasion, occasions;
@@ -157,6 +158,13 @@ Cpuid hostile_cpuid(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest)
     if (memcmp(&told, &honest, sizeof told) != 0)
         hostile_acted(guest);
     return told;
+}
+
+bool hostile_msr(Guest& guest, uint32_t msr, bool write, uint64_t& value) {
+    if (!guest.hostile || !guest.hostile->msr || !guest.hostile->msr(guest, msr, write, value))
+        return false;
+    hostile_acted(guest);
+    return true;
 }
 
 uint64_t hostile_vc(Guest& guest, uint64_t code) {

@@ -45,6 +45,8 @@ struct Hostile {
     uint64_t (*msr_response)(Guest& guest, uint64_t request, uint64_t honest);
     void (*ghcb_response)(Guest& guest, uint64_t code, GhcbPage& page);
     Cpuid (*cpuid)(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest);
+    // An MSR that the guest asks for by the page. True: it is answered so, and not touched.
+    bool (*msr)(Guest& guest, uint32_t msr, bool write, uint64_t& value);
     // The error code of a #VC; and what follows its delivery.
     uint64_t (*vc)(Guest& guest, uint64_t code);
     void (*after_vc)(Guest& guest, uint64_t code);
@@ -71,6 +73,7 @@ extern const HostileTable kEventsUnasked;   // unasked_events.cpp
 extern const HostileTable kMemoryTaken;     // memory_attacks.cpp
 extern const HostileTable kPageThatChanges; // changing_page.cpp
 extern const HostileTable kLiesAtLaunch;    // launch_lies.cpp
+extern const HostileTable kLiesOfTheKept;   // kept_lies.cpp
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.
 // "name:3" acts at its third occasion, where it acts once only.
@@ -95,6 +98,7 @@ bool hostile_vmgexit(Guest& guest);
 uint64_t hostile_msr_response(Guest& guest, uint64_t request, uint64_t honest);
 void hostile_ghcb_response(Guest& guest, uint64_t code, GhcbPage& page);
 Cpuid hostile_cpuid(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest);
+bool hostile_msr(Guest& guest, uint32_t msr, bool write, uint64_t& value);
 uint64_t hostile_vc(Guest& guest, uint64_t code);
 void hostile_after_vc(Guest& guest, uint64_t code);
 bool hostile_skips_page_state(Guest& guest, GuestPhys gpa, PageOperation operation);

@@ -119,7 +119,7 @@ _LIES = {
     "ghcb-string-counts": Lie("p-(in|in8|ins|out).info2 p-(in|in8|ins|out).valid1 p-ins.rcx"),
     "io-garbage": Lie("p-in.rax p-in8.rax"),
     "mmio-garbage": Lie("p-mmio.buffer"),
-    "msr-garbage": Lie("p-rdmsr.rax"),
+    "msr-garbage": Lie("p-(rdmsr|lstar|pat).rax"),
     "tsc-backwards": Lie("p-tsc2.later"),
     "jump-table-elsewhere": Lie("p-jumpta.info2"),
     "attestation-sizes": Lie("p-extatt.valid1 p-extatt.rbx"),
@@ -192,6 +192,9 @@ _LIES = {
     "memory-map-overlaps": Lie("map(-n)?"),
     "memory-map-empty": Lie("map(-n)?"),
     "memory-map-wraps": Lie("map(-n)?"),
+    "msr-own-dropped": Lie("p-(lstar|pat).rax p-(lstar|pat).rdx"),
+    "pat-shadowed": Lie("p-pat.rax p-pat.rdx"),
+
     "cmdline-changed": Lie(ends=sev_guest.TERMINATED,
                            says=f"reason set 15, reason {_NO_SCENE}:"),
 }
@@ -204,7 +207,7 @@ _SNP_ONLY = {
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
 _ES_ONLY = {"jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
-            "memory-replayed"}
+            "memory-replayed", "pat-shadowed"}
 
 
 def _modes(name: str) -> tuple:
