@@ -45,3 +45,9 @@ check-quick: host-binaries kernels $(FEEDERS) $(SEVHOST)
 .PHONY: compile_commands.json
 compile_commands.json:
 	@$(PYTHON) qemu/compile_commands.py
+
+# The gate's command in a tree of another release: bookworm, trixie, trixie-backports, sid.
+RELEASE ?= trixie
+.PHONY: check-in-debian
+check-in-debian:
+	@$(PYTHON) qemu/in_debian.py $(RELEASE) make setup check
