@@ -55,7 +55,8 @@ cpuid32 := cpuid32 cpuid32_entry console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
-KERNEL_NAMES := low_memory-four low_memory-five depth-four depth-five forms forms-five \
+own_parser := own_parser
+KERNEL_NAMES := own_parser low_memory-four low_memory-five depth-four depth-five forms forms-five \
 	sev_calls cpuid32 helpers helpers-five helpers-multiboot1 demo demo-services demo-mark \
 	demo-nosev demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
