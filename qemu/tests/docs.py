@@ -72,7 +72,7 @@ def _wishes_are_the_headers() -> None:
     notes = _rows(_CONTRACT[_CONTRACT.index("### In other languages"):])
     assert [row[0] for row in notes] == [number for _, number in types]
     for (name, _), (_, symbol, *_) in zip(types, notes):
-        assert symbol in (f"`prologue_wish_{name.lower()}`", ""), (name, symbol)
+        assert symbol in (f"`prologue_note_{name.lower()}`", ""), (name, symbol)
 
 
 def _helpers_are_the_headers() -> None:

@@ -47,6 +47,14 @@
         .code32
         PROLOGUE_PULL_(prologue_wish_headers)
         PROLOGUE_PULL_(prologue_wish_sev)
+        PROLOGUE_PULL_(prologue_wished_stack)
+        PROLOGUE_PULL_(prologue_default_window)
+
+        // Where no script names them, in `ld -r`, wishes are wanted all the same.
+        .globl  prologue_note_paging, prologue_note_stack, prologue_note_direct_map
+        .globl  prologue_note_identity_map, prologue_note_window, prologue_note_relocatable
+        .globl  prologue_note_writable_text, prologue_note_qemu_exit, prologue_note_headers
+        .globl  prologue_note_sev, prologue_note_snp_accept, prologue_note_boot_services
 
         // PVH: EBX = hvm_start_info, and no magic in a register. That it lies
         // in RAM is taken on trust, as the magic is there: prologue_start, where

@@ -13,6 +13,7 @@
 
 #define LINUX64_OFFSET 0x200
 #define LINUX64_BYTES 8 // the headers behind it begin so much further: prologue-symbols.ld
+#define LINUX_NOTE_BYTES 20
 #define BOOT_PARAMS_SCRATCH 0x1e4 // four bytes: all the stack there is
 
 #define ELF_IDENT_LOW 0x464c457f
@@ -23,10 +24,12 @@
 
         // What the maker of the bzImage, and a loader of the ELF, need to know.
         .section .prologue.notes, "a", @note
-        PROLOGUE_NOTE_BODY_(LINUX_NOTE, .globl prologue_linux; prologue_linux:
-            .long LINUX_PROTOCOL;
-            .long prologue_linux32 - .;
-            .long prologue_load_start, prologue_load_end, prologue_bss_end)
+        PROLOGUE_NOTE_HEAD_(LINUX_NOTE, LINUX_NOTE_BYTES)
+        .globl  prologue_linux
+prologue_linux:
+        .long   LINUX_PROTOCOL
+        .long   prologue_linux32 - .
+        .long   prologue_load_start, prologue_load_end, prologue_bss_end
 #define LOAD_START (prologue_linux + 8)
 #define LOAD_END (prologue_linux + 12)
 #define BSS_END (prologue_linux + 16)

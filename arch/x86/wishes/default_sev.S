@@ -1,11 +1,11 @@
-// SEV guests are served: plain, SEV-ES and SNP.
+// SEV guests are served: plain, SEV-ES and SNP. As default_headers.S.
 #include "prologue/wishes.h"
 
-        .section .rodata
-        .balign 4
-        .globl  prologue_wish_sev
+        .section .prologue.headers, "aR", @progbits
+        .globl  prologue_default_sev
+        .weak   prologue_wish_sev
+prologue_default_sev:
 prologue_wish_sev:
-        .long   1
         PROLOGUE_PULL_(prologue_sev)
         PROLOGUE_PULL_(prologue_sev_any_mode)
 

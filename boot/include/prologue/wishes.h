@@ -1,16 +1,19 @@
 /* What a kernel wishes of Prologue. Each wish is a macro that stands once (but
  * PROLOGUE_WISH_WINDOW, as often as wanted) in a file of the kernel's, outside
- * of all functions, and that takes the place of a default in libprologue.a:
+ * of all functions:
  *
  *     PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_BEST);
  *     PROLOGUE_WISH_STACK(0x10000);
  *     PROLOGUE_WISH_HEADERS(pvh, multiboot1);
  *
- * Each leaves an ELF note: owner "Prologue", one of the types below, and a
- * descriptor that other languages can lay out by hand. A wish that cannot be
- * met ends the boot in a fatal line that names it.
+ * Each leaves a record, prologue_note_ and the wish's name: an ELF note of owner
+ * "Prologue", one of the types below, and a descriptor. The linker scripts
+ * (prologue-wishes.ld) look for these names in objects and in libraries alike, and
+ * fall back on the defaults in libprologue.a. A wish that cannot be met ends the
+ * boot in a fatal line that names it.
  *
- * Numbers go to the assembler: write them without a suffix or a cast.
+ * Numbers of STACK go to the assembler: write them without a suffix or a cast. In
+ * assembly so do all.
  *
  * ISC licence. Usable from C11, C++20 and assembly.
  */
@@ -22,7 +25,7 @@
 /* How deep the page tables are. Note 0x51: u32. */
 #define PROLOGUE_NOTE_PAGING 0x51
 #define PROLOGUE_WISH_PAGING(levels)                                                               \
-    PROLOGUE_WISH_(prologue_wish_paging, PROLOGUE_NOTE_PAGING, .long levels)                       \
+    PROLOGUE_RECORD_32_(paging, PROLOGUE_NOTE_PAGING, levels)                                      \
     PROLOGUE_CHECK_((levels) == PROLOGUE_PAGING_BEST || (levels) == PROLOGUE_PAGING_FOUR ||        \
                     (levels) == PROLOGUE_PAGING_FIVE)
 #define PROLOGUE_PAGING_BEST 0 /* five levels where the CPU has them, else four */
@@ -33,8 +36,8 @@
  * with its guard page, in the kernel's .bss. */
 #define PROLOGUE_NOTE_STACK 0x52
 #define PROLOGUE_WISH_STACK(bytes)                                                                 \
-    PROLOGUE_EMIT_(PROLOGUE_NOTE_(prologue_wish_stack, PROLOGUE_NOTE_STACK, .quad bytes);          \
-                   PROLOGUE_STACK_(bytes))                                                         \
+    PROLOGUE_RECORD_64_(stack, PROLOGUE_NOTE_STACK, bytes)                                         \
+    PROLOGUE_STACK_(bytes)                                                                         \
     PROLOGUE_CHECK_((bytes) % 4096 == 0 && (bytes) >= PROLOGUE_STACK_LEAST)
 #define PROLOGUE_STACK_DEFAULT 16384
 #define PROLOGUE_STACK_LEAST 8192 /* Prologue itself runs on it */
@@ -45,9 +48,8 @@
  * map. Either way the default identity map becomes one of 4 GiB. */
 #define PROLOGUE_NOTE_DIRECT_MAP 0x53
 #define PROLOGUE_WISH_DIRECT_MAP(address)                                                          \
-    PROLOGUE_EMIT_(PROLOGUE_NOTE_(prologue_wish_direct_map, PROLOGUE_NOTE_DIRECT_MAP,              \
-                                  PROLOGUE_PULL_(prologue_wished_maps); .quad address);            \
-                   PROLOGUE_WINDOW_(1, 0x8000000000, 0x1000000000000))                             \
+    PROLOGUE_RECORD_64_(direct_map, PROLOGUE_NOTE_DIRECT_MAP, address)                             \
+    PROLOGUE_NEED_(prologue_wished_maps)                                                           \
     PROLOGUE_CHECK_((address) % 4096 == 0)
 #define PROLOGUE_NO_DIRECT_MAP 0
 
@@ -56,8 +58,8 @@
  * Note 0x54: u64, u64. */
 #define PROLOGUE_NOTE_IDENTITY_MAP 0x54
 #define PROLOGUE_WISH_IDENTITY_MAP(end, start)                                                     \
-    PROLOGUE_WISH_(prologue_wish_identity_map, PROLOGUE_NOTE_IDENTITY_MAP,                         \
-                   PROLOGUE_PULL_(prologue_wished_maps); .quad end, start)                         \
+    PROLOGUE_RECORD_64_64_(identity_map, PROLOGUE_NOTE_IDENTITY_MAP, end, start)                   \
+    PROLOGUE_NEED_(prologue_wished_maps)                                                           \
     PROLOGUE_CHECK_((end) % 4096 == 0 && (end) <= 0x8000000000 &&                                  \
                     ((start) == PROLOGUE_FROM_PAGE_0 || (start) == PROLOGUE_FROM_PAGE_1))
 #define PROLOGUE_NO_IDENTITY_MAP 0
@@ -72,10 +74,8 @@
  * first 512 GiB (256 TiB with five levels) needs an identity map by wish. */
 #define PROLOGUE_NOTE_WINDOW 0x55
 #define PROLOGUE_WISH_WINDOW(virt, phys, bytes, rights)                                            \
-    PROLOGUE_EMIT_(.pushsection prologue_windows, "a", @note;                                      \
-                   PROLOGUE_NOTE_BODY_(PROLOGUE_NOTE_WINDOW, PROLOGUE_PULL_(prologue_wished_maps); \
-                                       .quad virt, phys, bytes, rights);                           \
-                   .popsection)                                                                    \
+    PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                             \
+    PROLOGUE_NEED_(prologue_wished_maps)                                                           \
     PROLOGUE_CHECK_(((virt) | (phys) | (bytes)) % 4096 == 0 && (bytes) != 0)
 #define PROLOGUE_WINDOW_READ 0x00
 #define PROLOGUE_WINDOW_WRITE 0x01
@@ -93,35 +93,34 @@
  * it, and Multiboot 2's header does. */
 #define PROLOGUE_NOTE_RELOCATABLE 0x56
 #define PROLOGUE_WISH_RELOCATABLE                                                                  \
-    PROLOGUE_WISH_(prologue_wish_relocatable, PROLOGUE_NOTE_RELOCATABLE,                           \
-                   PROLOGUE_PULL_(prologue_relocatable); .long 1)                                  \
+    PROLOGUE_RECORD_32_(relocatable, PROLOGUE_NOTE_RELOCATABLE, 1)                                 \
+    PROLOGUE_NEED_(prologue_relocatable)                                                           \
     PROLOGUE_CHECK_(1)
 
 /* All of the image in one mapping, writable and executable: for kernels whose
  * program headers do not say what they need. Note 0x57: u32, 1. */
 #define PROLOGUE_NOTE_WRITABLE_TEXT 0x57
 #define PROLOGUE_WISH_WRITABLE_TEXT                                                                \
-    PROLOGUE_WISH_(prologue_wish_writable_text, PROLOGUE_NOTE_WRITABLE_TEXT,                       \
-                   PROLOGUE_PULL_(prologue_wished_maps); .long 1)                                  \
+    PROLOGUE_RECORD_32_(writable_text, PROLOGUE_NOTE_WRITABLE_TEXT, 1)                             \
+    PROLOGUE_NEED_(prologue_wished_maps)                                                           \
     PROLOGUE_CHECK_(1)
 
 /* A fatal end writes PROLOGUE_EXIT_FATAL to QEMU's isa-debug-exit device at port
  * 0xf4, before it halts. Not for kernels that run anywhere else. Note 0x58: u32, 1. */
 #define PROLOGUE_NOTE_QEMU_EXIT 0x58
 #define PROLOGUE_WISH_QEMU_EXIT                                                                    \
-    PROLOGUE_WISH_(prologue_wish_qemu_exit, PROLOGUE_NOTE_QEMU_EXIT, .long 1)                      \
+    PROLOGUE_RECORD_32_(qemu_exit, PROLOGUE_NOTE_QEMU_EXIT, 1)                                     \
     PROLOGUE_CHECK_(1)
 #define PROLOGUE_EXIT_PORT 0xf4
 #define PROLOGUE_EXIT_SUCCESS 0x10 /* QEMU's exit status 33 */
 #define PROLOGUE_EXIT_FATAL 0x20   /* 65 */
 
 /* The contracts whose headers the image carries, in place of the default's pvh
- * and multiboot2: one to six names. Note 0x59: u32, a sum of PROLOGUE_HEADER_*. */
+ * and multiboot2: one to six names. Note 0x59: u32, a sum of PROLOGUE_HEADER_*.
+ * `linux` may be a macro: it is one of GCC's and clang's, if not by -std=c11. */
 #define PROLOGUE_NOTE_HEADERS 0x59
 #define PROLOGUE_WISH_HEADERS(...)                                                                 \
-    PROLOGUE_WISH_(prologue_wish_headers, PROLOGUE_NOTE_HEADERS,                                   \
-                   PROLOGUE_EACH_(PROLOGUE_PULL_HEADER_, __VA_ARGS__)                              \
-                   .long 0 PROLOGUE_EACH_(PROLOGUE_ADD_HEADER_, __VA_ARGS__))                      \
+    PROLOGUE_HEADERS_(PROLOGUE_HEADER_SUM_(PROLOGUE_HEADER_##__VA_ARGS__, , , , , , , , ))         \
     PROLOGUE_CHECK_(1)
 #define PROLOGUE_HEADER_pvh 1
 #define PROLOGUE_HEADER_multiboot1 2
@@ -134,7 +133,8 @@
  * knows of it, some 12 KiB, and ends such a boot by name. Note 0x5a: u32. */
 #define PROLOGUE_NOTE_SEV 0x5a
 #define PROLOGUE_WISH_SEV(which)                                                                   \
-    PROLOGUE_WISH_(prologue_wish_sev, PROLOGUE_NOTE_SEV, .long which)                              \
+    PROLOGUE_RECORD_32_(sev, PROLOGUE_NOTE_SEV, which)                                             \
+    PROLOGUE_INSTEAD_OF_DEFAULT_(sev)                                                              \
     PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE)
 #define PROLOGUE_SEV_NONE 0
 
@@ -143,7 +143,7 @@
  * it, or by a loader that has done so none. Note 0x5b: u64. */
 #define PROLOGUE_NOTE_SNP_ACCEPT 0x5b
 #define PROLOGUE_WISH_SNP_ACCEPT(end)                                                              \
-    PROLOGUE_WISH_(prologue_wish_snp_accept, PROLOGUE_NOTE_SNP_ACCEPT, .quad end)                  \
+    PROLOGUE_RECORD_64_(snp_accept, PROLOGUE_NOTE_SNP_ACCEPT, end)                                 \
     PROLOGUE_CHECK_((end) % 4096 == 0)
 #define PROLOGUE_ACCEPT_BY_LOADER 0
 
@@ -153,69 +153,135 @@
  * multiboot2. */
 #define PROLOGUE_NOTE_BOOT_SERVICES 0x5c
 #define PROLOGUE_WISH_BOOT_SERVICES                                                                \
-    PROLOGUE_WISH_(prologue_wish_boot_services, PROLOGUE_NOTE_BOOT_SERVICES,                       \
-                   PROLOGUE_PULL_(prologue_boot_services); .long 1)                                \
+    PROLOGUE_RECORD_32_(boot_services, PROLOGUE_NOTE_BOOT_SERVICES, 1)                             \
+    PROLOGUE_NEED_(prologue_boot_services)                                                         \
     PROLOGUE_CHECK_(1)
 
 /* ---- What the macros are made of ---- */
 
+/* Names of headers are pasted before the preprocessor looks for macros in them. One
+ * that is expanded all the same, by a macro around the wish, is GCC's linux: 1. */
+#define PROLOGUE_HEADER_SUM_(a, b, c, d, e, f, g, h, ...)                                          \
+    (a | PROLOGUE_HEADER_##b | PROLOGUE_HEADER_##c | PROLOGUE_HEADER_##d | PROLOGUE_HEADER_##e |   \
+     PROLOGUE_HEADER_##f | PROLOGUE_HEADER_##g | PROLOGUE_HEADER_##h)
+#define PROLOGUE_HEADER_ 0
+#define PROLOGUE_HEADER_1 PROLOGUE_HEADER_linux
+
+/* The contracts' parts of the library, as the sum wants them. */
+#define PROLOGUE_HEADERS_(sum)                                                                     \
+    PROLOGUE_RECORD_32_(headers, PROLOGUE_NOTE_HEADERS, sum)                                       \
+    PROLOGUE_INSTEAD_OF_DEFAULT_(headers)                                                          \
+    PROLOGUE_EMIT_(PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_pvh, prologue_pvh)                    \
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_multiboot1, prologue_multiboot1)      \
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_multiboot2, prologue_multiboot2)      \
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_1, prologue_linux)              \
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_vmd, prologue_vmd)                    \
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_freebsd, prologue_freebsd))
+
+/* A reference, for the linker's eyes alone; and a symbol by which prologue-wishes.ld
+ * knows that there is one. */
+#define PROLOGUE_PULL_(symbol) .globl symbol; .reloc ., R_X86_64_NONE, symbol
+#define PROLOGUE_NEED_IF_(condition, symbol)                                                       \
+    .if condition;                                                                                 \
+    .pushsection .prologue.notes, "a", @note; PROLOGUE_PULL_(symbol); .popsection;                 \
+    .weak symbol##_wanted; symbol##_wanted = 1; .endif;
+#define PROLOGUE_NEED_(symbol) PROLOGUE_EMIT_(PROLOGUE_NEED_IF_(1, symbol))
+
+#define PROLOGUE_OWNER_LOW_ 0x6c6f7250 /* "Prologue", and NULs */
+#define PROLOGUE_OWNER_HIGH_ 0x6575676f
+#define PROLOGUE_STACK_GUARD_ 4096
+
+/* That there are windows: any of them will do. */
+#define PROLOGUE_WINDOWS_HERE_                                                                     \
+    PROLOGUE_EMIT_(.weak prologue_note_window; prologue_note_window = 1;)
+
 #ifdef __ASSEMBLER__
+
 #define PROLOGUE_EMIT_(...) __VA_ARGS__
 #define PROLOGUE_CHECK_(condition)
-#else
-#include <stdint.h>
-#define PROLOGUE_EMIT_(...) __asm__(PROLOGUE_TEXT_(__VA_ARGS__));
-#define PROLOGUE_TEXT_(...) #__VA_ARGS__
-#ifdef __cplusplus
-#define PROLOGUE_CHECK_(condition) static_assert(condition, "see prologue/wishes.h")
-extern "C" {
-#else
-#define PROLOGUE_CHECK_(condition) _Static_assert(condition, "see prologue/wishes.h")
-#endif
-/* The descriptors, for code that reads them. */
-extern const uint32_t prologue_wish_paging;
-extern const uint32_t prologue_wish_qemu_exit;
-extern const uint32_t prologue_wish_relocatable;
-#ifdef __cplusplus
-}
-#endif
-#endif
 
-#define PROLOGUE_NOTE_BODY_(type, ...)                                                             \
-    .balign 4; .long 9, 92f - 91f, type; .asciz PROLOGUE_NOTE_OWNER; .balign 4; 91: __VA_ARGS__; 92:
-#define PROLOGUE_NOTE_(symbol, type, ...)                                                          \
-    .pushsection .prologue.notes, "a", @note;                                                      \
-    PROLOGUE_NOTE_BODY_(type, .globl symbol; symbol: __VA_ARGS__);                                 \
-    .popsection
-#define PROLOGUE_WISH_(symbol, type, ...)                                                          \
-    PROLOGUE_EMIT_(PROLOGUE_NOTE_(symbol, type, __VA_ARGS__))
-#define PROLOGUE_PULL_(symbol) .globl symbol; .reloc ., R_X86_64_NONE, symbol
-
+#define PROLOGUE_NOTE_HEAD_(type, bytes)                                                           \
+    .balign 4; .long 9, bytes, type, PROLOGUE_OWNER_LOW_, PROLOGUE_OWNER_HIGH_, 0;
+#define PROLOGUE_RECORD_(name, type, bytes, ...)                                                   \
+    .pushsection .note.prologue, "a", @note; .balign 4;                                            \
+    .globl prologue_note_##name; prologue_note_##name:                                             \
+    PROLOGUE_NOTE_HEAD_(type, bytes) __VA_ARGS__; .popsection;
+#define PROLOGUE_RECORD_32_(name, type, value) PROLOGUE_RECORD_(name, type, 4, .long value)
+#define PROLOGUE_RECORD_64_(name, type, value) PROLOGUE_RECORD_(name, type, 8, .quad value)
+#define PROLOGUE_RECORD_64_64_(name, type, a, b) PROLOGUE_RECORD_(name, type, 16, .quad a, b)
+#define PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                         \
+    .pushsection .note.prologue.windows, "a", @note;                                               \
+    PROLOGUE_NOTE_HEAD_(PROLOGUE_NOTE_WINDOW, 32) .quad virt, phys, bytes, rights; .popsection;    \
+    PROLOGUE_WINDOWS_HERE_
+#define PROLOGUE_INSTEAD_OF_DEFAULT_(name)                                                         \
+    .globl prologue_wish_##name; .set prologue_wish_##name, prologue_note_##name;
 #define PROLOGUE_STACK_(bytes)                                                                     \
     .if (bytes) % 4096 || (bytes) < PROLOGUE_STACK_LEAST;                                          \
     .error "PROLOGUE_WISH_STACK: whole pages, two at least"; .endif;                               \
-    .pushsection .bss; .balign 4096;                                                               \
-    .globl prologue_stack_guard, prologue_stack_bottom, prologue_stack_top;                        \
-    prologue_stack_guard: .skip 4096; prologue_stack_bottom: .skip bytes; prologue_stack_top:      \
-    .popsection
+    .pushsection .bss; .balign 4096; .globl prologue_wished_stack;                                 \
+    prologue_wished_stack: .skip PROLOGUE_STACK_GUARD_ + (bytes); .popsection;                     \
+    .globl prologue_stack_bytes; prologue_stack_bytes = (bytes);
 
-/* The top-level entry, and with it the address, where the 64-bit stage sees
- * physical memory: with four levels and with five. */
-#define PROLOGUE_WINDOW_(entry, with_4_levels, with_5_levels)                                      \
-    .pushsection .rodata; .balign 8; .globl prologue_window;                                       \
-    prologue_window: .quad 8 * (entry), with_4_levels, with_5_levels; .popsection
+#else
 
-#define PROLOGUE_ADD_HEADER_(name) + PROLOGUE_HEADER_##name
-#define PROLOGUE_PULL_HEADER_(name) PROLOGUE_PULL_(prologue_##name);
-#define PROLOGUE_EACH_(macro, ...)                                                                 \
-    PROLOGUE_NTH_(__VA_ARGS__, PROLOGUE_6_, PROLOGUE_5_, PROLOGUE_4_, PROLOGUE_3_, PROLOGUE_2_,    \
-                  PROLOGUE_1_, )(macro, __VA_ARGS__)
-#define PROLOGUE_NTH_(a, b, c, d, e, f, g, ...) g
-#define PROLOGUE_1_(macro, a) macro(a)
-#define PROLOGUE_2_(macro, a, b) macro(a) macro(b)
-#define PROLOGUE_3_(macro, a, b, c) macro(a) macro(b) macro(c)
-#define PROLOGUE_4_(macro, a, b, c, d) macro(a) macro(b) macro(c) macro(d)
-#define PROLOGUE_5_(macro, a, ...) macro(a) PROLOGUE_4_(macro, __VA_ARGS__)
-#define PROLOGUE_6_(macro, a, ...) macro(a) PROLOGUE_5_(macro, __VA_ARGS__)
+#include <stdint.h>
+#ifdef __cplusplus
+#define PROLOGUE_CHECK_(condition) static_assert(condition, "see prologue/wishes.h")
+#define PROLOGUE_C_(...) extern "C" { __VA_ARGS__ }
+#else
+#define PROLOGUE_CHECK_(condition) _Static_assert(condition, "see prologue/wishes.h")
+#define PROLOGUE_C_(...) __VA_ARGS__
+#endif
+#define PROLOGUE_EMIT_(...) __asm__(PROLOGUE_TEXT_(__VA_ARGS__));
+#define PROLOGUE_TEXT_(...) #__VA_ARGS__
+
+/* Objects of the language, and not assembly: whoever optimises at the link, or makes
+ * an index of a library, sees them. */
+#define PROLOGUE_PLACED_(section_, alignment)                                                      \
+    __attribute__((used, section(section_), aligned(alignment)))
+#define PROLOGUE_SEEN_ __attribute__((visibility("default")))
+#define PROLOGUE_LOW_(value) (uint32_t)(value)
+#define PROLOGUE_HIGH_(value) (uint32_t)((uint64_t)(value) >> 32)
+#define PROLOGUE_NOTE_HEAD_(type, bytes)                                                           \
+    9, bytes, type, PROLOGUE_OWNER_LOW_, PROLOGUE_OWNER_HIGH_, 0
+#define PROLOGUE_RECORD_(name, type, words, ...)                                                   \
+    PROLOGUE_C_(PROLOGUE_SEEN_ extern const uint32_t prologue_note_##name[6 + words];              \
+                PROLOGUE_PLACED_(".note.prologue", 4) const uint32_t prologue_note_##name[] = {    \
+                    PROLOGUE_NOTE_HEAD_(type, 4 * words), __VA_ARGS__};)
+#define PROLOGUE_RECORD_32_(name, type, value)                                                     \
+    PROLOGUE_RECORD_(name, type, 1, PROLOGUE_LOW_(value))
+#define PROLOGUE_RECORD_64_(name, type, value)                                                     \
+    PROLOGUE_RECORD_(name, type, 2, PROLOGUE_LOW_(value), PROLOGUE_HIGH_(value))
+#define PROLOGUE_RECORD_64_64_(name, type, a, b)                                                   \
+    PROLOGUE_RECORD_(name, type, 4, PROLOGUE_LOW_(a), PROLOGUE_HIGH_(a), PROLOGUE_LOW_(b),         \
+                     PROLOGUE_HIGH_(b))
+#define PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                         \
+    PROLOGUE_PLACED_(".note.prologue.windows", 4)                                                  \
+    static const struct prologue_window_note_ PROLOGUE_UNIQUE_(__COUNTER__) = {                    \
+        {PROLOGUE_NOTE_HEAD_(PROLOGUE_NOTE_WINDOW, 32)}, virt, phys, bytes, rights};               \
+    PROLOGUE_WINDOWS_HERE_
+#define PROLOGUE_UNIQUE_(number) PROLOGUE_UNIQUE_2_(number)
+#define PROLOGUE_UNIQUE_2_(number) prologue_window_##number
+#define PROLOGUE_INSTEAD_OF_DEFAULT_(name)                                                         \
+    PROLOGUE_C_(PROLOGUE_SEEN_ extern const uint32_t prologue_wish_##name[7]                       \
+                __attribute__((alias("prologue_note_" #name)));)
+#define PROLOGUE_STACK_(bytes)                                                                     \
+    PROLOGUE_C_(PROLOGUE_SEEN_ extern char                                                         \
+                    prologue_wished_stack[PROLOGUE_STACK_GUARD_ + (bytes)];                        \
+                PROLOGUE_PLACED_(".bss", 4096)                                                     \
+                char prologue_wished_stack[PROLOGUE_STACK_GUARD_ + (bytes)];)                      \
+    PROLOGUE_EMIT_(.globl prologue_stack_bytes; prologue_stack_bytes = (bytes))
+
+struct prologue_window_note_ {
+    uint32_t head[6];
+    uint64_t virt, phys, bytes, rights;
+} __attribute__((packed, aligned(4)));
+
+/* The descriptors, for code that reads them. */
+PROLOGUE_C_(extern const uint32_t prologue_wish_paging;
+            extern const uint32_t prologue_wish_qemu_exit;
+            extern const uint32_t prologue_wish_relocatable;)
+
+#endif
 
 #endif
