@@ -42,28 +42,31 @@ struct BootParams {
     uint64_t rsdp;
     uint8_t reserved1[0xc0 - 0x78];
     uint32_t ramdisk_start_high, ramdisk_bytes_high, cmdline_high;
-    uint8_t reserved2[0x1c0 - 0xcc];
+    uint8_t reserved2[0x13c - 0xcc];
+    uint32_t cc_blob;
+    uint8_t reserved3[0x1c0 - 0x140];
     EfiInfo efi;
-    uint8_t reserved3[0x1e8 - 0x1e0];
+    uint8_t reserved4[0x1e8 - 0x1e0];
     uint8_t e820_count;
-    uint8_t reserved4[0x1ef - 0x1e9];
+    uint8_t reserved5[0x1ef - 0x1e9];
     uint8_t sentinel;
-    uint8_t reserved5[0x201 - 0x1f0];
+    uint8_t reserved6[0x201 - 0x1f0];
     uint8_t header_rest; // the setup header ends as many bytes behind 0x202
     uint32_t magic;
     uint16_t version;
-    uint8_t reserved6[0x218 - 0x208];
+    uint8_t reserved7[0x218 - 0x208];
     uint32_t ramdisk_start, ramdisk_bytes;
-    uint8_t reserved7[0x228 - 0x220];
+    uint8_t reserved8[0x228 - 0x220];
     uint32_t cmdline;
-    uint8_t reserved8[0x23c - 0x22c];
+    uint8_t reserved9[0x23c - 0x22c];
     uint32_t subarch;
-    uint8_t reserved9[0x250 - 0x240];
+    uint8_t reserved10[0x250 - 0x240];
     uint64_t setup_data;
-    uint8_t reserved10[0x2d0 - 0x258];
+    uint8_t reserved11[0x2d0 - 0x258];
     RawRange e820[kE820Entries];
 } __attribute__((packed));
 static_assert(offsetof(BootParams, rsdp) == 0x70);
+static_assert(offsetof(BootParams, cc_blob) == 0x13c);
 static_assert(offsetof(BootParams, efi) == 0x1c0);
 static_assert(offsetof(BootParams, e820_count) == 0x1e8);
 static_assert(offsetof(BootParams, magic) == 0x202);
@@ -81,6 +84,21 @@ struct SetupData {
     uint32_t type, bytes;
 } __attribute__((packed));
 inline constexpr uint32_t kE820Extension = 1;
+inline constexpr uint32_t kConfidentialComputing = 7;
+
+// A piece of our own, by which the EFI stub says what Linux's protocol has no place for.
+inline constexpr uint32_t kStubPiece = 0x676f6c50; // "Plog"
+inline constexpr uint64_t kStubMagic = 0x62757453676f6c50;
+struct StubPiece {
+    SetupData data;
+    uint64_t magic;
+    uint64_t smbios_phys;
+} __attribute__((packed));
+
+struct ConfidentialComputingPiece {
+    SetupData data;
+    uint32_t blob_phys;
+} __attribute__((packed));
 
 }  // namespace prologue
 

@@ -1,6 +1,8 @@
 // Sources: Multiboot2 Specification 2.0, section 3.6; UEFI 2.10, section 7.2.
 #include "boot_services.h"
 
+#include "efi_map.h"
+
 namespace prologue {
 namespace {
 
@@ -19,28 +21,6 @@ struct Descriptor {
     uint64_t start, virtual_start, pages, attributes;
 };
 static_assert(sizeof(Descriptor) == 40);
-
-// EFI_MEMORY_TYPE, as the e820 says it. While the boot services run, memory that
-// nobody has asked the firmware for is the firmware's.
-uint32_t e820_type_of(uint32_t type) {
-    constexpr uint32_t kReserved = 2, kAcpi = 3, kNvs = 4, kBad = 5;
-    switch (type) {
-    case 1: // loader code, loader data
-    case 2:
-    case 3: // boot services code, boot services data
-    case 4:
-    case 7: // conventional
-        return kInFirmwaresUse;
-    case 8:
-        return kBad;
-    case 9:
-        return kAcpi;
-    case 10:
-        return kNvs;
-    default:
-        return kReserved;
-    }
-}
 
 RawRange* put(RawRange* to, uint64_t start, uint64_t end, uint32_t e820_type) {
     if (start >= end)
@@ -76,7 +56,8 @@ RawMap translate(const FirmwareMap& map, Span own, RawRange* ranges) {
     RawRange* to = ranges;
     for (uint64_t at = 0; at + map.stride <= map.bytes; at += map.stride) {
         const auto from = read_unaligned<Descriptor>(map.descriptors + at);
-        const uint32_t type = e820_type_of(from.type);
+        // While the boot services run, memory that nobody has asked the firmware for is its own.
+        const uint32_t type = e820_type_of_efi(from.type, from.attributes, kInFirmwaresUse);
         const uint64_t end = from.start + from.pages * kPage;
         if (end <= from.start || end <= own.start || from.start >= own.end) {
             *to++ = {from.start, from.pages * kPage, type};

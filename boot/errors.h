@@ -66,6 +66,11 @@
     X(no_long_mode_contract, "entry: in 64-bit mode, for which this kernel has no contract")       \
     X(entry, "entry: %s (%x, %x)")
 
+// By the EFI stub alone.
+#define PROLOGUE_EFI_ERRORS(X)                                                                     \
+    X(efi, "efi: %s (%x, %x)")                                                                     \
+    X(efi_place, "efi: the kernel must lie at %x to %x, and %s %x to %x")
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -74,6 +79,7 @@ namespace prologue {
 enum class Error : uint32_t {
 #define PROLOGUE_ERROR_NAME(name, sentence) name,
     PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_NAME) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_NAME)
+        PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_NAME)
 #undef PROLOGUE_ERROR_NAME
 };
 

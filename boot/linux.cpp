@@ -2,6 +2,7 @@
 // stands before it. Source: Documentation/arch/x86/boot.rst, zero-page.rst.
 #include "boot_params.h"
 #include "contract_magic.h"
+#include "efi_map.h"
 #include "entry_state.h"
 #include "errors.h"
 #include "loader_info.h"
@@ -21,7 +22,6 @@ constexpr uint64_t kHeaderRestFrom = 0x202;
 constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
 
 constexpr unsigned kMostSetupData = 64;
-constexpr uint64_t kLeastDescriptorBytes = 40; // UEFI 2.10, section 7.2.3
 constexpr uint64_t kMostPieceBytes = 16 * kMiB;
 
 [[noreturn]] void refuse(const char* what, uint64_t a, uint64_t b) {
@@ -65,6 +65,17 @@ void check_subarch(uint32_t subarch) {
     refuse(*name != 0 ? name : "an unknown hardware_subarch", subarch, 0);
 }
 
+// It is our own EFI stub that has written boot_params.
+void parse_stub_piece(const uint8_t* payload, uint64_t bytes, LoaderInfo& loader) {
+    if (bytes < sizeof(StubPiece) - sizeof(SetupData))
+        return;
+    const auto& piece = *reinterpret_cast<const StubPiece*>(payload - sizeof(SetupData));
+    if (piece.magic != kStubMagic)
+        return;
+    loader.loader = PROLOGUE_LOADER_EFI;
+    loader.smbios_phys = piece.smbios_phys;
+}
+
 // The list that extends boot_params: every piece is the loader's, and one may
 // hold more of the memory map.
 void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
@@ -81,6 +92,8 @@ void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
             if (loader.more_memory.bytes != 0 || data.bytes % sizeof(RawRange) != 0)
                 refuse("setup_data's memory map is not one", at, data.bytes);
             loader.more_memory = {bytes, data.bytes, sizeof(RawRange), 0};
+        } else if (data.type == kStubPiece) {
+            parse_stub_piece(bytes, data.bytes, loader);
         }
         at = data.next;
     }

@@ -18,8 +18,11 @@ struct Text {
 };
 
 inline constexpr uint32_t kE820Usable = 1;
-// A number of our own: memory that is free once UEFI's boot services are ended.
+inline constexpr uint32_t kE820SoftReserved = 0xefffffff; // Linux's number for it
+// Numbers of our own: memory that is free once UEFI's boot services are ended, and what it
+// calls unaccepted.
 inline constexpr uint32_t kInFirmwaresUse = 0x69666575;
+inline constexpr uint32_t kUnaccepted = 0x61666575;
 
 // A range of memory as all contracts state it: with the e820's type numbers.
 struct RawRange {
@@ -91,6 +94,7 @@ struct LoaderInfo {
     ModuleCursor modules;
     uint64_t module_count = 0;
     uint64_t rsdp_phys = 0;
+    uint64_t smbios_phys = 0;
     Text rsdp_copy; // where the loader gave a copy and no address
     prologue_framebuffer framebuffer = {};
     prologue_boot boot = {}; // as the handoff has them, with the loader's own texts

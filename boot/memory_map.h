@@ -88,9 +88,17 @@ constexpr uint32_t type_of_e820(uint32_t e820_type) {
     constexpr uint8_t kTypes[] = {PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE,
                                   PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_ACPI,
                                   PROLOGUE_MEMORY_NVS,      PROLOGUE_MEMORY_BAD};
-    if (e820_type >= sizeof kTypes)
-        return e820_type == kInFirmwaresUse ? PROLOGUE_MEMORY_LOADER : PROLOGUE_MEMORY_RESERVED;
-    return kTypes[e820_type];
+    if (e820_type < sizeof kTypes)
+        return kTypes[e820_type];
+    switch (e820_type) {
+    case kInFirmwaresUse:
+        return PROLOGUE_MEMORY_LOADER;
+    case kUnaccepted:
+        return PROLOGUE_MEMORY_UNACCEPTED;
+    case kE820SoftReserved:
+        return PROLOGUE_MEMORY_SOFT_RESERVED;
+    }
+    return PROLOGUE_MEMORY_RESERVED;
 }
 
 // ... of a range that is empty or reaches the end of all addresses; or fails,

@@ -1,5 +1,6 @@
 // Multiboot 2's information: a list of tags. Source: Multiboot2 Specification
 // 2.0, section 3.6.
+#include "efi_map.h"
 #include "errors.h"
 #include "loader_info.h"
 
@@ -76,7 +77,6 @@ constexpr uint64_t kAllocated = 2;
 
 constexpr uint64_t kMostBytes = 16 * kMiB;
 constexpr uint32_t kLeastEntryBytes = 20;
-constexpr uint32_t kLeastDescriptorBytes = 40; // UEFI 2.10, section 7.2.3
 
 // Tags from `cursor.at` on, which moves to the next one; null at the end tag.
 const Tag* next_tag(PhysMemory& memory, ModuleCursor& cursor) {

@@ -50,6 +50,7 @@ const char* raw_sentence(Error error);
 inline constexpr uint32_t kErrors = 0
 #define PROLOGUE_COUNT(name, sentence) +1
     PROLOGUE_ENTRY_ERRORS(PROLOGUE_COUNT) PROLOGUE_BOOT_ERRORS(PROLOGUE_COUNT)
+        PROLOGUE_EFI_ERRORS(PROLOGUE_COUNT)
 #undef PROLOGUE_COUNT
     ;
 

@@ -121,5 +121,29 @@ $(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
 	@echo "  $@"
 	$(LLD) -m elf_i386 --oformat=binary -Ttext=0 -e 0 -o $@ $<
 
+# The EFI stub of a bzImage: a flat binary without a relocation.
+EFI_STUB := $(BUILD)/prologue-efi.bin
+EFI_SOURCES := $(wildcard arch/x86/efi/*.cpp) $(addprefix arch/x86/report/,console.cpp report.cpp)
+EFI_OBJECTS := $(EFI_SOURCES:%.cpp=$(BUILD)/efi/%.o) $(BUILD)/64/arch/x86/efi/stub.o \
+	$(BUILD)/64/arch/x86/entry/isr64.o
+EFI_FLAGS := $(FLAGS64) -mgeneral-regs-only -DPROLOGUE_HAS_SCREEN -Iarch/x86/efi
+
+$(BUILD)/efi/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(CLANGXX) $(EFI_FLAGS) -MMD -MP -c -o $@ $<
+
+LINK_EFI := $(LLD) -m elf_x86_64 -pie --no-dynamic-linker --hash-style=sysv --gc-sections \
+	--orphan-handling=error -e prologue_efi_main -T linker/efi.ld
+
+$(BUILD)/prologue-efi.elf: $(EFI_OBJECTS) linker/efi.ld linker/relocations.sh
+	linker/relocations.sh $(EFI_OBJECTS)
+	$(LINK_EFI) -o $@ $(EFI_OBJECTS)
+
+$(EFI_STUB): $(BUILD)/prologue-efi.elf
+	@echo "  $@"
+	$(OBJCOPY) -O binary -j .stub $< $@
+
+-include $(EFI_OBJECTS:.o=.d)
 -include $(BUILD)/16/arch/x86/linux16/setup.d
 -include $(OBJECTS32:.o=.d) $(SEV_OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)

@@ -8,12 +8,11 @@
 
 #include "linux_note.h"
 
-#define SETUP_SECTORS 4 // behind the first; all of this file
 #define LOADED_HIGH 0x01
 #define MADE(bytes) .skip bytes
 #define ANYWHERE 0x7fffffff
 
-// Behind what is loaded: boot_params, for the 32-bit code.
+// Behind this code, on what else the file has there: boot_params, for the 32-bit code.
 #define BOOT_PARAMS 0x1000
 #define BOOT_PARAMS_BYTES 0x1000
 #define E820_COUNT (BOOT_PARAMS + 0x1e8)
@@ -33,7 +32,7 @@
         .text
         .org    0x1f1
 setup_header:
-        .byte   SETUP_SECTORS
+        MADE(1)                 // setup_sects: those behind the first
         .short  0               // root_flags
         MADE(4)                 // syssize, in units of 16 bytes
         .short  0               // ram_size
@@ -165,5 +164,3 @@ far_protected:
         .short  0x10
 kernel_version:
         .asciz  "Prologue"
-
-        .org    (SETUP_SECTORS + 1) * 512

@@ -46,6 +46,9 @@ void Console::put_serial(uint8_t byte) {
 void Console::put(char c) {
     const auto byte = static_cast<uint8_t>(c);
     out8(kDebugPort, byte);
+#ifdef PROLOGUE_HAS_SCREEN
+    put_on_screen(c);
+#endif
     if (c == '\n')
         put_serial('\r');
     put_serial(byte);

@@ -18,6 +18,9 @@ public:
 
 private:
     void put_serial(uint8_t byte);
+#ifdef PROLOGUE_HAS_SCREEN
+    void put_on_screen(char c); // the environment's own, besides
+#endif
 
     unsigned patience_; // polls for the port to be ready; none after it was not
 };

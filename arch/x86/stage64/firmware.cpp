@@ -8,6 +8,7 @@
 #include "boot_services.h"
 #include "bytes.h"
 #include "cpu.h"
+#include "efi_map.h"
 #include "errors.h"
 #include "loader_info.h"
 #include "page_tables.h"
@@ -52,7 +53,6 @@ static_assert(__builtin_offsetof(SystemTable, boot_services) == 0x60);
 constexpr uint64_t kOwnBytes = 8 * kMiB;
 
 constexpr uint64_t kMostMapBytes = 32 * 1024;
-constexpr uint64_t kLeastDescriptorBytes = 40;
 alignas(16) uint8_t map_bytes[kMostMapBytes];
 RawRange ranges[ranges_for(kMostMapBytes / kLeastDescriptorBytes)];
 

@@ -62,7 +62,8 @@ public:
         // Neighbours are one run, so that marks cost no large pages.
         Span run;
         for (const prologue_range& range : memory) {
-            if (range.type == PROLOGUE_MEMORY_RESERVED || range.type == PROLOGUE_MEMORY_BAD)
+            if (range.type == PROLOGUE_MEMORY_RESERVED || range.type == PROLOGUE_MEMORY_BAD ||
+                range.type == PROLOGUE_MEMORY_SOFT_RESERVED)
                 continue;
             if (range.start != run.end) {
                 map_run(run);

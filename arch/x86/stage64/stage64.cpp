@@ -191,6 +191,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .sev = {},
         .boot = boot.loader.boot,
         .efi = boot.loader.uefi,
+        .smbios_phys = boot.loader.smbios_phys,
     };
     handoff->efi.memory_map = efi_map;
     if (const char*& environment = handoff->boot.environment; environment != nullptr)

@@ -15,7 +15,7 @@
 #define PROLOGUE_HANDOFF_H
 
 #define PROLOGUE_HANDOFF_MAGIC 0x6575676f6c6f7250 /* "Prologue" */
-#define PROLOGUE_HANDOFF_VERSION 2
+#define PROLOGUE_HANDOFF_VERSION 3
 
 /* The direct map: RAM at physical address p is seen at base + p. Physical page 0
  * is in no map, nor is what the memory map calls reserved or bad. */
@@ -51,6 +51,7 @@ enum prologue_loader {
     PROLOGUE_LOADER_LINUX = 4,
     PROLOGUE_LOADER_VMD = 5,     /* OpenBSD's, and its own boot loader */
     PROLOGUE_LOADER_FREEBSD = 6, /* bhyve's, and its own boot loader */
+    PROLOGUE_LOADER_EFI = 7,     /* UEFI itself, by the stub in the kernel's file */
 };
 
 /* The state of the CPU at the loader's jump. */
@@ -75,6 +76,7 @@ enum prologue_memory_type {
     PROLOGUE_MEMORY_BAD = 8,
     PROLOGUE_MEMORY_KERNEL = 9, /* the image: the kernel and Prologue's part of it */
     PROLOGUE_MEMORY_UNACCEPTED = 10, /* SNP: usable once it is accepted, see prologue/sev.h */
+    PROLOGUE_MEMORY_SOFT_RESERVED = 11, /* UEFI: RAM of a special purpose, for who knows it */
 };
 
 typedef struct prologue_range {
@@ -196,6 +198,9 @@ typedef struct prologue_handoff {
     /* From version 2. */
     prologue_boot boot;
     prologue_efi efi;
+
+    /* From version 3. */
+    uint64_t smbios_phys; /* the entry point, of SMBIOS 3 where there is one; 0: not told */
 } prologue_handoff;
 
 /* The kernel. Entered as docs/kernel-contract.md says; must not return. */
@@ -233,7 +238,8 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, tsc) == 224);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 352);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 400);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, smbios_phys) == 400);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 408);
 #endif
 #endif /* __ASSEMBLER__ */
 

@@ -1,0 +1,86 @@
+// Source: UEFI 2.10, section 12.9.
+#include "screen.h"
+
+namespace prologue::efi {
+namespace {
+
+constexpr uint32_t kMostSide = 0xffff; // screen_info has 16 bits, as it has for the pitch
+
+// Bits, then shift, of what a mask selects.
+void put_colour(uint8_t* to, uint32_t mask) {
+    if (mask == 0)
+        return;
+    to[1] = static_cast<uint8_t>(__builtin_ctz(mask));
+    to[0] = static_cast<uint8_t>(__builtin_popcount(mask));
+}
+
+// In the order of screen_info: red, green, blue, none.
+bool put_colours(const GraphicsInfo& info, ScreenInfo& screen) {
+    constexpr uint32_t kFirst = 0xff, kThird = 0xff0000;
+    uint32_t red = info.masks[0], green = info.masks[1], blue = info.masks[2], none = info.masks[3];
+    if (info.format == kRgbx || info.format == kBgrx) {
+        red = info.format == kRgbx ? kFirst : kThird;
+        blue = info.format == kRgbx ? kThird : kFirst;
+        green = 0xff00;
+        none = 0xff000000;
+    } else if (info.format != kBitMask) {
+        return false;
+    }
+    const uint32_t all = red | green | blue | none;
+    if ((red | green | blue) == 0)
+        return false;
+    screen.depth = static_cast<uint16_t>(32 - __builtin_clz(all));
+    put_colour(screen.colours, red);
+    put_colour(screen.colours + 2, green);
+    put_colour(screen.colours + 4, blue);
+    put_colour(screen.colours + 6, none);
+    return true;
+}
+
+bool put_screen(const GraphicsOutput* output, ScreenInfo& screen) {
+    if (output == nullptr || output->mode == nullptr || output->mode->info == nullptr)
+        return false;
+    const GraphicsMode& mode = *output->mode;
+    const GraphicsInfo& info = *mode.info;
+    ScreenInfo found = {};
+    if (mode.framebuffer == 0 || !put_colours(info, found))
+        return false;
+    const uint64_t pitch = uint64_t{info.pixels_per_line} * ((found.depth + 7) / 8);
+    if (info.width > kMostSide || info.height > kMostSide || pitch > kMostSide)
+        return false;
+    found.kind = kEfiFramebuffer;
+    found.width = static_cast<uint16_t>(info.width);
+    found.height = static_cast<uint16_t>(info.height);
+    found.pitch = static_cast<uint16_t>(pitch);
+    found.base = static_cast<uint32_t>(mode.framebuffer);
+    found.base_high = static_cast<uint32_t>(mode.framebuffer >> 32);
+    found.size = static_cast<uint32_t>(mode.framebuffer_bytes);
+    found.capabilities = found.base_high != 0 ? kBaseIs64Bits : 0;
+    screen = found;
+    return true;
+}
+
+}  // namespace
+
+// There may be several, one for what the console is shown on besides: that on the console's
+// own handle comes first.
+void find_screen(const Firmware& firmware, ScreenInfo& screen) {
+    const auto output_of = [&](Handle handle) {
+        return firmware.protocol<const GraphicsOutput>(handle, kGraphicsOutputProtocol);
+    };
+    if (const Handle console = firmware.system().console_out_handle;
+        console != nullptr && put_screen(output_of(console), screen))
+        return;
+    uint64_t count = 0;
+    Handle* handles = nullptr;
+    const BootServices& services = firmware.services();
+    if (services.locate_handle_buffer(kSearchByProtocol, &kGraphicsOutputProtocol, nullptr, &count,
+                                      &handles) != kSuccess)
+        return;
+    for (uint64_t i = 0; i != count; ++i)
+        if (put_screen(output_of(handles[i]), screen))
+            break;
+    services.free_pool(handles);
+}
+
+}  // namespace prologue::efi

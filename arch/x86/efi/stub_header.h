@@ -1,0 +1,48 @@
+// What stands at the stub's beginning: what the maker of the image must know of
+// the stub, and what the stub must know of the kernel, which the maker fills in.
+// linker/prologue-bzimage has the same offsets.
+#pragma once
+
+#define STUB_MAGIC 0x62757453676c7250 // "PrlgStub"
+
+// Flags.
+#define STUB_RELOCATABLE 1
+#define STUB_QEMU_EXIT 2
+
+#ifndef __ASSEMBLER__
+#pragma GCC visibility push(hidden)
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace prologue::efi {
+
+struct StubHeader {
+    uint64_t magic;
+    uint32_t bytes;      // of code and constants, from this header on
+    uint32_t data_start; // memory that is zero and written to, and its end: from this header,
+    uint32_t data_end;
+    uint32_t entry;      // as is the firmware's way in
+
+    // The maker's.
+    int32_t kernel;        // from this header to the kernel's bytes, as loaded
+    uint32_t kernel_bytes; // what there is of them; the rest of its memory is zero
+    uint64_t load_start;   // where it is linked to lie
+    uint64_t memory_bytes;
+    uint32_t kernel_entry; // from its start, for 64-bit mode: RSI = boot_params
+    uint32_t flags;
+
+    const void* kernel_image() const {
+        return reinterpret_cast<const char*>(this) + kernel;
+    }
+    bool relocatable() const { return (flags & STUB_RELOCATABLE) != 0; }
+};
+static_assert(sizeof(StubHeader) == 56);
+static_assert(offsetof(StubHeader, kernel) == 24 && offsetof(StubHeader, kernel_entry) == 48);
+
+extern "C" const StubHeader prologue_efi_header;
+
+}  // namespace prologue::efi
+
+#pragma GCC visibility pop
+#endif
