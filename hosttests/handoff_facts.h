@@ -88,7 +88,8 @@
     X(prologue_handoff, tsc)                                                                       \
     X(prologue_handoff, sev)                                                                       \
     X(prologue_handoff, boot)                                                                      \
-    X(prologue_handoff, efi)
+    X(prologue_handoff, efi)                                                                       \
+    X(prologue_handoff, smbios_phys)
 
 struct handoff_fact {
     const char *name;

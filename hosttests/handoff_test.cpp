@@ -52,10 +52,14 @@ TEST(Handoff, Version1IsWhereItWas) {
 }
 
 TEST(Handoff, Version2BeginsWhereVersion1Ended) {
-    EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 2);
     EXPECT_EQ(offsetof(prologue_handoff, boot), 288u);
     EXPECT_EQ(offsetof(prologue_handoff, efi), 352u);
-    EXPECT_EQ(sizeof(prologue_handoff), 400u);
+}
+
+TEST(Handoff, Version3BeginsWhereVersion2Ended) {
+    EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 3);
+    EXPECT_EQ(offsetof(prologue_handoff, smbios_phys), 400u);
+    EXPECT_EQ(sizeof(prologue_handoff), 408u);
 }
 
 TEST(Handoff, MagicSpellsTheName) {

@@ -13,7 +13,7 @@ installed_in = $(patsubst %,%:$(strip $(1)),$(2))
 INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 	$(call installed_in, include/prologue, $(wildcard boot/include/prologue/*.h)) \
 	$(call installed_in, share/prologue, $(wildcard linker/prologue*.ld)) \
-	$(call installed_in, share/prologue, $(LINUX16)) \
+	$(call installed_in, share/prologue, $(LINUX16) $(EFI_STUB)) \
 	$(call installed_in, lib/pkgconfig, $(BUILD)/prologue.pc) \
 	$(call installed_in, lib/cmake/Prologue, linker/PrologueConfig.cmake \
 		$(BUILD)/PrologueConfigVersion.cmake) \
@@ -38,7 +38,7 @@ $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake: $(BUILD)/%: linker/%.
 
 # Takes the place of an earlier version, with all its files.
 .PHONY: install
-install: $(LIBRARY) $(LINUX16) $(CHECK_TOOL) $(BUILD)/prologue.pc \
+install: $(LIBRARY) $(LINUX16) $(EFI_STUB) $(CHECK_TOOL) $(BUILD)/prologue.pc \
 		$(BUILD)/PrologueConfigVersion.cmake
 	[ ! -e "$(INSTALL_ROOT)/$(INSTALLED_LIST)" ] || $(REMOVE_INSTALLED)
 	set -e; \

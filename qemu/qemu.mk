@@ -1,6 +1,6 @@
 # Booting: the demonstration kernel, the boot tests, the bench, gdb.
 
-RUN_SETTINGS := LOADER LA57 SEV MEM CPU CMDLINE INITRD ACCEL
+RUN_SETTINGS := LOADER FIRMWARE LA57 SEV MEM CPU CMDLINE INITRD ACCEL
 export $(RUN_SETTINGS)
 
 .PHONY: run

@@ -23,8 +23,8 @@ from images import Image
 _VMD = {"vmd": bsd_loaders.PAGING_OFF, "vmd-compat": bsd_loaders.COMPATIBILITY,
         "vmd-paged": bsd_loaders.PAGED}
 _FED = (*_VMD, "freebsd")
-_LINUX64 = "linux64"
-_LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, *_FED)
+_LINUX64, _UEFI = "linux64", "efi"
+_LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, _UEFI, *_FED)
 _MODULE_AT = 0x1000000
 
 # The demonstration kernel by its wish for paging: as many levels as there are, five, four.
@@ -40,11 +40,13 @@ def setting(name: str, default: str, allowed=None) -> str:
 
 def boot() -> machine.Boot:
     loader = setting("LOADER", "pvh", _LOADERS)
+    own_firmware = "ovmf" if loader == _UEFI else "none"
+    setting("FIRMWARE", own_firmware, (own_firmware,))
     accel = setting("ACCEL", "tcg", ("tcg", "kvm"))
     carries = {"multiboot1": "-multiboot1",
-               **dict.fromkeys((*_FED, _LINUX64, "linux32"), "-every")}.get(loader, "")
+               **dict.fromkeys((*_FED, _LINUX64, "linux32", _UEFI), "-every")}.get(loader, "")
     kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}{carries}.elf"
-    if loader == "linux32":
+    if loader in ("linux32", _UEFI):
         kernel = kernel.with_suffix(".bzImage")
     cmdline = os.environ.get("CMDLINE", "")
     initrd = os.environ.get("INITRD") or None
@@ -64,6 +66,9 @@ def boot() -> machine.Boot:
     if loader in _FED:
         played = fed(loader, Image(kernel), common["memory"], cmdline, initrd)
         return feeding.feed(*played, **common)
+    if loader == _UEFI:
+        common["firmware"] = iso.OVMF
+        common["extra"] = ["-vga", "std"]
     return machine.Boot(
         kernel=kernel, append=cmdline, initrd=[initrd] if initrd else [], **common)
 

@@ -47,6 +47,8 @@ const char* loader_name(uint32_t loader) {
         return "vmd";
     case PROLOGUE_LOADER_FREEBSD:
         return "freebsd";
+    case PROLOGUE_LOADER_EFI:
+        return "efi";
     }
     return "unknown";
 }
@@ -87,6 +89,8 @@ const char* type_name(uint32_t type) {
         return "kernel";
     case PROLOGUE_MEMORY_UNACCEPTED:
         return "unaccepted";
+    case PROLOGUE_MEMORY_SOFT_RESERVED:
+        return "soft-reserved";
     }
     return "unknown";
 }
@@ -211,6 +215,18 @@ void report_efi(const prologue_efi& efi) {
         report_efi_memory(*reinterpret_cast<const EfiDescriptor*>(map + at));
 }
 
+void report_framebuffer(const prologue_framebuffer& framebuffer) {
+    print("framebuffer: ");
+    print_hex(framebuffer.phys);
+    const uint32_t numbers[] = {framebuffer.width, framebuffer.height, framebuffer.pitch,
+                                framebuffer.bits_per_pixel};
+    for (const uint32_t number : numbers) {
+        print(" ");
+        print_decimal(number);
+    }
+    print("\n");
+}
+
 void report(const prologue_handoff& handoff) {
     line("loader", loader_name(handoff.loader));
     line("entry-mode", mode_name(handoff.entry_mode));
@@ -227,6 +243,8 @@ void report(const prologue_handoff& handoff) {
     line("sev", sev_name(handoff.sev.status));
     line_hex("c-bit", handoff.sev.c_bit_mask);
     line_hex("ghcb", handoff.sev.ghcb_phys);
+    line_hex("smbios", handoff.smbios_phys);
+    report_framebuffer(handoff.framebuffer);
 }
 
 }  // namespace

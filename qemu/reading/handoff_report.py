@@ -12,13 +12,13 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 # The types of memory by the report's names, from the most usable to the most restrictive.
-KINDS = "usable loader prologue module acpi nvs reserved bad kernel".split()
+KINDS = "usable loader prologue module acpi nvs reserved bad kernel unaccepted soft-reserved".split()
 # What a kernel may find RAM behind, so what the loader's RAM must have become.
 RAM_KINDS = ("usable", "loader", "prologue", "module", "acpi", "nvs", "kernel")
 
 # GRUB leaves its own output before it, on the same line.
 _BEGIN = re.compile(r"loader: \w+\nentry-mode: ")
-_HEX = {"load-base", "rsdp", "c-bit", "ghcb"}
+_HEX = {"load-base", "rsdp", "c-bit", "ghcb", "smbios"}
 
 
 class Range(NamedTuple):

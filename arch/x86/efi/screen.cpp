@@ -1,6 +1,8 @@
 // Source: UEFI 2.10, section 12.9.
 #include "screen.h"
 
+#include "bytes.h"
+
 namespace prologue::efi {
 namespace {
 
@@ -10,8 +12,10 @@ constexpr uint32_t kMostSide = 0xffff; // screen_info has 16 bits, as it has for
 void put_colour(uint8_t* to, uint32_t mask) {
     if (mask == 0)
         return;
-    to[1] = static_cast<uint8_t>(__builtin_ctz(mask));
-    to[0] = static_cast<uint8_t>(__builtin_popcount(mask));
+    for (; (mask & 1) == 0; mask >>= 1)
+        ++to[1];
+    for (; (mask & 1) != 0; mask >>= 1)
+        ++to[0];
 }
 
 // In the order of screen_info: red, green, blue, none.
@@ -30,10 +34,9 @@ bool put_colours(const GraphicsInfo& info, ScreenInfo& screen) {
     if ((red | green | blue) == 0)
         return false;
     screen.depth = static_cast<uint16_t>(32 - __builtin_clz(all));
-    put_colour(screen.colours, red);
-    put_colour(screen.colours + 2, green);
-    put_colour(screen.colours + 4, blue);
-    put_colour(screen.colours + 6, none);
+    const uint32_t masks[] = {red, green, blue, none};
+    for (unsigned i = 0; i != 4; ++i)
+        put_colour(screen.colours + 2 * i, masks[i]);
     return true;
 }
 
@@ -56,7 +59,7 @@ bool put_screen(const GraphicsOutput* output, ScreenInfo& screen) {
     found.base_high = static_cast<uint32_t>(mode.framebuffer >> 32);
     found.size = static_cast<uint32_t>(mode.framebuffer_bytes);
     found.capabilities = found.base_high != 0 ? kBaseIs64Bits : 0;
-    screen = found;
+    copy_bytes(&screen, &found, sizeof found);
     return true;
 }
 
