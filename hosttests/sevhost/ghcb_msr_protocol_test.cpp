@@ -8,12 +8,12 @@ namespace sevhost {
 namespace {
 
 bool is_right(uint64_t value, bool snp = true) {
-    return parse_ghcb_msr(value, snp).wrong == nullptr;
+    return parse_ghcb_msr(value, snp).wrong == WrongMsrRequest::nothing;
 }
 
 TEST(SevGhcbMsr, CpuidNamesLeafAndRegister) {
     const GhcbMsrRequest r = parse_ghcb_msr(0x8000001f'c0000004, false);
-    EXPECT_EQ(r.wrong, nullptr);
+    EXPECT_EQ(r.wrong, WrongMsrRequest::nothing);
     EXPECT_EQ(r.code, 4u);
     EXPECT_EQ(r.leaf, 0x8000001fu);
     EXPECT_EQ(r.cpuid_register, 3u);
@@ -21,13 +21,13 @@ TEST(SevGhcbMsr, CpuidNamesLeafAndRegister) {
 
 TEST(SevGhcbMsr, RegistrationNamesAFrame) {
     const GhcbMsrRequest r = parse_ghcb_msr(0x000fffff'ffffe012, true);
-    EXPECT_EQ(r.wrong, nullptr);
+    EXPECT_EQ(r.wrong, WrongMsrRequest::nothing);
     EXPECT_EQ(r.frame, 0x000fffffffffe000u);
 }
 
 TEST(SevGhcbMsr, PageStateChangeNamesAFrameAndAnOperation) {
     const GhcbMsrRequest r = parse_ghcb_msr(0x002abcde'f0123014, true);
-    EXPECT_EQ(r.wrong, nullptr);
+    EXPECT_EQ(r.wrong, WrongMsrRequest::nothing);
     EXPECT_EQ(r.frame, 0x000abcdef0123000u);
     EXPECT_EQ(r.operation, 2u);
     EXPECT_EQ(parse_ghcb_msr(0x00f00000'00000014, true).operation, 15u);
@@ -36,7 +36,7 @@ TEST(SevGhcbMsr, PageStateChangeNamesAFrameAndAnOperation) {
 TEST(SevGhcbMsr, VmplAndTermination) {
     EXPECT_EQ(parse_ghcb_msr(0x00000003'00000016, true).vmpl, 3u);
     const GhcbMsrRequest end = parse_ghcb_msr(0x5af100, false);
-    EXPECT_EQ(end.wrong, nullptr);
+    EXPECT_EQ(end.wrong, WrongMsrRequest::nothing);
     EXPECT_EQ(end.set, 0xfu);
     EXPECT_EQ(end.reason, 0x5au);
 }

@@ -182,7 +182,7 @@ void own_handlers() {
 // ---- Requests ----
 
 void requests() {
-    constexpr uint64_t kCpuid = 0x72, kIo = 0x7b, kVmmcall = 0x81;
+    constexpr uint64_t kCpuid = 0x72, kIo = 0x7b, kRdpmc = 0x6f;
     constexpr uint32_t kAll =
         PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RBX | PROLOGUE_GHCB_RCX | PROLOGUE_GHCB_RDX;
     prologue_ghcb_request leaf = {.code = kCpuid, .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
@@ -208,11 +208,11 @@ void requests() {
                                     .data_bytes = sizeof text - 1};
     tell("vmgexit: string", prologue_sev_vmgexit(&string) == 0);
 
-    // No hypercall is there: the host answers with #UD.
-    prologue_ghcb_request call = {.code = kVmmcall,
-                                  .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_CPL,
-                                  .wanted = PROLOGUE_GHCB_RAX};
-    tell("vmgexit: an exception is told", prologue_sev_vmgexit(&call) == 6);
+    // No counter is there: the host answers with #GP.
+    constexpr unsigned kVectorGp = 13;
+    prologue_ghcb_request counter = {.code = kRdpmc, .told = PROLOGUE_GHCB_RCX,
+                                     .wanted = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RDX};
+    tell("vmgexit: an exception is told", prologue_sev_vmgexit(&counter) == kVectorGp);
 }
 
 // ---- Memory ----

@@ -28,6 +28,7 @@ class Run:
 
     image: Path
     sev: str = "es"
+    host: str = ""
     c_bit: int = 51
     cmdline: str = ""
     initrd: Optional[Path] = None
@@ -44,7 +45,7 @@ class Run:
     until: str = ""
 
     def settings(self) -> dict:
-        return {"GUEST": self.image, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
+        return {"GUEST": self.image, "HOST": self.host, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "HIGH": self.high, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
                 "STATE": self.state or "", "ACCEPT": self.accept,

@@ -54,9 +54,28 @@ bool encrypted() { return sev_status & kSevStatusEs; }
 bool snp() { return sev_status & kSevStatusSnp; }
 uint64_t ghcb_msr_at_entry() { return ghcb_msr_first; }
 
+#ifdef __x86_64__
+// In CR3, where the entry has put it; the tables lie below 4 GiB.
 uint64_t c_bit_mask() {
-    return encrypted() ? uint64_t{1} << (ghcb_msr_first >> 24 & 63) : 0;
+    uint64_t cr3;
+    asm("mov %%cr3, %0" : "=r"(cr3));
+    return cr3 & 0xffffffff00000000;
 }
+#else
+// SEV_INFO tells it, or else the one request that every host answers; what the MSR held stays.
+uint64_t c_bit_mask() {
+    constexpr uint64_t kEncryptionEbx = 0x8000001f'40000004, kSevInfo = 1;
+    static uint64_t mask;
+    if (mask == 0 && (ghcb_msr_first & kGhcbCode) == kSevInfo)
+        mask = uint64_t{1} << (ghcb_msr_first >> 24 & 63);
+    if (mask == 0 && encrypted()) {
+        const uint64_t held = read_msr(kMsrGhcb);
+        mask = uint64_t{1} << (ask_by_msr(kEncryptionEbx) >> 32 & 63);
+        write_msr(kMsrGhcb, held);
+    }
+    return mask;
+}
+#endif
 
 const StartInfo& start_info() { return *info_at_entry; }
 

@@ -39,7 +39,7 @@ struct Scene {
 extern const Scene scenes[];
 extern const unsigned scene_count;
 
-// What the guest is, by SEV_STATUS, and where its C-bit is, by the GHCB MSR at the entry.
+// What the guest is, by SEV_STATUS, and where its C-bit is.
 bool encrypted();
 bool snp();
 uint64_t c_bit_mask(); // 0 in a plain guest

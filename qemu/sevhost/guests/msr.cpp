@@ -72,31 +72,47 @@ static void registers_are_not_read() {
 }
 
 static void features() {
-    EXPECT_EQUAL(ask_by_msr(kFeaturesRequest), (snp() ? 0x1000 : 0) | 0x081);
+    EXPECT_EQUAL(ask_by_msr(kFeaturesRequest), 0x3081); // SNP, and AP creation, to every guest
 }
 
 static void preferred_address() { EXPECT_EQUAL(ask_by_msr(kPreferredRequest), kNoFrame | 0x011); }
 
 static void registration() {
     EXPECT_EQUAL(ask_by_msr(page_address() | kRegisterRequest), page_address() | 0x013);
-    constexpr uint64_t kNowhere = uint64_t{1} << 40;
-    EXPECT_EQUAL(ask_by_msr(kNowhere | kRegisterRequest), kNoFrame | 0x013);
+    constexpr uint64_t kNowhere = uint64_t{1} << 40; // found out when it is used
+    EXPECT_EQUAL(ask_by_msr(kNowhere | kRegisterRequest), kNowhere | 0x013);
 }
 
 static void page_states() {
     EXPECT_EQUAL(change_page_state(page, PageState::shared), kPageStateDone);
     EXPECT_EQUAL(change_page_state(page, PageState::private_), kPageStateDone);
-    EXPECT_EQUAL(change_page_state(page, PageState::psmash), kPageStateDone);
-    EXPECT_EQUAL(change_page_state(page, PageState::unsmash), kPageStateDone);
-    EXPECT_EQUAL(change_page_state(page, static_cast<PageState>(5)),
-                 uint64_t{1} << 32 | kPageStateDone);
+    for (const PageState other : List<PageState>{PageState::psmash, PageState::unsmash,
+                                                 PageState{5}})
+        EXPECT_EQUAL(change_page_state(page, other), uint64_t{1} << 32 | kPageStateDone);
     EXPECT_EQUAL(change_page_state(reinterpret_cast<void*>(Word{0xd0000000}), PageState::shared),
                  uint64_t{1} << 32 | kPageStateDone);
 }
 
-static void vmpl() {
-    EXPECT_EQUAL(ask_by_msr(kVmplRequest), 0x017);
-    EXPECT_EQUAL(ask_by_msr(uint64_t{1} << 32 | kVmplRequest), uint64_t{1} << 32 | 0x017);
+// What the host does not serve stays in the MSR as it is.
+static void stays(uint64_t request) { EXPECT_EQUAL(ask_by_msr(request), request); }
+static void vmpl() { stays(uint64_t{1} << 32 | kVmplRequest); }
+static void no_request() { stays(0x003); }
+static void answer_as_request() { stays(0x013); }
+static void vmgexit_at_reset() { // the MSR holds SEV_INFO, which asks for nothing
+    vmgexit();
+    EXPECT_EQUAL(read_msr(kMsrGhcb), ghcb_msr_at_entry());
+}
+
+// What stands there beside a request is not looked at.
+static void reserved_bits() {
+    EXPECT_EQUAL(ask_by_msr(uint64_t{1} << 12 | kFeaturesRequest), 0x3081);
+}
+
+// HOST=vmm, and HOST=firmware.
+static void nothing_at_first() { EXPECT_EQUAL(ghcb_msr_at_entry(), 0); }
+static void old_page_at_first() {
+    EXPECT(ghcb_msr_at_entry() != 0);
+    EXPECT_EQUAL(ghcb_msr_at_entry() & kGhcbCode, 0);
 }
 
 static void termination() {
@@ -106,10 +122,6 @@ static void termination() {
 
 // These end with the host's word.
 static void ap_reset_hold() { ask_by_msr(kApResetHold); }
-static void no_request() { ask_by_msr(0x003); }
-static void answer_as_request() { ask_by_msr(0x013); }
-static void reserved_bits() { ask_by_msr(uint64_t{1} << 12 | kCpuidRequest); }
-static void vmgexit_at_reset() { vmgexit(); } // the MSR holds SEV_INFO, which asks for nothing
 
 const Scene scenes[] = {
     {"at-reset", at_reset},
@@ -125,12 +137,13 @@ const Scene scenes[] = {
     {"preferred-address-of-snp", preferred_address},
     {"registration-of-snp", registration},
     {"page-states-of-snp", page_states},
-    {"vmpl-of-snp", vmpl},
     {"termination", termination},
     {"ap-reset-hold", ap_reset_hold},
     {"no-request", no_request},
     {"answer-as-request", answer_as_request},
     {"reserved-bits", reserved_bits},
     {"vmgexit-at-reset", vmgexit_at_reset},
+    {"nothing-at-first", nothing_at_first},
+    {"old-page-at-first", old_page_at_first},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];

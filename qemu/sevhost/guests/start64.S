@@ -9,10 +9,12 @@
 
         MSR_EFER = 0xc0000080
         MSR_GHCB = 0xc0010130
+        SEV_INFO = 1
         MSR_SEV_STATUS = 0xc0010131
         SEV_STATUS_SEV = 1
         SEV_STATUS_ES = 2
         CPUID_ENCRYPTION = 0x8000001f
+        CPUID_REQUEST_EBX = 0x40000004  // by the GHCB MSR
 
         .section .start, "ax", @progbits
         .code32
@@ -31,9 +33,23 @@ start:
         jz      1f
         movl    $MSR_GHCB, %ecx         // SEV_INFO, at reset
         rdmsr
-        movl    %eax, %ecx
-        shrl    $24, %ecx
-        bts     %ecx, %edi              // takes the number modulo 32
+        movl    %eax, %ebp
+        shrl    $24, %ebp
+        cmpb    $SEV_INFO, %al
+        je      9f
+        movl    %eax, %ebp              // or else: every host answers CPUID, and what the MSR
+        movl    %edx, %ebx              // held at first stays
+        movl    $CPUID_REQUEST_EBX, %eax
+        movl    $CPUID_ENCRYPTION, %edx
+        wrmsr
+        rep
+        vmmcall
+        rdmsr
+        movl    %ebp, %eax
+        movl    %edx, %ebp              // EBX[5:0]
+        movl    %ebx, %edx
+        wrmsr
+9:      btsl    %ebp, %edi              // takes the number modulo 32
         jmp     2f
 1:      movl    $CPUID_ENCRYPTION, %eax
         cpuid
@@ -74,8 +90,8 @@ start:
         movl    %eax, %cr3
         movl    %edx, %cr4
         movl    $MSR_EFER, %ecx
-        movl    $0x100, %eax            // LME
-        xorl    %edx, %edx
+        rdmsr
+        orl     $0x100, %eax            // LME; SVME is the host's
         wrmsr
         movl    $0x80010011, %eax       // PG, WP, ET, PE
         movl    %eax, %cr0

@@ -64,6 +64,11 @@ static void own_msrs() {
     EXPECT_EQUAL(caught.count, 0);
 }
 
+// VMRUN wants it in the VMSA, and so the guest sees it (APM vol. 2, 15.5.1).
+constexpr uint64_t kSvme = 1 << 12;
+static void efer_has_svme() { EXPECT_EQUAL(read_msr(kMsrEfer) & kSvme, kSvme); }
+static void efer_loses_svme() { write_msr(kMsrEfer, read_msr(kMsrEfer) & ~kSvme); }
+
 // The write traps of EFER and the control registers are automatic exits.
 static void control_registers() {
     constexpr Word kTaskSwitched = 1 << 3, kGlobalPages = 1 << 7;
@@ -113,6 +118,12 @@ static void debug_register() {
     RAISE("mov %%dr7, %%ebx", r);
 #endif
     EXPECT_VC(0x27);
+}
+
+static Word dr7() {
+    Word value;
+    asm volatile("mov %%dr7, %0" : "=r"(value));
+    return value;
 }
 
 static void hypercall() {
@@ -292,6 +303,25 @@ static void timestamps_of_its_own() {
     EXPECT_EQUAL(caught.count, 0);
 }
 
+// HOST=vmm: what it intercepts, and what it leaves to the guest.
+static void of_vmm() {
+    constexpr uint32_t kMsrPat = 0x277, kMsrTscAux = 0xc0000103;
+    Registers r = {};
+    RAISE("rdtsc", r);
+    RAISE("wbinvd", r);
+    resume_at = 0;
+    const Word value = dr7();
+    EXPECT_EQUAL(value & 0x400, 0x400);
+    EXPECT_EQUAL(caught.count, 0);
+    RAISE("rdtscp", r);
+    EXPECT_VC(0x87);
+    for (const uint32_t msr : List<uint32_t>{kMsrPat, kMsrTscAux}) {
+        r.c = msr;
+        RAISE("rdmsr", r);
+        EXPECT_VC(0x7c);
+    }
+}
+
 static void processor_register() {
     Registers r = {};
     RAISE(".byte 0x0f, 0x01, 0xfd", r); // RDPRU
@@ -374,6 +404,9 @@ const Scene scenes[] = {
 #ifndef __x86_64__
     {"control-register-intercepts", control_register_intercepts},
 #endif
+    {"efer-has-svme", efer_has_svme},
+    {"efer-loses-svme", efer_loses_svme},
+    {"of-vmm", of_vmm},
     {"plain", plain},
     {"no-handler-at-all", no_handler_at_all},
     {"shutdown-of-its-own", shutdown_of_its_own},

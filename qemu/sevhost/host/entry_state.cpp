@@ -65,7 +65,8 @@ void enter_reset(Guest& guest) {
     const VmcbSegment data = {0, kRealModeData, kLimit64K, 0};
     save.ds = save.es = save.ss = save.fs = save.gs = data;
     save.gdtr = save.idtr = {0, 0, kLimit64K, 0};
-    save.cr0 = kCr0Cd | kCr0Nw | kCr0Et;
+    const bool caches = guest.state_is_encrypted() && guest.profile.caches_at_reset;
+    save.cr0 = caches ? kCr0Et : kCr0Cd | kCr0Nw | kCr0Et;
     save.rip = kResetIp;
     guest.efer = 0;
 }

@@ -9,6 +9,7 @@
 #include "hostile.h"
 #include "intercepts.h"
 #include "launch.h"
+#include "machine.h"
 #include "msrs.h"
 #include "nested_fault.h"
 #include "operand.h"
@@ -101,6 +102,16 @@ uint64_t code_on_hardware(const Guest& guest, uint64_t code) {
     return code;
 }
 
+// TCG exits from RDTSCP only where it exits from RDTSC.
+void handle_tsc(Guest& guest) {
+    if (intercepts_tsc() || instruction_at(guest).op != Op::rdtsc)
+        return raise_vc(guest, code_on_hardware(guest, exit::kRdtsc));
+    const uint64_t tsc = read_tsc();
+    guest.gprs[rax] = tsc & 0xffffffff;
+    guest.gprs[rdx] = tsc >> 32;
+    skip_instruction(guest, Op::rdtsc);
+}
+
 void handle_plain(Guest& guest, uint64_t code) {
     switch (code) {
     case exit::kCpuid:
@@ -121,6 +132,8 @@ void handle(Guest& guest) {
         return handle_msr(guest);
     case exit::kHlt:
         return handle_halt(guest);
+    case exit::kRdtsc:
+        return handle_tsc(guest);
     case exit::kCr0Selective:
         return handle_cr0_write(guest);
     case exit::kVmmcall:
@@ -159,6 +172,36 @@ bool all_is_accepted(Accepted accepted, ImageKind kind) {
            (accepted == Accepted::by_image && kind == ImageKind::bzimage);
 }
 
+// What the host writes into the VMSA, whoever has loaded the guest.
+void set_hosts_state(Guest& guest) {
+    guest.save().cr4 |= guest.profile.cr4;
+    guest.save().pat = guest.shadow_pat = guest.profile.pat;
+    switch (guest.profile.first_ghcb) {
+    case FirstGhcb::sev_info:
+        guest.ghcb_msr = sev_info(guest);
+        break;
+    case FirstGhcb::zero:
+        break;
+    case FirstGhcb::old_page:
+        guest.ghcb_msr = layout::kOldGhcb;
+        break;
+    }
+}
+
+// SNP: a firmware has shared and registered it.
+void give_old_ghcb(Guest& guest) {
+    guest.rmp.share(layout::kOldGhcb, kPageBytes);
+    guest.ghcb_registered = layout::kOldGhcb;
+}
+
+void require_profile(const Guest& guest, ImageKind kind) {
+    if (guest.settings.sev > guest.profile.most)
+        fail("HOST=", guest.profile.name, " has no guests of sev=", name(guest.settings.sev));
+    if (guest.profile.first_ghcb == FirstGhcb::old_page && kind == ImageKind::flat)
+        fail("HOST=", guest.profile.name, " is for what a firmware has started, and the image is "
+             "the firmware");
+}
+
 } // namespace
 
 void prepare_guest(Guest& guest) {
@@ -174,6 +217,7 @@ void prepare_guest(Guest& guest) {
 }
 
 void place_guest(Guest& guest, const Images& images) {
+    require_profile(guest, images.kind);
     const FirmwareTables tables = place_memory(guest);
     if (images.state && images.kind != ImageKind::elf)
         fail("a state file is for an ELF image only");
@@ -189,12 +233,14 @@ void place_guest(Guest& guest, const Images& images) {
         break;
     }
     if (guest.state_is_encrypted())
-        guest.ghcb_msr = ghcb_msr_at_reset(guest);
+        set_hosts_state(guest);
     if (guest.snp()) {
         place_snp_pages(guest);
         if (all_is_accepted(guest.settings.accepted, images.kind))
             accept_all_memory(guest);
         create_reverse_map(guest);
+        if (guest.profile.first_ghcb == FirstGhcb::old_page)
+            give_old_ghcb(guest);
     }
     if (!images.state) // which says what all of it is
         plant_canary(guest);

@@ -22,53 +22,71 @@ uint64_t answer_cpuid(Guest& guest, const GhcbMsrRequest& request) {
     return cpuid_response(words[request.cpuid_register], request.cpuid_register);
 }
 
+// Whether there is such a page is found out at VMGEXIT.
 uint64_t answer_register(Guest& guest, const GhcbMsrRequest& request) {
-    if (guest.memory.find(request.frame, kPageBytes) == nullptr)
-        return kNoFrame | kRegisterResponse;
     guest.ghcb_registered = request.frame;
     return request.frame | kRegisterResponse;
 }
 
 uint64_t answer_page_state(Guest& guest, const GhcbMsrRequest& request) {
-    const bool done = change_page_state(guest, request.frame,
-                                        static_cast<PageOperation>(request.operation), kPageBytes);
+    const auto operation = static_cast<PageOperation>(request.operation);
+    const bool known = operation == PageOperation::private_ || operation == PageOperation::shared;
+    const bool done = known && change_page_state(guest, request.frame, operation, kPageBytes);
     return error_response(kPageStateResponse, done ? 0 : kFailed);
 }
 
 uint64_t answer(Guest& guest, const GhcbMsrRequest& request) {
     switch (request.code) {
     case kSevInfoRequest:
-        return ghcb_msr_at_reset(guest);
+        return sev_info(guest);
     case kCpuidRequest:
         return answer_cpuid(guest, request);
     case kFeaturesRequest:
-        return features_response(guest.snp() ? kFeatureSnp : 0);
+        return features_response(guest.profile.features);
     case kPreferredRequest:
         return kNoFrame | kPreferredResponse;
     case kRegisterRequest:
         return answer_register(guest, request);
     case kPageStateRequest:
         return answer_page_state(guest, request);
-    case kRunVmplRequest: // there is VMPL 0 only, which runs
-        return error_response(kRunVmplResponse, request.vmpl == 0 ? 0 : kFailed);
     case kApResetHoldRequest:
         finish(guest, Outcome::halted, "AP reset hold: there is no other processor to end it");
     }
     finish_terminated(guest, request.set, request.reason);
 }
 
+// The guest goes on with its own request in the MSR, or the host gives the VM up.
+void decline(Guest& guest, uint64_t value) {
+    const Text name = guest.profile.name;
+    if (guest.profile.ends_on_wrong_requests)
+        refuse(guest, "GHCB MSR ", hex(value), ": no request that HOST=", name,
+               " serves: it ends the VM");
+    say("sevhost: GHCB MSR ", hex(value), " at ", hex(guest.save().rip),
+        ": no request that HOST=", name, " serves: the MSR stays as it is\n");
+}
+
+// What the document forbids, and hosts do not look at.
+void complain(const Guest& guest, uint64_t value, WrongMsrRequest wrong) {
+    say("sevhost: GHCB MSR ", hex(value), " at ", hex(guest.save().rip), ": ", text(wrong),
+        " (56421, 2.3.1): served all the same\n");
+}
+
 } // namespace
 
-uint64_t ghcb_msr_at_reset(const Guest& guest) {
+uint64_t sev_info(const Guest& guest) {
     return sev_information(kGhcbVersionMax, kGhcbVersionMin, guest.settings.c_bit);
 }
 
 void serve_ghcb_msr(Guest& guest) {
     const uint64_t value = guest.ghcb_msr;
     const GhcbMsrRequest request = parse_ghcb_msr(value, guest.snp());
-    if (request.wrong != nullptr)
-        refuse(guest, "GHCB MSR ", hex(value), ": ", request.wrong, " (56421, 2.3.1)");
     note_msr_request(request.code);
+    if (!guest.profile.msr_requests.has(request.code))
+        return decline(guest, value);
+    if (request.wrong == WrongMsrRequest::of_snp)
+        refuse(guest, "GHCB MSR ", hex(value), ": ", text(request.wrong), " (56421, 2.3.1)");
+    if (request.wrong != WrongMsrRequest::nothing)
+        complain(guest, value, request.wrong);
     guest.ghcb_msr = hostile_msr_response(guest, value, answer(guest, request));
     if (guest.settings.trace.protocol)
         say("ghcb-msr: ", ghcb_msr_name(request.code), " ", hex(value), " -> ",

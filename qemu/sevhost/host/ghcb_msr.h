@@ -6,7 +6,7 @@
 namespace sevhost {
 
 // What the MSR holds when the guest starts: SEV information, unasked.
-uint64_t ghcb_msr_at_reset(const Guest& guest);
+uint64_t sev_info(const Guest& guest);
 
 // Serves a VMGEXIT whose MSR holds a request.
 void serve_ghcb_msr(Guest& guest);

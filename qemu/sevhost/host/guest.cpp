@@ -3,7 +3,7 @@
 namespace sevhost {
 
 Guest::Guest(HostMemory& host_memory, const Settings& wanted)
-    : settings(wanted), host(host_memory), rmp(memory) {
+    : settings(wanted), profile(find_profile(wanted.host)), host(host_memory), rmp(memory) {
     c_bit_mask = encrypted() ? uint64_t{1} << settings.c_bit : 0;
 }
 

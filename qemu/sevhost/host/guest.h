@@ -6,6 +6,7 @@
 #include "host_memory.h"
 #include "nested_tables.h"
 #include "processor.h"
+#include "profile.h"
 #include "reverse_map.h"
 #include "settings.h"
 
@@ -22,11 +23,12 @@ struct Guest : Processor {
     Guest(HostMemory& host_memory, const Settings& wanted);
 
     const Settings settings;
+    const Profile& profile;
     HostMemory& host;
     HostPhys vmcb_phys = 0;
 
-    // EFER as the guest knows it: the VMCB's has SVME always, and LME and LMA
-    // only while paging is on (see control_registers.cpp).
+    // EFER without SVME, which the VMCB's has always; LME and LMA it has only while paging
+    // is on (see control_registers.cpp).
     uint64_t efer = 0;
 
     // Where the C-bit decides, and where all is private.
@@ -36,6 +38,8 @@ struct Guest : Processor {
 
     uint64_t ghcb_msr = 0;
     GuestPhys ghcb_registered = kNotRegistered; // SNP: the only page that VMGEXIT may name
+    GuestPhys first_ghcb = 0; // the one that VMGEXIT named first; 0: none yet
+    uint64_t shadow_pat = 0; // where the host intercepts PAT
     uint64_t dr7 = 0x400; // as the guest told it; the processor's own is not the host's to see
     GuestPhys ap_jump_table = 0;
     SnpPages snp_pages;

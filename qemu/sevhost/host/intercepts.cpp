@@ -31,6 +31,8 @@ constexpr uint32_t kRdtscp = 1u << 7;
 constexpr uint16_t kControlRegisters = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 8;
 constexpr uint16_t kDr7 = 1u << 7;
 
+bool wants_tsc; // RDTSC, and not only what TCG needs for RDTSCP
+
 alignas(kPageBytes) uint8_t iopm[kIopmBytes];
 alignas(kPageBytes) uint8_t msrpm[kMsrpmBytes];
 
@@ -54,7 +56,6 @@ void set_msr(uint32_t msr, bool intercepted) {
 constexpr uint32_t kGuestsOwnMsrs[] = {
     kMsrStar,       kMsrLstar,       kMsrCstar,       kMsrSfmask,         kMsrFsBase,
     kMsrGsBase,     kMsrKernelGsBase, kMsrSysenterCs, kMsrSysenterEsp, kMsrSysenterEip,
-    kMsrPat,        kMsrTscAux,
 };
 
 // What no guest may have, whatever it is: they are the host's, or told by the host.
@@ -73,11 +74,28 @@ void set_plain_maps() {
         set_port(port);
 }
 
-void set_encrypted_maps() {
+void set_encrypted_maps(const Profile& profile) {
     memset(msrpm, 0xff, sizeof msrpm);
     memset(iopm, 0xff, sizeof iopm);
     for (uint32_t msr : kGuestsOwnMsrs)
         set_msr(msr, false);
+    set_msr(kMsrPat, profile.intercepts_pat);
+    set_msr(kMsrTscAux, profile.intercepts_tsc_aux);
+}
+
+void add_profiles(const Profile& profile, VmcbControl& control) {
+    if (profile.intercepts_caches) {
+        control.misc1 |= kInvd;
+        control.misc2 |= kWbinvd;
+    }
+    if (profile.intercepts_counters)
+        control.misc1 |= kRdpmc;
+    if (profile.intercepts_dr7)
+        control.dr_writes = control.dr_reads = kDr7;
+    if (profile.intercepts_rdtscp) {
+        control.misc1 |= kRdtsc; // by which TCG exits from RDTSCP too
+        control.misc2 |= kRdtscp;
+    }
 }
 
 void add_wanted(Guest& guest, VmcbControl& control) {
@@ -102,16 +120,14 @@ void set_intercepts(Guest& guest) {
     if (guest.encrypted())
         control.misc1 |= kCpuid;
     if (guest.state_is_encrypted()) {
-        control.misc1 |= kRdpmc | kInvd;
-        control.misc2 |= kWbinvd | kMonitor | kMwait;
-        control.dr_writes = kDr7;
-        control.dr_reads = kDr7;
+        control.misc2 |= kMonitor | kMwait;
+        add_profiles(guest.profile, control);
     }
     if (guest.snp())
         control.exceptions |= 1u << kVectorUd; // PVALIDATE and RMPADJUST are unknown to TCG
     if (guest.state_is_encrypted()) {
         add_wanted(guest, control);
-        set_encrypted_maps();
+        set_encrypted_maps(guest.profile);
     } else {
         set_plain_maps();
     }
@@ -120,8 +136,13 @@ void set_intercepts(Guest& guest) {
 }
 
 void intercept_tsc(Guest& guest) {
+    wants_tsc = true;
     guest.vmcb->control.misc1 |= kRdtsc;
     guest.vmcb->control.misc2 |= kRdtscp;
+}
+
+bool intercepts_tsc() {
+    return wants_tsc;
 }
 
 void intercept_msr(uint32_t msr) {

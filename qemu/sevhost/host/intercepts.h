@@ -10,6 +10,7 @@ void set_intercepts(Guest& guest);
 
 // RDTSC and RDTSCP.
 void intercept_tsc(Guest& guest);
+bool intercepts_tsc();
 
 // RDMSR and WRMSR of one that a guest has for its own.
 void intercept_msr(uint32_t msr);

@@ -15,6 +15,10 @@ bool is_hosts_own(uint32_t msr) {
            msr == kMsrSevStatus;
 }
 
+bool is_shadowed(const Guest& guest, uint32_t msr) {
+    return msr == kMsrPat && guest.state_is_encrypted() && guest.profile.intercepts_pat;
+}
+
 uint64_t sev_status(const Guest& guest) {
     switch (guest.settings.sev) {
     case Sev::none:
@@ -78,11 +82,19 @@ void access_directly(Guest& guest, bool write) {
 
 } // namespace
 
-bool read_guest_msr(Guest&, uint32_t msr, uint64_t& value) {
+bool read_guest_msr(Guest& guest, uint32_t msr, uint64_t& value) {
+    if (is_shadowed(guest, msr)) {
+        value = guest.shadow_pat;
+        return true;
+    }
     return !is_hosts_own(msr) && read_msr_safely(msr, value);
 }
 
-bool write_guest_msr(Guest&, uint32_t msr, uint64_t value) {
+bool write_guest_msr(Guest& guest, uint32_t msr, uint64_t value) {
+    if (is_shadowed(guest, msr)) {
+        guest.shadow_pat = value; // and the processor's own is as it was
+        return true;
+    }
     return !is_hosts_own(msr) && write_msr_safely(msr, value);
 }
 

@@ -45,6 +45,7 @@ constexpr GuestPhys kSetupData = 0x8f000; // in RAM: what is reserved, Linux map
 constexpr GuestPhys kHostPages = 0x90000; // from here to 0xa0000 is reserved for them
 constexpr GuestPhys kBootParams = 0x90000;
 constexpr GuestPhys kGdt = 0x91000;
+constexpr GuestPhys kOldGhcb = 0x92000; // of a firmware
 constexpr GuestPhys kCcBlob = 0x93000;
 constexpr GuestPhys kSecretsPage = 0x94000;
 constexpr GuestPhys kCpuidPage = 0x95000;

@@ -126,6 +126,8 @@ Settings parse_settings(const char* cmdline) {
         const Text value = word.from(equals + 1);
         if (key == "sev")
             settings.sev = parse_sev(key, value);
+        else if (key == "host")
+            settings.host = value;
         else if (key == "cbit")
             settings.c_bit = parse_c_bit(key, value);
         else if (key == "mem")

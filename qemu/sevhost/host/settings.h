@@ -32,6 +32,7 @@ enum class Accepted : uint8_t {
 };
 
 struct Settings {
+    Text host; // of profile.h; empty: the first
     Sev sev = Sev::none;
     unsigned c_bit = 51;
     uint64_t memory_bytes = 512 << 20;

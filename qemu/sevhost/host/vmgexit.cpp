@@ -37,12 +37,9 @@ Answer malformed(Malformed reason) {
     return {kGhcbMalformed, static_cast<uint64_t>(reason)};
 }
 
-Answer exception(unsigned vector, uint64_t bits) {
-    return {kGhcbException, kEventValid | kEventException | bits | vector};
-}
-
+// Without its error code, as KVM has it (svm_vmgexit_inject_exception).
 Answer general_protection() {
-    return exception(kVectorGp, kEventHasErrorCode);
+    return {kGhcbException, kEventValid | kEventException | kVectorGp};
 }
 
 // What the host gives back: only that is valid in the page afterwards.
@@ -77,7 +74,8 @@ Answer serve_msr(Call& call) {
     return {};
 }
 
-// The host may only use what the guest has made shared (15.36.10).
+// The host reads and writes what it has mapped itself: the shared page at that address, even
+// where the guest's own is private (KVM: kvm_vcpu_map, kvm_read_guest).
 bool is_shared(const Guest& guest, GuestPhys start, uint64_t bytes) {
     if (!guest.snp())
         return true;
@@ -85,6 +83,12 @@ bool is_shared(const Guest& guest, GuestPhys start, uint64_t bytes) {
         if (guest.rmp.is_assigned(page))
             return false;
     return true;
+}
+
+void warn_of_private(const Guest& guest, GuestPhys at, uint64_t bytes, const char* what) {
+    if (!is_shared(guest, at, bytes))
+        say("sevhost: ", what, " is ", hex(at), ", a page that is private in the reverse map: the "
+            "host uses the shared one there, which is another (APM vol. 2, 15.36.10)\n");
 }
 
 // Where SW_SCRATCH points, or nullptr.
@@ -98,8 +102,7 @@ uint8_t* scratch(Call& call, uint64_t bytes) {
     case ScratchPlace::inside:
         break;
     case ScratchPlace::elsewhere:
-        if (!is_shared(guest, at, bytes))
-            return nullptr;
+        warn_of_private(guest, at, bytes, "SW_SCRATCH");
     }
     return guest.memory.at(at, bytes, Backing::shared);
 }
@@ -203,9 +206,25 @@ Answer serve_guest_request(Call& call) {
     const GhcbRequest& r = call.request;
     if (!call.guest.snp())
         return malformed(Malformed::invalid_event);
-    const bool usable = is_shared(call.guest, r.info1, kPageBytes) &&
-                        is_shared(call.guest, r.info2, kPageBytes);
-    return usable ? Answer{kGhcbDone, kGenericError} : malformed(Malformed::invalid_input);
+    warn_of_private(call.guest, r.info1, kPageBytes, "a guest request");
+    warn_of_private(call.guest, r.info2, kPageBytes, "the answer to a guest request");
+    return {kGhcbDone, kGenericError};
+}
+
+// There is no other processor (KVM: sev_snp_ap_creation).
+Answer serve_ap_creation(Call& call) {
+    if (call.request.info1 >> 32 == 0)
+        refuse(call.guest, "the processor asks to be given another state itself: this host has no "
+               "other to run meanwhile");
+    return malformed(Malformed::invalid_input);
+}
+
+// KVM knows no such call (kvm_emulate_hypercall).
+Answer serve_hypercall(Call& call) {
+    constexpr int64_t kNotServed = -1000, kNotPermitted = -1; // KVM_ENOSYS, KVM_EPERM
+    call.page.set(ghcb_at::kRax, static_cast<uint64_t>(call.request.cpl == 0 ? kNotServed
+                                                                             : kNotPermitted));
+    return {};
 }
 
 [[noreturn]] void serve_terminate(Call& call) {
@@ -228,8 +247,8 @@ Answer serve(Call& call) {
         return serve_tsc(call);
     case exit::kRdpmc: // no counter is there
         return general_protection();
-    case exit::kVmmcall: // nor a hypercall
-        return exception(kVectorUd, 0);
+    case exit::kVmmcall:
+        return serve_hypercall(call);
     case exit::kReadDr7:
     case exit::kWriteDr7:
         return serve_dr7(call);
@@ -247,7 +266,9 @@ Answer serve(Call& call) {
     case nae::kExtendedGuestRequest:
         return serve_guest_request(call);
     case nae::kFeatures:
-        return {kGhcbDone, call.guest.snp() ? kFeatureSnp : 0};
+        return {kGhcbDone, call.guest.profile.features};
+    case nae::kApCreation:
+        return serve_ap_creation(call);
     case nae::kApResetHold:
         finish(call.guest, Outcome::halted,
                "AP reset hold: there is no other processor to end it");
@@ -258,32 +279,76 @@ Answer serve(Call& call) {
                "the guest reports a #VC that it does not support: exit code ",
                hex(call.request.info1), ", information ", hex(call.request.info2));
     }
-    return malformed(Malformed::invalid_event); // AP creation: the features do not offer it
+    return malformed(Malformed::invalid_event);
 }
 
-void warn_of_version(const Guest& guest, unsigned version) {
+// edk2 of 2022 clears the pages that it makes after its first, version and all.
+void warn_of_version(const GhcbRequest& request) {
     static bool said = false;
-    if (version == 0 && !said)
-        say("sevhost: the GHCB page at ", hex(guest.ghcb_msr),
-            " names no version (56421, 2.6): served as version 1\n");
-    said |= version == 0;
+    if (is_of_version(request) || said)
+        return;
+    say("sevhost: the GHCB page names version ", decimal(request.version), " for ",
+        exit_name(request.code), " (56421, 2.6): no host looks at it\n");
+    said = true;
 }
 
-GhcbPage ghcb_page(Guest& guest) {
-    uint8_t* bytes = guest.memory.at(guest.ghcb_msr, kPageBytes, Backing::shared);
+// The address of the page to look at: what the MSR names, or what it named first.
+GuestPhys ghcb_address(Guest& guest) {
+    if (!guest.profile.keeps_first_ghcb)
+        return guest.ghcb_msr;
+    if (guest.first_ghcb == 0)
+        guest.first_ghcb = guest.ghcb_msr;
+    if (guest.first_ghcb != guest.ghcb_msr)
+        say("sevhost: VMGEXIT with the GHCB at ", hex(guest.ghcb_msr), ": HOST=",
+            guest.profile.name, " keeps the first, at ", hex(guest.first_ghcb), "\n");
+    return guest.first_ghcb;
+}
+
+// nullptr: the host cannot map it, and the guest goes on without an answer.
+uint8_t* ghcb_page(Guest& guest) {
+    const GuestPhys at = ghcb_address(guest);
+    uint8_t* bytes = at == 0 ? nullptr : guest.memory.at(at, kPageBytes, Backing::shared);
+    if (bytes == nullptr && guest.profile.ends_on_wrong_requests)
+        refuse(guest, "VMGEXIT with the GHCB at ", hex(at), ", where no memory is: HOST=",
+               guest.profile.name, " ends the VM");
     if (bytes == nullptr)
-        refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr), ", where no memory is");
-    if (!is_shared(guest, guest.ghcb_msr, kPageBytes))
-        end_faulting(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
-                     ", a page that is private in the reverse map: the host cannot write its "
-                     "answer (APM vol. 2, 15.36.10)");
-    return GhcbPage(bytes);
+        say("sevhost: VMGEXIT with the GHCB at ", hex(at),
+            ", where no memory is: the guest goes on without an answer\n");
+    else
+        warn_of_private(guest, at, kPageBytes, "the GHCB");
+    return bytes;
 }
 
-Malformed check(const Guest& guest, const GhcbPage& page, GhcbRequest& request) {
-    const Malformed why = read_ghcb_request(page, request);
-    return guest.snp() && guest.ghcb_msr != guest.ghcb_registered ? Malformed::not_registered
-                                                                  : why;
+// KVM reports it to QEMU as an error of its own (sev_handle_vmgexit).
+void require_registered(Guest& guest) {
+    if (guest.snp() && guest.ghcb_msr != guest.ghcb_registered)
+        refuse(guest, "VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
+               ", which is not registered (56421, 2.3.2): the host ends the VM");
+}
+
+bool is_served(const Profile& profile, const GhcbRequest& request) {
+    const bool string = request.code == exit::kIoio && (request.info1 & kIoString);
+    return profile.page_events.has(request.code) && (!string || profile.serves_port_strings);
+}
+
+void require_right(Guest& guest, const GhcbRequest& request, Malformed why) {
+    if (!guest.profile.ends_on_wrong_requests)
+        return;
+    if (!is_served(guest.profile, request))
+        refuse(guest, "GHCB request ", exit_name(request.code), " (", hex(request.code),
+               ") is none that HOST=", guest.profile.name, " serves: it ends the VM");
+    if (why != Malformed::nothing)
+        refuse(guest, "GHCB request ", exit_name(request.code), " (", hex(request.code),
+               ") is malformed: ", malformed_text(why), ": HOST=", guest.profile.name,
+               " ends the VM");
+}
+
+// All of them are valid in the answer, whatever the request was of (KVM: sev_es_sync_to_ghcb).
+void return_registers(GhcbPage& page, const GhcbRequest& request) {
+    page.set(ghcb_at::kRax, request.rax);
+    page.set(ghcb_at::kRbx, request.rbx);
+    page.set(ghcb_at::kRcx, request.rcx);
+    page.set(ghcb_at::kRdx, request.rdx);
 }
 
 void say_request(const Guest& guest, const GhcbRequest& r, const Answer& answer) {
@@ -298,12 +363,19 @@ void say_request(const Guest& guest, const GhcbRequest& r, const Answer& answer)
 }
 
 void serve_page(Guest& guest) {
-    GhcbPage page = ghcb_page(guest);
+    uint8_t* bytes = ghcb_page(guest);
+    if (bytes == nullptr)
+        return;
+    require_registered(guest);
+    GhcbPage page(bytes);
     GhcbRequest request;
-    const Malformed why = check(guest, page, request);
-    warn_of_version(guest, request.version);
+    const Malformed why = read_ghcb_request(page, request);
+    require_right(guest, request, why);
+    warn_of_version(request);
     note_request(request.code);
     page.invalidate_all();
+    if (guest.profile.returns_all_registers)
+        return_registers(page, request);
     Call call = {guest, page, request};
     const Answer answer = why == Malformed::nothing ? serve(call) : malformed(why);
     page.set(ghcb_at::kExitInfo1, answer.info1);

@@ -21,6 +21,7 @@ constexpr uint64_t kCr0Cd = 1u << 30;
 constexpr uint64_t kCr0Pg = 1u << 31;
 constexpr uint64_t kCr4Pse = 1u << 4;
 constexpr uint64_t kCr4Pae = 1u << 5;
+constexpr uint64_t kCr4Mce = 1u << 6;
 constexpr uint64_t kCr4La57 = 1u << 12;
 constexpr uint64_t kCr4Pcide = 1u << 17;
 constexpr uint64_t kCr4Osxsave = 1u << 18;

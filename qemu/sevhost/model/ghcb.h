@@ -11,6 +11,7 @@ constexpr unsigned kGhcbVersionMax = 2;
 
 // Hypervisor features (4.1.15)
 constexpr uint64_t kFeatureSnp = 1 << 0;
+constexpr uint64_t kFeatureApCreation = 1 << 1;
 
 // The non-automatic events that are no exit codes (4.1)
 namespace nae {

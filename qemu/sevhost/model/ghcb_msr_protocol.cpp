@@ -22,15 +22,15 @@ constexpr struct {
     {kRunVmplRequest, 0xffffff00fffff000, true},
 };
 
-const char* what_is_wrong(uint64_t value, bool snp) {
+WrongMsrRequest what_is_wrong(uint64_t value, bool snp) {
     for (const auto& known : kRequests) {
         if (known.code != (value & kCodeMask))
             continue;
         if (known.snp && !snp)
-            return "a request of SNP guests";
-        return value & known.zero ? "bits that are zero in this request are set" : nullptr;
+            return WrongMsrRequest::of_snp;
+        return value & known.zero ? WrongMsrRequest::reserved_bits : WrongMsrRequest::nothing;
     }
-    return "no request that there is";
+    return WrongMsrRequest::unknown;
 }
 
 } // namespace
@@ -60,6 +60,20 @@ GhcbMsrRequest parse_ghcb_msr(uint64_t value, bool snp) {
         break;
     }
     return request;
+}
+
+const char* text(WrongMsrRequest wrong) {
+    switch (wrong) {
+    case WrongMsrRequest::nothing:
+        break;
+    case WrongMsrRequest::unknown:
+        return "no request that there is";
+    case WrongMsrRequest::of_snp:
+        return "a request of SNP guests";
+    case WrongMsrRequest::reserved_bits:
+        return "bits that are zero in this request are set";
+    }
+    return "nothing is wrong";
 }
 
 } // namespace sevhost

@@ -41,9 +41,13 @@ constexpr unsigned kTerminateSetShift = 12;
 constexpr unsigned kTerminateCodeShift = 16;
 } // namespace ghcb_msr
 
+// What is wrong with a request by the document; what a host makes of it is the host's.
+enum class WrongMsrRequest : uint8_t { nothing, unknown, of_snp, reserved_bits };
+const char* text(WrongMsrRequest wrong);
+
 struct GhcbMsrRequest {
     uint64_t code = 0;
-    const char* wrong = nullptr; // what is wrong with it; nullptr where nothing is
+    WrongMsrRequest wrong = WrongMsrRequest::nothing;
     uint32_t leaf = 0;           // CPUID
     unsigned cpuid_register = 0; // 0 EAX, 1 EBX, 2 ECX, 3 EDX
     GuestPhys frame = 0;         // registration, page state change

@@ -121,15 +121,6 @@ bool valid_input(const GhcbRequest& r) {
     return true;
 }
 
-// edk2 of 2022 clears the pages that it makes after its first, version and all, and KVM
-// serves them: 0 counts as 1.
-bool valid_version(const GhcbRequest& r) {
-    if (r.version > kGhcbVersionMax)
-        return false;
-    return r.version != kGhcbVersionMin || r.code < nae::kFirstOfVersion2 ||
-           r.code == nae::kUnsupported;
-}
-
 } // namespace
 
 Malformed read_ghcb_request(const GhcbPage& page, GhcbRequest& r) {
@@ -138,15 +129,6 @@ Malformed read_ghcb_request(const GhcbPage& page, GhcbRequest& r) {
     r.code = page.get(ghcb_at::kExitCode);
     r.info1 = get(ghcb_at::kExitInfo1);
     r.info2 = get(ghcb_at::kExitInfo2);
-    if (page.usage() != 0)
-        return Malformed::usage;
-    if (!page.valid(ghcb_at::kExitCode) || !page.valid(ghcb_at::kExitInfo1) ||
-        !page.valid(ghcb_at::kExitInfo2))
-        return Malformed::missing_input;
-    if (!is_known(r.code))
-        return Malformed::invalid_event;
-    if (!valid_version(r))
-        return r.version > kGhcbVersionMax ? Malformed::invalid_input : Malformed::invalid_event;
     r.rax = get(ghcb_at::kRax);
     r.rcx = get(ghcb_at::kRcx);
     r.rdx = get(ghcb_at::kRdx);
@@ -155,11 +137,25 @@ Malformed read_ghcb_request(const GhcbPage& page, GhcbRequest& r) {
     r.scratch = get(ghcb_at::kScratch);
     r.has_scratch = page.valid(ghcb_at::kScratch);
     r.cpl = page.valid(ghcb_at::kCpl) ? page.cpl() : 0;
+    if (page.usage() != 0)
+        return Malformed::usage;
+    if (!page.valid(ghcb_at::kExitCode) || !page.valid(ghcb_at::kExitInfo1) ||
+        !page.valid(ghcb_at::kExitInfo2))
+        return Malformed::missing_input;
+    if (!is_known(r.code))
+        return Malformed::invalid_event;
     const unsigned needed = needs(r);
     for (const auto& known : kOffsets)
         if ((needed & known.field) && !page.valid(known.offset))
             return known.field == kNeedsScratch ? Malformed::scratch : Malformed::missing_input;
     return valid_input(r) ? Malformed::nothing : Malformed::invalid_input;
+}
+
+bool is_of_version(const GhcbRequest& r) {
+    if (r.version < kGhcbVersionMin || r.version > kGhcbVersionMax)
+        return false;
+    return r.version != kGhcbVersionMin || r.code < nae::kFirstOfVersion2 ||
+           r.code == nae::kUnsupported;
 }
 
 PortRequest port_request(const GhcbRequest& r) {

@@ -18,7 +18,8 @@ struct GhcbRequest {
     bool has_scratch = false;
 };
 
-// What the page holds; what is wrong with it, or Malformed::nothing.
+// What the page holds; what is wrong with it, or Malformed::nothing. Its version is for the
+// host to look at, which hosts do not.
 Malformed read_ghcb_request(const GhcbPage& page, GhcbRequest& request);
 
 // IOIO, as SW_EXITINFO1 says it.
@@ -37,6 +38,9 @@ enum class ScratchPlace : uint8_t { missing, misplaced, inside, elsewhere };
 ScratchPlace scratch_place(const GhcbRequest& request, GuestPhys page, uint64_t bytes);
 
 // A word for each way in which a request is malformed.
+// Whether the document has that event in the version that the page names.
+bool is_of_version(const GhcbRequest& request);
+
 const char* malformed_text(Malformed why);
 
 } // namespace sevhost

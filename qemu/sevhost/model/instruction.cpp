@@ -284,6 +284,8 @@ Op two_byte(uint8_t opcode, uint8_t modrm, uint8_t repeat) {
         return Op::mov_to_cr;
     case 0x30:
         return Op::wrmsr;
+    case 0x31:
+        return Op::rdtsc;
     case 0x32:
         return Op::rdmsr;
     case 0xa2:

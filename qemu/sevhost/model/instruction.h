@@ -22,6 +22,7 @@ enum class Op : uint8_t {
     pvalidate,
     rmpadjust,
     rdpru,
+    rdtsc,
     rdtscp,
     xsetbv,
     invd,

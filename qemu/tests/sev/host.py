@@ -26,6 +26,8 @@ _FATAL = {
     "a behaviour that there is not": (dict(hostile="kind"), "there is no hostile behaviour kind"),
     "a behaviour of SNP for SEV-ES": (dict(hostile="page-taken"),
                                       "page-taken is none of a guest with sev=es"),
+    "a host that there is not": (dict(host="xen"), "host=xen is none of kvm, vmm, firmware"),
+    "an SNP guest of vmm's": (dict(host="vmm", sev="snp"), "HOST=vmm has no guests of sev=snp"),
     "a trace that there is not": (dict(trace="everything"), "is none of exits, protocol, memory"),
     "a state file's wrong word": (dict(state="rip 0\nrex 1\n"),
                                   "line 2 of the state file is not understood: rex"),

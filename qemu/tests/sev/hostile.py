@@ -46,7 +46,7 @@ def _early(seen: str) -> Lie:
 
 _DENIED = Lie(ends=sev_guest.DENIED)
 _SHUTDOWN = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x100000:")  # the entry
-_AT_SWITCH = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x1000[a-b].:")
+_AT_SWITCH = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x1000[a-e].:")
 
 _REGISTERS = "(rax|rbx|rcx|rdx)"
 _C_BIT = "m-sev-b2? p-cpuids.rbx"
@@ -116,13 +116,13 @@ _LIES = {
     "ghcb-version-changed": Lie("p-.*.versio p-.*.usage"),
     "ghcb-cpuid-upper-halves": Lie(f"p-cpuid..{_REGISTERS}"),
     "ghcb-io-upper-bits": Lie("p-in.rax p-in8.rax"),
-    "ghcb-string-counts": Lie("p-(in|in8|ins|out).info2 p-(in|in8|ins|out).valid1 p-ins.rcx"),
+    "ghcb-string-counts": Lie("p-(in|in8|ins|out).info2 p-ins.rcx"),
     "io-garbage": Lie("p-in.rax p-in8.rax"),
     "mmio-garbage": Lie("p-mmio.buffer"),
     "msr-garbage": Lie("p-(rdmsr|lstar|pat).rax"),
     "tsc-backwards": Lie("p-tsc2.later"),
     "jump-table-elsewhere": Lie("p-jumpta.info2"),
-    "attestation-sizes": Lie("p-extatt.valid1 p-extatt.rbx"),
+    "attestation-sizes": Lie("p-extatt.rbx"),
 
     "page-state-does-nothing": _DENIED,
     "page-state-does-half": _DENIED,
