@@ -24,6 +24,10 @@ grub-mkrescue grub-common
 /usr/lib/grub/i386-pc/multiboot2.mod grub-pc-bin
 /usr/lib/grub/x86_64-efi/multiboot2.mod grub-efi-amd64-bin
 /usr/share/ovmf/OVMF.fd ovmf
+/usr/lib/systemd/boot/efi/systemd-bootx64.efi systemd-boot-efi
+/usr/lib/shim/shimx64.efi shim-unsigned
+sbsign sbsigntool
+openssl openssl
 xorriso xorriso
 mformat mtools
 bochs-bin bochs

@@ -11,7 +11,7 @@ import machine
 _GRUB = Path("/usr/lib/grub")
 BIOS, EFI = "i386-pc", "x86_64-efi" # as GRUB names its platforms
 OVMF = Path("/usr/share/ovmf/OVMF.fd")
-_GRUB_MODULES = "linux multiboot multiboot2 serial terminal echo iorw normal"
+_GRUB_MODULES = "linux chain multiboot multiboot2 serial terminal echo iorw normal"
 
 # Only reached when GRUB cannot boot the kernel: ends the VM with a status that is none of ours.
 _GIVE_UP = "echo the loader gave up\noutb 0xf4 0x40\n"
@@ -26,13 +26,13 @@ def grub_iso(
     platform: str = BIOS,
 ) -> Path:
     """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot", "multiboot2" or, with
-    a bzImage, "linux".
+    a bzImage, "linux" and, on UEFI, "chainloader".
 
     `modules` are (file, string) pairs. Strings are GRUB script: quotes, `$` and `;` mean there
     what they mean in a shell.
     """
     tree = cases.scratch_directory()
-    module = {"multiboot": "module", "multiboot2": "module2", "linux": "initrd"}[protocol]
+    module = {"multiboot": "module", "multiboot2": "module2", "linux": "initrd"}.get(protocol)
     lines = [f"{protocol} /kernel {cmdline}"]
     shutil.copy(kernel, tree / "kernel")
     for index, (path, string) in enumerate(modules):

@@ -2,7 +2,7 @@
 
 import subprocess
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Callable, Optional
 
 import cases
 import machine
@@ -10,11 +10,10 @@ from cases import Case
 from esp import BOOT_FILE, fat_image
 from guests import expected_paging
 from handoff_report import GIB, MIB, Report, expect_report
-from iso import OVMF
+from iso import EFI, OVMF, grub_iso
 from uefi_map import expect_efi
 
 _TIMEOUT = 60
-_SMBIOS_ALIGNMENT = 16
 
 
 def image_of(kernel: str) -> Path:
@@ -62,6 +61,38 @@ def ovmf_kernel(kernel: str = "demo-every", cpu: str = "max", memory: str = "256
     return Case(" ".join(words + [f"initrd of {size}"] * (size is not None)), function)
 
 
+# --- Other firmware ---------------------------------------------------------------------------
+
+_TRIXIE = cases.BUILD / "debian" / "trixie"
+_BOOKWORM = Path("/usr/share/OVMF")
+_SNAKEOIL = Path("/usr/share/ovmf/PkKek-1-snakeoil")
+_PLAIN = "OVMF_CODE_4M.fd"
+_STRICT_NX, _SECURE = "OVMF_CODE_4M.secboot.strictnx.fd", "OVMF_CODE_4M.secboot.fd"
+
+
+def flash(code: Path, variables: str = "OVMF_VARS_4M.fd") -> dict:
+    """Firmware in flash, with variables of its own; what has SMM wants it protected."""
+    assert code.exists(), f"{code} is not there: make debian-guests fetches it"
+    own = cases.scratch_file((code.parent / variables).read_bytes(), "variables")
+    drives = [(0, code, "on"), (1, own, "off")]
+    extra = [word for unit, file, readonly in drives for word in (
+        "-drive", f"if=pflash,unit={unit},format=raw,readonly={readonly},file={file}")]
+    extra += ["-global", "driver=cfi.pflash01,property=secure,value=on"] * (code.name != _PLAIN)
+    return {"firmware": None, "machine": "q35" if code.name == _PLAIN else "q35,smm=on",
+            "extra": extra}
+
+
+def debian13(name: str, kernel: str, cpu: str = "max") -> Case:
+    def function() -> None:
+        options = flash(_TRIXIE / name)
+        result = machine.run(machine.Boot(
+            kernel=image_of(kernel), append="a b", initrd=[cases.scratch_file(b"m" * 9, "initrd")],
+            memory="256M", cpu=cpu, timeout=_TIMEOUT, **options))
+        expect_started(result, kernel, cpu, 9)
+
+    return Case(f"uefi: Debian 13's {name}, {kernel} on {cpu}", function)
+
+
 # --- A FAT image -------------------------------------------------------------------------------
 
 
@@ -80,10 +111,130 @@ def boot_file() -> None:
     assert report.fields["framebuffer"] == "0x0 0 0 0 0", "there is no display"
 
 
+# --- Loaders that others wrote ----------------------------------------------------------------
+
+_SYSTEMD = Path("/usr/lib/systemd/boot/efi")
+_INITRD = b"i" * 5000
+
+
+def starts(name: str, files: dict, cmdline: str, size: Optional[int] = None, **options) -> Case:
+    """A stick with these files beside the kernel's, which is `kernel.efi`."""
+    def function() -> None:
+        image = fat_image({"kernel.efi": image_of("demo-every"), **files})
+        expect_started(machine.run(stick(image, **options)), "demo-every", size=size,
+                       cmdline=cmdline)
+
+    return Case(f"uefi: {name}", function)
+
+
+def shell(line: str) -> dict:
+    return {"startup.nsh": f"fs0:\r\n{line}\r\n".encode("utf-16")}
+
+
+def systemd_boot() -> dict:
+    entry = "title ours\nlinux /kernel.efi\ninitrd /initrd\noptions a b=c\n"
+    return {BOOT_FILE: _SYSTEMD / "systemd-bootx64.efi", "initrd": _INITRD,
+            "loader/loader.conf": b"timeout 0\n", "loader/entries/ours.conf": entry.encode()}
+
+
+def grub_2_12() -> dict:
+    script = "linux /kernel.efi a b=c\ninitrd /initrd\nboot\n"
+    return {BOOT_FILE: _TRIXIE / "grubx64.efi", "initrd": _INITRD,
+            "EFI/debian/grub.cfg": script.encode()}
+
+
+def chainloaded() -> None:
+    """By GRUB 2.06, which passes on what stands behind the file's name."""
+    iso = grub_iso(image_of("demo-every"), "chainloader", "a b=c", platform=EFI)
+    result = machine.run(machine.Boot(iso=iso, firmware=OVMF, memory="256M", timeout=_TIMEOUT))
+    expect_started(result, "demo-every", cmdline="a b=c")
+
+
+def unified(cmdline: str) -> Path:
+    """A unified kernel image: systemd's stub with the kernel, its words and its initrd."""
+    parts = {".osrel": (b"ID=ours\n", 0x20000), ".cmdline": (cmdline.encode(), 0x30000),
+             ".initrd": (_INITRD, 0x1000000),
+             ".linux": (image_of("demo-every").read_bytes(), 0x2000000)}
+    command = ["objcopy"]
+    for name, (contents, address) in parts.items():
+        command += ["--add-section", f"{name}={cases.scratch_file(contents, 'part')}",
+                    "--change-section-vma", f"{name}={address:#x}"]
+    made = cases.scratch_directory() / "unified.efi"
+    subprocess.run([*command, _SYSTEMD / "linuxx64.efi.stub", made], check=True)
+    return made
+
+
+def unified_image() -> None:
+    image = fat_image({BOOT_FILE: unified("a b=c")})
+    expect_started(machine.run(stick(image)), "demo-every", size=len(_INITRD), cmdline="a b=c")
+
+
+# --- Secure Boot ------------------------------------------------------------------------------
+
+
+def signed(image: Path) -> bytes:
+    """By the key that this firmware's variables have enrolled."""
+    key, made = cases.scratch_file(b"", "key"), cases.scratch_directory() / "signed.efi"
+    subprocess.run(["openssl", "rsa", "-in", f"{_SNAKEOIL}.key", "-passin", "pass:snakeoil",
+                    "-out", key], check=True, capture_output=True)
+    subprocess.run(["sbsign", "--key", key, "--cert", f"{_SNAKEOIL}.pem", "--output", made, image],
+                   check=True, capture_output=True)
+    return made.read_bytes()
+
+
+def shim() -> bytes:
+    return signed(Path("/usr/lib/shim/shimx64.efi"))
+
+
+def secure(files: Callable[[bytes], dict], change: int = 0) -> machine.Result:
+    """Started with Secure Boot on. `change` flips a bit of the kernel in the signed file."""
+    ours = bytearray(signed(image_of("demo-every")))
+    ours[len(ours) // 2] ^= change
+    options = flash(_BOOKWORM / _SECURE, "OVMF_VARS_4M.snakeoil.fd")
+    return machine.run(stick(fat_image(files(bytes(ours))), **options))
+
+
+def alone(ours: bytes) -> dict:
+    return {BOOT_FILE: ours}
+
+
+def behind_shim(ours: bytes) -> dict:
+    return {BOOT_FILE: shim(), "EFI/BOOT/grubx64.efi": ours}
+
+
+def starts_signed(name: str, files: Callable[[bytes], dict]) -> Case:
+    return Case(f"uefi: Secure Boot, signed, {name}",
+                lambda: expect_started(secure(files), "demo-every", cmdline=""))
+
+
+def is_not_started(name: str, files: Callable[[bytes], dict], says: str) -> Case:
+    def function() -> None:
+        result = secure(files, change=1)
+        assert "loader: " not in result.serial, "it was started"
+        assert says in result.serial, f"the firmware does not say {says!r}"
+
+    return Case(f"uefi: Secure Boot, a bit changed, {name}", function)
+
+
 CASES = [
     ovmf_kernel(),
     ovmf_kernel("demo-best-every", "max", "1G", "q35", size=5000),
     ovmf_kernel("demo-five-every", "qemu64,+la57", "5G", "q35", size=3 << 20),
     ovmf_kernel("demo-every", "qemu64", "128M", cmdline="x" * 2000),
+    debian13(_PLAIN, "demo-five-every"),
+    debian13(_STRICT_NX, "demo-every"),
     Case("uefi: the boot file of a USB stick", boot_file),
+    starts("the shell, with arguments", shell('kernel.efi a b=c "d e"'), 'a b=c "d e"'),
+    starts("the shell, a path in quotes and initrd=",
+           {**shell('"\\kernel.efi" initrd=\\initrd a'), "initrd": _INITRD},
+           "initrd=\\initrd a", len(_INITRD)),
+    starts("systemd-boot", systemd_boot(), "initrd=\\initrd a b=c", len(_INITRD)),
+    starts("GRUB 2.12, linux and initrd", grub_2_12(), "BOOT_IMAGE=/kernel.efi a b=c",
+           len(_INITRD)),
+    Case("uefi: GRUB 2.06, chainloader", chainloaded),
+    Case("uefi: a unified kernel image", unified_image),
+    starts_signed("alone", alone),
+    starts_signed("behind shim", behind_shim),
+    is_not_started("alone", alone, "Access Denied"),
+    is_not_started("behind shim", behind_shim, "Security Violation"),
 ]

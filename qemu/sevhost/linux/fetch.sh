@@ -1,17 +1,20 @@
 #!/bin/sh
-# fetch.sh DIRECTORY: brings Debian 12's cloud kernel (vmlinuz) and its firmware for virtual
-# machines (OVMF.fd) there, out of Debian's own packages, whatever release runs here: later
-# ones have no OVMF image with the SEV-ES code. It needs apt and Debian's keys, but no root.
+# fetch.sh DIRECTORY RELEASE: brings what others wrote there, out of Debian's own packages,
+# whatever release runs here. It needs apt and Debian's keys, but no root.
+#   bookworm  its cloud kernel (vmlinuz) and its firmware for virtual machines (OVMF.fd):
+#             later ones have no OVMF image with the SEV-ES code
+#   trixie    its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, and the one that lets nothing be
+#             executed but code) and its GRUB (grubx64.efi)
 set -eu
 
 directory=$1
+release=$2
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && [ -e "$keys" ] || {
     echo "$0: Debian's packages need apt, dpkg-deb and $keys." >&2
-    echo "Elsewhere, put vmlinuz of linux-image-cloud-amd64 and OVMF.fd of ovmf, both of" >&2
-    echo "Debian 12, into $directory." >&2
+    echo "Elsewhere, put what this script names at its beginning into $directory." >&2
     exit 1
 }
 
@@ -19,12 +22,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/none" "$directory"
 touch "$work/status"
-for suite in "debian bookworm" "debian-security bookworm-security"; do
+for suite in "debian $release" "debian-security $release-security"; do
     echo "deb [signed-by=$keys arch=amd64] $mirror/$suite main"
 done >"$work/sources"
 
 # An apt that knows these sources only, and nothing that is installed.
-debian12() {
+debian() {
     tool=$1
     shift
     "$tool" -q -o Dir::State="$work" -o Dir::State::status="$work/status" \
@@ -36,17 +39,27 @@ debian12() {
 
 # The kernel's package is named after its version; the one without is always the newest.
 newest_kernel() {
-    debian12 apt-cache depends linux-image-cloud-amd64 |
+    debian apt-cache depends linux-image-cloud-amd64 |
         sed -n 's/.*Depends: \(linux-image-[0-9].*-cloud-amd64\).*/\1/p' | head -n 1
 }
 
 # unpack PACKAGE PATTERN FILE: what matches in the package, as a file of the directory.
 unpack() {
-    (cd "$work" && debian12 apt-get download "$1" && dpkg-deb --fsys-tarfile "$1"_*.deb |
+    (cd "$work" && debian apt-get download "$1" && dpkg-deb --fsys-tarfile "$1"_*.deb |
         tar -x --wildcards "$2")
     mv "$work"/$2 "$directory/$3"
 }
 
-debian12 apt-get update
-unpack "$(newest_kernel)" './boot/vmlinuz-*' vmlinuz
-unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
+debian apt-get update
+case $release in
+bookworm)
+    unpack "$(newest_kernel)" './boot/vmlinuz-*' vmlinuz
+    unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
+    ;;
+trixie)
+    for file in OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd OVMF_VARS_4M.fd; do
+        unpack ovmf "./usr/share/OVMF/$file" "$file"
+    done
+    unpack grub-efi-amd64-unsigned ./usr/lib/grub/x86_64-efi/monolithic/grubx64.efi grubx64.efi
+    ;;
+esac

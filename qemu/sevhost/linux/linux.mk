@@ -3,13 +3,19 @@
 
 LINUX_DIR := $(SEVHOST_DIR)/linux
 DEBIAN := $(BUILD)/debian
-DEBIAN_GUESTS := $(DEBIAN)/vmlinuz $(DEBIAN)/OVMF.fd
+DEBIAN12_FILES := $(DEBIAN)/vmlinuz $(DEBIAN)/OVMF.fd
+DEBIAN13_FILES := $(addprefix $(DEBIAN)/trixie/,OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd \
+	OVMF_VARS_4M.fd grubx64.efi)
+DEBIAN_GUESTS := $(DEBIAN12_FILES) $(DEBIAN13_FILES)
 INITRAMFS := $(BUILD)/initramfs.cpio
 
 # Once fetched they stay, whatever changes here: a newer kernel comes by `make clean`.
-$(DEBIAN_GUESTS) &:
-	@echo "  $(DEBIAN_GUESTS)"
-	$(LINUX_DIR)/fetch.sh $(DEBIAN)
+$(DEBIAN12_FILES) &:
+	@echo "  $(DEBIAN12_FILES)"
+	$(LINUX_DIR)/fetch.sh $(DEBIAN) bookworm
+$(DEBIAN13_FILES) &:
+	@echo "  $(DEBIAN13_FILES)"
+	$(LINUX_DIR)/fetch.sh $(DEBIAN)/trixie trixie
 
 $(BUILD)/init: $(LINUX_DIR)/init.c
 	@mkdir -p $(@D)
