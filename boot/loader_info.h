@@ -99,6 +99,7 @@ struct LoaderInfo {
     prologue_framebuffer framebuffer = {};
     prologue_boot boot = {}; // as the handoff has them, with the loader's own texts
     prologue_efi uefi = {};
+    uint64_t unaccepted_count = 0; // ranges of the firmware's map, in an SNP guest
 
     // What the loader has put right behind the image, as symbols, ends here.
     uint64_t kernel_end = 0;

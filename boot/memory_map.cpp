@@ -88,6 +88,25 @@ void MemoryMap::carve(const prologue_range& range, Span span, uint32_t type) {
     replace(first, first + 1, span, type);
 }
 
+// In one pass over the map, however long it is; at most one range is in two pieces then.
+[[clang::minsize]] void MemoryMap::retype(uint32_t from, uint32_t to, uint64_t below) {
+    for (prologue_range* range = begin_; range != end_; ++range) {
+        if (range->type != from || range->start >= below || range->end <= below)
+            continue;
+        carve(*range, {range->start, below}, to);
+        break;
+    }
+    prologue_range* kept = begin_; // before the first one stands one of no type
+    for (const prologue_range* range = begin_; range != end_; ++range) {
+        const uint32_t type = range->type == from && range->end <= below ? to : range->type;
+        if (kept[-1].end == range->start && kept[-1].type == type)
+            kept[-1].end = range->end;
+        else
+            *kept++ = {range->start, range->end, type, 0};
+    }
+    end_ = kept;
+}
+
 void MemoryMap::fail_full(int64_t more) const {
     fail(Error::too_many_ranges, static_cast<uint64_t>(end_ + more - begin_),
          static_cast<uint64_t>(limit_ - begin_));

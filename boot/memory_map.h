@@ -56,6 +56,9 @@ public:
     // Gives a span inside one range of this map another type.
     void carve(const prologue_range& range, Span span, uint32_t type);
 
+    // Gives what is of one type another, below an address.
+    void retype(uint32_t from, uint32_t to, uint64_t below);
+
     // A range as a loader states it: usable memory shrinks to whole pages, and
     // loses physical page 0; all else grows.
     void add(const RawRange& range);

@@ -77,6 +77,7 @@ struct Accepted {
             accepted.overlay({range.start, range.end}, range.type);
         PhysMemory memory = {.window = kWindow, .mapped = uint64_t{1} << 39};
         Obliging host;
+        accepted.retype(PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_UNACCEPTED, kLastPageStart);
         accept_memory(accepted, memory, mark);
         map.assign(accepted.begin(), accepted.end());
         validated = host.validated;
@@ -255,6 +256,24 @@ TEST(AcceptMemory, AboveTheMarkNothingIs) {
                                                 {3 * kGiB, 4 * kGiB, kReserved, 0},
                                                 {4 * kGiB, 6 * kGiB, kUnaccepted, 0}};
     EXPECT_EQ(half.map, wanted);
+}
+
+// What a firmware has accepted is accepted by nobody again.
+TEST(AcceptMemory, OnlyWhatIsUnacceptedIs) {
+    const uint64_t capacity = MemoryMap::storage_for(8);
+    std::vector<prologue_range> storage(capacity);
+    MemoryMap map(storage.data(), capacity);
+    map.overlay({kGiB, 3 * kGiB}, kUsable);
+    map.overlay({2 * kGiB, 3 * kGiB}, kUnaccepted);
+    map.overlay({4 * kGiB, 5 * kGiB}, kUnaccepted);
+    PhysMemory memory = {.window = kWindow, .mapped = uint64_t{1} << 39};
+    Obliging host;
+    accept_memory(map, memory, 4 * kGiB);
+    EXPECT_EQ(host.validated.size(), 512u);
+    EXPECT_EQ(host.validated[0], (Step{2 * kGiB, true}));
+    const std::vector<prologue_range> wanted = {{kGiB, 3 * kGiB, kUsable, 0},
+                                                {4 * kGiB, 5 * kGiB, kUnaccepted, 0}};
+    EXPECT_EQ(std::vector<prologue_range>(map.begin(), map.end()), wanted);
 }
 
 }  // namespace

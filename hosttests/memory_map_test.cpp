@@ -434,6 +434,46 @@ TEST(MemoryMap, GivesPartOfARangeAway) {
     }
 }
 
+// --- Types that change -----------------------------------------------------------------------
+
+// Against the same done to the model's map, range by range.
+Ranges retyped(const Ranges& ranges, uint32_t from, uint32_t to, uint64_t below) {
+    Ranges result;
+    const auto append = [&](uint64_t start, uint64_t end, uint32_t type) {
+        if (start >= end)
+            return;
+        if (!result.empty() && result.back().end == start && result.back().type == type)
+            result.back().end = end;
+        else
+            result.push_back({start, end, type, 0});
+    };
+    for (const prologue_range& range : ranges) {
+        const uint64_t middle = std::clamp(below, range.start, range.end);
+        append(range.start, middle, range.type == from ? to : range.type);
+        append(middle, range.end, range.type);
+    }
+    return result;
+}
+
+TEST(MemoryMap, GivesATypeAnotherBelowAnAddress) {
+    Dice dice(7);
+    for (int round = 0; round != 20000; ++round) {
+        std::vector<Statement> statements(dice.below(20));
+        for (Statement& statement : statements)
+            statement = random_statement(dice, 0, 40);
+        Stored stored(MemoryMap::storage_for(statements.size()));
+        for (const Statement& statement : statements)
+            stored.state(statement);
+        const auto from = static_cast<uint32_t>(dice.between(1, 5));
+        const auto to = static_cast<uint32_t>(dice.between(1, 5));
+        const uint64_t below = dice.one_in(8) ? kTop : dice.below(45) * kPage;
+        const Ranges wanted = retyped(stored.ranges(), from, to, below);
+        stored.map.retype(from, to, below);
+        ASSERT_EQ(stored.ranges(), wanted) << from << " " << to << " " << below;
+        ASSERT_TRUE(stored.kept_to_its_storage());
+    }
+}
+
 // --- Ten thousand -------------------------------------------------------------------------
 
 constexpr uint64_t kMany = 10000;

@@ -24,8 +24,8 @@ ENTRY := $(wildcard arch/x86/entry/*.S arch/x86/wishes/*.S)
 # What only SEV guests need, and kernels can leave out: a 32-bit stage of its own, and
 # the rest of it for 64-bit mode. No SSE: a #VC may come anywhere.
 SEV_SHARED := $(addprefix arch/x86/sev/,msr_protocol.cpp cpuid_page.cpp)
-SEV_SOURCES32 := $(wildcard arch/x86/sev32/*.cpp) arch/x86/sev/setup_data.cpp $(SEV_SHARED)
-SEV_SOURCES64 := $(filter-out %/setup_data.cpp,$(wildcard arch/x86/sev/*.cpp arch/x86/sev64/*.cpp))
+SEV_SOURCES32 := $(wildcard arch/x86/sev32/*.cpp) boot/confidential.cpp $(SEV_SHARED)
+SEV_SOURCES64 := $(wildcard arch/x86/sev/*.cpp arch/x86/sev64/*.cpp)
 SOURCES64 += $(SEV_SOURCES64)
 ENTRY += $(wildcard arch/x86/sev32/*.S arch/x86/sev64/*.S)
 

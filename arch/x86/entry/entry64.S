@@ -106,8 +106,12 @@ prologue_calls_kernel:
         .cfi_endproc
 
         // What only an SEV guest comes to, in a kernel that serves none: nothing does.
+        .weak   prologue_sev_mark_pages, prologue_sev_accept_storage
         .weak   prologue_sev_accept_memory, prologue_sev_finish
+        .hidden prologue_sev_mark_pages, prologue_sev_accept_storage
         .hidden prologue_sev_accept_memory, prologue_sev_finish
+prologue_sev_mark_pages:
+prologue_sev_accept_storage:
 prologue_sev_accept_memory:
 prologue_sev_finish:
         ud2

@@ -25,26 +25,14 @@ void accept_range(PhysMemory& memory, Span range, uint64_t& since_said) {
     }
 }
 
-void keep_unaccepted(MemoryMap& map, uint64_t mark) {
-    for (const prologue_range* range = map.begin(); range != map.end();) {
-        const Span rest = {range->start > mark ? range->start : mark, range->end};
-        if (range->type != PROLOGUE_MEMORY_USABLE || range->end <= mark) {
-            ++range;
-            continue;
-        }
-        map.carve(*range, rest, PROLOGUE_MEMORY_UNACCEPTED);
-        range = map.begin();
-    }
-}
-
 }  // namespace
 
 void accept_memory(MemoryMap& map, PhysMemory& memory, uint64_t mark) {
     uint64_t since_said = 0;
     for (const prologue_range& range : map)
-        if (range.type == PROLOGUE_MEMORY_USABLE && range.start < mark)
+        if (range.type == PROLOGUE_MEMORY_UNACCEPTED && range.start < mark)
             accept_range(memory, {range.start, range.end < mark ? range.end : mark}, since_said);
-    keep_unaccepted(map, mark);
+    map.retype(PROLOGUE_MEMORY_UNACCEPTED, PROLOGUE_MEMORY_USABLE, mark);
 }
 
 }  // namespace prologue

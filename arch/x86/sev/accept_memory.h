@@ -1,4 +1,4 @@
-// Which of an SNP guest's memory is accepted: what its map calls usable, up to a mark.
+// Which of an SNP guest's memory is accepted: what its map calls unaccepted, up to a mark.
 #pragma once
 #pragma GCC visibility push(hidden)
 
@@ -10,8 +10,7 @@ namespace prologue {
 // Behind every so many bytes stands a line on the console.
 inline constexpr uint64_t kAcceptedPerLine = 4 * kGiB;
 
-// Accepts below the mark, which is page-aligned; what the map calls usable above it is
-// unaccepted there from now on.
+// Accepts below the mark, which is page-aligned; that is usable from now on.
 void accept_memory(MemoryMap& map, PhysMemory& memory, uint64_t mark);
 
 }  // namespace prologue

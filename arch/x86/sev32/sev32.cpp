@@ -4,12 +4,12 @@
 
 #pragma GCC visibility push(hidden)
 #include "bits.h"
+#include "confidential.h"
 #include "contract_magic.h"
 #include "cpuid_page.h"
 #include "msr_protocol.h"
 #include "prologue/wishes.h"
 #include "ranges.h"
-#include "setup_data.h"
 #include "sev_features.h"
 #include "sev_state.h"
 #include "stage32.h"
@@ -18,6 +18,8 @@ extern "C" const char stage32_start[]; // from stage32.ld
 
 namespace prologue {
 namespace {
+
+constexpr uint64_t kSeen = 4 * kGiB; // with paging off
 
 // Something of the image, by the word before this stage that tells where it is.
 template <class T>
@@ -69,16 +71,19 @@ uint32_t cpuid(uint32_t leaf, CpuidRegister which) {
     }
 }
 
-// The pages of the image's own notes; or by Linux's protocol, where the image has cleared them,
-// those that the loader names, if it does. A CPUID page that is asked for and empty would leave
-// CPUID to the host, whom it is there to keep from it.
+// The pages that a loader or a firmware tells of; or those of the image's own notes, but not by
+// Linux's protocol, in whose 64-bit entry the image clears them. A CPUID page that is asked for
+// and empty would leave CPUID to the host, whom it is there to keep from it.
 void find_snp_pages(uint32_t info, uint32_t magic) {
     SevState& sev = state();
-    sev.cpuid_page_phys = address(SEV32_CPUID_PAGE);
-    sev.secrets_page_phys = address(SEV32_SECRETS_PAGE);
-    const bool told = magic != LINUX_MAGIC ||
-                      find_linux_snp_pages(info, sev.cpuid_page_phys, sev.secrets_page_phys);
-    if (!cpuid_page()->is_well_formed() || (told && !cpuid_page()->is_there()))
+    PhysMemory memory = {0, kSeen};
+    const ConfidentialPages pages = find_confidential_pages(memory, magic, info);
+    if (pages.wrong || pages.cpuid.end > kSeen || pages.secrets.end > kSeen)
+        sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
+    sev.cpuid_page_phys = pages.told ? pages.cpuid.start : address(SEV32_CPUID_PAGE);
+    sev.secrets_page_phys = pages.told ? pages.secrets.start : address(SEV32_SECRETS_PAGE);
+    const bool wanted = pages.told || magic != LINUX_MAGIC;
+    if (!cpuid_page()->is_well_formed() || (wanted && !cpuid_page()->is_there()))
         sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
     if (!cpuid_page()->is_there())
         sev.cpuid_page_phys = sev.secrets_page_phys = 0;
@@ -219,6 +224,10 @@ void handle_vc(Frame& frame, uint32_t code_base) {
 }
 
 }  // namespace
+
+bool PhysMemory::reach(uint64_t start, uint64_t bytes) {
+    return sees(start, bytes);
+}
 
 uint64_t read_ghcb_msr() {
     return read_msr(MSR_GHCB);

@@ -5,11 +5,13 @@
 #include "accept.h"
 #include "accept_memory.h"
 #include "bytes.h"
+#include "confidential.h"
 #include "cpu.h"
 #include "errors.h"
 #include "ghcb.h"
 #include "prologue/wishes.h"
 #include "sev_end.h"
+#include "unaccepted.h"
 #include "vc.h"
 #include "wished_maps.h"
 
@@ -68,12 +70,11 @@ void keep_cpuid_page() {
                    sizeof prologue_own_cpuid_page);
 }
 
-// Who brought the image by Linux's protocol is a firmware, or stands in for one: it
-// has accepted memory, as far as it says that there is any.
-uint64_t mark_of(uint32_t loader) {
-    if (prologue_wish_snp_accept != PROLOGUE_ACCEPT_BY_LOADER)
-        return prologue_wish_snp_accept;
-    return loader == PROLOGUE_LOADER_LINUX ? 0 : ~uint64_t{0};
+// A UEFI has accepted memory, but for what its map says it has not; so has who brought the
+// image by Linux's protocol, a firmware or who stands in for one, unless the kernel knows better.
+bool loader_has_accepted(const LoaderInfo& loader) {
+    return loader.efi || (loader.loader == PROLOGUE_LOADER_LINUX &&
+                          prologue_wish_snp_accept == PROLOGUE_ACCEPT_BY_LOADER);
 }
 
 void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
@@ -131,20 +132,39 @@ unsigned prologue_sev_handle_vc(Frame64& frame) {
     return vector;
 }
 
-void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader) {
+void prologue::prologue_sev_mark_pages(PhysMemory& memory, uint32_t magic, uint64_t info,
+                                       Span image, LoaderInfo& loader) {
+    const ConfidentialPages pages = find_confidential_pages(memory, magic, info);
+    const Span* const all[] = {&pages.system_table, &pages.efi_tables, &pages.blob, &pages.cpuid,
+                               &pages.secrets};
+    for (const Span* const span : all)
+        if (span->bytes() != 0 && !span->overlaps(image))
+            loader.occupies(span->start, span->bytes());
+    loader.unaccepted_count = count_unaccepted(loader.uefi);
+}
+
+void prologue::prologue_sev_accept_storage(PhysMemory& memory, const LoaderInfo& loader,
+                                           Span storage) {
+    memory.at("memory to accept", storage.start, storage.bytes());
+    if (!loader_has_accepted(loader))
+        accept_pages(memory.window, storage);
+}
+
+void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory,
+                                          const LoaderInfo& loader) {
     // An entry has no room for an address with the C-bit in it: it would show other memory.
     if (is_memory(map, {sev().c_bit_mask, ~uint64_t{0}}))
         fail_in("memory map: from the C-bit on", Error::out_of_reach, 0, sev().c_bit_mask);
     if (!sev().snp())
         return;
-    uint64_t mark = mark_of(loader);
-    if (mark == 0) {
-        sev().accepted_end = ~uint64_t{0};
-        return;
-    }
-    mark &= ~(kPage - 1);
+    const bool by_loader = loader_has_accepted(loader);
+    if (!by_loader)
+        map.retype(PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_UNACCEPTED, kLastPageStart);
+    add_unaccepted(map, loader.uefi);
+    const uint64_t wish = prologue_wish_snp_accept;
+    const uint64_t mark = wish == PROLOGUE_ACCEPT_BY_LOADER ? kLastPageStart : page_down(wish);
     accept_memory(map, memory, mark);
-    sev().accepted_end = mark;
+    sev().accepted_end = by_loader && mark == kLastPageStart ? ~uint64_t{0} : mark;
 }
 
 void prologue::prologue_sev_finish(const SevFinish& finish) {

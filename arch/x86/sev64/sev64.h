@@ -28,9 +28,14 @@ struct SevFinish {
 uint64_t window_now();
 
 extern "C" {
-// SNP: accepts what the launch did not measure, before anything of it is used, and
+// SNP: marks what leads to the guest's two pages, and those, wherever a loader has put them.
+void prologue_sev_mark_pages(PhysMemory& memory, uint32_t magic, uint64_t info, Span image,
+                             LoaderInfo& loader);
+// SNP: accepts memory for a map that is too long for .bss, before there is a map.
+void prologue_sev_accept_storage(PhysMemory& memory, const LoaderInfo& loader, Span storage);
+// SNP: accepts what neither the launch nor a firmware did, before anything of it is used, and
 // says in the map what is left.
-void prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, uint32_t loader);
+void prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, const LoaderInfo& loader);
 void prologue_sev_finish(const SevFinish& finish);
 }
 

@@ -98,21 +98,21 @@ void mark_all(const Boot& boot, Marks& marks) {
 }
 
 // The memory map, with all that is in use. It is made in our own .bss; only one
-// that is too long for that goes where the loader's map has room: as SNP that is nowhere,
-// since nothing there is accepted before there is a map.
+// that is too long for that goes where the loader's map has room.
 MemoryMap make_map(const Boot& boot) {
     const LoaderInfo& loader = boot.loader;
     const Span image = boot.image.span();
     const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
     const uint64_t ranges = MemoryMap::storage_for(
-        loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) + spans);
+        loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) +
+        loader.unaccepted_count + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
     if (bytes > sizeof map_storage) {
-        if (prologue_sev_state.snp())
-            fail(Error::no_room_for_map, bytes);
         storage = find_free_memory(boot.memory, loader, boot.next_module, image, kAllowed,
                                    page_up(bytes));
+        if (prologue_sev_state.snp())
+            prologue_sev_accept_storage(boot.memory, loader, storage);
     }
     Arena arena(boot.memory, storage);
     Marks marks(arena.array<Mark>(spans));
@@ -246,10 +246,13 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
 
+    if (prologue_sev_state.snp()) [[unlikely]]
+        prologue_sev_mark_pages(memory, magic, info, image.span(), loader);
+
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);
     if (prologue_sev_state.status != 0) [[unlikely]]
-        prologue_sev_accept_memory(map, memory, loader.loader);
+        prologue_sev_accept_memory(map, memory, loader);
     const Span allowed = {kAllowed.start, kernel_map.reach};
     const prologue_range& home = map.largest_usable(allowed, kLeastArena);
     Arena arena(memory, allowed.shared(home));

@@ -1,0 +1,147 @@
+// SNP's two pages: found by each way that a loader has to tell of them, or by none; and what is
+// wrong on the way is not taken for nothing.
+#include "confidential.h"
+
+#include "confidential_images.h"
+#include "contract_magic.h"
+#include "loader_images.h"
+
+#include <gtest/gtest.h>
+
+namespace prologue::test {
+namespace {
+
+using namespace confidential;
+
+struct Confidential : testing::Test {
+    FakeMemory memory{kMemory};
+
+    Confidential() { put_blob(memory); }
+    ConfidentialPages find(uint32_t magic) {
+        return find_confidential_pages(memory.seen, magic, kInfo);
+    }
+    void expect_found(const ConfidentialPages& found) {
+        EXPECT_TRUE(found.told);
+        EXPECT_FALSE(found.wrong);
+        EXPECT_EQ(found.blob.start, uint64_t{kBlob});
+        EXPECT_EQ(found.blob.end, uint64_t{kBlob} + 40);
+        EXPECT_EQ(found.cpuid.start, uint64_t{kCpuidPage});
+        EXPECT_EQ(found.cpuid.end, uint64_t{kCpuidPage} + 0x1000);
+        EXPECT_EQ(found.secrets.start, uint64_t{kSecretsPage});
+        EXPECT_EQ(found.secrets.end, uint64_t{kSecretsPage} + 0x1000);
+    }
+    void expect_nothing(const ConfidentialPages& found) {
+        EXPECT_FALSE(found.told);
+        EXPECT_FALSE(found.wrong);
+    }
+};
+
+TEST_F(Confidential, IsFoundByMultiboot2sEfiTag) {
+    put_multiboot2(memory);
+    put_efi(memory);
+    const ConfidentialPages found = find(MULTIBOOT2_MAGIC);
+    expect_found(found);
+    EXPECT_EQ(found.system_table.start, uint64_t{kSystemTable});
+    EXPECT_EQ(found.system_table.bytes(), 120u);
+    EXPECT_EQ(found.efi_tables.start, uint64_t{kTables});
+    EXPECT_EQ(found.efi_tables.bytes(), 3u * kTableBytes);
+}
+
+TEST_F(Confidential, IsFoundByBootParamsEfiFields) {
+    put_boot_params(memory);
+    put_efi(memory);
+    expect_found(find(LINUX_MAGIC));
+    memory.put<uint8_t>(kInfo + linux_boot::kEfiSignature + 2, '3');
+    expect_nothing(find(LINUX_MAGIC));
+}
+
+TEST_F(Confidential, IsFoundBySetupData) {
+    put_setup_data(memory, 5);
+    expect_found(find(LINUX_MAGIC));
+    memory.put<uint16_t>(kInfo + linux_boot::kVersion, 0x208);
+    expect_nothing(find(LINUX_MAGIC));
+    memory.put<uint16_t>(kInfo + linux_boot::kVersion, 0); // as Firecracker leaves it
+    expect_found(find(LINUX_MAGIC));
+    memory.put<uint8_t>(kInfo + linux_boot::kSentinel, 0xff);
+    expect_nothing(find(LINUX_MAGIC));
+}
+
+TEST_F(Confidential, IsFoundDirectly) {
+    put_setup_data(memory, 1);
+    memory.put<uint32_t>(kInfo + kCcBlobAddress, kBlob + 0x100);
+    put_blob(memory, kBlob + 0x100);
+    EXPECT_EQ(find(LINUX_MAGIC).blob.start, kBlob + 0x100u);
+    memory.put<uint8_t>(kInfo + linux_boot::kSentinel, 0xff); // then it is nobody's word
+    expect_found(find(LINUX_MAGIC));
+}
+
+TEST_F(Confidential, SetupDataComesBeforeEfi) {
+    put_setup_data(memory, 2);
+    put_boot_params(memory);
+    expect_found(find(LINUX_MAGIC)); // and the system table is none
+}
+
+TEST_F(Confidential, WhereNothingLeadsToItThereIsNone) {
+    put_multiboot2(memory);
+    put_efi(memory, 0);
+    expect_nothing(find(MULTIBOOT2_MAGIC));
+    expect_nothing(find(PVH_MAGIC));
+    memory.put<uint32_t>(kInfo + 24, 13);
+    expect_nothing(find(MULTIBOOT2_MAGIC));
+}
+
+TEST_F(Confidential, AnotherGuidIsAnotherTable) {
+    for (unsigned byte = 0; byte != 16; ++byte) {
+        put_multiboot2(memory);
+        put_efi(memory, 1);
+        *memory.at(kTables + byte) ^= 0x10;
+        expect_nothing(find(MULTIBOOT2_MAGIC));
+    }
+}
+
+// What is told and makes no sense must not leave CPUID to the host.
+TEST_F(Confidential, ALieIsWrongAndNotNothing) {
+    const auto wrong_with = [&](uint64_t at, uint64_t value, unsigned bytes) {
+        put_blob(memory);
+        put_multiboot2(memory);
+        put_efi(memory);
+        memory.put_bytes(at, &value, bytes);
+        EXPECT_TRUE(find(MULTIBOOT2_MAGIC).wrong) << std::hex << at << " " << value;
+    };
+    wrong_with(kBlob, 0x45444d42, 4);
+    wrong_with(kBlob + kCpuid, kCpuidPage + 8, 8);
+    wrong_with(kBlob + kCpuid, 0, 8);
+    wrong_with(kBlob + kCpuid, uint64_t{1} << 52, 8);
+    wrong_with(kBlob + kCpuidBytes, 0xfff, 4);
+    wrong_with(kBlob + kCpuidBytes, 0xffffffff, 4);
+    wrong_with(kBlob + kSecrets, kSecretsPage + 1, 8);
+    wrong_with(kBlob + kSecretsBytes, 0, 4);
+    wrong_with(kSystemTable, 0x5453595320494248, 8);
+    wrong_with(kSystemTable + kTableCount, 1025, 8);
+    wrong_with(kSystemTable + kTableList, kMemory - 8, 8);
+    wrong_with(kSystemTable + kTableList, ~uint64_t{0}, 8);
+    wrong_with(kTables + 2 * kTableBytes + 16, kMemory - 39, 8);
+    wrong_with(kTables + 2 * kTableBytes + 16, ~uint64_t{0}, 8);
+    wrong_with(kInfo + 32, kMemory - 119, 8);
+}
+
+TEST_F(Confidential, AListOfSetupDataThatLeadsNowhereIsWrong) {
+    put_setup_data(memory, 2);
+    memory.put<uint64_t>(kData, kMemory - 15);
+    EXPECT_TRUE(find(LINUX_MAGIC).wrong);
+    memory.put<uint64_t>(kData, kData); // one that does not end, has none
+    expect_nothing(find(LINUX_MAGIC));
+}
+
+// Only a guest that talks to the firmware wants them.
+TEST_F(Confidential, ThereNeedBeNoSecrets) {
+    put_setup_data(memory, 1);
+    memory.put<uint64_t>(kBlob + kSecrets, 0);
+    memory.put<uint32_t>(kBlob + kSecretsBytes, 0);
+    const ConfidentialPages found = find(LINUX_MAGIC);
+    EXPECT_TRUE(found.told && !found.wrong);
+    EXPECT_EQ(found.secrets.bytes(), 0u);
+}
+
+}  // namespace
+}  // namespace prologue::test
