@@ -86,7 +86,8 @@ def command_line(guest: Path, directory: Path) -> list:
     high = size(setting("HIGH", "0"))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
-              for name in ("HOST", "HOSTILE", "TRACE", "ACCEPT", "INTERCEPT", "CANARY")
+              for name in ("HOST", "HOSTILE", "TRACE", "ACCEPT", "RMP", "SEED", "INTERCEPT",
+                           "CANARY")
               if os.environ.get(name)]
     words += [f"high={high}"] if high else []
     copies = 1 if sev == "none" else 2

@@ -80,6 +80,23 @@ TEST(SevPageState, WorkBeginsAtTheCurrentEntry) {
     EXPECT_EQ(owner.changes[0].page, 0x4000u);
 }
 
+TEST(SevPageState, ListWhoseEndIsPassedIsDone) {
+    Recorder owner;
+    List list({0x3000 | kPrivate, 0x4000 | kPrivate}, 2);
+    EXPECT_EQ(change_page_states(owner, list.bytes.data()), 0u);
+    EXPECT_TRUE(owner.changes.empty());
+}
+
+TEST(SevPageState, WhatIsBegunIsEndedPageByPage) {
+    Recorder owner;
+    List list = {0x200000 | kPrivate | kLarge | 510, 0x3000 | kPrivate | 1};
+    EXPECT_EQ(change_page_states(owner, list.bytes.data()), 0u);
+    const std::vector<Change> expected = {{0x3fe000, PageOperation::private_, 0x1000},
+                                          {0x3ff000, PageOperation::private_, 0x1000}};
+    EXPECT_EQ(owner.changes, expected);
+    EXPECT_EQ(list.get(0) & 0xfff, 512u);
+}
+
 TEST(SevPageState, HeaderMustFitTheList) {
     struct {
         uint16_t current, end;
@@ -87,7 +104,7 @@ TEST(SevPageState, HeaderMustFitTheList) {
         bool good;
     } const headers[] = {
         {0, 252, 0, true},  {252, 252, 0, true}, {0, 253, 0, false},
-        {1, 0, 0, false},   {0, 0, 1, false},    {0, 0xffff, 0, false},
+        {0, 0, 1, true},    {0, 0xffff, 0, false},
     };
     for (const auto& header : headers) {
         Recorder owner;
@@ -102,8 +119,8 @@ TEST(SevPageState, HeaderMustFitTheList) {
 }
 
 TEST(SevPageState, EntryThatIsNoneEndsTheWork) {
-    for (const uint64_t bad : {0x201000 | kPrivate | kLarge, 0x1000 | kPrivate | uint64_t{1} << 57,
-                               0x1000 | kPrivate | uint64_t{1} << 63}) {
+    for (const uint64_t bad : {0x201000 | kPrivate | kLarge, 0x1000 | kPrivate | 2,
+                               0x200000 | kPrivate | kLarge | 513}) {
         Recorder owner;
         List list = {0x3000 | kPrivate, bad, 0x4000 | kPrivate};
         EXPECT_EQ(change_page_states(owner, list.bytes.data()), uint64_t{1} << 32 | 2);
@@ -117,7 +134,7 @@ TEST(SevPageState, PageThatIsNotTheGuestsEndsTheWork) {
     Recorder owner;
     owner.refused = 0x4000;
     List list = {0x3000 | kPrivate, 0x4000 | kPrivate, 0x5000 | kPrivate};
-    EXPECT_EQ(change_page_states(owner, list.bytes.data()), uint64_t{0x100} << 32 | 1);
+    EXPECT_EQ(change_page_states(owner, list.bytes.data()), uint64_t{0x100} << 32);
     EXPECT_EQ(owner.changes.size(), 1u);
     EXPECT_EQ(list.current(), 1u);
 }

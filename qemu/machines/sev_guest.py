@@ -41,6 +41,8 @@ class Run:
     canary: int = 0
     state: Optional[Path] = None
     accept: str = ""
+    rmp: str = ""
+    seed: str = ""
     timeout: float = 20
     until: str = ""
 
@@ -48,7 +50,7 @@ class Run:
         return {"GUEST": self.image, "HOST": self.host, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "HIGH": self.high, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
-                "STATE": self.state or "", "ACCEPT": self.accept,
+                "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp, "SEED": self.seed,
                 "CANARY": hex(self.canary) if self.canary else ""}
 
 

@@ -76,9 +76,7 @@ static void fetch_of_what_is_not_validated() {
     EXPECT_EQUAL(cr2(), kUnused + 0x123);
 }
 
-static void large_pages() {
-    set_up_ghcb();
-    expect_result(pvalidate(at(kUnused), PageSize::large, true), kFailSizeMismatch, false);
+static void make_large_page_private() {
     auto* list = reinterpret_cast<volatile uint64_t*>(shared_buffer());
     constexpr uint64_t kLarge = uint64_t{1} << 56, kToPrivate = uint64_t{1} << 52;
     list[0] = 0; // one entry
@@ -87,6 +85,23 @@ static void large_pages() {
     set(field::kScratch, shared_buffer_address());
     EXPECT_DONE(event::kPageStateChange);
     EXPECT_EQUAL(list[1] & 0xfff, 512);
+}
+
+// As most hosts have them: what is asked for as one page comes as 512.
+static void small_pages_only() {
+    set_up_ghcb();
+    make_large_page_private();
+    expect_result(pvalidate(at(kUnused), PageSize::large, true), kFailSizeMismatch, false);
+    for (Word page = kUnused; page != kUnused + kLargePageBytes; page += kPageBytes)
+        expect_result(pvalidate(at(page), PageSize::small, true), 0, false);
+    *reinterpret_cast<volatile uint32_t*>(kUnused + kLargePageBytes - 4) = kSecret;
+}
+
+// RMP=2m
+static void large_pages() {
+    set_up_ghcb();
+    expect_result(pvalidate(at(kUnused), PageSize::large, true), kFailSizeMismatch, false);
+    make_large_page_private();
     expect_result(pvalidate(at(kUnused), PageSize::large, true), 0, false);
     expect_result(pvalidate(at(kUnused), PageSize::large, true), 0, true);
     *reinterpret_cast<volatile uint32_t*>(kUnused + kLargePageBytes - 4) = kSecret;
@@ -196,21 +211,55 @@ static void pages_of_the_firmware() {
 }
 #endif
 
-// These end with the host's word.
+// What nobody has written is noise, and what changes hands is other noise.
+static void noise() {
+    turn_paging_on();
+    *page = kSecret;
+    expect_result(pvalidate(at(kUnused), PageSize::small, true), 0, false);
+    const auto* unused = reinterpret_cast<const volatile uint32_t*>(kUnused);
+    for (unsigned i = 0; i != kPageBytes / 4; ++i)
+        EXPECT(i == 0 || unused[i] != unused[i - 1]);
+    share_page(const_cast<uint32_t*>(page));
+    const uint32_t first = *shared(page);
+    EXPECT(first != 0);
+    EXPECT(first != kSecret);
+    *shared(page) = kSecret;
+    EXPECT_EQUAL(change_page_state(at(page), PageState::private_), kPageStateDone);
+    expect_result(pvalidate(at(page), PageSize::small, true), 0, false);
+    EXPECT(*page != kSecret);
+    EXPECT(*page != first);
+    EXPECT(*page != 0);
+}
+
+// The host converts what an access faults on; what was there is lost.
 static void private_access_to_a_shared_page() {
     turn_paging_on();
     share_page(const_cast<uint32_t*>(page));
-    *page = 1;
+    *shared(page) = kSecret;
+    Registers r = {.di = address_of(page)};
+    RAISE("movl %%eax, (%%" GUEST_DI ")", r);
+    EXPECT_VC(kNotValidated);
+    expect_result(pvalidate(at(page), PageSize::small, true), 0, false);
+    EXPECT(*page != kSecret);
 }
 static void shared_access_to_a_private_page() {
     turn_paging_on();
-    *shared(page) = 1;
+    *page = kSecret;
+    EXPECT(*shared(page) != kSecret);
+    *shared(page) = kSecret;
+    Registers r = {.di = address_of(page)};
+    RAISE("movl (%%" GUEST_DI "), %%eax", r); // and this makes it private again
+    EXPECT_VC(kNotValidated);
 }
 static void validation_of_a_shared_page() {
     turn_paging_on();
     share_page(const_cast<uint32_t*>(page));
-    pvalidate(at(page), PageSize::small, true);
+    expect_result(pvalidate(at(page), PageSize::small, true), 0, false);
+    *page = kSecret;
+    EXPECT_EQUAL(*page, kSecret);
 }
+
+// This ends with the host's word.
 static void validation_through_a_shared_mapping() {
     turn_paging_on();
     pvalidate(at(shared(page)), PageSize::small, true);
@@ -222,7 +271,9 @@ const Scene scenes[] = {
     {"not-validated-without-paging", not_validated_without_paging},
     {"not-validated-since-launch", not_validated_since_launch},
     {"fetch-of-what-is-not-validated", fetch_of_what_is_not_validated},
+    {"small-pages-only", small_pages_only},
     {"large-pages", large_pages},
+    {"noise", noise},
     {"wrong-input", wrong_input},
     {"not-mapped", not_mapped},
     {"ring-3", ring3},

@@ -28,14 +28,20 @@ void note_launched(GuestPhys gpa, uint64_t bytes) {
     ranges[count++] = {start, end};
 }
 
-uint8_t* placeable(const Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what) {
-    uint8_t* to = guest.memory.at(gpa, bytes, Backing::private_);
-    if (to == nullptr)
+const Region& require_region(const Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what) {
+    const Region* region = guest.memory.find(gpa, bytes);
+    if (region == nullptr)
         fail(what, " of ", decimal(bytes), " bytes at ", hex(gpa),
              " does not fit into the guest's memory");
     if (bytes != 0)
         note_launched(gpa, bytes);
-    return to;
+    return *region;
+}
+
+uint8_t* placeable(const Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what) {
+    const Region& region = require_region(guest, gpa, bytes, what);
+    guest.memory.load(region, gpa, bytes);
+    return region.at(gpa, Backing::private_);
 }
 
 } // namespace
@@ -44,12 +50,18 @@ void add_memory(Guest& guest, GuestPhys start, uint64_t bytes, const char* what)
     // 2 MiB pages need backing and address to agree below bit 21.
     const uint64_t offset = start % kLargePageBytes;
     auto back = [&] {
-        const HostPhys piece = guest.host.take(offset + bytes, kLargePageBytes, what) + offset;
-        memset(guest.host.at(piece), 0, bytes);
-        return guest.host.at(piece);
+        return guest.host.at(guest.host.take(offset + bytes, kLargePageBytes, what) + offset);
     };
     Region region = {start, bytes, back(), nullptr};
-    region.shared = guest.encrypted() ? back() : region.private_;
+    if (guest.encrypted()) {
+        region.shared = back();
+        region.seen = guest.host.at(guest.host.take(bytes / kPageBytes, kPageBytes, "a map of "
+                                                    "what memory holds"));
+        memset(region.seen, 0, bytes / kPageBytes);
+    } else {
+        region.shared = region.private_;
+        memset(region.private_, 0, bytes);
+    }
     if (!guest.memory.add(region))
         fail("too many ranges of guest memory: no room for ", what);
 }
@@ -60,6 +72,10 @@ void place_bytes(Guest& guest, GuestPhys gpa, const void* from, uint64_t bytes, 
 
 void place_zeros(Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what) {
     memset(placeable(guest, gpa, bytes, what), 0, bytes);
+}
+
+void place_nothing(Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what) {
+    require_region(guest, gpa, bytes, what);
 }
 
 void accept_all_memory(Guest& guest) {

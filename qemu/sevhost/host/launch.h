@@ -6,12 +6,14 @@
 
 namespace sevhost {
 
-// Adds zeroed memory of whole pages.
+// Adds memory of whole pages: of zeros, or of noise where it is encrypted.
 void add_memory(Guest& guest, GuestPhys start, uint64_t bytes, const char* what);
 
 // What the loader places is in private memory, and fits, or the run ends.
 void place_bytes(Guest& guest, GuestPhys gpa, const void* from, uint64_t bytes, const char* what);
 void place_zeros(Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what);
+// Memory that goes with the image and is not loaded: on SNP it is validated, as unmeasured.
+void place_nothing(Guest& guest, GuestPhys gpa, uint64_t bytes, const char* what);
 
 // From here on, everything counts as placed: as if a firmware had accepted it.
 void accept_all_memory(Guest& guest);

@@ -32,6 +32,9 @@ void kernel_main(const prologue_handoff* handoff) {
     prepare_guest(guest);
     place_guest(guest, images);
     say("sevhost: guest of ", decimal(settings.memory_bytes >> 20), " MiB, sev ",
-        name(settings.sev), "\n");
+        name(settings.sev));
+    if (guest.encrypted())
+        say(", noise of seed ", hex(settings.seed));
+    say("\n");
     run(guest);
 }

@@ -3,6 +3,7 @@
 #include "diagnosis.h"
 #include "mmio.h"
 #include "operand.h"
+#include "snp.h"
 #include "svm_exits.h"
 #include "vc.h"
 
@@ -56,6 +57,18 @@ void raise_not_validated(Guest& guest, const Fault& fault) {
     raise_vc(guest, exit::kNotValidated);
 }
 
+// As QEMU does it at a fault that KVM cannot serve (KVM_EXIT_MEMORY_FAULT, kvm_convert_memory):
+// the page becomes what the access wants it to be, and what it held is lost.
+void convert(Guest& guest, const Fault& fault, PageOperation operation, const char* access) {
+    const GuestPhys page = fault.gpa & ~(kPageBytes - 1);
+    if (!may_convert(guest))
+        end_faulting(guest, access, hex(fault.gpa), " (APM vol. 2, 15.36.10), and the host does "
+                     "not convert it");
+    say("sevhost: ", access, hex(fault.gpa), " at ", hex(guest.save().rip),
+        ": the host converts the page (APM vol. 2, 15.36.10)\n");
+    convert_page(guest, page, operation);
+}
+
 // True: the access may go on.
 bool reverse_map_allows(Guest& guest, const Fault& fault) {
     switch (guest.rmp.check(fault.gpa, fault.backing)) {
@@ -65,11 +78,13 @@ bool reverse_map_allows(Guest& guest, const Fault& fault) {
         raise_not_validated(guest, fault);
         return false;
     case PageCheck::not_private:
-        end_faulting(guest, "private access to ", hex(fault.gpa),
-                     ", a page that is shared in the reverse map (APM vol. 2, 15.36.10)");
+        convert(guest, fault, PageOperation::private_, "private access to a shared page, ");
+        raise_not_validated(guest, fault);
+        return false;
     case PageCheck::not_shared:
-        end_faulting(guest, "access without the C-bit to ", hex(fault.gpa),
-                     ", a page that is private in the reverse map (APM vol. 2, 15.36.10)");
+        convert(guest, fault, PageOperation::shared, "access without the C-bit to a private "
+                "page, ");
+        return true;
     }
     return false;
 }
@@ -85,9 +100,12 @@ void map_memory(Guest& guest, const Region& region, Fault fault) {
         refuse(guest, "an instruction is fetched from ", hex(fault.gpa),
                " through a mapping without the C-bit: hardware fetches the private page there, and "
                "reads another (APM vol. 2, 15.34.5); this host does not keep the two apart");
+    const bool large = large_page_fits(guest, region, fault);
+    const GuestPhys first = fault.gpa & ~((large ? kLargePageBytes : kPageBytes) - 1);
+    guest.memory.look_at(region, first, large ? kLargePageBytes : kPageBytes, fault.backing);
     const uint64_t rights = fault.backing == Backing::private_ ? NestedTables::kExecute : 0;
     tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing),
-                             large_page_fits(guest, region, fault), rights);
+                             large, rights);
 }
 
 } // namespace

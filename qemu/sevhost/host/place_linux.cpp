@@ -72,7 +72,7 @@ void place_kernel(Guest& guest, const Module& image, uint64_t load, uint64_t ini
     const uint64_t setup = (sectors + 1) * kSectorBytes;
     if (setup >= image.bytes)
         fail("the bzImage ends in its setup part: ", decimal(image.bytes), " bytes");
-    place_zeros(guest, load, init_bytes, "the kernel");
+    place_nothing(guest, load, init_bytes, "the kernel");
     place_bytes(guest, load, image.data + setup, image.bytes - setup, "the kernel");
 }
 

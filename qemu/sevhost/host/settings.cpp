@@ -59,6 +59,14 @@ uint64_t parse_canary(Text key, Text value) {
     return canary;
 }
 
+bool parse_large_pages(Text key, Text value) {
+    if (value == "4k")
+        return false;
+    if (value == "2m")
+        return true;
+    refuse(key, value, "is none of 4k, 2m");
+}
+
 Accepted parse_accepted(Text key, Text value) {
     if (value == "all")
         return Accepted::all;
@@ -136,6 +144,10 @@ Settings parse_settings(const char* cmdline) {
             settings.high_bytes = parse_memory(key, value);
         else if (key == "hostile")
             settings.hostile = value;
+        else if (key == "rmp")
+            settings.large_pages = parse_large_pages(key, value);
+        else if (key == "seed")
+            settings.seed = parse_value(key, value);
         else if (key == "canary")
             settings.canary = parse_canary(key, value);
         else if (key == "accept")

@@ -38,6 +38,8 @@ struct Settings {
     uint64_t memory_bytes = 512 << 20;
     uint64_t high_bytes = 0; // of memory from 4 GiB on
     Text hostile; // empty: an honest host
+    bool large_pages = false; // SNP: 2 MiB entries of the reverse map, where a guest asks so
+    uint64_t seed = 0x5eed;   // of the noise in memory that nobody loaded
     uint64_t canary = 0; // a secret that the guest must not show; 0: none
     Trace trace;
     Accepted accepted = Accepted::by_image;

@@ -15,6 +15,17 @@ void forget_pages(Guest& guest, GuestPhys start, uint64_t bytes) {
         forget_page(guest, page);
 }
 
+// The instruction faults to the host, which gives the page, and is executed again.
+void convert_for(Guest& guest, GuestPhys page, const char* instruction) {
+    if (!may_convert(guest))
+        end_faulting(guest, instruction, " of ", hex(page),
+                     ", which is not the guest's in the reverse map (APM vol. 3, ", instruction,
+                     ")");
+    say("sevhost: ", instruction, " of a shared page, ", hex(page), " at ", hex(guest.save().rip),
+        ": the host converts it (APM vol. 3, ", instruction, ")\n");
+    convert_page(guest, page, PageOperation::private_);
+}
+
 void set_result(Guest& guest, const Adjusted& result) {
     guest.gprs[rax] = result.code;
     uint64_t& flags = guest.save().rflags;
@@ -44,10 +55,11 @@ void pvalidate(Guest& guest, const Instruction& instruction) {
     const bool large = guest.gprs[rcx] & 1;
     const bool validate = guest.gprs[rdx] & 1;
     hostile_before_pvalidate(guest, page);
-    const Adjusted result = guest.rmp.pvalidate(page, large, validate);
-    if (result.not_the_guests)
-        end_faulting(guest, "PVALIDATE of ", hex(page),
-                     ", which is not the guest's in the reverse map (APM vol. 3, PVALIDATE)");
+    Adjusted result = guest.rmp.pvalidate(page, large, validate);
+    if (result.not_the_guests) {
+        convert_for(guest, page, "PVALIDATE");
+        result = guest.rmp.pvalidate(page, large, validate);
+    }
     if (result.code == kAdjustSuccess && !result.unchanged)
         forget_pages(guest, page, large ? kLargePageBytes : kPageBytes);
     if (guest.settings.trace.memory)
@@ -64,15 +76,36 @@ void rmpadjust(Guest& guest, const Instruction& instruction) {
     constexpr uint64_t kTargetVmplMask = 0xff;
     const bool large = guest.gprs[rcx] & 1;
     const auto target = static_cast<unsigned>(guest.gprs[rdx] & kTargetVmplMask);
-    const Adjusted result = guest.rmp.rmpadjust(page, large, target);
-    if (result.not_the_guests)
-        end_faulting(guest, "RMPADJUST of ", hex(page),
-                     ", which is not the guest's in the reverse map (APM vol. 3, RMPADJUST)");
+    Adjusted result = guest.rmp.rmpadjust(page, large, target);
+    if (result.not_the_guests) {
+        convert_for(guest, page, "RMPADJUST");
+        result = guest.rmp.rmpadjust(page, large, target);
+    }
     if (guest.settings.trace.memory)
         say("rmpadjust ", hex(page), large ? " 2M" : " 4K", " VMPL ", decimal(target), " -> ",
             decimal(result.code), "\n");
     set_result(guest, result);
     skip_instruction(guest, instruction);
+}
+
+// A page that changes hands holds nothing that it held; one that stays does.
+void lose_page(Guest& guest, GuestPhys page, PageOperation operation) {
+    const bool to_private = operation == PageOperation::private_;
+    if (guest.rmp.is_assigned(page) != to_private)
+        guest.memory.lose(page);
+    forget_page(guest, page);
+}
+
+// A 2 MiB entry only where the host has such (KVM: sev_gmem_prepare, whose guest memory comes
+// in pages of 4 KiB).
+void set_state(Guest& guest, GuestPhys page, PageOperation operation, uint64_t bytes) {
+    const uint64_t step = guest.settings.large_pages ? bytes : kPageBytes;
+    for (uint64_t offset = 0; offset != bytes; offset += step) {
+        if (operation == PageOperation::private_)
+            guest.rmp.assign(page + offset, step);
+        else
+            guest.rmp.share(page + offset, step);
+    }
 }
 
 // Whose the pages of a list are.
@@ -130,21 +163,23 @@ bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, ui
         return true;
     switch (operation) {
     case PageOperation::private_:
-        guest.rmp.assign(page, bytes);
-        break;
     case PageOperation::shared:
-        guest.rmp.share(page, bytes);
-        break;
-    case PageOperation::psmash:
-        guest.rmp.smash(page);
+        for (uint64_t offset = 0; offset != bytes; offset += kPageBytes)
+            lose_page(guest, page + offset, operation);
+        set_state(guest, page, operation, bytes);
         return true;
-    case PageOperation::unsmash:
-        return true; // a hint, of which a host makes what it likes
-    default:
-        return false;
+    default: // the host has no others: it does nothing for them
+        return true;
     }
-    forget_pages(guest, page, bytes);
-    return true;
+}
+
+bool may_convert(const Guest& guest) {
+    return guest.hostile == nullptr || guest.hostile->kind != HostileClass::denial;
+}
+
+void convert_page(Guest& guest, GuestPhys page, PageOperation operation) {
+    lose_page(guest, page, operation);
+    set_state(guest, page, operation, kPageBytes);
 }
 
 uint64_t change_page_state_list(Guest& guest, uint8_t* list) {

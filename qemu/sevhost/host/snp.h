@@ -13,6 +13,10 @@ namespace sevhost {
 // placed or, where the settings say so, everything, as if a firmware had accepted it.
 void create_reverse_map(Guest& guest);
 
+// Whether the host converts a page when an access to it faults: a host that denies does not.
+bool may_convert(const Guest& guest);
+void convert_page(Guest& guest, GuestPhys page, PageOperation operation);
+
 // False where the page or the operation is not the guest's to ask for.
 bool change_page_state(Guest& guest, GuestPhys page, PageOperation operation, uint64_t bytes);
 

@@ -14,6 +14,7 @@ struct Region {
     uint64_t bytes;
     uint8_t* private_;
     uint8_t* shared; // the same as private_ where there is no encryption
+    uint8_t* seen = nullptr; // a byte a page: which of its backings hold something; nullptr: both
 
     bool holds(GuestPhys gpa, uint64_t count) const {
         return gpa >= start && gpa - start < bytes && count <= bytes - (gpa - start);
@@ -23,15 +24,25 @@ struct Region {
     }
 };
 
+// What nobody has written holds noise, which is made when a page is looked at first.
 class GuestMemory {
 public:
     static constexpr unsigned kMaxRegions = 8;
+
+    uint64_t noise_seed = 0;
 
     // Whole pages; ranges do not overlap. False where there is no room for more.
     bool add(const Region& region);
 
     // The region that holds all of [gpa, gpa + bytes), or nullptr.
     const Region* find(GuestPhys gpa, uint64_t bytes = 1) const;
+
+    // These pages are about to be looked at: noise, where they hold nothing yet.
+    void look_at(const Region& region, GuestPhys gpa, uint64_t bytes, Backing backing) const;
+    // They are about to be loaded: zeros, where they hold nothing yet.
+    void load(const Region& region, GuestPhys gpa, uint64_t bytes) const;
+    // What the page held is lost: other noise the next time.
+    void lose(GuestPhys page);
 
     // The host's view of it, or nullptr.
     uint8_t* at(GuestPhys gpa, uint64_t bytes, Backing backing) const;
@@ -40,6 +51,7 @@ public:
     const Region& operator[](unsigned i) const { return regions_[i]; }
 
 private:
+    uint64_t losses_ = 0;
     Region regions_[kMaxRegions] = {};
     unsigned count_ = 0;
 };

@@ -26,10 +26,12 @@ constexpr uint64_t kPageStateListBytes = 8 + kMaxPageStateEntries * 8;
 // SW_EXITINFO2 where a list cannot be worked off.
 constexpr uint64_t kPageStateBadHeader = uint64_t{1} << 32 | 1;
 constexpr uint64_t kPageStateBadEntry = uint64_t{1} << 32 | 2;
-constexpr uint64_t kPageStateRefused = uint64_t{0x100} << 32 | 1;
+constexpr uint64_t kPageStateRefused = uint64_t{0x100} << 32;
 
 // Works off the list of kPageStateListBytes, up to the first entry that cannot be; updates
-// header and entries, and returns SW_EXITINFO2.
+// header and entries, and returns SW_EXITINFO2. As KVM does it (snp_begin_psc): reserved bits
+// are not looked at, a list whose end is passed is done, and so is an operation that it does
+// not know.
 uint64_t change_page_states(PageOwner& owner, uint8_t* list);
 
 } // namespace sevhost

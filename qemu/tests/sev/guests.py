@@ -37,6 +37,7 @@ class Scene:
     says: str = ""
     intercept: str = ""
     host: str = ""
+    rmp: str = ""
 
 
 def _refused(says: str) -> End:
@@ -148,18 +149,19 @@ _SCENES = {
     "snp": [
         *(Scene(name, sev=_SNP)
           for name in ("validation", "not-validated", "not-validated-since-launch",
-                       "fetch-of-what-is-not-validated", "large-pages", "wrong-input",
+                       "fetch-of-what-is-not-validated", "small-pages-only", "noise", "wrong-input",
                        "not-mapped", "ring-3", "page-that-comes-back")),
         Scene("not-validated-without-paging", sev=_SNP, widths=(32,)),
         *(Scene(name, sev=_SNP, widths=(64,))
           for name in ("rights-of-levels", "pages-of-the-firmware")),
+        Scene("large-pages", sev=_SNP, rmp="2m"),
         Scene("no-such-instruction", sev=_ES),
         Scene("private-access-to-a-shared-page", sev=_SNP,
-              ends=_refused(r"a page that is shared in the reverse map .*15\.36\.10")),
+              says=r"private access to a shared page, .*the host converts the page .*15\.36\.10"),
         Scene("shared-access-to-a-private-page", sev=_SNP,
-              ends=_refused(r"a page that is private in the reverse map .*15\.36\.10")),
+              says=r"without the C-bit to a private page, .*the host converts the page .*15\.36\.10"),
         Scene("validation-of-a-shared-page", sev=_SNP,
-              ends=_refused(r"not the guest's in the reverse map.*APM vol\. 3, PVALIDATE")),
+              says=r"PVALIDATE of a shared page, .*the host converts it \(APM vol\. 3, PVALIDATE\)"),
         Scene("validation-through-a-shared-mapping", sev=_SNP,
               ends=_refused(r"mapped without the C-bit .*APM vol\. 3, PVALIDATE")),
     ],
@@ -198,7 +200,7 @@ def _judgement(result) -> str:
 def _play(guest: str, width: int, sev: str, scene: Scene) -> None:
     result = sev_guest.run(Run(cases.BUILD / f"guests/{guest}{width}.elf", sev=sev, memory="32M",
                                cmdline=scene.name, intercept=scene.intercept,
-                               host=scene.host))
+                               host=scene.host, rmp=scene.rmp))
     if scene.ends:
         assert result.outcome == scene.ends.outcome, result.outcome
         assert result.lines(f"^sevhost: .*{scene.ends.says}"), f"no word of: {scene.ends.says}"

@@ -218,7 +218,7 @@ def _run(sev: str, scene: str, hostile: str = "", timeout: float = 20):
     """The C-bit decides nothing for a guest of 32-bit mode without paging."""
     width = 32 if scene == "early" else 64
     return sev_guest.run(Run(cases.BUILD / f"guests/probe{width}.elf", sev=sev, memory="32M",
-                             cmdline=scene, hostile=hostile, timeout=timeout))
+                             rmp="2m", cmdline=scene, hostile=hostile, timeout=timeout))
 
 
 def _marks(result) -> list:
