@@ -37,10 +37,11 @@ private:
     uint64_t end_;
 };
 
-// The first page-aligned `bytes` bytes of usable memory within `limits` that no
-// other range of the loader's map, no structure or module of its and no page of
-// the image touches; or fails. For a memory map that is too long for our .bss:
-// it takes time by the square of the ranges.
+// Page-aligned `bytes` bytes of usable memory within `limits` that no other range of the
+// loader's map, no structure or module of its and no page of the image touches; or fails. For
+// a memory map that is too long for our .bss. In whatever order ranges come, each is looked
+// at 18 times at the most; for that, a room is only sure to be found where it has a
+// 4096th part of what usable memory spans to spare: a MiB at the most, and up to 32 MiB nothing.
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, Span limits, uint64_t bytes);
 

@@ -1,5 +1,9 @@
 // The memory map: sorted, page-aligned, without overlaps, neighbours of one
 // type merged. Where ranges overlap, the more restrictive type wins.
+//
+// What follows the ranges that are there already, or lies within the last of them, is laid down
+// at once: so are most loaders' maps. All else is put aside, at the storage's end, and merged
+// in one sweep: n statements take n log n steps, in whatever order.
 #pragma once
 #pragma GCC visibility push(hidden)
 
@@ -13,15 +17,18 @@ struct Mark {
     uint32_t type;
 };
 
-// Marks, kept sorted, in memory of the caller's.
+// Marks, in memory of the caller's: kept sorted as long as that is cheap, which spares the map
+// to put them aside.
 class Marks {
 public:
     explicit Marks(Mark* storage) : begin_(storage), end_(storage) {}
 
     void add(Span span, uint32_t type) {
+        constexpr int64_t kMostMoved = 32;
         const Span pages = {page_down(span.start), page_up(span.end)};
         Mark* at = end_++;
-        for (; at != begin_ && at[-1].span.start > pages.start; --at)
+        const Mark* const lowest = at - begin_ > kMostMoved ? at - kMostMoved : begin_;
+        for (; at != lowest && at[-1].span.start > pages.start; --at)
             *at = at[-1];
         *at = {pages, type};
     }
@@ -40,7 +47,7 @@ public:
     // `storage` holds the ranges and is the caller's. storage_for() says how
     // much n ranges can need, however they overlap.
     MemoryMap(prologue_range* storage, uint64_t capacity)
-        : begin_(storage + 1), end_(begin_), limit_(storage + capacity) {
+        : begin_(storage + 1), end_(begin_), limit_(storage + capacity), aside_(limit_) {
         *storage = {}; // so that every range has one before it
     }
     static constexpr uint64_t storage_for(uint64_t ranges) { return 2 * ranges + 2; }
@@ -61,7 +68,10 @@ public:
 
     // A range as a loader states it: usable memory shrinks to whole pages, and
     // loses physical page 0; all else grows.
-    void add(const RawRange& range);
+    void add(const RawRange& range) {
+        state(range);
+        settle();
+    }
 
     // All of a loader's ranges, and each mark as soon as what lies below is
     // there: where the loader's map is sorted, nothing has to be moved for it.
@@ -72,17 +82,23 @@ public:
     uint64_t size() const { return static_cast<uint64_t>(end_ - begin_); }
 
 private:
+    struct Sweep;
+    void state(const RawRange& range);
     void lay(Span span, uint32_t type);
     void lay_below(Span span, uint32_t type);
+    void follow(Span span, uint32_t type);
     void append(Span span, uint32_t type);
-    void overlay_within(Span span, uint32_t type);
-    prologue_range* replace(prologue_range* first, prologue_range* last, Span span, uint32_t type);
-    [[noreturn]] void fail_full(int64_t more) const;
+    void put_aside(Span span, uint32_t type);
+    void settle();
+    void lay_up_to(uint64_t start, Sweep& sweep);
+    void lay_mark(const Mark& mark);
+    [[noreturn]] void fail_full() const;
     void move_tail(prologue_range* from, prologue_range* to);
 
     prologue_range* begin_;
     prologue_range* end_;
     prologue_range* limit_;
+    prologue_range* aside_; // what is put aside, from here to the limit
 };
 
 // The type of a range by the e820's numbers, which all contracts share; what is
@@ -120,8 +136,8 @@ inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
 }
 
 inline void MemoryMap::append(Span span, uint32_t type) {
-    if (end_ == limit_) [[unlikely]]
-        fail_full(1);
+    if (end_ == aside_) [[unlikely]]
+        fail_full();
     prologue_range* const range = end_++;
     range->start = span.start;
     range->end = span.end;
@@ -129,19 +145,25 @@ inline void MemoryMap::append(Span span, uint32_t type) {
     range->flags = 0;
 }
 
-inline void MemoryMap::lay(Span span, uint32_t type) {
-    if (span.start >= span.end)
-        return;
+// A span that begins where the last range ends, or behind it.
+inline void MemoryMap::follow(Span span, uint32_t type) {
     prologue_range& last = end_[-1];
-    if (span.start < last.end)
-        lay_below(span, type);
-    else if (span.start == last.end && type == last.type)
+    if (span.start == last.end && type == last.type)
         last.end = span.end;
     else
         append(span, type);
 }
 
-[[gnu::always_inline]] inline void MemoryMap::add(const RawRange& range) {
+inline void MemoryMap::lay(Span span, uint32_t type) {
+    if (span.start >= span.end)
+        return;
+    if (span.start < end_[-1].end)
+        lay_below(span, type);
+    else
+        follow(span, type);
+}
+
+[[gnu::always_inline]] inline void MemoryMap::state(const RawRange& range) {
     const uint32_t type = type_of_e820(range.e820_type);
     lay(span_of_range(range.start, range.bytes, type), type);
 }

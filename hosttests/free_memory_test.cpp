@@ -30,7 +30,9 @@ struct Layout {
 // The modules of the layout that is looked at: a NextModule is a plain function.
 const Layout* listed;
 
+uint64_t modules_seen; // how often one was looked at
 bool next_listed(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module) {
+    ++modules_seen;
     if (cursor.at == cursor.end)
         return false;
     const Span text = listed->texts[cursor.at];
@@ -80,22 +82,18 @@ struct Model {
         occupy(layout.image);
     }
 
-    // Where so many free pages begin, within the first range that has them.
-    std::optional<uint64_t> first_room(const Layout& layout, uint64_t pages) const {
-        for (const StatedRange& range : layout.map) {
-            std::optional<uint64_t> found;
-            uint64_t run = 0, next = 0;
-            if (range.type == 1)
-                for_whole_pages(range, [&](uint64_t page) {
-                    run = !free[page] ? 0 : page == next ? run + 1 : 1;
-                    next = page + 1;
-                    if (run == pages && !found)
-                        found = (page + 1 - pages) * kPage;
-                });
-            if (found)
-                return found;
-        }
-        return std::nullopt;
+    bool has_room(uint64_t pages) const {
+        uint64_t run = 0;
+        for (const bool is_free : free)
+            if ((run = is_free ? run + 1 : 0) == pages)
+                return true;
+        return false;
+    }
+    bool is_free(Span span) const {
+        for (uint64_t page = span.start / kPage; page != span.end / kPage; ++page)
+            if (!free.at(page))
+                return false;
+        return true;
     }
 
 private:
@@ -161,25 +159,27 @@ Layout random_layout(Dice& dice) {
     return layout;
 }
 
-TEST(FreeMemory, IsTheFirstRoomThatNobodyUsesInRandomLayouts) {
+// These are small enough for blocks of a page in the end: no room is overlooked.
+TEST(FreeMemory, IsRoomThatNobodyUsesInRandomLayouts) {
     Dice dice(21);
     int found = 0, missing = 0;
     for (int round = 0; round != 20000; ++round) {
         const Layout layout = random_layout(dice);
         const uint64_t pages = dice.one_in(2) ? dice.between(1, 40) : dice.between(1, 300);
-        const std::optional<uint64_t> room = Model(layout).first_room(layout, pages);
+        const Model model(layout);
         const uint64_t bytes = pages * kPage;
         Span span;
         const auto failed = failure_of([&] { span = find(layout, bytes); });
-        if (!room) {
+        if (!model.has_room(pages)) {
             ++missing;
             ASSERT_EQ(failed, failure(Error::no_room_for_map, {bytes})) << round;
             continue;
         }
         ++found;
         ASSERT_EQ(failed, std::nullopt) << round;
-        ASSERT_EQ(span.start, *room) << round;
+        ASSERT_EQ(span.start % kPage, 0u) << round;
         ASSERT_EQ(span.bytes(), bytes) << round;
+        ASSERT_TRUE(model.is_free(span)) << round;
     }
     EXPECT_GT(found, 5000) << "the test's own reach";
     EXPECT_GT(missing, 5000);
@@ -209,7 +209,8 @@ TEST(FreeMemory, IsFoundBetweenObstacles) {
                            .structures = {{16 * kMiB, 17 * kMiB}},
                            .modules = {{17 * kMiB, 33 * kMiB}, {2 * kMiB, 3 * kMiB}},
                            .texts = {{}, {}}};
-    expect_span(find(layout, kPage), kMiB + kPage, kMiB + 2 * kPage);
+    constexpr uint64_t kBlock = 32 * kMiB / 512; // of the first look
+    expect_span(find(layout, kPage), kMiB + kBlock, kMiB + kBlock + kPage);
     expect_span(find(layout, kMiB), 3 * kMiB, 4 * kMiB);
     expect_span(find(layout, 11 * kMiB - kPage), 5 * kMiB + kPage, 16 * kMiB);
     EXPECT_EQ(failure_of([&] { find(layout, 11 * kMiB); })->error, Error::no_room_for_map);
@@ -232,10 +233,48 @@ TEST(FreeMemory, IsNotKeptFromByWhatIsEmpty) {
 
 TEST(FreeMemory, DoesNotLieOnTheNulOfAModulesText) {
     // The list of modules is read again once this memory is in use.
-    const Layout layout = {.map = {{kMiB, 32 * kMiB, 1}},
+    const Layout layout = {.map = {{kMiB, kMiB + 2 * kPage, 1}},
                            .modules = {{kMiB, 2 * kMiB}},
                            .texts = {{2 * kMiB - 5, 2 * kMiB + 1}}};
     expect_span(find(layout, kPage), 2 * kMiB + kPage, 2 * kMiB + 2 * kPage);
+}
+
+// A map that a hostile loader makes: as many usable ranges as there are obstacles in each of them,
+// and a module for each. Whatever the order and the number, each is seen a few times.
+TEST(FreeMemory, IsSoughtInStepsThatGrowAsTheRangesDo) {
+    constexpr uint64_t kMostLooks = 18;
+    for (const uint64_t count : {100u, 1000u, 4000u}) {
+        Layout layout;
+        for (uint64_t i = 0; i != count; ++i) {
+            const uint64_t at = kMiB + (count - 1 - i) * 16 * kPage;
+            layout.map.push_back({kMiB, 3 * kGiB, 1});
+            layout.map.push_back({at, kPage, 2});
+            layout.modules.push_back({at + 8 * kPage, at + 9 * kPage});
+            layout.texts.push_back({});
+        }
+        layout.map.push_back({kMiB + count * 16 * kPage, 3 * kGiB, 2});
+        modules_seen = 0;
+        EXPECT_EQ(failure_of([&] { find(layout, 32 * kPage); })->error, Error::no_room_for_map);
+        EXPECT_LE(modules_seen, kMostLooks * (count + 1));
+        layout.map.pop_back();
+        const uint64_t behind = kMiB + count * 16 * kPage;
+        EXPECT_GE(find(layout, 32 * kPage).start, behind - 7 * kPage);
+    }
+}
+
+// What it may overlook: in the largest search, a room with less than a MiB to spare.
+TEST(FreeMemory, ARoomWithAMibToSpareIsFoundWhereverItLies) {
+    Dice dice(22);
+    for (int round = 0; round != 2000; ++round) {
+        const uint64_t bytes = dice.between(1, 1000) * kPage;
+        const uint64_t room = bytes + kMiB, start = kMiB + dice.below(500000) * kPage;
+        Layout layout = {.map = {{0, kFar, 1}}, .image = {}};
+        layout.modules = {{kMiB, start}, {start + room, kFar}};
+        layout.texts = {{}, {}};
+        const Span found = find(layout, bytes);
+        ASSERT_GE(found.start, start) << round;
+        ASSERT_LE(found.end, start + room) << round;
+    }
 }
 
 // --- Arena ----------------------------------------------------------------------------------

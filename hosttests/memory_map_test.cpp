@@ -354,6 +354,64 @@ TEST(MemoryMap, MarksAreLaidOverTheLoadersMapWhateverItsOrder) {
     }
 }
 
+// All at once, what does not fit in is put aside: that needs no more room, in any order, nor
+// does a second list behind the first.
+TEST(MemoryMap, StorageForSufficesForAllStatementsAtOnce) {
+    const Pattern patterns[] = {onion,           inverse_onion, comb,       comb_upon_one,
+                                comb_within_two, stairs,        descending, halves};
+    Dice dice(23);
+    for (const Pattern& pattern : patterns)
+        for (uint64_t count = 1; count != 80; ++count) {
+            std::vector<Statement> statements = pattern(count);
+            for (int order = 0; order != 3; ++order) {
+                ASSERT_EQ(map_with_marks({}, statements), map_by_sweep(statements))
+                    << "pattern " << &pattern - patterns << ", count " << count;
+                dice.shuffle(statements);
+            }
+            const RawRange more[] = {{0, count * kPage, 3}, {3 * kPage, kPage, 2}};
+            Stored stored(MemoryMap::storage_for(statements.size() + 2));
+            for (const Statement& statement : statements)
+                stored.state(statement);
+            const RawMap raw = {reinterpret_cast<const uint8_t*>(more), sizeof more,
+                                sizeof *more, 0};
+            stored.map.add(raw, Marks(nullptr));
+            for (const RawRange& range : more)
+                statements.push_back(add(range.start, range.bytes, range.e820_type));
+            ASSERT_EQ(stored.ranges(), map_by_sweep(statements)) << count;
+        }
+}
+
+// By the square of these it would take minutes.
+TEST(MemoryMap, AHostileLoadersRangesTakeNoTimeByTheSquare) {
+    constexpr uint64_t kCount = 1 << 17;
+    Dice dice(24);
+    std::vector<Statement> statements;
+    for (uint64_t i = 0; i != kCount; ++i)
+        statements.push_back(
+            add((kCount - i) * 4 * kPage, kPage, i % 3 == 0 ? 1 : 2));
+    for (int order = 0; order != 3; ++order) {
+        const std::vector<Statement> marked = {overlay(5, kCount, PROLOGUE_MEMORY_MODULE)};
+        std::vector<Statement> all = statements;
+        all.push_back(marked[0]);
+        ASSERT_EQ(map_with_marks(statements, marked), map_by_sweep(all));
+        if (order == 0)
+            dice.shuffle(statements);
+        else // one end, many starts
+            for (Statement& statement : statements)
+                statement.bytes = 5 * kCount * kPage - statement.start;
+    }
+}
+
+TEST(MemoryMap, ManyMarksThatComeInReverseTakeNoTimeByTheSquare) {
+    constexpr uint64_t kCount = 1 << 18;
+    std::vector<Statement> marked;
+    for (uint64_t i = 0; i != kCount; ++i)
+        marked.push_back(overlay(3 * (kCount - i), 2, PROLOGUE_MEMORY_MODULE));
+    std::vector<Statement> all = marked;
+    all.push_back(add(kPage, 3 * kCount * kPage, 1));
+    ASSERT_EQ(map_with_marks({all.back()}, marked), map_by_sweep(all));
+}
+
 TEST(MemoryMap, AMarkIsTheWholeOfThePagesItTouches) {
     Mark storage[3];
     Marks marks(storage);

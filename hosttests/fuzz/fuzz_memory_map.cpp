@@ -69,6 +69,22 @@ std::string str(const std::vector<Statement>& statements, const Ranges& ranges) 
     return out.str();
 }
 
+// As the boot does, from a loader's list and from marks.
+constexpr uint8_t kAtOnce = 0x40;
+void add_at_once(MemoryMap& map, const std::vector<Statement>& statements) {
+    std::vector<RawRange> ranges;
+    std::vector<Mark> storage(statements.size());
+    Marks marks(storage.data());
+    for (const Statement& statement : statements)
+        if (statement.kind == Statement::kAdd)
+            ranges.push_back({statement.start, statement.bytes, statement.type});
+        else
+            marks.add({statement.start, statement.start + statement.bytes}, statement.type);
+    map.add({reinterpret_cast<const uint8_t*>(ranges.data()), ranges.size() * sizeof(RawRange),
+             sizeof(RawRange), 0},
+            marks);
+}
+
 void fuzz_memory_map(Reader reader) {
     const auto control = reader.take<uint8_t>();
     const bool small = control % 4 != 0;
@@ -79,16 +95,20 @@ void fuzz_memory_map(Reader reader) {
         statements.push_back(take_statement(reader, small, universe));
 
     const uint64_t enough = MemoryMap::storage_for(statements.size());
-    const uint64_t capacity = control < 0x80 ? enough : 1 + (control & 0x7c) % enough;
+    const uint64_t capacity = control < 0x80 ? enough : 1 + (control & 0x3c) % enough;
     std::vector<prologue_range> storage(capacity + kBehind, kUntouched);
     MemoryMap map(storage.data(), capacity);
     std::optional<Failure> failed;
     try {
-        for (const Statement& statement : statements)
-            if (statement.kind == Statement::kAdd)
-                map.add(RawRange{statement.start, statement.bytes, statement.type});
-            else
-                map.overlay({statement.start, statement.start + statement.bytes}, statement.type);
+        if ((control & kAtOnce) != 0)
+            add_at_once(map, statements);
+        else
+            for (const Statement& statement : statements)
+                if (statement.kind == Statement::kAdd)
+                    map.add(RawRange{statement.start, statement.bytes, statement.type});
+                else
+                    map.overlay({statement.start, statement.start + statement.bytes},
+                                statement.type);
     } catch (const Failure& failure) {
         failed = failure;
     }
@@ -111,7 +131,7 @@ void fuzz_memory_map(Reader reader) {
 std::vector<Input> seeds() {
     std::vector<Input> seeds;
     Dice dice(1);
-    for (uint8_t control : {0, 1, 2, 3, 0x81, 0xfe}) {
+    for (uint8_t control : {0, 1, 2, 3, 0x41, 0x42, 0x81, 0xfe}) {
         Input seed = {control};
         for (uint64_t left = dice.between(20, 200); left != 0; --left)
             seed.push_back(static_cast<uint8_t>(dice.any()));
