@@ -175,6 +175,20 @@ TEST(Accept, ASingleSmallPageSaysNothingOfTheOthers) {
     EXPECT_EQ(host.validated.size(), 4u + 4 * 512);
 }
 
+TEST(Accept, BelowTheFirstLevelTheGuestEndsBeforeItValidates) {
+    ScriptedHost host;
+    host.on_rmpadjust = [](uint64_t virt, uint64_t level_and_rights) -> uint32_t {
+        EXPECT_EQ(virt, 0x7000u);
+        EXPECT_EQ(level_and_rights, 1u) << "no right of level 1";
+        return 0;
+    };
+    EXPECT_EQ(end_of([] { require_vmpl0(0x7000); }), std::nullopt);
+    for (const uint32_t wrong : {1, 2, 6}) {
+        host.on_rmpadjust = [&](uint64_t, uint64_t) { return wrong; };
+        EXPECT_EQ(end_of([] { require_vmpl0(0x7000); }), unsigned{PROLOGUE_SEV_VMPL});
+    }
+}
+
 TEST(Accept, APageThatIsValidatedTwiceEndsTheGuest) {
     Obliging host;
     host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{0, true}; };

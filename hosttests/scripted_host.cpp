@@ -75,6 +75,10 @@ Validated pvalidate(uint64_t virt, bool large, bool validate) {
     return scripted_host->on_pvalidate(virt, large, validate);
 }
 
+uint32_t rmpadjust(uint64_t virt, uint64_t level_and_rights) {
+    return scripted_host->on_rmpadjust(virt, level_and_rights);
+}
+
 void read_line(uint64_t virt) {
     if (scripted_host->on_read_line)
         return scripted_host->on_read_line(virt);

@@ -43,6 +43,7 @@ struct ScriptedHost {
     std::function<uint64_t(uint64_t)> on_msr;
     std::function<void()> on_page;
     std::function<Validated(uint64_t, bool, bool)> on_pvalidate;
+    std::function<uint32_t(uint64_t, uint64_t)> on_rmpadjust;
     std::function<void(uint64_t)> on_read_line; // without it, memory is read
     std::vector<uint64_t> msr_requests;
     std::vector<PageRequest> page_requests;

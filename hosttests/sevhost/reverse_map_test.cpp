@@ -151,5 +151,13 @@ TEST_F(SevReverseMap, RightsAreForLessPrivilegedLevelsOnly) {
     EXPECT_EQ(map.rmpadjust(kPage, false, 1).code, kAdjustSuccess);
 }
 
+TEST_F(SevReverseMap, BelowTheFirstLevelNothingIsValidated) {
+    map.set_vmpl(1);
+    EXPECT_EQ(map.pvalidate(kPage, false, true).code, kAdjustFailPermission);
+    EXPECT_EQ(map.rmpadjust(kPage, false, 1).code, kAdjustFailPermission);
+    EXPECT_EQ(map.rmpadjust(kPage, false, 2).code, kAdjustSuccess);
+    EXPECT_FALSE(map.is_validated(kPage));
+}
+
 } // namespace
 } // namespace sevhost

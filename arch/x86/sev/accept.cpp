@@ -113,6 +113,14 @@ void accept_pages(uint64_t window, Span left) {
     }
 }
 
+// RMPADJUST gives and takes rights of levels below the caller's alone (APM vol. 3). Nobody runs
+// at level 1 of this guest, so that its rights are taken changes nothing.
+void require_vmpl0(uint64_t virt) {
+    constexpr uint64_t kNoRightsOfLevel1 = 1;
+    if (rmpadjust(virt, kNoRightsOfLevel1) != 0)
+        sev_terminate(PROLOGUE_SEV_VMPL);
+}
+
 void rescind_page(uint64_t virt) {
     check(pvalidate(virt, false, false));
 }

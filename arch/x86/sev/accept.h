@@ -18,6 +18,10 @@ void accept_pages(uint64_t window, Span span);
 void rescind_page(uint64_t virt);
 void validate_page(uint64_t virt);
 
+// Ends the guest where it does not run at VMPL 0: then PVALIDATE is another's, an SVSM's, which
+// this guest does not ask (56860, 8.17.2.5; SVSM 58019). `virt` shows a validated page.
+void require_vmpl0(uint64_t virt);
+
 // What each environment brings: a read of memory that no compiler leaves out; PVALIDATE's
 // EAX, and whether it changed nothing.
 void read_line(uint64_t virt);
@@ -26,6 +30,8 @@ struct Validated {
     bool unchanged;
 };
 Validated pvalidate(uint64_t virt, bool large, bool validate);
+// RMPADJUST of a page of 4 KiB: EAX.
+uint32_t rmpadjust(uint64_t virt, uint64_t level_and_rights);
 
 }  // namespace prologue
 

@@ -8,11 +8,21 @@
 
 namespace prologue {
 
-// Those beside SEV, ES and SNP that ask nothing of the guest: debug registers that
-// are swapped, no IBS by the host, isolated branch targets, supervisor shadow
-// stacks by VMPL, a TSC of its own, protection from the sibling thread.
-inline constexpr uint32_t kHarmlessFeatures = 1u << 7 | 1u << 8 | 1u << 9 | 1u << 10 | 1u << 11 |
-                                              1u << 17;
+// Those beside SEV, ES and SNP that ask nothing of the guest. Sources: APM vol. 2, 15.34.10 and
+// table B-4; Linux's SNP_FEATURES_IMPL_REQ names those that do ask something.
+#define PROLOGUE_HARMLESS_FEATURES(X)                                                              \
+    X(7, "debug registers are swapped with the guest: DR7 is no exit")                             \
+    X(8, "the host takes no IBS samples of the guest")                                             \
+    X(9, "branch targets are the guest's own")                                                     \
+    X(10, "supervisor shadow stacks are a right of a VMPL: no shadow stack is on")                 \
+    X(11, "the TSC is the guest's own: RDTSC is no exit")                                          \
+    X(14, "IBS is virtualized for the guest, which need not use it")                               \
+    X(17, "the sibling thread runs nothing while the guest does")                                  \
+    X(23, "indirect branch predictors are flushed on entry to the guest")
+
+#define PROLOGUE_OR_BIT(bit, because) | 1u << (bit)
+inline constexpr uint32_t kHarmlessFeatures = 0 PROLOGUE_HARMLESS_FEATURES(PROLOGUE_OR_BIT);
+#undef PROLOGUE_OR_BIT
 inline constexpr unsigned kNoFeature = 64;
 
 // The lowest bit that is not served; kNoFeature where all are. A guest that is

@@ -52,6 +52,7 @@ void open_ghcb() {
     if (sev().snp()) {
         if ((ask_features() & kHostSnp) == 0)
             sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
+        require_vmpl0(ghcb_virt());
         rescind_page(ghcb_virt());
         ask_page_state(sev().ghcb_phys, PageState::shared);
         register_ghcb(sev().ghcb_phys);
@@ -244,6 +245,15 @@ Validated pvalidate(uint64_t virt, bool large, bool validate) {
                  : "a"(virt), "c"(uint32_t{large}), "d"(uint32_t{validate})
                  : "memory");
     return result;
+}
+
+uint32_t rmpadjust(uint64_t virt, uint64_t level_and_rights) {
+    uint64_t result = virt;
+    asm volatile(".byte 0xf3, 0x0f, 0x01, 0xfe"
+                 : "+a"(result)
+                 : "c"(uint64_t{0}), "d"(level_and_rights)
+                 : "cc", "memory");
+    return static_cast<uint32_t>(result);
 }
 
 uint64_t vc_cr3() {

@@ -47,6 +47,7 @@
 #define PROLOGUE_SEV_PAGE_STATE 0x25       /* a page state change failed, or was not made */
 #define PROLOGUE_SEV_PVALIDATE 0x26        /* PVALIDATE failed */
 #define PROLOGUE_SEV_PVALIDATE_TWICE 0x27  /* PVALIDATE changed nothing */
+#define PROLOGUE_SEV_VMPL 0x28             /* the guest runs below VMPL 0, under an SVSM */
 
 /* Bit n of SEV_STATUS changes the guest's duties, and is not served; n is 3 to 63. */
 #define PROLOGUE_SEV_FEATURE(n) (0x40 + (n))

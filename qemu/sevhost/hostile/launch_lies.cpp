@@ -150,8 +150,16 @@ void change_cmdline(Guest& guest) {
     hostile_acted(guest);
 }
 
+void launch_at_vmpl_1(Guest& guest) {
+    guest.rmp.set_vmpl(1);
+    hostile_acted(guest);
+}
+
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
+    {.name = "launched-at-vmpl-1", .kind = detected, .guests = kOnSnp,
+     .right_guest = "terminates: it may not validate its memory, and serves no SVSM",
+     .at_launch = launch_at_vmpl_1},
     {.name = "launch-validates-all", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: PVALIDATE's carry says that the page was validated already",
      .at_launch = validate_all},

@@ -49,6 +49,8 @@ PageCheck ReverseMap::check(GuestPhys gpa, Backing wanted) const {
 }
 
 Adjusted ReverseMap::pvalidate(GuestPhys gpa, bool large, bool validate) {
+    if (vmpl_ != 0)
+        return {.code = kAdjustFailPermission};
     if (state_of(gpa) == nullptr || (large && gpa % kLargePageBytes != 0))
         return {.code = kAdjustFailInput};
     if (!is_assigned(gpa))
@@ -68,8 +70,8 @@ Adjusted ReverseMap::pvalidate(GuestPhys gpa, bool large, bool validate) {
 Adjusted ReverseMap::rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl) {
     if (state_of(gpa) == nullptr || (large && gpa % kLargePageBytes != 0))
         return {.code = kAdjustFailInput};
-    if (target_vmpl == 0)
-        return {.code = kAdjustFailPermission}; // only those below the caller's, which is 0
+    if (target_vmpl <= vmpl_)
+        return {.code = kAdjustFailPermission}; // only those below the caller's
     if (!is_assigned(gpa))
         return {.not_the_guests = true};
     if (large && !is_large(gpa))

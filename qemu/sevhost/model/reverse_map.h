@@ -43,6 +43,9 @@ public:
     Adjusted pvalidate(GuestPhys gpa, bool large, bool validate);
     Adjusted rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl);
 
+    // The level at which the guest runs: below 0 it may do neither (APM vol. 3).
+    void set_vmpl(unsigned vmpl) { vmpl_ = vmpl; }
+
     // RMPUPDATE by the host (15.36.5): a page that changes hands is not validated, and one
     // that stays the guest's stays as it is. `bytes`: 4 KiB, or 2 MiB and aligned so.
     void assign(GuestPhys gpa, uint64_t bytes);
@@ -60,6 +63,7 @@ private:
     uint8_t* state_of(GuestPhys gpa) const;
 
     const GuestMemory& memory_;
+    unsigned vmpl_ = 0;
     uint8_t* states_[GuestMemory::kMaxRegions] = {};
 };
 

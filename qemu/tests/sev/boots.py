@@ -266,6 +266,14 @@ def _memory_taken(behaviour: str, bits: int) -> None:
     assert bool(result.lines(r"^  cs 0x\w+ base 0x0 ")) == (bits == 64), "in the other width"
 
 
+def _ends_below_vmpl_0() -> None:
+    """Before any PVALIDATE, by a reason of its own."""
+    result = sev_guest.run(Run(_elf("demo"), sev="snp", memory="64M", trace="memory",
+                               hostile="launched-at-vmpl-1"))
+    _terminated(result, _CODES["VMPL"])
+    assert not result.lines("^pvalidate ") and result.lines("^rmpadjust .* VMPL 1 -> 2$")
+
+
 def _calls(sev: str) -> None:
     """Each line of the kernel's says what it tried, and that it was right."""
     result = sev_guest.run(Run(_elf("sev_calls"), sev=sev, memory="64M", canary=_CANARY))
@@ -454,6 +462,8 @@ CASES = [
            lambda h=how, s=sev, w=where: _leaks(_CANARY, h, s, w))
       for how, where in _LEAKS.items() for sev in _ENCRYPTED
       if sev != "sev" or how != "leak-page"),
+    Case("sev: guest ends where it runs below VMPL 0, before it validates anything",
+         _ends_below_vmpl_0),
     Case("sev: guest refuses a firmware whose boot services it cannot call",
          _refuses_boot_services),
     *(Case(f"sev: guest boots behind a firmware, {write.__name__}, C-bit {c_bit}",

@@ -175,6 +175,8 @@ _LIES = {
     "ghcb-taken": _DENIED,
     "ghcb-changes-between-reads": Lie("p-.*.again (p-.*)"),
 
+    "launched-at-vmpl-1": Lie("cp-carry invalid valid validate", ends=sev_guest.TERMINATED,
+                              says=f"reason set 15, reason {_EXCEPTION}:", vector=29),
     "launch-validates-all": Lie("unused use-it"),
     "cpuid-page-too-many": Lie("cp-count cp"),
     "cpuid-page-empty": Lie("cp-count cp"),
@@ -203,7 +205,8 @@ _SNP_ONLY = {
     "register-another-frame", "register-refused", "preferred-ghcb-elsewhere",
     "page-state-msr-fails", "features-hidden", "attestation-sizes", "page-zeroed",
     "page-corrupted", "pages-swapped", "page-replayed", "page-unvalidated", "code-unvalidated",
-    "page-taken", "ghcb-taken", "launch-validates-all", "secrets-page-ones",
+    "page-taken", "ghcb-taken", "launched-at-vmpl-1", "launch-validates-all",
+    "secrets-page-ones",
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
 _ES_ONLY = {"jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
