@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Makes an ISO that boots a kernel with GRUB on a BIOS: make_iso.py KERNEL PROTOCOL ISO [CMDLINE]."""
+"""Makes an ISO that boots a kernel with GRUB on a BIOS, or on UEFI:
+make_iso.py [--efi] KERNEL PROTOCOL ISO [CMDLINE]."""
 
 import shutil
 import sys
@@ -10,9 +11,11 @@ import iso
 
 
 def main() -> int:
-    kernel, protocol, output = sys.argv[1:4]
-    cmdline = sys.argv[4] if len(sys.argv) > 4 else ""
-    shutil.copy(iso.grub_iso(Path(kernel), protocol, cmdline), output)
+    words = [word for word in sys.argv[1:] if word != "--efi"]
+    platform = iso.EFI if "--efi" in sys.argv else iso.BIOS
+    kernel, protocol, output = words[:3]
+    cmdline = words[3] if len(words) > 3 else ""
+    shutil.copy(iso.grub_iso(Path(kernel), protocol, cmdline, platform=platform), output)
     print(f"{output} boots {kernel} by {protocol}")
     return 0
 

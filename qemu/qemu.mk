@@ -13,6 +13,16 @@ iso: kernels
 	@$(PYTHON) qemu/make_iso.py $(BUILD)/demo-best-multiboot1.elf multiboot \
 		$(BUILD)/prologue-multiboot1.iso "$(CMDLINE)"
 
+# For a machine with SEV: docs/sev.md, "On hardware".
+.PHONY: hardware-kit
+hardware-kit: kernels
+	@rm -rf $(BUILD)/hardware-kit && mkdir $(BUILD)/hardware-kit
+	@cp qemu/hardware/* $(BUILD)/hardware-kit
+	@cp $(BUILD)/demo-every.elf $(BUILD)/hardware-kit/demo.elf
+	@cp $(BUILD)/demo-every.bzImage $(BUILD)/hardware-kit/demo.bzImage
+	@$(PYTHON) qemu/make_iso.py --efi $(BUILD)/demo.elf multiboot2 \
+		$(BUILD)/hardware-kit/grub-efi.iso hardware
+
 # Where a kernel of ours is run besides: its direct map, with four and with five levels.
 COUNT_WINDOWS := --window 0xffff800000000000 --window 0xff00000000000000
 

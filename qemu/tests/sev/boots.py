@@ -470,7 +470,8 @@ CASES = [
            lambda w=write, c=c_bit: _boots_behind_a_firmware(w, c))
       for write in (sev_states.multiboot2_firmware, sev_states.linux64_firmware)
       for c_bit in _C_BITS),
-    *(Case(f"sev: guest ends behind a firmware: {what}", lambda c=change: _ends_behind_a_firmware(c))
+    *(Case(f"sev: guest ends behind a firmware: {what}",
+           lambda c=change: _ends_behind_a_firmware(c))
       for what, change in (("no system table", {sev_states.SYSTEM_TABLE: 0}),
                            ("no blob", {sev_states.BLOB: 0}),
                            ("an empty CPUID page", {sev_states.CPUID_PAGE: 0}))),
