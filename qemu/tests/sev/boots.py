@@ -179,6 +179,43 @@ def _boots_with_many_ranges(pieces: int, sev: str) -> None:
         assert len(_accepted_once(result)) > pieces // 2
 
 
+_VMD_STATES = ("vmd", "vmd-compat", "vmd-paged")
+
+
+def _boots_on_vmm(state: str, levels: int) -> None:
+    """From each state of vmd's, without asking what vmm does not answer: CPUID by the MSR, and by
+    the page only the ports of what the kernel prints."""
+    result = sev_guest.run(Run(
+        _elf(_KERNELS[levels]), host="vmm", memory="64M",
+        state=cases.ROOT / f"qemu/sevhost/states/{state}.state"))
+    result.expect(machine.OK, "^result: ok$", "^loader: vmd$", "^sev: es$")
+    _, _, told = result.serial.partition("requests by the GHCB page:\n")
+    assert re.findall(r"^  \d+ (\w+)", told, re.MULTILINE) == ["IOIO", "CPUID"], told
+
+
+def _boots_after_another(sev: str) -> None:
+    """The GHCB MSR holds a firmware's GHCB: SEV_INFO is asked for, and a page of one's own opened."""
+    result = sev_guest.run(Run(_elf("demo"), sev=sev, host="firmware", memory="64M"))
+    result.expect(machine.OK, "^result: ok$", f"^sev: {sev}$")
+    assert _requests(result, "SEV information") == 1
+
+
+def _is_told_once_of_small_pages() -> None:
+    """A host that has nothing else is tried twice; each page costs one nested fault."""
+    result = sev_guest.run(Run(_elf("demo"), sev="snp", rmp="4k", memory="64M", trace="memory"))
+    result.expect(machine.OK, "^result: ok$")
+    assert result.lines(r"^pvalidate \S+ 2M set -> (\d+)") == ["6", "6"]
+    pages = len(_accepted_once(result))
+    assert 15_000 < pages < int(result.lines(r"^  (\d+) nested fault")[0]) < pages + 200
+
+
+def _takes_large_pages() -> None:
+    result = sev_guest.run(Run(_elf("demo"), sev="snp", rmp="2m", memory="64M", trace="memory"))
+    result.expect(machine.OK, "^result: ok$")
+    large = result.lines(r"^pvalidate \S+ 2M set -> (\d+)")
+    assert len(large) > 28 and large.count("0") == len(large), large
+
+
 def _boots_behind_a_firmware(write, c_bit: int) -> None:
     """What it has validated is validated by nobody again, what it calls unaccepted is. Its blob and
     its pages lie in usable memory, and are marked there."""
@@ -466,6 +503,13 @@ CASES = [
          _ends_below_vmpl_0),
     Case("sev: guest refuses a firmware whose boot services it cannot call",
          _refuses_boot_services),
+    *(Case(f"sev: guest boots on OpenBSD's vmm: {state}, {levels} levels",
+           lambda t=state, n=levels: _boots_on_vmm(t, n))
+      for state in _VMD_STATES for levels in _KERNELS),
+    *(Case(f"sev: guest boots after another has had a GHCB, {sev}",
+           lambda s=sev: _boots_after_another(s)) for sev in _ES),
+    Case("sev: guest is told once of small pages", _is_told_once_of_small_pages),
+    Case("sev: guest takes large pages where there are any", _takes_large_pages),
     *(Case(f"sev: guest boots behind a firmware, {write.__name__}, C-bit {c_bit}",
            lambda w=write, c=c_bit: _boots_behind_a_firmware(w, c))
       for write in (sev_states.multiboot2_firmware, sev_states.linux64_firmware)
