@@ -27,7 +27,7 @@ constexpr uint32_t e820_type_of_efi(uint32_t type, uint64_t attributes, uint32_t
     case 10:
         return kNvs;
     case 15:
-        return kUnaccepted;
+        return kE820Unaccepted;
     default: // runtime services', devices', persistent
         return kReserved;
     }

@@ -22,7 +22,7 @@ inline constexpr uint32_t kE820SoftReserved = 0xefffffff; // Linux's number for 
 // Numbers of our own: memory that is free once UEFI's boot services are ended, and what it
 // calls unaccepted.
 inline constexpr uint32_t kInFirmwaresUse = 0x69666575;
-inline constexpr uint32_t kUnaccepted = 0x61666575;
+inline constexpr uint32_t kE820Unaccepted = 0x61666575;
 
 // A range of memory as all contracts state it: with the e820's type numbers.
 struct RawRange {

@@ -112,7 +112,7 @@ constexpr uint32_t type_of_e820(uint32_t e820_type) {
     switch (e820_type) {
     case kInFirmwaresUse:
         return PROLOGUE_MEMORY_LOADER;
-    case kUnaccepted:
+    case kE820Unaccepted:
         return PROLOGUE_MEMORY_UNACCEPTED;
     case kE820SoftReserved:
         return PROLOGUE_MEMORY_SOFT_RESERVED;

@@ -96,7 +96,7 @@ void expect_ranges(const std::vector<StatedRange>& seen, const std::vector<State
 TEST(FirmwareMap, LeavesNothingUsableButOurOwn) {
     constexpr uint32_t kInUse = kInFirmwaresUse;
     constexpr uint32_t kTypes[] = {2, kInUse, kInUse, kInUse, kInUse, 2, 2, kInUse,
-                                   5, 3,      4,      2,      2,      2, 2, kUnaccepted};
+                                   5, 3,      4,      2,      2,      2, 2, kE820Unaccepted};
     for (uint32_t type = 0; type != std::size(kTypes); ++type)
         expect_ranges(translated({{type, 0x100000, 2}}, kOwn),
                       {{0x100000, 0x2000, kTypes[type]}, kOwnRange});

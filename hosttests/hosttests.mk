@@ -4,15 +4,18 @@
 HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
-HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests
+HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests -Iarch/x86/efi
 HOST_WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Werror
 HOST_FLAGS = -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
 HOST_C_FLAGS = -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 
+# All of the EFI stub but what is the machine's.
+EFI_LOGIC := $(filter-out %/last_words.cpp %/cpu_state.cpp,$(wildcard arch/x86/efi/*.cpp))
+
 HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp \
-	$(wildcard arch/x86/sev/*.cpp)
+	$(wildcard arch/x86/sev/*.cpp) $(EFI_LOGIC)
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
 	$(SEVHOST_DIR)/model/*.cpp)
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
@@ -57,7 +60,8 @@ FUZZ_RUNS ?= 30000
 FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd memory_map confidential
 FUZZ_SEV_NAMES := sev_instruction sev_ghcb
 FUZZ_GUEST_NAMES := guest_vc
-FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES)
+FUZZ_EFI_NAMES := efi
+FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES) $(FUZZ_EFI_NAMES)
 FUZZ_FLAGS := -max_len=8192 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp \
 	hosttests/loader_images.cpp hosttests/bsd_images.cpp hosttests/linux_images.cpp \
@@ -69,6 +73,8 @@ $(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
 FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/scripted_host.cpp \
 	$(filter-out %/accept_memory.cpp,$(wildcard arch/x86/sev/*.cpp)))
+FUZZ_EFI_OBJECTS := $(FUZZ_OBJECTS) $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(EFI_LOGIC) \
+	hosttests/fake_firmware.cpp)
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp
@@ -79,6 +85,7 @@ $(BUILD)/fuzz/%.o: %.cpp
 $(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_OBJECTS)
 $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_SEV_OBJECTS)
 $(FUZZ_GUEST_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_GUEST_OBJECTS)
+$(FUZZ_EFI_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_EFI_OBJECTS)
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o
 	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
@@ -101,6 +108,7 @@ $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 	@echo "fuzz $*: $(FUZZ_RUNS) inputs, no fault"
 
 -include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_GUEST_OBJECTS:.o=.d) \
+	$(FUZZ_EFI_OBJECTS:.o=.d) \
 	$(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
 
 .PHONY: host-binaries

@@ -26,9 +26,10 @@ bool load_served(Firmware& firmware, Span& initrd) {
         return false;
     uint64_t bytes = 0;
     Status status = loads->load_file(loads, path, 0, &bytes, nullptr);
-    if (status == kNotFound || (status == kSuccess && bytes == 0))
+    const bool told_it = status == kBufferTooSmall || status == kSuccess;
+    if (status == kNotFound || (told_it && bytes == 0))
         return false;
-    if (status != kBufferTooSmall)
+    if (!told_it)
         refuse("LoadFile2 does not tell the initrd's size: status, bytes", status, bytes);
     const uint64_t told = bytes;
     initrd.start = firmware.allocate(kNoMemory, bytes);

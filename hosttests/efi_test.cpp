@@ -1,0 +1,389 @@
+// The EFI stub over a firmware that says what a test wants, up to the kernel's entry; what
+// it leaves is read by the kernel's own parser.
+
+#include "fake_firmware.h"
+
+#include "boot_params.h"
+#include "efi_map.h"
+#include "page_walker.h"
+#include "parsing.h"
+
+#include <gtest/gtest.h>
+
+namespace prologue::test {
+namespace {
+
+using namespace efi;
+
+constexpr uint64_t kAll = uint64_t{1} << 47;
+
+LoaderInfo parsed(const Entered& entered) {
+    PhysMemory memory{0, kAll};
+    LoaderInfo loader;
+    prologue_parse_linux(memory, entered.boot_params, loader);
+    return loader;
+}
+
+// A machine with little in it.
+struct EfiStub : testing::Test {
+    FakeFirmware firmware;
+
+    EfiStub() {
+        firmware.describe(7, 0x1000, 0x9f);
+        firmware.describe(7, 0x100000, 0x7f00);
+    }
+
+    LoaderInfo started() { return parsed(firmware.start()); }
+    std::string cmdline() { return str(started().cmdline); }
+    std::string cmdline_of(std::string options) {
+        firmware.options = std::move(options);
+        return cmdline();
+    }
+    std::string module() {
+        const LoaderInfo loader = started();
+        if (loader.module_count == 0)
+            return "none";
+        return {reinterpret_cast<const char*>(loader.modules.at),
+                loader.modules.end - loader.modules.at};
+    }
+    void expect_refusal(const char* what, uint64_t a, uint64_t b) {
+        EXPECT_EQ(failure_of([&] { firmware.start(); }), failure(Error::efi, {a, b}, what));
+    }
+};
+
+TEST_F(EfiStub, EntersTheKernelAtItsPlace) {
+    const Entered entered = firmware.start();
+    EXPECT_EQ(entered.entry, kKernelAt + 0x200);
+    const auto* const kernel = reinterpret_cast<const uint8_t*>(kKernelAt);
+    for (uint64_t i = 0; i != kKernelFileBytes; ++i)
+        ASSERT_EQ(kernel[i], static_cast<uint8_t>(i * 7 + 3)) << i;
+    EXPECT_TRUE(firmware.forgotten);
+    const LoaderInfo loader = parsed(entered);
+    EXPECT_EQ(loader.loader, uint32_t{PROLOGUE_LOADER_EFI});
+    EXPECT_TRUE(loader.efi);
+    EXPECT_EQ(loader.uefi.bits, 64u);
+    EXPECT_NE(loader.uefi.system_table_phys, 0u);
+    EXPECT_EQ(loader.module_count, 0u);
+    EXPECT_EQ(loader.framebuffer.phys, 0u);
+    EXPECT_EQ(str(loader.cmdline), "");
+}
+
+TEST_F(EfiStub, MovesAKernelThatMayBeMoved) {
+    firmware.in_use = Span{kKernelAt + 0x5000, kKernelAt + 0x6000};
+    const Entered entered = firmware.start();
+    EXPECT_NE(entered.entry, kKernelAt + 0x200);
+    EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry), static_cast<uint8_t>(0x200 * 7 + 3));
+}
+
+TEST_F(EfiStub, RefusesAKernelWithoutAPlace) {
+    firmware.in_use = Span{kKernelAt, kKernelAt + 0x1000};
+    firmware.header().flags = 0;
+    firmware.describe(6, kKernelAt - 0x1000, 3);
+    EXPECT_EQ(failure_of([&] { firmware.start(); }),
+              failure(Error::efi_place,
+                      {kKernelAt, kKernelAt + kKernelMemory, kKernelAt - 0x1000, kKernelAt + 0x2000},
+                      "the firmware uses"));
+}
+
+TEST_F(EfiStub, RefusesAKernelWhereThereIsNoMemory) {
+    firmware.in_use = Span{kKernelAt, kKernelAt + 0x1000};
+    firmware.header().flags = 0;
+    firmware.describe(7, kKernelAt - 0x1000, 3);
+    firmware.describe(7, kKernelAt + 0x4000, 3);
+    EXPECT_EQ(failure_of([&] { firmware.start(); }),
+              failure(Error::efi_place,
+                      {kKernelAt, kKernelAt + kKernelMemory, kKernelAt + 0x2000, kKernelAt + 0x4000},
+                      "there is no memory at"));
+}
+
+TEST_F(EfiStub, HasTheLoadOptionsAsTheCommandLine) {
+    EXPECT_EQ(cmdline_of(utf16(u"a b=c")), "a b=c");
+}
+
+TEST_F(EfiStub, NeedsNoEndOfTheLoadOptions) {
+    EXPECT_EQ(cmdline_of(utf16(u"a b", false)), "a b");
+}
+
+TEST_F(EfiStub, DropsHalfACharacter) {
+    EXPECT_EQ(cmdline_of(utf16(u"a b", false) + "x"), "a b");
+}
+
+TEST_F(EfiStub, EndsTheCommandLineAtALine) {
+    EXPECT_EQ(cmdline_of(utf16(u"a b\nc")), "a b");
+}
+
+TEST_F(EfiStub, SaysUtf8) {
+    EXPECT_EQ(cmdline_of(utf16(u"\u00e9\u20ac\U0001f600")), "\u00e9\u20ac\U0001f600");
+}
+
+TEST_F(EfiStub, ReplacesHalvesOfSurrogatePairs) {
+    EXPECT_EQ(cmdline_of(utf16(std::u16string{0xd83d, u'a', 0xde00, 0xd83d})),
+              "\ufffda\ufffd\ufffd");
+}
+
+TEST_F(EfiStub, TakesOffTheShellsFirstWord) {
+    firmware.shell = true;
+    EXPECT_EQ(cmdline_of(utf16(u"\"fs0:\\my kernel\" a  \"b c\" ")), "a  \"b c\" ");
+}
+
+TEST_F(EfiStub, TakesOffTheNameOfItsOwnFile) {
+    firmware.file_path = path_of_file(u"\\EFI\\BOOT\\BOOTX64.EFI");
+    EXPECT_EQ(cmdline_of(utf16(u"fs0:\\efi\\boot\\bootx64.efi a")), "a");
+}
+
+TEST_F(EfiStub, KeepsAFirstWordThatNamesNoFileOfItsOwn) {
+    firmware.file_path = path_of_file(u"\\EFI\\BOOT\\BOOTX64.EFI");
+    EXPECT_EQ(cmdline_of(utf16(u"bootx64 a")), "bootx64 a");
+}
+
+TEST_F(EfiStub, IsNotLedAstrayByABrokenPath) {
+    firmware.file_path = std::string("\x04\x04\x03\0", 4) + std::string(8, 'x');
+    EXPECT_EQ(cmdline_of(utf16(u"a b")), "a b");
+}
+
+TEST_F(EfiStub, FindsWhatIsMeantInAWholeLoadOption) {
+    const std::string path = path_of_file(u"\\x.efi");
+    std::string option = raw(uint32_t{1}) + raw(static_cast<uint16_t>(path.size())) +
+                         utf16(u"a name") + path;
+    EXPECT_EQ(cmdline_of(option + utf16(u"c d")), "c d");
+}
+
+TEST_F(EfiStub, RefusesACommandLineThatIsTooLong) {
+    firmware.options = utf16(std::u16string(70000, u'x'));
+    expect_refusal("the command line is too long: bytes, at most", 70000, 0xffff);
+}
+
+TEST_F(EfiStub, HasTheServedInitrd) {
+    firmware.served = std::string(100000, 'i');
+    EXPECT_EQ(module(), *firmware.served);
+}
+
+TEST_F(EfiStub, HasNoInitrdWhereAnEmptyOneIsServed) {
+    firmware.served = "";
+    EXPECT_EQ(module(), "none");
+}
+
+TEST_F(EfiStub, RefusesAnInitrdThatGrows) {
+    firmware.served = std::string(5000, 'i');
+    firmware.served_grows = 4000;
+    expect_refusal("LoadFile2 does not load the initrd: status, bytes", kBufferTooSmall, 9000);
+}
+
+TEST_F(EfiStub, TakesAnInitrdThatShrinks) {
+    firmware.served = std::string(5000, 'i');
+    firmware.served_tells = 4000;
+    EXPECT_EQ(module(), *firmware.served);
+}
+
+TEST_F(EfiStub, RefusesAnInitrdLargerThanMemory) {
+    firmware.served = "x";
+    firmware.served_tells = uint64_t{1} << 40;
+    expect_refusal("no memory for the initrd: status, bytes", kOutOfResources,
+                   (uint64_t{1} << 40) + 1);
+}
+
+TEST_F(EfiStub, PutsNamedFilesOneBehindTheOther) {
+    firmware.files = {{u"\\a", std::string(3 << 20, 'a')}, {u"\\x\\b", "bb"}};
+    firmware.options = utf16(u"initrd=\\a quiet initrd=/x/b");
+    EXPECT_EQ(module(), std::string(3 << 20, 'a') + "bb");
+}
+
+TEST_F(EfiStub, PrefersWhatIsServed) {
+    firmware.files = {{u"\\a", "a"}};
+    firmware.served = "served";
+    firmware.options = utf16(u"initrd=\\a");
+    EXPECT_EQ(module(), "served");
+}
+
+TEST_F(EfiStub, RefusesAFileThatIsNotThere) {
+    firmware.files = {{u"\\a", "a"}};
+    firmware.options = utf16(u"initrd=\\b");
+    expect_refusal("a file that initrd= names cannot be opened: status, characters of its name",
+                   kNotFound, 2);
+}
+
+TEST_F(EfiStub, RefusesAFileThatEndsEarly) {
+    firmware.files = {{u"\\a", "abcdef"}};
+    firmware.files_read_short = 2;
+    firmware.options = utf16(u"initrd=\\a");
+    expect_refusal("a file that initrd= names cannot be read: status, bytes of it", 0, 4);
+}
+
+TEST_F(EfiStub, RefusesANamedFileWithoutAVolume) {
+    firmware.options = utf16(u"initrd=\\a");
+    expect_refusal("initrd= names a file, and the image is from no volume: status", kNotFound, 0);
+}
+
+TEST_F(EfiStub, FindsTheNewerTables) {
+    firmware.tables = {{kAcpi1Table, 0x1000}, {kSmbiosTable, 0x2000}, {kSmbios3Table, 0x3000},
+                       {kAcpi2Table, 0x4000}};
+    const LoaderInfo loader = started();
+    EXPECT_EQ(loader.rsdp_phys, 0x4000u);
+    EXPECT_EQ(loader.smbios_phys, 0x3000u);
+}
+
+TEST_F(EfiStub, FindsTheOlderTables) {
+    firmware.tables = {{kAcpi1Table, 0x1000}, {kSmbiosTable, 0x2000}};
+    const LoaderInfo loader = started();
+    EXPECT_EQ(loader.rsdp_phys, 0x1000u);
+    EXPECT_EQ(loader.smbios_phys, 0x2000u);
+}
+
+TEST_F(EfiStub, PassesTheConfidentialComputingBlobOn) {
+    firmware.tables = {{kConfidentialComputingBlob, 0x12345000}};
+    const auto& params = *reinterpret_cast<const BootParams*>(firmware.start().boot_params);
+    EXPECT_EQ(params.cc_blob, 0x12345000u);
+}
+
+TEST_F(EfiStub, RefusesTooManyTables) {
+    firmware.tables = {{kAcpi1Table, 0x1000}};
+    firmware.table_count = ~uint64_t{0};
+    expect_refusal("there are too many configuration tables: tables, at most", ~uint64_t{0}, 4096);
+}
+
+TEST_F(EfiStub, HasTheConsolesScreen) {
+    firmware.screens = {FakeScreen{.framebuffer = 0xe0000000}};
+    firmware.console = FakeScreen{.framebuffer = 0x380000000000};
+    const prologue_framebuffer framebuffer = started().framebuffer;
+    EXPECT_EQ(framebuffer.phys, 0x380000000000u);
+    EXPECT_EQ(framebuffer.width, 800u);
+    EXPECT_EQ(framebuffer.height, 600u);
+    EXPECT_EQ(framebuffer.pitch, 832u * 4);
+    EXPECT_EQ(framebuffer.bits_per_pixel, 32);
+    EXPECT_EQ(framebuffer.red_shift, 16);
+    EXPECT_EQ(framebuffer.red_bits, 8);
+    EXPECT_EQ(framebuffer.blue_shift, 0);
+}
+
+TEST_F(EfiStub, HasAnotherScreenWhereTheConsoleHasNone) {
+    FakeScreen masks = {.framebuffer = 0xe0000000};
+    masks.info.format = kBitMask;
+    masks.info.masks[0] = 0xf800;
+    masks.info.masks[1] = 0x07e0;
+    masks.info.masks[2] = 0x001f;
+    FakeScreen blt_only;
+    blt_only.info.format = kBltOnly;
+    firmware.console = blt_only;
+    firmware.screens = {FakeScreen{.framebuffer = 0}, FakeScreen{.has_mode = false}, masks};
+    const prologue_framebuffer framebuffer = started().framebuffer;
+    EXPECT_EQ(framebuffer.phys, 0xe0000000u);
+    EXPECT_EQ(framebuffer.bits_per_pixel, 16);
+    EXPECT_EQ(framebuffer.pitch, 832u * 2);
+    EXPECT_EQ(framebuffer.green_shift, 5);
+    EXPECT_EQ(framebuffer.green_bits, 6);
+}
+
+TEST_F(EfiStub, HasNoScreenWhereNoneFits) {
+    FakeScreen wide;
+    wide.info.pixels_per_line = 20000;
+    firmware.console = wide;
+    EXPECT_EQ(started().framebuffer.phys, 0u);
+}
+
+TEST_F(EfiStub, SaysEachTypeOfMemory) {
+    firmware.map.clear();
+    constexpr uint32_t kFree = kE820Usable;
+    const uint32_t types[] = {2, kFree, kFree, kFree, kFree, 2, 2, kFree, 5, 3, 4, 2, 2, 2, 2,
+                              kE820Unaccepted, 2};
+    std::vector<StatedRange> wanted;
+    for (uint32_t type = 0; type != std::size(types); ++type) {
+        firmware.describe(type, 0x100000 * (type + 1), 1);
+        wanted.push_back({0x100000 * (type + 1), 0x1000, types[type]});
+    }
+    firmware.describe(7, 0x40000000, 2, 0x4000f);
+    wanted.push_back({0x40000000, 0x2000, kE820SoftReserved});
+    EXPECT_EQ(ranges_of(started().memory), wanted);
+}
+
+TEST_F(EfiStub, MakesNeighboursOne) {
+    firmware.map.clear();
+    firmware.describe(7, 0x100000, 1);
+    firmware.describe(4, 0x101000, 2);
+    firmware.describe(6, 0x103000, 1);
+    EXPECT_EQ(ranges_of(started().memory),
+              (std::vector<StatedRange>{{0x100000, 0x3000, 1}, {0x103000, 0x1000, 2}}));
+}
+
+TEST_F(EfiStub, SaysAMapOf10000Descriptors) {
+    firmware.map.clear();
+    firmware.stride = 104; // more than 1 MiB of it
+    for (uint64_t i = 0; i != 10000; ++i)
+        firmware.describe(i % 2 != 0 ? 7 : 6, i << 20, 1);
+    const LoaderInfo loader = started();
+    std::vector<StatedRange> ranges = ranges_of(loader.memory), more = ranges_of(loader.more_memory);
+    EXPECT_EQ(ranges.size(), 128u);
+    ranges.insert(ranges.end(), more.begin(), more.end());
+    ASSERT_EQ(ranges.size(), 10000u);
+    for (uint64_t i = 0; i != ranges.size(); ++i)
+        ASSERT_EQ(ranges[i], (StatedRange{i << 20, 0x1000, i % 2 != 0 ? 1u : 2u}));
+    EXPECT_EQ(loader.uefi.memory_map_bytes, firmware.map.size());
+    EXPECT_EQ(std::string(static_cast<const char*>(loader.uefi.memory_map), firmware.map.size()),
+              firmware.map);
+}
+
+TEST_F(EfiStub, RefusesAMapThatMakesNoSense) {
+    firmware.stride = 32;
+    expect_refusal("the firmware's memory map makes no sense: bytes, bytes of a descriptor",
+                   firmware.map.size(), 32);
+}
+
+TEST_F(EfiStub, RefusesAMapThatOutgrowsItsRoom) {
+    firmware.map_grows = 1 << 20;
+    expect_refusal("the firmware's memory map is not to be had: status, bytes", kBufferTooSmall,
+                   firmware.map.size() + (1 << 20));
+}
+
+TEST_F(EfiStub, EndsTheBootServicesOnceMoreWithAStaleKey) {
+    firmware.stale_keys = 1;
+    EXPECT_EQ(started().loader, uint32_t{PROLOGUE_LOADER_EFI});
+    EXPECT_EQ(firmware.maps_read, 2u);
+}
+
+TEST_F(EfiStub, RefusesBootServicesThatDoNotEnd) {
+    firmware.stale_keys = 2;
+    expect_refusal("ExitBootServices fails twice: status, and before that", kInvalidParameter,
+                   kInvalidParameter);
+    EXPECT_TRUE(firmware.forgotten);
+}
+
+TEST_F(EfiStub, RefusesAMachineWithoutLowMemory) {
+    firmware.low_memory = false;
+    EXPECT_EQ(failure_of([&] { firmware.start(); })->what,
+              "no memory below 4 GiB for the memory map: status, bytes");
+}
+
+TEST_F(EfiStub, RefusesAnImageThatIsNone) {
+    firmware.loaded_image = false;
+    expect_refusal("the image's handle has no loaded image protocol", 0, 0);
+}
+
+// All of what the kernel's first steps touch is mapped where it lies, to be executed too.
+TEST_F(EfiStub, LeavesTablesOfItsOwn) {
+    for (const unsigned levels : {4u, 5u})
+        for (const bool large : {true, false})
+            for (const uint64_t c_bit : {uint64_t{0}, uint64_t{1} << 51}) {
+                FakeFirmware own;
+                own.describe(7, 0x100000, 0x7f00);
+                own.cpu = {levels, large, c_bit, 0x7f0000001000};
+                const Entered entered = own.start();
+                PagingState state = {.cr0 = 0x80000001, .cr3 = entered.cr3,
+                                     .cr4 = levels == 5 ? 0x1020u : 0x20u, .efer = 0x900,
+                                     .has_1g_pages = large, .c_bit = c_bit};
+                const auto memory = [](uint64_t phys) -> std::optional<uint64_t> {
+                    return *reinterpret_cast<const uint64_t*>(phys);
+                };
+                for (const uint64_t address :
+                     {entered.entry, entered.boot_params,
+                      kKernelAt + kKernelMemory - 1, uint64_t{0x7f0000000fff}}) {
+                    for (const Access access : {Access::Write, Access::Execute}) {
+                        const auto page = std::get<Translation>(
+                            walk(state, memory, address, access, false));
+                        EXPECT_EQ(page.pa, address);
+                        EXPECT_EQ(page.encrypted, c_bit != 0);
+                    }
+                }
+            }
+}
+
+}  // namespace
+}  // namespace prologue::test
