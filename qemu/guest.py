@@ -54,6 +54,7 @@ OUTCOMES = {
     0x41: machine.FATAL,
     0x71: "reset",
     0x81: "refused",
+    0x91: "ran host's code",
     0xA1: "terminated",
     0xC1: "shutdown",
     0xD1: "denied",
@@ -87,7 +88,7 @@ def command_line(guest: Path, directory: Path) -> list:
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
               for name in ("HOST", "HOSTILE", "TRACE", "ACCEPT", "RMP", "SEED", "INTERCEPT",
-                           "CANARY")
+                           "CANARY", "STACKS", "SWEEP")
               if os.environ.get(name)]
     words += [f"high={high}"] if high else []
     copies = 1 if sev == "none" else 2

@@ -39,6 +39,8 @@ class Run:
     intercept: str = ""
     trace: str = ""
     canary: int = 0
+    stacks: str = ""
+    sweep: str = ""
     state: Optional[Path] = None
     accept: str = ""
     rmp: str = ""
@@ -51,7 +53,8 @@ class Run:
                 "INITRD": self.initrd or "", "MEM": self.memory, "HIGH": self.high, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp, "SEED": self.seed,
-                "CANARY": hex(self.canary) if self.canary else ""}
+                "CANARY": hex(self.canary) if self.canary else "",
+                "STACKS": self.stacks, "SWEEP": self.sweep}
 
 
 class Result(machine.Result):

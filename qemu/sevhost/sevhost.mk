@@ -4,10 +4,15 @@
 SEVHOST_DIR := qemu/sevhost
 # No SSE: what is in those registers is the guest's, and stays there.
 SEVHOST_FLAGS = $(KERNEL_FLAGS) -mgeneral-regs-only -I$(SEVHOST_DIR)/host -I$(SEVHOST_DIR)/hostile \
-	-I$(SEVHOST_DIR)/model -Iboot
-SEVHOST_SOURCES := $(wildcard $(addprefix $(SEVHOST_DIR)/,host/*.cpp hostile/*.cpp model/*.cpp))
-SEVHOST_OBJECTS := $(SEVHOST_SOURCES:$(SEVHOST_DIR)/%.cpp=$(BUILD)/sevhost/%.o) \
-	$(patsubst $(SEVHOST_DIR)/%.S,$(BUILD)/sevhost/%.o,$(wildcard $(SEVHOST_DIR)/host/*.S))
+	-I$(SEVHOST_DIR)/sweep -I$(SEVHOST_DIR)/model -Iboot
+sevhost_objects = $(patsubst $(SEVHOST_DIR)/%,$(BUILD)/sevhost/%.o,$(basename \
+	$(wildcard $(addprefix $(SEVHOST_DIR)/,$(1)))))
+# The behaviours' state lies in one piece, so that a sweep can take it back.
+HOSTILE_OBJECTS := $(call sevhost_objects,hostile/*.cpp)
+SEVHOST_OBJECTS := $(call sevhost_objects,sweep/behaviours_begin.S) $(HOSTILE_OBJECTS) \
+	$(call sevhost_objects,sweep/behaviours_end.S) $(filter-out %/behaviours_begin.o \
+	%/behaviours_end.o,$(call sevhost_objects,host/*.cpp host/*.S model/*.cpp sweep/*.cpp sweep/*.S))
+$(HOSTILE_OBJECTS): SEVHOST_FLAGS += -fdata-sections
 SEVHOST := $(BUILD)/sevhost.elf
 
 $(BUILD)/sevhost/%.o: $(SEVHOST_DIR)/%.cpp
@@ -45,10 +50,18 @@ bench: $(SEVHOST) $(EXIT_RATE)
 sevhost: $(SEVHOST)
 
 GUEST_SETTINGS := GUEST HOST SEV CBIT CMDLINE INITRD MEM HIGH HOSTILE TRACE STATE ACCEPT RMP \
-	SEED INTERCEPT CANARY CPU
+	SEED INTERCEPT CANARY STACKS SWEEP CPU
 export $(GUEST_SETTINGS)
 
 # A guest of one's own under the SEV host.
+# Each event at each instruction and each pass of a loop: minutes as SEV-ES, half an hour as SNP.
+.PHONY: sweep
+sweep: $(SEVHOST) kernels
+	for sev in $(or $(SEV),es snp); do \
+		GUEST=$(BUILD)/demo.elf SEV=$$sev MEM=32M CANARY=0x5ec7e7a1b2c3d4e5 \
+			SWEEP=$(or $(SWEEP),all-events) $(PYTHON) qemu/guest.py || exit 1; \
+	done
+
 .PHONY: guest
 guest: $(SEVHOST)
 	@$(PYTHON) qemu/guest.py

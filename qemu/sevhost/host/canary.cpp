@@ -3,6 +3,8 @@
 #include "console.h"
 #include "ghcb_msr_protocol.h"
 #include "launch.h"
+#include "outcome.h"
+#include "snp_pages.h"
 
 #include <string.h>
 
@@ -44,20 +46,26 @@ void for_each_half(const Guest& guest, const uint8_t* bytes, uint64_t count, Fou
     }
 }
 
-bool was_launched(GuestPhys page) {
-    for (unsigned i = 0; i != launched_count(); ++i)
-        if (page >= launched(i).start && page < launched(i).end)
-            return true;
-    return false;
-}
-
-void fill(const Guest& guest, GuestPhys page) {
-    uint8_t* bytes = guest.memory.at(page, kPageBytes, Backing::private_);
-    for (uint64_t at = 0; at != kPageBytes; at += sizeof guest.settings.canary)
+void fill(const Guest& guest, GuestPhys start, uint64_t count) {
+    uint8_t* bytes = guest.memory.at(start, count, Backing::private_);
+    if (bytes == nullptr)
+        fail("no place for the canary: ", hex(start));
+    for (uint64_t at = 0; at != count; at += sizeof guest.settings.canary)
         memcpy(bytes + at, &guest.settings.canary, sizeof guest.settings.canary);
 }
 
 } // namespace
+
+unsigned canaries_seen() {
+    return told;
+}
+
+bool holds_canary(const Guest& guest, const uint8_t* bytes, uint64_t count) {
+    bool found = false;
+    if (wanted(guest))
+        for_each_half(guest, bytes, count, [&](uint64_t) { found = true; });
+    return found;
+}
 
 void plant_canary(Guest& guest) {
     if (!wanted(guest))
@@ -66,8 +74,13 @@ void plant_canary(Guest& guest) {
         const Region& region = guest.memory[i];
         for (uint64_t done = 0; done != region.bytes; done += kPageBytes)
             if (!was_launched(region.start + done))
-                fill(guest, region.start + done);
+                fill(guest, region.start + done, kPageBytes);
     }
+    for (unsigned i = 0; i != guest.settings.stack_count; ++i)
+        fill(guest, guest.settings.stacks[i].start,
+             guest.settings.stacks[i].end - guest.settings.stacks[i].start);
+    if (guest.snp_pages.secrets != 0)
+        fill(guest, guest.snp_pages.secrets + offsetof(SecretsPage, keys), sizeof SecretsPage::keys);
     for (unsigned gpr = 0; gpr != kGprCount; ++gpr)
         if (gpr == rax || gpr == rcx || gpr == rdx || gpr >= kNewWithLongMode)
             guest.gprs[gpr] = guest.settings.canary;

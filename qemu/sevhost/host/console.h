@@ -24,6 +24,8 @@ struct Bytes {
 constexpr Hex hex(uint64_t value) { return {value}; }
 constexpr Decimal decimal(uint64_t value) { return {value}; }
 
+extern bool muted; // nobody is to hear of what comes
+
 void put(char c);
 void put(const char* text);
 void put(Hex number);

@@ -13,6 +13,9 @@ void record_exit(Guest& guest);
 // The guest's marker: how many exits it took to come here.
 void mark(Guest& guest);
 
+// Who goes on at the guest's end, and so does not return; nullptr: it is the run's end.
+extern void (*at_end)(Outcome outcome);
+
 // Ends the run: the counts of exits, and, where it was not a good end, the last
 // exits, the registers, and the page-table walks of RIP, RSP and CR2.
 [[noreturn]] void finish(Guest& guest, Outcome outcome);

@@ -21,6 +21,7 @@
 #include "vc.h"
 #include "vmcb.h"
 #include "vmgexit.h"
+#include "watchdog.h"
 #include "world_switch.h"
 
 namespace sevhost {
@@ -123,6 +124,8 @@ void handle_plain(Guest& guest, uint64_t code) {
 }
 
 void handle(Guest& guest) {
+    if (is_watchdog(guest))
+        return;
     const uint64_t code = exit_code_of(guest);
     switch (code) {
     case exit::kNestedFault:
@@ -249,18 +252,21 @@ void place_guest(Guest& guest, const Images& images) {
     hostile_launch(guest);
 }
 
+void run_to_next_exit(Guest& guest) {
+    hostile_before_entry(guest);
+    const bool one_step = is_stepping();
+    const uint64_t rip = guest.save().rip;
+    begin_step(guest);
+    run_guest(guest);
+    if (!end_step(guest))
+        handle_exit(guest);
+    if (one_step && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
+        hostile_after_step(guest);
+}
+
 void run(Guest& guest) {
-    for (;;) {
-        hostile_before_entry(guest);
-        const bool one_step = is_stepping();
-        const uint64_t rip = guest.save().rip;
-        begin_step(guest);
-        run_guest(guest);
-        if (!end_step(guest))
-            handle_exit(guest);
-        if (one_step && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
-            hostile_after_step(guest);
-    }
+    for (;;)
+        run_to_next_exit(guest);
 }
 
 } // namespace sevhost

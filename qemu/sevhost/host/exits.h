@@ -9,5 +9,6 @@ namespace sevhost {
 void prepare_guest(Guest& guest);
 void place_guest(Guest& guest, const Images& images);
 [[noreturn]] void run(Guest& guest);
+void run_to_next_exit(Guest& guest);
 
 } // namespace sevhost

@@ -87,6 +87,13 @@ unsigned launched_count() {
     return count;
 }
 
+bool was_launched(GuestPhys page) {
+    for (unsigned i = 0; i != count; ++i)
+        if (page >= ranges[i].start && page < ranges[i].end)
+            return true;
+    return false;
+}
+
 const LaunchedRange& launched(unsigned i) {
     return ranges[i];
 }

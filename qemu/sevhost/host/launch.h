@@ -24,6 +24,8 @@ struct LaunchedRange {
 unsigned launched_count();
 const LaunchedRange& launched(unsigned i);
 
+bool was_launched(GuestPhys page);
+
 // Calls note(page) for each page that was placed.
 template <typename Note>
 void for_each_launched(const Guest&, Note note) {

@@ -12,6 +12,7 @@
 #include "prologue/wishes.h"
 #include "safe_msr.h"
 #include "settings.h"
+#include "sweep.h"
 
 PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_BEST);
 PROLOGUE_WISH_QEMU_EXIT;
@@ -36,5 +37,7 @@ void kernel_main(const prologue_handoff* handoff) {
     if (guest.encrypted())
         say(", noise of seed ", hex(settings.seed));
     say("\n");
+    if (settings.sweep != Sweep::none)
+        sweep(guest);
     run(guest);
 }

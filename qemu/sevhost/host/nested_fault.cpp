@@ -1,10 +1,13 @@
 #include "nested_fault.h"
 
+#include "code_pages.h"
 #include "diagnosis.h"
+#include "hostile.h"
 #include "mmio.h"
 #include "operand.h"
 #include "snp.h"
 #include "svm_exits.h"
+#include "trial.h"
 #include "vc.h"
 
 namespace sevhost {
@@ -15,6 +18,7 @@ struct Fault {
     GuestPhys gpa;
     bool on_tables; // of a page-table walk
     bool fetch;
+    bool write; // a walk may set a bit in what it reads
     Backing backing;
 };
 
@@ -28,6 +32,7 @@ Fault fault_of(const Guest& guest) {
     fault.gpa = fault.address & ~(c_bit | guest.alias_mask);
     fault.on_tables = (control.exit_info1 & kNestedFaultOnTables) != 0;
     fault.fetch = (control.exit_info1 & kNestedFaultFetch) != 0;
+    fault.write = fault.on_tables || (control.exit_info1 & kNestedFaultWrite) != 0;
     const bool shared = c_bit != 0 && (fault.address & c_bit) == 0 && !fault.on_tables;
     fault.backing = shared ? Backing::shared : Backing::private_;
     return fault;
@@ -40,10 +45,15 @@ NestedTables& tables_in_use(Guest& guest) {
 bool large_page_fits(const Guest& guest, const Region& region, const Fault& fault) {
     // Shared pages come one by one, since page tables may lie between them; so do SNP's.
     const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp() ||
-                            guest.hostile != nullptr; // who wants to see each page's first access
+                            guest.hostile != nullptr || // who wants to see each page's first access
+                            tracks_writes();
     const GuestPhys start = fault.gpa & ~(kLargePageBytes - 1);
     return !one_by_one && start >= region.start &&
            start + kLargePageBytes <= region.start + region.bytes;
+}
+
+uint8_t* page_of(const Region& region, const Fault& fault) {
+    return region.at(fault.gpa & ~(kPageBytes - 1), fault.backing);
 }
 
 // The linear address goes to CR2, which TCG does not tell: it is found among the operands.
@@ -94,16 +104,26 @@ void map_memory(Guest& guest, const Region& region, Fault fault) {
     // was told a wrong C-bit, and finds out.
     if (guest.alias_mask != 0 && fault.fetch)
         fault.backing = Backing::private_;
+    if (guest.hostile != nullptr && guest.hostile->code_apart && fault.fetch)
+        fault.backing = Backing::private_;
     if (guest.snp() && !reverse_map_allows(guest, fault))
         return;
     if (fault.backing == Backing::shared && fault.fetch)
         refuse(guest, "an instruction is fetched from ", hex(fault.gpa),
                " through a mapping without the C-bit: hardware fetches the private page there, and "
                "reads another (APM vol. 2, 15.34.5); this host does not keep the two apart");
+    if (fault.fetch)
+        look_at_fetch(guest, fault.gpa);
     const bool large = large_page_fits(guest, region, fault);
     const GuestPhys first = fault.gpa & ~((large ? kLargePageBytes : kPageBytes) - 1);
     guest.memory.look_at(region, first, large ? kLargePageBytes : kPageBytes, fault.backing);
-    const uint64_t rights = fault.backing == Backing::private_ ? NestedTables::kExecute : 0;
+    uint64_t rights = fault.backing == Backing::private_ && may_be_code(fault.gpa)
+                          ? NestedTables::kExecute
+                          : 0;
+    if (tracks_writes() && fault.write)
+        note_writable(tables_in_use(guest), fault.address, page_of(region, fault));
+    else if (tracks_writes())
+        rights |= NestedTables::kReadOnly;
     tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing),
                              large, rights);
 }

@@ -45,7 +45,8 @@ uint64_t& NestedTables::entry_for(uint64_t address, unsigned target) {
 }
 
 void NestedTables::map(uint64_t address, HostPhys to, bool large_fits, uint64_t rights) {
-    const uint64_t bits = kTable | (rights & kExecute ? 0 : kNoExecute);
+    const uint64_t bits = (rights & kReadOnly ? kTable & ~kWritable : kTable) |
+                          (rights & kExecute ? 0 : kNoExecute);
     if (large_fits) {
         uint64_t& entry = entry_for(address, 2);
         if ((entry & kPresent) == 0 || (entry & kLarge) != 0) {

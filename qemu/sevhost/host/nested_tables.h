@@ -9,7 +9,9 @@ namespace sevhost {
 
 class NestedTables {
 public:
-    static constexpr uint64_t kExecute = 1; // rights: reading and writing are always there
+    // Rights; reading is always there, and writing where it is not said otherwise.
+    static constexpr uint64_t kExecute = 1;
+    static constexpr uint64_t kReadOnly = 2;
 
     void create(HostMemory& host);
 

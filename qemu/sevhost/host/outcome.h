@@ -18,6 +18,7 @@ enum class Outcome : uint8_t {
     halted = 0x70,     // HLT with interrupts off: nothing can happen any more
     reset = 0x38,      // the guest reset the machine
     denied = 0x68,     // a hostile host keeps the guest from ever going on
+    ran_hosts_code = 0x48, // a hostile host has led the guest to code that is not its own
 };
 
 [[noreturn]] void leave(Outcome outcome);
@@ -25,6 +26,7 @@ enum class Outcome : uint8_t {
 // The host's own end, before there is a guest to talk about.
 template <typename... Parts>
 [[noreturn]] void fail(Parts... parts) {
+    muted = false;
     say("sevhost: fatal: ", parts..., "\n");
     leave(Outcome::host_fatal);
 }

@@ -2,6 +2,7 @@
 // headers: arch-x86/hvm/start_info.h, elfnote.h).
 #include <string.h>
 
+#include "code_pages.h"
 #include "elf.h"
 #include "launch.h"
 #include "outcome.h"
@@ -111,6 +112,8 @@ Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header
         place_zeros(guest, segment.phys, segment.bytes, "a segment");
         place_bytes(guest, segment.phys, image.data + segment.file_offset, segment.file_bytes,
                     "a segment");
+        if (segment.flags & kElfExecutable)
+            note_code(guest, segment.phys, segment.bytes);
         if (segment.phys + segment.bytes > loaded.end)
             loaded.end = segment.phys + segment.bytes;
     }

@@ -85,6 +85,33 @@ void parse_list(Text value, TurnOn turn_on) {
     }
 }
 
+Settings::Stack parse_stack(Text key, Text value) {
+    const uint64_t dash = value.find('-');
+    const Settings::Stack stack = {parse_value(key, value.first(dash)),
+                                   parse_value(key, value.from(dash + 1))};
+    if (stack.start >= stack.end)
+        refuse(key, value, "is no range: start-end");
+    return stack;
+}
+
+void parse_stacks(Text key, Text value, Settings& settings) {
+    parse_list(value, [&](Text range) {
+        if (settings.stack_count == Settings::kMaxStacks)
+            refuse(key, value, "has too many ranges");
+        settings.stacks[settings.stack_count++] = parse_stack(key, range);
+    });
+}
+
+Sweep parse_sweep(Text key, Text value) {
+    if (value == "events")
+        return Sweep::events;
+    if (value == "all-events")
+        return Sweep::all_events;
+    if (value == "behaviours")
+        return Sweep::behaviours;
+    refuse(key, value, "is none of events, all-events, behaviours");
+}
+
 Trace parse_trace(Text key, Text value) {
     Trace trace;
     parse_list(value, [&](Text what) {
@@ -154,6 +181,10 @@ Settings parse_settings(const char* cmdline) {
             settings.accepted = parse_accepted(key, value);
         else if (key == "intercept")
             settings.intercepted = parse_intercepted(key, value);
+        else if (key == "stacks")
+            parse_stacks(key, value, settings);
+        else if (key == "sweep")
+            settings.sweep = parse_sweep(key, value);
         else if (key == "trace")
             settings.trace = parse_trace(key, value);
         else

@@ -31,6 +31,14 @@ enum class Accepted : uint8_t {
     launched,
 };
 
+// Very many attacks in one run (sweep.h).
+enum class Sweep : uint8_t {
+    none,
+    events,     // each event at each instruction, at two passes of a loop
+    all_events, // at all of them
+    behaviours, // each hostile behaviour at each of its occasions
+};
+
 struct Settings {
     Text host; // of profile.h; empty: the first
     Sev sev = Sev::none;
@@ -41,9 +49,17 @@ struct Settings {
     bool large_pages = false; // SNP: 2 MiB entries of the reverse map, where a guest asks so
     uint64_t seed = 0x5eed;   // of the noise in memory that nobody loaded
     uint64_t canary = 0; // a secret that the guest must not show; 0: none
+    // The guest's stacks, in its own memory: the secret is in them too, and a sweep looks whether
+    // one is left.
+    static constexpr unsigned kMaxStacks = 16;
+    struct Stack {
+        uint64_t start, end;
+    } stacks[kMaxStacks] = {};
+    unsigned stack_count = 0;
     Trace trace;
     Accepted accepted = Accepted::by_image;
     Intercepted intercepted;
+    Sweep sweep = Sweep::none;
 };
 
 // Ends the run with a line where a word is not understood.

@@ -11,6 +11,7 @@ constexpr const HostileTable* kTables[] = {
     &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,   &kLiesOfStates,
     &kEventsUnasked, &kMemoryTaken, &kPageThatChanges, &kLiesAtLaunch,
     &kLiesOfTheKept,
+    &kSilentHosts,
 };
 
 uint64_t wanted_occasion, occasions;
@@ -56,6 +57,10 @@ Text name_and_occasion(Text setting) {
 
 } // namespace
 
+bool is_behaviour_of(const Hostile& behaviour, Sev sev) {
+    return (behaviour.guests & guests_of(sev)) != 0;
+}
+
 const Hostile* find_hostile(const Settings& settings) {
     if (settings.hostile.size == 0)
         return nullptr;
@@ -65,7 +70,7 @@ const Hostile* find_hostile(const Settings& settings) {
     for_each_behaviour([&](const Hostile& behaviour) {
         if (!(wanted == behaviour.name))
             return;
-        if (behaviour.guests & guests_of(settings.sev))
+        if (is_behaviour_of(behaviour, settings.sev))
             found = &behaviour;
         else
             of_others = true;
@@ -77,6 +82,35 @@ const Hostile* find_hostile(const Settings& settings) {
         fail("there is no hostile behaviour ", wanted,
              ": HOSTILE=list prints those that there are");
     return found;
+}
+
+void set_hostile(Guest& guest, const Hostile& behaviour, uint64_t at_occasion) {
+    guest.hostile = &behaviour;
+    wanted_occasion = at_occasion;
+    hostile_launch(guest);
+}
+
+bool hostile_has_acted() {
+    return has_acted;
+}
+
+bool hostile_counts_occasions() {
+    return occasions != 0;
+}
+
+unsigned hostile_count() {
+    unsigned count = 0;
+    for_each_behaviour([&](const Hostile&) { ++count; });
+    return count;
+}
+
+const Hostile& hostile(unsigned number) {
+    const Hostile* found = nullptr;
+    for_each_behaviour([&](const Hostile& behaviour) {
+        if (number-- == 0)
+            found = &behaviour;
+    });
+    return *found;
 }
 
 void say_hostile_behaviours() {

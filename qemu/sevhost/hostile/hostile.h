@@ -55,6 +55,9 @@ struct Hostile {
     // A list of page states that was worked off, and what SW_EXITINFO2 says of it.
     void (*page_state_list)(Guest& guest, uint8_t* list, uint64_t& result);
     void (*before_pvalidate)(Guest& guest, GuestPhys page);
+    // A page that is mapped without the C-bit has a frame for code, which is the private one, and
+    // one for data. (This host's frame for code can be read too: at an instruction in the page.)
+    bool code_apart;
 };
 
 struct HostileTable {
@@ -74,10 +77,20 @@ extern const HostileTable kMemoryTaken;     // memory_attacks.cpp
 extern const HostileTable kPageThatChanges; // changing_page.cpp
 extern const HostileTable kLiesAtLaunch;    // launch_lies.cpp
 extern const HostileTable kLiesOfTheKept;   // kept_lies.cpp
+extern const HostileTable kSilentHosts;     // silent_hosts.cpp
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.
 // "name:3" acts at its third occasion, where it acts once only.
 const Hostile* find_hostile(const Settings& settings);
+
+// Has the guest's host behave so from its launch on, at that occasion, as if nothing had acted yet.
+void set_hostile(Guest& guest, const Hostile& behaviour, uint64_t at_occasion);
+bool hostile_has_acted();
+bool hostile_counts_occasions(); // it acts at one that was asked for
+
+unsigned hostile_count();
+const Hostile& hostile(unsigned number);
+bool is_behaviour_of(const Hostile& behaviour, Sev sev);
 
 // A line for each behaviour: name, class, guests, what a right guest does.
 void say_hostile_behaviours();

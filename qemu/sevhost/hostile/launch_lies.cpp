@@ -4,6 +4,7 @@
 #include "ghcb_msr_protocol.h"
 #include "hostile.h"
 #include "launch.h"
+#include "snp.h"
 #include "snp_pages.h"
 
 namespace sevhost {
@@ -89,6 +90,7 @@ void unvalidate_cpuid_page(Guest& guest) {
     if (guest.snp_pages.cpuid == 0)
         return;
     guest.rmp.set_validated(guest.snp_pages.cpuid, false);
+    forget_page(guest, guest.snp_pages.cpuid);
     hostile_acted(guest);
 }
 

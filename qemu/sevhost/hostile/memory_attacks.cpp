@@ -106,11 +106,7 @@ void corrupt(Guest& guest, GuestPhys page) {
     replaced(guest, page);
 }
 
-bool swap(Guest& guest) {
-    const Victims victims = find_victims(guest);
-    if (victims.count < 2 || !is_occasion())
-        return false;
-    const GuestPhys one = victims.pages[0], other = victims.pages[1];
+void swap_pages(Guest& guest, GuestPhys one, GuestPhys other) {
     uint8_t* a = contents(guest, one);
     uint8_t* b = contents(guest, other);
     for (uint64_t i = 0; i != kPageBytes; ++i) {
@@ -120,6 +116,14 @@ bool swap(Guest& guest) {
     }
     replaced(guest, one);
     replaced(guest, other);
+}
+
+bool swap(Guest& guest) {
+    const Victims victims = find_victims(guest);
+    if (victims.count < 2 || !is_occasion())
+        return false;
+    for (unsigned i = 0; i + 1 < (guest.snp() ? victims.count : 2); i += 2)
+        swap_pages(guest, victims.pages[i], victims.pages[i + 1]);
     return false;
 }
 

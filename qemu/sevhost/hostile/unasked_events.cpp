@@ -1,5 +1,6 @@
 // Events that nothing caused: a host may inject what it likes, whenever it likes.
 #include "control_registers.h"
+#include "diagnosis.h"
 #include "events.h"
 #include "ghcb_msr_protocol.h"
 #include "hostile.h"
@@ -139,6 +140,8 @@ bool never_answer(Guest& guest) {
     if (!is_occasion())
         return false;
     hostile_acted(guest);
+    if (at_end != nullptr) // who sweeps does not wait
+        at_end(Outcome::denied);
     for (;;)
         asm volatile("pause");
 }

@@ -56,7 +56,10 @@ uint8_t* GuestMemory::at(GuestPhys gpa, uint64_t bytes, Backing backing) const {
     if (region == nullptr)
         return nullptr;
     look_at(*region, gpa, bytes, backing);
-    return region->at(gpa, backing);
+    uint8_t* seen = region->at(gpa, backing);
+    if (on_access != nullptr)
+        on_access(seen, bytes);
+    return seen;
 }
 
 void GuestMemory::look_at(const Region& region, GuestPhys gpa, uint64_t bytes,

@@ -47,6 +47,9 @@ public:
     // The host's view of it, or nullptr.
     uint8_t* at(GuestPhys gpa, uint64_t bytes, Backing backing) const;
 
+    // Told of the host's every access, before it: of who takes back what it writes.
+    void (*on_access)(uint8_t* at, uint64_t bytes) = nullptr;
+
     unsigned count() const { return count_; }
     const Region& operator[](unsigned i) const { return regions_[i]; }
 

@@ -33,6 +33,9 @@ public:
     // none is validated.
     void create(unsigned region, uint8_t* states);
 
+    // A byte for each page of the region; nullptr where it has no map.
+    uint8_t* states(unsigned region) const { return states_[region]; }
+
     PageCheck check(GuestPhys gpa, Backing wanted) const;
     bool is_assigned(GuestPhys gpa) const;
     bool is_validated(GuestPhys gpa) const;

@@ -190,6 +190,11 @@ _LIES = {
     "blob-elsewhere": Lie("blob"),
     "blob-outside": Lie("blob"),
     "blob-sizes": Lie("blob"),
+    "launch-bss-chosen": Lie(ends=sev_guest.TERMINATED),
+    "launch-memory-chosen": Lie("unused use-it"),
+    "cpuid-not-intercepted": Lie("(vc.?|unused)"),
+    "ports-not-intercepted": Lie(),
+    "two-frames-a-page": Lie("vc.?"),
     "memory-map-too-large": Lie("map(-n)?"),
     "memory-map-overlaps": Lie("map(-n)?"),
     "memory-map-empty": Lie("map(-n)?"),
@@ -205,8 +210,8 @@ _SNP_ONLY = {
     "register-another-frame", "register-refused", "preferred-ghcb-elsewhere",
     "page-state-msr-fails", "features-hidden", "attestation-sizes", "page-zeroed",
     "page-corrupted", "pages-swapped", "page-replayed", "page-unvalidated", "code-unvalidated",
-    "page-taken", "ghcb-taken", "launched-at-vmpl-1", "launch-validates-all",
-    "secrets-page-ones",
+    "page-taken", "ghcb-taken", "launched-at-vmpl-1", "launch-validates-all", "launch-bss-chosen",
+    "launch-memory-chosen", "secrets-page-ones",
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
 _ES_ONLY = {"jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
