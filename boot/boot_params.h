@@ -38,7 +38,9 @@ struct EfiInfo {
 
 struct BootParams {
     ScreenInfo screen;
-    uint8_t reserved0[0x70 - 0x40];
+    uint8_t reserved0[0x58 - 0x40];
+    uint64_t tboot;
+    uint8_t reserved12[0x70 - 0x60];
     uint64_t rsdp;
     uint8_t reserved1[0xc0 - 0x78];
     uint32_t ramdisk_start_high, ramdisk_bytes_high, cmdline_high;
@@ -65,6 +67,7 @@ struct BootParams {
     uint8_t reserved11[0x2d0 - 0x258];
     RawRange e820[kE820Entries];
 } __attribute__((packed));
+static_assert(offsetof(BootParams, tboot) == 0x58);
 static_assert(offsetof(BootParams, rsdp) == 0x70);
 static_assert(offsetof(BootParams, cc_blob) == 0x13c);
 static_assert(offsetof(BootParams, efi) == 0x1c0);
@@ -78,16 +81,37 @@ static_assert(offsetof(BootParams, e820) == 0x2d0);
 inline constexpr uint8_t kVesaFramebuffer = 0x23, kEfiFramebuffer = 0x70;
 inline constexpr uint32_t kBaseIs64Bits = 2; // of its capabilities
 
-// The list that extends boot_params.
+// The list that extends boot_params, and which of its pieces lead to more.
+// Source: Linux, arch/x86/include/uapi/asm/setup_data.h.
 struct SetupData {
     uint64_t next;
     uint32_t type, bytes;
 } __attribute__((packed));
-inline constexpr uint32_t kE820Extension = 1;
-inline constexpr uint32_t kConfidentialComputing = 7;
+inline constexpr uint32_t kStubPiece = 0x676f6c50; // "Plog": the EFI stub's own
+enum SetupDataType : uint32_t {
+    kE820Extension = 1,
+    kEfiOfOldKernel = 4,
+    kConfidentialComputing = 7,
+    kImaLog = 8,
+    kHandover = 10,
+    kIndirect = 1u << 31, // a bit: of a type that is elsewhere
+};
+struct Indirect {
+    uint32_t type, reserved;
+    uint64_t bytes, start;
+};
+struct EfiOfOldKernel {
+    uint64_t vendor, reserved;
+    uint64_t tables, smbios;
+};
+struct Piece {
+    uint64_t start, bytes;
+};
+struct Handover {
+    Piece device_tree, scratch;
+};
 
-// A piece of our own, by which the EFI stub says what Linux's protocol has no place for.
-inline constexpr uint32_t kStubPiece = 0x676f6c50; // "Plog"
+// What the EFI stub says that Linux's protocol has no place for.
 inline constexpr uint64_t kStubMagic = 0x62757453676f6c50;
 struct StubPiece {
     SetupData data;

@@ -43,8 +43,7 @@
     X(multiboot2_boot_services, "multiboot2: EFI boot services are still running (tag 18 at %x)")  \
     X(module_backwards, "%s: a module ends (%x) before it starts (%x)")                              \
     X(module_too_high, "%s: module at %x of %x bytes lies beyond all physical memory")             \
-    X(range_wraps, "memory map: range at %x of %x bytes wraps")                                    \
-    X(range_too_high, "memory map: RAM at %x to %x, but the CPU has %u physical address bits")     \
+    X(range_too_high, "memory map: what lies at %x to %x is in use; the CPU addresses less than %x") \
     X(too_many_ranges, "memory map: %x ranges, more than %x")                                      \
     X(no_free_memory, "memory: %x free bytes below 4 GiB are wanted, the largest piece has %x")    \
     X(no_room_for_map, "memory: a map of so many ranges takes %x free bytes below 4 GiB")          \
@@ -62,7 +61,6 @@
     X(linux_info, "linux: %s (%x, %x)")                                                            \
     X(vmd_info, "vmd: %s (%x, %x)")                                                                \
     X(freebsd_info, "freebsd: %s (%x, %x)")                                                        \
-    X(multiboot2_efi_descriptor, "multiboot2: EFI memory map tag at %x has descriptors of %x bytes")                                                            \
     X(no_long_mode_contract, "entry: in 64-bit mode, for which this kernel has no contract")       \
     X(entry, "entry: %s (%x, %x)")
 

@@ -64,8 +64,10 @@ constexpr bool is_usable(const RawRange& range) {
     return range.e820_type == kE820Usable;
 }
 
+// As it will be in the map, which says what it had to leave out.
 Span span_of(const RawRange& range) {
-    return span_of_range(range.start, range.bytes, type_of_e820(range.e820_type));
+    uint32_t left_out = 0;
+    return span_of_range(range.start, range.bytes, type_of_e820(range.e820_type), left_out);
 }
 
 [[gnu::noinline]] void look_at_all(Blocks& blocks, PhysMemory& memory, const LoaderInfo& loader,

@@ -150,6 +150,16 @@ void parse_environment(PhysMemory& memory, uint64_t start, LoaderInfo& loader) {
     loader.occupies(start, bytes);
 }
 
+// What this boot does not read, and a kernel may want to.
+void mark_the_rest(PhysMemory& memory, const Bootinfo& bootinfo, LoaderInfo& loader) {
+    const Text name = text_at(memory, nullptr, bootinfo.kernel_name);
+    if (name.start != nullptr)
+        loader.may_occupy(bootinfo.kernel_name, name.bytes + 1);
+    if (bootinfo.symbols_end > bootinfo.symbols)
+        loader.may_occupy(bootinfo.symbols, bootinfo.symbols_end - bootinfo.symbols);
+    loader.may_occupy(bootinfo.diskless, 1); // its length is not told
+}
+
 }  // namespace
 
 void prologue_parse_freebsd(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
@@ -165,6 +175,7 @@ void prologue_parse_freebsd(PhysMemory& memory, uint64_t info, LoaderInfo& loade
     loader.kernel_end = list.end;
     loader.occupies(info, sizeof stack);
     loader.occupies(stack.bootinfo, sizeof bootinfo);
+    mark_the_rest(memory, bootinfo, loader);
     walk_records(memory, list, loader);
     parse_environment(memory, bootinfo.environment, loader);
     if (loader.memory.bytes == 0)

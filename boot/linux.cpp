@@ -16,10 +16,13 @@ constexpr uint16_t kHasSubarch = 0x0207;
 constexpr uint16_t kHasSetupData = 0x0209;
 constexpr uint16_t kHasHighParts = 0x020c;
 constexpr uint16_t kHasRsdp = 0x020e;
+constexpr uint16_t kNewest = 0xffff;
 
 constexpr uint64_t kHeaderRestFrom = 0x202;
+constexpr uint64_t kWholeHeader = ~uint64_t{0};
 
 constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
+constexpr uint64_t kSystemTableBytes = 120; // EFI_SYSTEM_TABLE of 64 bits
 
 constexpr unsigned kMostSetupData = 64;
 constexpr uint64_t kMostPieceBytes = 16 * kMiB;
@@ -32,12 +35,20 @@ constexpr uint64_t whole(uint32_t high, uint32_t low) {
     return uint64_t{high} << 32 | low;
 }
 
-// What a loader says in a header, which may be older or shorter than ours.
+// What a loader says in a header, which may be older or shorter than ours. Loaders of ELF
+// files copy none: then there is no version or no length, and what was cleared and is not
+// zero any more means what it says. Sources: Firecracker's and Cloud Hypervisor's
+// configure_64bit_boot, libkrun's, crosvm's; kexec-tools' init_linux_parameters, which has
+// a version and no length.
 class Header {
 public:
     explicit Header(const BootParams& params)
-        : version_(params.version), end_(kHeaderRestFrom + params.header_rest),
-          cleared_(params.sentinel == 0) {}
+        : version_(params.version),
+          end_(params.header_rest == 0 ? kWholeHeader : kHeaderRestFrom + params.header_rest),
+          cleared_(params.sentinel == 0) {
+        if (version_ == 0)
+            version_ = cleared_ ? kNewest : kHasCmdline;
+    }
 
     bool has(uint16_t since, uint64_t offset, uint64_t bytes) const {
         return version_ >= since && offset + bytes <= end_;
@@ -76,8 +87,54 @@ void parse_stub_piece(const uint8_t* payload, uint64_t bytes, LoaderInfo& loader
     loader.smbios_phys = piece.smbios_phys;
 }
 
-// The list that extends boot_params: every piece is the loader's, and one may
-// hold more of the memory map.
+// A piece's payload as a structure; all zero where it is too short for one.
+template <class T>
+T payload_as(const uint8_t* payload, uint64_t bytes) {
+    return bytes < sizeof(T) ? T{} : read_unaligned<T>(payload);
+}
+
+// Where a piece of setup_data leads to.
+void follow(PhysMemory& memory, uint64_t at, const SetupData& data, const uint8_t* payload,
+            LoaderInfo& loader) {
+    if ((data.type & kIndirect) != 0) {
+        const auto indirect = payload_as<Indirect>(payload, data.bytes);
+        loader.may_occupy(indirect.start, indirect.bytes);
+        return;
+    }
+    switch (data.type) {
+    case kStubPiece:
+        parse_stub_piece(payload, data.bytes, loader);
+        break;
+    case kE820Extension:
+        if (loader.more_memory.bytes != 0 || data.bytes % sizeof(RawRange) != 0)
+            refuse("setup_data's memory map is not one", at, data.bytes);
+        loader.more_memory = {payload, data.bytes, sizeof(RawRange), 0};
+        break;
+    case kEfiOfOldKernel: {
+        const auto efi = payload_as<EfiOfOldKernel>(payload, data.bytes);
+        loader.may_occupy(efi.tables, 1); // how many there are is not told
+        loader.may_occupy(efi.smbios, 1);
+        break;
+    }
+    case kConfidentialComputing:
+        mark_confidential_blob(memory, payload_as<uint32_t>(payload, data.bytes), loader);
+        break;
+    case kImaLog: {
+        const auto log = payload_as<Piece>(payload, data.bytes);
+        loader.may_occupy(log.start, log.bytes);
+        break;
+    }
+    case kHandover: {
+        const auto handover = payload_as<Handover>(payload, data.bytes);
+        loader.may_occupy(handover.device_tree.start, handover.device_tree.bytes);
+        loader.may_occupy(handover.scratch.start, handover.scratch.bytes);
+        break;
+    }
+    }
+}
+
+// The list that extends boot_params: every piece is the loader's, and so is what it
+// leads to. One may hold more of the memory map.
 void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
     for (unsigned left = kMostSetupData; at != 0; --left) {
         if (left == 0)
@@ -88,13 +145,7 @@ void walk_setup_data(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
         const uint64_t payload = at + sizeof data;
         const uint8_t* bytes = memory.at("linux setup_data", payload, data.bytes);
         loader.occupies(at, sizeof data + data.bytes);
-        if (data.type == kE820Extension) {
-            if (loader.more_memory.bytes != 0 || data.bytes % sizeof(RawRange) != 0)
-                refuse("setup_data's memory map is not one", at, data.bytes);
-            loader.more_memory = {bytes, data.bytes, sizeof(RawRange), 0};
-        } else if (data.type == kStubPiece) {
-            parse_stub_piece(bytes, data.bytes, loader);
-        }
+        follow(memory, at, data, bytes, loader);
         at = data.next;
     }
 }
@@ -106,13 +157,17 @@ void parse_efi(PhysMemory& memory, const EfiInfo& efi, LoaderInfo& loader) {
     loader.efi = true;
     loader.uefi.bits = efi.signature[2] == '6' ? 64 : 32;
     loader.uefi.system_table_phys = whole(efi.system_table_high, efi.system_table);
+    loader.may_occupy(loader.uefi.system_table_phys, kSystemTableBytes);
     const uint64_t map = whole(efi.memory_map_high, efi.memory_map);
-    if (map == 0 || efi.descriptor_bytes < kLeastDescriptorBytes)
+    if (map == 0)
         return;
+    if (efi.descriptor_bytes < kLeastDescriptorBytes || efi.memory_map_bytes > kMostPieceBytes ||
+        !memory.reach(map, efi.memory_map_bytes)) {
+        loader.left_out |= PROLOGUE_LEFT_OUT_EFI;
+        return;
+    }
     const uint32_t bytes = efi.memory_map_bytes - efi.memory_map_bytes % efi.descriptor_bytes;
-    if (bytes > kMostPieceBytes)
-        refuse("EFI's memory map is too long", map, bytes);
-    loader.uefi.memory_map = memory.at("linux EFI memory map", map, bytes);
+    loader.uefi.memory_map = memory.seen(map);
     loader.uefi.memory_map_bytes = bytes;
     loader.uefi.descriptor_bytes = efi.descriptor_bytes;
     loader.uefi.descriptor_version = efi.descriptor_version;
@@ -173,8 +228,11 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
     }
     if (header.has_outside(kHasRsdp))
         loader.rsdp_phys = params.rsdp;
-    if (loader.rsdp_phys != 0 && loader.rsdp_phys < kMostPhysical)
-        loader.occupies(loader.rsdp_phys, kRsdpBytes);
+    loader.may_occupy(loader.rsdp_phys, kRsdpBytes);
+    if (header.has_outside(kHasCmdline)) {
+        loader.may_occupy(params.tboot, kPage);
+        mark_confidential_blob(memory, params.cc_blob, loader);
+    }
     parse_efi(memory, params.efi, loader);
     parse_framebuffer(params.screen, loader.framebuffer);
 }

@@ -81,9 +81,15 @@ struct ModuleCursor {
 struct LoaderModule {
     Span bytes;
     Text cmdline;
+    bool text_is_lost = false; // it was said to be somewhere where it cannot be read
+
+    // The text at a physical address. Some loaders leave what they have no text for as it
+    // was in memory: QEMU's qboot does.
+    void set_cmdline(PhysMemory& memory, uint64_t phys);
 };
 
-inline constexpr unsigned kMaxStructures = 8;
+// One for each piece of Linux's setup_data and what it leads to, and some more.
+inline constexpr unsigned kMaxStructures = 144;
 
 struct LoaderInfo {
     uint32_t loader = 0; // enum prologue_loader
@@ -104,6 +110,11 @@ struct LoaderInfo {
     // What the loader has put right behind the image, as symbols, ends here.
     uint64_t kernel_end = 0;
 
+    uint32_t left_out = 0; // PROLOGUE_LEFT_OUT_*: what was no good, and can be done without
+
+    // Where the image lies, for which nothing that is read may lie. Set before a parse.
+    Span image;
+
     // Where the loader's structures and texts lie, modules' texts apart, each up to
     // its last page's end. Neighbours are one span: most loaders need one or two.
     // Where there are too many, the least that lies between two of them is taken
@@ -111,19 +122,22 @@ struct LoaderInfo {
     Span structures[kMaxStructures];
     unsigned structure_count = 0;
 
+    // What has been read, or will be. It fails where that cannot be, since the image's
+    // .bss has been written to.
     void occupies(uint64_t start, uint64_t bytes) {
         const Span span = {start, page_up(start + bytes)};
-        for (unsigned i = 0; i != structure_count; ++i)
-            if (structures[i].join(span))
-                return;
-        if (structure_count != kMaxStructures)
-            structures[structure_count++] = span;
-        else
-            join_nearest(span);
+        if (span.overlaps(image)) [[unlikely]]
+            fail_on_image(span);
+        add(span);
     }
 
+    // What something points to and the boot does not read: no lie about it is an error.
+    void may_occupy(uint64_t start, uint64_t bytes);
+
 private:
+    void add(Span span);
     void join_nearest(Span span);
+    [[noreturn]] void fail_on_image(Span span) const;
 };
 
 using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& loader);
@@ -141,12 +155,24 @@ NextModule prologue_next_pvh_module, prologue_next_multiboot1_module,
 // The longest string that is believed: the bound on a search for its end.
 inline constexpr uint64_t kLongestText = 64 * 1024;
 
-// The string at a physical address, ended by a NUL. Physical 0 means none.
+// The string at a physical address, ended by a NUL. Physical 0 means none. `what` names
+// it in an error; where it is null the text is one to do without: out of reach, or without
+// an end, it is none.
 Text text_at(PhysMemory& memory, const char* what, uint64_t phys);
 
-// A Multiboot 1 command line without the image path that QEMU, SYSLINUX, iPXE
-// and GRUB 0.97 put before it; others, and a loader without a name, put none.
+// A Multiboot command line without the image's path. By the custom of Multiboot 1 that is
+// its first word, as a program's name is. GRUB 2 and Limine have done away with it; a loader
+// without a name is taken for one that puts none, and an option is no path.
 Text without_image_path(Text cmdline, Text loader_name);
+
+// The sections of the image's file that are no part of it in memory, but were loaded
+// all the same: symbols and debug information. Entries are ELF's, of 32 or 64 bits.
+void mark_elf_sections(const uint8_t* entries, uint64_t count, uint32_t entry_bytes,
+                       LoaderInfo& loader);
+
+// The confidential computing blob of an SNP guest, and the pages that it names: marked
+// where one is there.
+void mark_confidential_blob(PhysMemory& memory, uint64_t blob, LoaderInfo& loader);
 
 // Both Multiboots describe direct colours by {shift, bits} of red, green, blue.
 inline constexpr uint8_t kDirectColour = 1;

@@ -5,12 +5,14 @@
 
 namespace prologue {
 
-Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
+Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type, uint32_t& left_out) {
     if (bytes == 0)
         return {};
     const uint64_t last = start + (bytes - 1);
-    if (last < start)
-        fail(Error::range_wraps, start, bytes);
+    if (last < start) {
+        left_out |= PROLOGUE_LEFT_OUT_RANGE;
+        return {};
+    }
     // The last page has no end that can be written: it is left out. Usable
     // memory up there is no machine's.
     const uint64_t end = last < kLastPageStart ? page_up(last + 1) : kLastPageStart;
@@ -23,14 +25,14 @@ Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type) {
 [[gnu::noinline]] void MemoryMap::lay_below(Span span, uint32_t type) {
     const prologue_range& before = end_[-2];
     if (span.start < before.end) {
-        if (span.start < before.start || type > before.type)
+        if (span.start < before.start || rank_of(type) > rank_of(before.type))
             return put_aside(span, type);
         span.start = before.end;
         if (span.start >= span.end)
             return;
     }
     const prologue_range last = end_[-1];
-    if (type > last.type) {
+    if (rank_of(type) > rank_of(last.type)) {
         end_[-1].end = span.start;
         end_ -= span.start <= last.start;
         follow(span, type);
@@ -120,6 +122,29 @@ const prologue_range& MemoryMap::largest_usable(Span limits, uint64_t least) con
             *kept++ = {range->start, range->end, type, 0};
     }
     end_ = kept;
+}
+
+uint64_t MemoryMap::mapped_end() const {
+    const prologue_range* range = end_;
+    while (range != begin_ && !is_mapped(range[-1].type))
+        --range;
+    return range[-1].end; // before the first one stands one that is all zero
+}
+
+void MemoryMap::leave_out_above(uint64_t addressable) {
+    prologue_range* to = begin_;
+    for (prologue_range range : *this) {
+        const bool optional = range.type == PROLOGUE_MEMORY_USABLE ||
+                              range.type == PROLOGUE_MEMORY_ACPI ||
+                              range.type == PROLOGUE_MEMORY_NVS;
+        if (optional && range.end > addressable) {
+            left_out_ |= PROLOGUE_LEFT_OUT_RAM;
+            range.end = addressable;
+        }
+        if (range.start < range.end)
+            *to++ = range;
+    }
+    end_ = to;
 }
 
 // There would be no place for one more.

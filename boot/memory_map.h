@@ -1,5 +1,6 @@
 // The memory map: sorted, page-aligned, without overlaps, neighbours of one
-// type merged. Where ranges overlap, the more restrictive type wins.
+// type merged. Where ranges overlap, the more restrictive type wins, but a module's
+// bytes are the module's: loaders reserve what they have allocated.
 //
 // What follows the ranges that are there already, or lies within the last of them, is laid down
 // at once: so are most loaders' maps. All else is put aside, at the storage's end, and merged
@@ -52,7 +53,7 @@ public:
     }
     static constexpr uint64_t storage_for(uint64_t ranges) { return 2 * ranges + 2; }
 
-    // Gives each page of the span the more restrictive of its type and `type`.
+    // Gives each page of the span the stronger of its type and `type`.
     // The span is page-aligned. Cheapest in ascending order.
     void overlay(Span span, uint32_t type);
 
@@ -77,9 +78,17 @@ public:
     // there: where the loader's map is sorted, nothing has to be moved for it.
     void add(const RawMap& ranges, const Marks& marks);
 
+    // The end of the highest range that is mapped for a kernel; 0 where there is none.
+    uint64_t mapped_end() const;
+
+    // Leaves out what a CPU cannot address of the kinds that are mapped for a kernel, and
+    // that it can do without: RAM, ACPI's tables.
+    void leave_out_above(uint64_t addressable);
+
     const prologue_range* begin() const { return begin_; }
     const prologue_range* end() const { return end_; }
     uint64_t size() const { return static_cast<uint64_t>(end_ - begin_); }
+    uint32_t left_out() const { return left_out_; } // PROLOGUE_LEFT_OUT_*
 
 private:
     struct Sweep;
@@ -99,7 +108,33 @@ private:
     prologue_range* end_;
     prologue_range* limit_;
     prologue_range* aside_; // what is put aside, from here to the limit
+    uint32_t left_out_ = 0;
 };
+
+// The types from the weakest to the strongest, of which the stronger wins; and where each
+// stands there. Soft-reserved memory is RAM all the same.
+inline constexpr uint32_t kTypes = PROLOGUE_MEMORY_SOFT_RESERVED + 1;
+inline constexpr uint8_t kByRank[kTypes] = {
+    0, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_LOADER, PROLOGUE_MEMORY_PROLOGUE,
+    PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_SOFT_RESERVED,
+    PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD, PROLOGUE_MEMORY_MODULE,
+    PROLOGUE_MEMORY_KERNEL, PROLOGUE_MEMORY_UNACCEPTED};
+inline constexpr uint8_t kRanks[kTypes] = {0, 1, 2, 3, 9, 4, 5, 7, 8, 10, 11, 6};
+constexpr uint32_t rank_of(uint32_t type) {
+    return kRanks[type];
+}
+static_assert([] {
+    for (uint32_t rank = 0; rank != kTypes; ++rank)
+        if (rank_of(kByRank[rank]) != rank)
+            return false;
+    return true;
+}());
+
+// What a kernel gets to see, where nothing else is wished for.
+constexpr bool is_mapped(uint32_t type) {
+    return type != PROLOGUE_MEMORY_RESERVED && type != PROLOGUE_MEMORY_BAD &&
+           type != PROLOGUE_MEMORY_SOFT_RESERVED;
+}
 
 // The type of a range by the e820's numbers, which all contracts share; what is
 // not known is reserved.
@@ -120,15 +155,15 @@ constexpr uint32_t type_of_e820(uint32_t e820_type) {
     return PROLOGUE_MEMORY_RESERVED;
 }
 
-// ... of a range that is empty or reaches the end of all addresses; or fails,
-// if it wraps.
-Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type);
+// ... of a range that is empty or reaches the end of all addresses; or wraps, and so
+// says nothing that can be believed.
+Span span_of_odd_range(uint64_t start, uint64_t bytes, uint32_t type, uint32_t& left_out);
 
 // The page-aligned span of a loader's range; empty if there is none left.
-inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type) {
+inline Span span_of_range(uint64_t start, uint64_t bytes, uint32_t type, uint32_t& left_out) {
     const uint64_t end = start + bytes;
     if (end <= start || end > kLastPageStart) [[unlikely]]
-        return span_of_odd_range(start, bytes, type);
+        return span_of_odd_range(start, bytes, type, left_out);
     if (type != PROLOGUE_MEMORY_USABLE)
         return {page_down(start), page_down(end + kPage - 1)};
     const Span span = {start < kPage ? kPage : page_down(start + kPage - 1), page_down(end)};
@@ -165,7 +200,7 @@ inline void MemoryMap::lay(Span span, uint32_t type) {
 
 [[gnu::always_inline]] inline void MemoryMap::state(const RawRange& range) {
     const uint32_t type = type_of_e820(range.e820_type);
-    lay(span_of_range(range.start, range.bytes, type), type);
+    lay(span_of_range(range.start, range.bytes, type, left_out_), type);
 }
 
 }  // namespace prologue

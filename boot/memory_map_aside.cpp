@@ -5,33 +5,33 @@
 
 namespace prologue {
 
-constexpr uint32_t kNone = 0; // no type
-constexpr uint32_t kTypes = PROLOGUE_MEMORY_SOFT_RESERVED + 1;
+constexpr uint32_t kNone = 0; // no type's rank
 
-// A look at all statements from the lowest start on: of each type, how far those reach that
+// A look at all statements from the lowest start on: of each rank, how far those reach that
 // have begun.
 struct MemoryMap::Sweep {
     uint64_t at = 0;
-    uint32_t begun = 0; // a bit for each type that may reach beyond
+    uint32_t begun = 0; // a bit for each rank that may reach beyond
     uint64_t reach[kTypes] = {};
 
     void begin(const prologue_range& range) {
-        begun |= 1u << range.type;
-        if (range.end > reach[range.type])
-            reach[range.type] = range.end;
+        const uint32_t rank = rank_of(range.type);
+        begun |= 1u << rank;
+        if (range.end > reach[rank])
+            reach[rank] = range.end;
     }
-    // The most restrictive type.
-    uint32_t type_in_force() {
+    // The strongest.
+    uint32_t rank_in_force() {
         while (begun != 0) {
-            const auto type = static_cast<uint32_t>(31 - __builtin_clz(begun));
-            if (reach[type] > at)
-                return type;
-            begun ^= 1u << type;
+            const auto rank = static_cast<uint32_t>(31 - __builtin_clz(begun));
+            if (reach[rank] > at)
+                return rank;
+            begun ^= 1u << rank;
         }
         return kNone;
     }
-    uint64_t end_of(uint32_t type, uint64_t limit) const {
-        return type != kNone && reach[type] < limit ? reach[type] : limit;
+    uint64_t end_of(uint32_t rank, uint64_t limit) const {
+        return rank != kNone && reach[rank] < limit ? reach[rank] : limit;
     }
 };
 
@@ -65,10 +65,10 @@ void MemoryMap::settle() {
 // All that has begun, where no other range begins before.
 void MemoryMap::lay_up_to(uint64_t start, Sweep& sweep) {
     while (sweep.at < start) {
-        const uint32_t type = sweep.type_in_force();
-        const uint64_t end = sweep.end_of(type, start);
-        if (type != kNone)
-            follow({sweep.at, end}, type);
+        const uint32_t rank = sweep.rank_in_force();
+        const uint64_t end = sweep.end_of(rank, start);
+        if (rank != kNone)
+            follow({sweep.at, end}, kByRank[rank]);
         sweep.at = end;
     }
 }

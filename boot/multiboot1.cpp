@@ -12,13 +12,14 @@ struct Info {
     uint32_t boot_device;
     uint32_t cmdline;
     uint32_t module_count, modules;
-    uint32_t symbols[4];
+    uint32_t symbols[4]; // a.out: bytes of the table, of strings, address; ELF: number, size, address
     uint32_t mmap_bytes, mmap;
     uint32_t drives_bytes, drives;
     uint32_t config_table;
     uint32_t loader_name;
     uint32_t apm_table;
-    uint32_t vbe[4];
+    uint32_t vbe_control, vbe_mode;
+    uint32_t vbe[2];
     // From flag 12:
     uint64_t framebuffer;
     uint32_t framebuffer_pitch, framebuffer_width, framebuffer_height;
@@ -31,10 +32,26 @@ static_assert(offsetof(Info, framebuffer) == 88);
 enum Flag : uint32_t {
     kCmdline = 1 << 2,
     kModules = 1 << 3,
+    kAoutSymbols = 1 << 4,
+    kElfSections = 1 << 5,
     kMemoryMap = 1 << 6,
+    kDrives = 1 << 7,
+    kConfigTable = 1 << 8,
     kLoaderName = 1 << 9,
+    kApmTable = 1 << 10,
+    kVbe = 1 << 11,
     kFramebuffer = 1 << 12,
+    kLessUsual = kAoutSymbols | kElfSections | kDrives | kConfigTable | kApmTable | kVbe |
+                 kFramebuffer,
 };
+
+// What lies behind some pointers (sections 3.3 of the specification; VBE 3.0, 4.3 and 4.4).
+constexpr uint64_t kAoutSizeFields = 8;
+constexpr uint64_t kApmBytes = 20, kVbeControlBytes = 512, kVbeModeBytes = 256;
+constexpr uint64_t kConfigTableBytes = 16; // at least; in ROM as a rule
+constexpr uint64_t kMostSectionBytes = kMiB;
+constexpr uint64_t kPaletteEntryBytes = 3;
+constexpr uint8_t kIndexedColour = 0;
 
 struct ModuleEntry {
     uint32_t start, end, string, reserved;
@@ -63,6 +80,42 @@ RawMap memory_map(PhysMemory& memory, const Info& info) {
     return {entries, bytes, alike ? first + kEntrySizeField : 0, kEntrySizeField};
 }
 
+void elf_sections(PhysMemory& memory, const Info& info, LoaderInfo& loader) {
+    const uint32_t count = info.symbols[0], entry_bytes = info.symbols[1];
+    const uint64_t table = info.symbols[2], bytes = uint64_t{count} * entry_bytes;
+    if (bytes == 0)
+        return;
+    if (bytes > kMostSectionBytes || !memory.reach(table, bytes)) {
+        loader.left_out |= PROLOGUE_LEFT_OUT_SYMBOLS;
+        return;
+    }
+    loader.may_occupy(table, bytes);
+    mark_elf_sections(memory.seen<const uint8_t>(table), count, entry_bytes, loader);
+}
+
+// What this boot does not read, and a kernel may want to.
+void mark_the_rest(PhysMemory& memory, const Info& info, LoaderInfo& loader) {
+    const uint32_t flags = info.flags;
+    if ((flags & kElfSections) != 0)
+        elf_sections(memory, info, loader);
+    else if ((flags & kAoutSymbols) != 0)
+        loader.may_occupy(info.symbols[2],
+                          kAoutSizeFields + info.symbols[0] + uint64_t{info.symbols[1]});
+    if ((flags & kDrives) != 0)
+        loader.may_occupy(info.drives, info.drives_bytes);
+    if ((flags & kConfigTable) != 0)
+        loader.may_occupy(info.config_table, kConfigTableBytes);
+    if ((flags & kApmTable) != 0)
+        loader.may_occupy(info.apm_table, kApmBytes);
+    if ((flags & kVbe) != 0) {
+        loader.may_occupy(info.vbe_control, kVbeControlBytes);
+        loader.may_occupy(info.vbe_mode, kVbeModeBytes);
+    }
+    if ((flags & kFramebuffer) != 0 && info.framebuffer_kind == kIndexedColour)
+        loader.may_occupy(read_unaligned<uint32_t>(info.colours),
+                          kPaletteEntryBytes * read_unaligned<uint16_t>(info.colours + 4));
+}
+
 }  // namespace
 
 void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo& loader) {
@@ -88,8 +141,11 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
     }
     Text name;
     if ((flags & kLoaderName) != 0 && info.loader_name != 0) {
-        name = text_at(memory, "multiboot1 loader name", info.loader_name);
-        loader.occupies(info.loader_name, name.bytes + 1);
+        name = text_at(memory, nullptr, info.loader_name);
+        if (name.start == nullptr)
+            loader.left_out |= PROLOGUE_LEFT_OUT_STRING;
+        else
+            loader.may_occupy(info.loader_name, name.bytes + 1);
     }
     if ((flags & kCmdline) != 0 && info.cmdline != 0) {
         const Text whole = text_at(memory, "multiboot1 command line", info.cmdline);
@@ -108,6 +164,8 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
         if (info.framebuffer_kind == kDirectColour)
             set_colours(loader.framebuffer, info.colours);
     }
+    if ((flags & kLessUsual) != 0)
+        mark_the_rest(memory, info, loader);
 }
 
 bool prologue_next_multiboot1_module(PhysMemory& memory, ModuleCursor& cursor,
@@ -119,7 +177,7 @@ bool prologue_next_multiboot1_module(PhysMemory& memory, ModuleCursor& cursor,
         fail_in("multiboot1", Error::module_backwards, entry.end, entry.start);
     cursor.at += sizeof entry;
     module.bytes = {entry.start, entry.end};
-    module.cmdline = text_at(memory, "multiboot1 module's string", entry.string);
+    module.set_cmdline(memory, entry.string);
     return true;
 }
 

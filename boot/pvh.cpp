@@ -73,8 +73,7 @@ void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     if (start.cmdline != 0)
         loader.occupies(start.cmdline, loader.cmdline.bytes + 1);
     loader.rsdp_phys = start.rsdp;
-    if (start.rsdp != 0 && start.rsdp < kMostPhysical)
-        loader.occupies(start.rsdp, kRsdpBytes);
+    loader.may_occupy(start.rsdp, kRsdpBytes);
 }
 
 bool prologue_next_pvh_module(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module) {
@@ -83,7 +82,7 @@ bool prologue_next_pvh_module(PhysMemory& memory, ModuleCursor& cursor, LoaderMo
     const auto& entry = *memory.at<ModuleEntry>("pvh module list", cursor.at);
     cursor.at += sizeof entry;
     module.bytes = module_span("pvh", entry.start, entry.bytes);
-    module.cmdline = text_at(memory, "pvh module's string", entry.cmdline);
+    module.set_cmdline(memory, entry.cmdline);
     return true;
 }
 

@@ -101,8 +101,9 @@ void walk_list(PhysMemory& memory, uint64_t start, uint64_t bytes, LoaderInfo& l
                    record.bytes);
         const uint32_t payload = record.bytes - sizeof(Record);
         if (payload < least_payload(record.type))
-            refuse("a boot argument is too short for its type", start + at, record.type);
-        parse_record(record.type, list + at + sizeof(Record), payload, loader);
+            loader.left_out |= PROLOGUE_LEFT_OUT_ARGUMENT;
+        else
+            parse_record(record.type, list + at + sizeof(Record), payload, loader);
         at += record.bytes;
     }
 }

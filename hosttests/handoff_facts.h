@@ -89,7 +89,9 @@
     X(prologue_handoff, sev)                                                                       \
     X(prologue_handoff, boot)                                                                      \
     X(prologue_handoff, efi)                                                                       \
-    X(prologue_handoff, smbios_phys)
+    X(prologue_handoff, smbios_phys)                                                               \
+    X(prologue_handoff, left_out)                                                                  \
+    X(prologue_handoff, reserved)
 
 struct handoff_fact {
     const char *name;

@@ -59,7 +59,8 @@ TEST(Handoff, Version2BeginsWhereVersion1Ended) {
 TEST(Handoff, Version3BeginsWhereVersion2Ended) {
     EXPECT_EQ(PROLOGUE_HANDOFF_VERSION, 3);
     EXPECT_EQ(offsetof(prologue_handoff, smbios_phys), 400u);
-    EXPECT_EQ(sizeof(prologue_handoff), 408u);
+    EXPECT_EQ(offsetof(prologue_handoff, left_out), 408u);
+    EXPECT_EQ(sizeof(prologue_handoff), 416u);
 }
 
 TEST(Handoff, MagicSpellsTheName) {

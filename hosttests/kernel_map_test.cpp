@@ -41,6 +41,7 @@ struct Mapped {
         const Cpu& cpu = machine.cpu;
         PageTables tables(memory.window(), root(), {cpu.levels, cpu.has_1g_pages, cpu.c_bit},
                           pages);
+        leave_out_unaddressable(ram.map, kernel_map);
         map_kernel(tables, image, machine.guard, ram.map, kernel_map);
     }
 
@@ -214,17 +215,28 @@ TEST(KernelMap, AKernelLinkedAbove4GiBInTheLowHalfHasRamUpTo4GiB) {
     EXPECT_EQ(flaw_of(mapped), "");
 }
 
-TEST(KernelMap, RamThatTheCpuCannotAddressIsNamed) {
+TEST(KernelMap, RamThatTheCpuCannotAddressIsLeftOut) {
     Machine machine = usual(kHigh + k2M);
-    machine.stated.push_back({kTiB, kTiB + kGiB, PROLOGUE_MEMORY_USABLE});
+    machine.stated.push_back({kTiB - kGiB, kTiB + kGiB, PROLOGUE_MEMORY_USABLE});
+    for (const bool within : {false, true}) {
+        fake_cpu = {.address_bits = within ? 41u : 40u};
+        const Mapped mapped(machine);
+        EXPECT_EQ(is_mapped(mapped, PROLOGUE_DIRECT_MAP_4_LEVEL + kTiB - kPage), true);
+        EXPECT_EQ(is_mapped(mapped, PROLOGUE_DIRECT_MAP_4_LEVEL + kTiB), within);
+        EXPECT_EQ(mapped.ram.map.left_out(), within ? 0u : uint32_t{PROLOGUE_LEFT_OUT_RAM});
+        EXPECT_EQ(flaw_of(mapped), "");
+    }
+    fake_cpu = {};
+}
+
+TEST(KernelMap, AModuleThatTheCpuCannotAddressIsNamed) {
+    Machine machine = usual(kHigh + k2M);
+    machine.stated.push_back({kTiB, kTiB + kGiB, PROLOGUE_MEMORY_MODULE});
     fake_cpu = {.address_bits = 40};
     EXPECT_EQ(failure_of([&] { Mapped mapped(machine); }),
-              failure(Error::range_too_high, {kTiB, kTiB + kGiB, 40}));
+              failure(Error::range_too_high, {kTiB, kTiB + kGiB, kTiB}));
     fake_cpu = {.address_bits = 41};
     EXPECT_EQ(failure_of([&] { Mapped mapped(machine); }), std::nullopt);
-    machine.stated.back() = {kTiB - kGiB, kTiB, PROLOGUE_MEMORY_USABLE};
-    fake_cpu = {.address_bits = 40};
-    EXPECT_EQ(failure_of([&] { Mapped mapped(machine); }), std::nullopt) << "just within";
     fake_cpu = {};
 }
 

@@ -100,6 +100,55 @@ TEST_F(Linux, ACommandLineAbove4GiBIsLookedForThere) {
     EXPECT_EQ(failed->what, "linux command line");
 }
 
+// Firecracker, Cloud Hypervisor, crosvm and libkrun enter an ELF file by the 64-bit protocol:
+// there is no setup header to copy, so no version and no length.
+TEST_F(Linux, WithoutAVersionWhatIsThereIsMeant) {
+    const Stated stated = {.modules = {{0x7'00001000, 0x1'00000003, std::nullopt}},
+                           .cmdline = "reboot=k panic=1", .rsdp = 0xf5a40};
+    for (const uint8_t header_rest : {0x00, 0x6a}) {
+        put(stated);
+        poke<uint16_t>(kVersion, 0);
+        poke<uint8_t>(kHeaderRest, header_rest);
+        put_data(kData, 0, 9, 0x20);
+        poke<uint64_t>(kSetupData, kData);
+        parse();
+        EXPECT_EQ(ranges_of(loader.memory), stated.memory);
+        EXPECT_EQ(str(loader.cmdline), stated.cmdline);
+        EXPECT_EQ(modules(), stated.modules);
+        EXPECT_EQ(loader.rsdp_phys, stated.rsdp);
+        EXPECT_EQ(pages_occupied(loader).count(kData / kPage), 1u) << "setup_data";
+        poke<uint32_t>(kSubarch, 1);
+        EXPECT_EQ(parse_fails(), refused("lguest", 1, 0));
+    }
+}
+
+TEST_F(Linux, WithoutAVersionAndNotClearedOnlyWhatIsOldIsMeant) {
+    put({.modules = {{0x1000000, 0x5000, std::nullopt}}, .cmdline = "a", .rsdp = 0xf5a40});
+    poke<uint16_t>(kVersion, 0);
+    poke<uint8_t>(kHeaderRest, 0);
+    poke<uint8_t>(kSentinel, 0xff);
+    poke<uint32_t>(kRamdiskHigh, 0xcccccccc);
+    poke<uint32_t>(kSubarch, 0xcccccccc);
+    poke<uint64_t>(kSetupData, 0xcccccccccccccccc);
+    parse();
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x1000000, 0x5000, ""}}));
+    EXPECT_EQ(str(loader.cmdline), "a");
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+}
+
+// kexec's loaders of ELF files have a version and no length.
+TEST_F(Linux, WithoutALengthTheVersionCounts) {
+    put({.cmdline = "a", .rsdp = 0xf5a40});
+    poke<uint8_t>(kHeaderRest, 0);
+    poke<uint32_t>(kSubarch, 1);
+    poke<uint16_t>(kVersion, 0x206);
+    parse();
+    EXPECT_EQ(str(loader.cmdline), "a");
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    poke<uint16_t>(kVersion, 0x207);
+    EXPECT_EQ(parse_fails(), refused("lguest", 1, 0));
+}
+
 TEST_F(Linux, EfiFirmwareIsTold) {
     put({});
     poke<uint32_t>(kEfiSignature, 0x34364c45); // EL64
@@ -250,6 +299,131 @@ TEST_F(Linux, OtherSetupDataIsMarkedAndSkipped) {
                                                 {kData, kData + 0x510},
                                                 {kData + 0x3ff0, kData + 0x4000},
                                                 {kData + 0x8000, kData + 0x8020}}));
+}
+
+TEST_F(Linux, WhatSetupDataLeadsToIsOccupied) {
+    const auto occupied = [&](uint32_t type, const std::string& payload,
+                              const std::vector<Span>& spans) {
+        put({});
+        poke<uint64_t>(kSetupData, kData);
+        put_data(kData, 0, type, static_cast<uint32_t>(payload.size()));
+        memory.put_bytes(kData + kDataPayload, payload.data(), payload.size());
+        parse();
+        std::vector<Span> all = {{info, info + kBytes}, {kData, kData + 1}};
+        all.insert(all.end(), spans.begin(), spans.end());
+        EXPECT_EQ(pages_occupied(loader), pages_on(all)) << type;
+    };
+    const uint64_t start = 0x300ff0, bytes = 0x2000;
+    const Span there = {start, start + bytes};
+    const auto indirect = [&](uint32_t type) {
+        return raw(type) + raw(uint32_t{0}) + raw(bytes) + raw(start);
+    };
+    const uint32_t kIndirectBit = 1u << 31;
+    occupied(kIndirectBit, indirect(kIndirectBit | 2), {there});
+    occupied(kIndirectBit | 2, indirect(kIndirectBit | 2), {there});
+    occupied(8, raw(start) + raw(bytes), {there}); // IMA's measurements
+    occupied(10, raw(start) + raw(bytes) + raw(uint64_t{0x500000}) + raw(uint64_t{1}),
+             {there, {0x500000, 0x500001}}); // kexec's handover
+    occupied(4, raw(uint64_t{1}) + raw(uint64_t{0}) + raw(start) + raw(uint64_t{0x500000}),
+             {{start, start + 1}, {0x500000, 0x500001}}); // EFI, of an older kernel
+    // Nothing is believed that is too short, is nowhere or has no end.
+    occupied(kIndirectBit, indirect(0).substr(1), {});
+    occupied(8, raw(uint64_t{0}) + raw(bytes), {});
+    occupied(8, raw(uint64_t{1} << 52) + raw(bytes), {});
+    occupied(8, raw(start) + raw(~uint64_t{0}), {});
+    occupied(5, raw(start) + raw(bytes), {}); // no pointers in it
+}
+
+TEST_F(Linux, TheConfidentialBlobAndItsPagesAreOccupied) {
+    const uint64_t blob = 0x8000;
+    const auto put_blob = [&](uint32_t magic) {
+        memory.put(blob, magic);
+        memory.put(blob + 4, uint32_t{1});
+        memory.put(blob + 8, uint64_t{0x400000});
+        memory.put(blob + 16, uint32_t{0x1000});
+        memory.put(blob + 24, uint64_t{0x402000});
+        memory.put(blob + 32, uint32_t{0x1001});
+    };
+    const std::vector<Span> due = {{0x1000, 0x2000}, {blob, blob + 40},
+                                   {0x400000, 0x401000}, {0x402000, 0x403001}};
+    for (const bool in_setup_data : {false, true}) {
+        put({});
+        std::vector<Span> spans = due;
+        if (in_setup_data) {
+            poke<uint64_t>(kSetupData, kData);
+            put_data(kData, 0, 7, 4);
+            memory.put(kData + kDataPayload, static_cast<uint32_t>(blob));
+            spans.push_back({kData, kData + 20});
+        } else {
+            poke(kBlob, static_cast<uint32_t>(blob));
+        }
+        put_blob(0x45444d41);
+        parse();
+        EXPECT_EQ(pages_occupied(loader), pages_on(spans));
+        put_blob(0x45444d42);
+        parse();
+        EXPECT_EQ(pages_occupied(loader).count(0x400), 0u);
+    }
+    put({});
+    poke(kBlob, 0xfffffff0u); // out of reach
+    parse();
+    EXPECT_EQ(pages_occupied(loader), pages_on({{0x1000, 0x2000}}));
+}
+
+TEST_F(Linux, TbootsPageAndEfisTablesAreOccupied) {
+    put({});
+    poke<uint64_t>(kTboot, 0x5000000);
+    poke<uint32_t>(kEfiSignature, 0x34364c45);
+    poke<uint32_t>(kEfiTable, 0x6000ff0);
+    parse();
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + kBytes}, {0x5000000, 0x5001000},
+                                                {0x6000ff0, 0x6001068}}));
+}
+
+TEST_F(Linux, AnEfiMapThatCannotBeReadIsLeftOut) {
+    const struct {
+        uint32_t at, bytes, descriptor;
+    } maps[] = {{0x8000, 96, 39}, {0x8000, 96, 0}, {0x8000, 16 * 1024 * 1024 + 48, 48},
+                {kMemory - 95, 96, 48}, {0xfffffff0, 96, 48}};
+    for (const auto& map : maps) {
+        put({});
+        poke<uint32_t>(kEfiSignature, 0x34364c45);
+        poke(kEfiMap, map.at);
+        poke(kEfiMapBytes, map.bytes);
+        poke(kEfiDescriptorBytes, map.descriptor);
+        parse();
+        EXPECT_EQ(loader.uefi.memory_map_bytes, 0u);
+        EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_EFI});
+    }
+}
+
+// Each in a page of its own, as the firmware's pool has them: as many as are documented.
+TEST_F(Linux, SixtyFourScatteredPiecesAreOccupiedExactly) {
+    for (const unsigned count : {64u, 65u}) {
+        FakeMemory large(0x200000);
+        info = put_linux(large, {});
+        std::vector<Span> due = {{info, info + kBytes}};
+        for (uint64_t i = 0; i != count; ++i) {
+            const uint64_t at = 0x10000 + i * 0x4000, leads_to = 0x10000000 + i * 0x10000;
+            large.put(at, i + 1 == count ? uint64_t{0} : at + 0x4000);
+            large.put(at + kDataType, uint32_t{8});
+            large.put(at + kDataBytes, uint32_t{16});
+            large.put(at + kDataPayload, leads_to);
+            large.put(at + kDataPayload + 8, uint64_t{0x1000});
+            due.push_back({at, at + 32});
+            due.push_back({leads_to, leads_to + 0x1000});
+        }
+        large.put(info + kSetupData, uint64_t{0x10000});
+        loader = {};
+        const auto failed = failure_of([&] { prologue_parse_linux(large.seen, info, loader); });
+        if (count == 64) {
+            ASSERT_EQ(failed, std::nullopt);
+            EXPECT_EQ(pages_occupied(loader), pages_on(due));
+        } else {
+            EXPECT_EQ(failed, refused("the list of setup_data does not end",
+                                      0x10000 + 64 * 0x4000, 64));
+        }
+    }
 }
 
 TEST_F(Linux, ALoopOfSetupDataIsNamed) {

@@ -141,6 +141,8 @@ TEST(MemoryMap, KnowsTheE820Types) {
 TEST(MemoryMap, TheMoreRestrictiveTypeWinsWhicheverComesFirst) {
     for (uint32_t a = PROLOGUE_MEMORY_USABLE; a <= PROLOGUE_MEMORY_KERNEL; ++a)
         for (uint32_t b = a + 1; b <= PROLOGUE_MEMORY_KERNEL; ++b) {
+            if (a == PROLOGUE_MEMORY_MODULE) // which is another test's
+                continue;
             const Ranges expected = {{0, kPage, a, 0}, {kPage, 2 * kPage, b, 0},
                                      {2 * kPage, 3 * kPage, a, 0}};
             EXPECT_EQ(map_of({overlay(0, 3, a), overlay(1, 1, b)}), expected);
@@ -192,16 +194,78 @@ TEST(MemoryMap, GoesToTheLastPageButOne) {
               (Ranges{{kTop - kPage, kTop, PROLOGUE_MEMORY_USABLE, 0}}));
 }
 
-TEST(MemoryMap, RefusesARangeThatWraps) {
+TEST(MemoryMap, LeavesOutARangeThatWrapsAndSaysSo) {
     for (uint32_t type = 0; type != 8; ++type) {
+        for (const RawRange& wraps : {RawRange{kTop, kPage + 1, type},
+                                      RawRange{2, ~uint64_t{0}, type}}) {
+            Stored stored(MemoryMap::storage_for(2));
+            stored.map.add(RawRange{kMiB, kMiB, 1});
+            EXPECT_EQ(stored.map.left_out(), 0u);
+            stored.map.add(wraps);
+            EXPECT_EQ(stored.ranges(), (Ranges{{kMiB, 2 * kMiB, PROLOGUE_MEMORY_USABLE, 0}}));
+            EXPECT_EQ(stored.map.left_out(), uint32_t{PROLOGUE_LEFT_OUT_RANGE});
+        }
         Stored stored(MemoryMap::storage_for(1));
-        EXPECT_EQ(failure_of([&] { stored.map.add(RawRange{kTop, kPage + 1, type}); }),
-                  failure(Error::range_wraps, {kTop, kPage + 1}));
-        EXPECT_EQ(failure_of([&] { stored.map.add(RawRange{1, ~uint64_t{0}, type}); }),
-                  std::nullopt) << "ends at 2^64";
-        EXPECT_EQ(failure_of([&] { stored.map.add(RawRange{2, ~uint64_t{0}, type}); }),
-                  failure(Error::range_wraps, {2, ~uint64_t{0}}));
+        stored.map.add(RawRange{1, ~uint64_t{0}, type}); // ends at 2^64
+        EXPECT_EQ(stored.map.left_out(), 0u);
     }
+}
+
+TEST(MemoryMap, LeavesOutWhatNoCpuAddressesOfWhatIsNotInUse) {
+    const uint64_t limit = kGiB;
+    for (uint32_t type = PROLOGUE_MEMORY_USABLE; type <= PROLOGUE_MEMORY_KERNEL; ++type) {
+        const bool optional = type == PROLOGUE_MEMORY_USABLE || type == PROLOGUE_MEMORY_ACPI ||
+                              type == PROLOGUE_MEMORY_NVS;
+        Stored stored(MemoryMap::storage_for(4));
+        stored.map.overlay({kMiB, 2 * kMiB}, PROLOGUE_MEMORY_BAD);
+        stored.map.overlay({limit - kPage, limit + kPage}, type);
+        stored.map.overlay({limit + kMiB, limit + 2 * kMiB}, type);
+        stored.map.overlay({2 * limit, 3 * limit}, PROLOGUE_MEMORY_RESERVED);
+        const Ranges all = stored.ranges();
+        stored.map.leave_out_above(3 * limit);
+        EXPECT_EQ(stored.ranges(), all) << type;
+        EXPECT_EQ(stored.map.left_out(), 0u);
+        stored.map.leave_out_above(limit);
+        EXPECT_EQ(stored.map.left_out(), optional ? uint32_t{PROLOGUE_LEFT_OUT_RAM} : 0u) << type;
+        const Ranges less = {{kMiB, 2 * kMiB, PROLOGUE_MEMORY_BAD, 0},
+                             {limit - kPage, limit, type, 0},
+                             {2 * limit, 3 * limit, PROLOGUE_MEMORY_RESERVED, 0}};
+        EXPECT_EQ(stored.ranges(), optional ? less : all) << type;
+        EXPECT_EQ(flaw_of(stored.map.begin(), stored.map.end()), "");
+    }
+}
+
+TEST(MemoryMap, KnowsTheEndOfWhatIsMapped) {
+    Stored stored(MemoryMap::storage_for(4));
+    EXPECT_EQ(stored.map.mapped_end(), 0u);
+    stored.map.overlay({4 * kMiB, 5 * kMiB}, PROLOGUE_MEMORY_RESERVED);
+    EXPECT_EQ(stored.map.mapped_end(), 0u);
+    stored.map.overlay({kMiB, 2 * kMiB}, PROLOGUE_MEMORY_MODULE);
+    EXPECT_EQ(stored.map.mapped_end(), 2 * kMiB);
+    stored.map.overlay({6 * kMiB, 7 * kMiB}, PROLOGUE_MEMORY_BAD);
+    EXPECT_EQ(stored.map.mapped_end(), 2 * kMiB);
+    stored.map.overlay({8 * kMiB, 9 * kMiB}, PROLOGUE_MEMORY_NVS);
+    EXPECT_EQ(stored.map.mapped_end(), 9 * kMiB);
+}
+
+// Loaders reserve what they have allocated, and a kernel must read it all the same.
+TEST(MemoryMap, AModulesBytesAreTheModulesWhateverTheLoaderCallsThem) {
+    for (uint32_t type = PROLOGUE_MEMORY_USABLE; type <= PROLOGUE_MEMORY_KERNEL; ++type)
+        for (const bool module_first : {false, true}) {
+            Stored stored(MemoryMap::storage_for(2));
+            const Span all = {kMiB, 2 * kMiB}, module = {kMiB + kPage, kMiB + 3 * kPage};
+            if (module_first)
+                stored.map.overlay(module, PROLOGUE_MEMORY_MODULE);
+            stored.map.overlay(all, type);
+            if (!module_first)
+                stored.map.overlay(module, PROLOGUE_MEMORY_MODULE);
+            const bool one = type == PROLOGUE_MEMORY_MODULE || type == PROLOGUE_MEMORY_KERNEL;
+            EXPECT_EQ(stored.ranges(),
+                      one ? (Ranges{{all.start, all.end, type, 0}})
+                          : (Ranges{{all.start, module.start, type, 0},
+                                    {module.start, module.end, PROLOGUE_MEMORY_MODULE, 0},
+                                    {module.end, all.end, type, 0}})) << type;
+        }
 }
 
 // --- Storage ------------------------------------------------------------------------------

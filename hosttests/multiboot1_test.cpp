@@ -250,25 +250,85 @@ TEST_F(Multiboot1, WhatRunsPastMemoryIsNamed) {
     poke(kModuleCount, 4096);
     EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0x10000, at::kModules},
                                      "multiboot1 module list"));
-    const struct {
-        uint64_t field;
-        const char* what;
-    } texts[] = {{kCmdline, "multiboot1 command line"},
-                 {kLoaderName, "multiboot1 loader name"}};
-    for (const auto& text : texts) {
-        put({.cmdline = "c", .loader_name = "n"});
-        poke(text.field, static_cast<uint32_t>(end));
-        const auto failed = parse_fails();
-        ASSERT_TRUE(failed) << text.what;
-        EXPECT_EQ(failed->error, Error::out_of_reach) << *failed;
-        EXPECT_EQ(failed->what, text.what);
-    }
-    put({.modules = kThreeModules});
-    memory.put<uint32_t>(at::kModules + 8, 0xffffffff);
-    const auto failed = modules_fail();
+    put({.cmdline = "c", .loader_name = "n"});
+    poke(kCmdline, static_cast<uint32_t>(end));
+    const auto failed = parse_fails();
     ASSERT_TRUE(failed);
     EXPECT_EQ(failed->error, Error::out_of_reach) << *failed;
-    EXPECT_EQ(failed->what, "multiboot1 module's string");
+    EXPECT_EQ(failed->what, "multiboot1 command line");
+}
+
+TEST_F(Multiboot1, StringsThatCannotBeReadAreLeftOut) {
+    put({.cmdline = "c d", .loader_name = "qemu"});
+    poke(kLoaderName, static_cast<uint32_t>(memory.end()));
+    parse();
+    EXPECT_EQ(str(loader.cmdline), "c d") << "nobody is known to have put a path there";
+    EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_STRING});
+
+    put({.modules = kThreeModules});
+    memory.put<uint32_t>(at::kModules + 8, 0xffffffff);
+    parse();
+    EXPECT_EQ(modules()[0], (StatedModule{0x1000000, 0x12345, ""}));
+    ModuleCursor cursor = loader.modules;
+    LoaderModule module;
+    for (const bool lost : {true, false}) { // the second has no string, which is none lost
+        prologue_next_multiboot1_module(memory.seen, cursor, module);
+        EXPECT_EQ(module.text_is_lost, lost);
+    }
+}
+
+// What only a kernel may want to read.
+TEST_F(Multiboot1, WhateverAPointerLeadsToIsOccupied) {
+    enum : uint32_t { kAout = 1 << 4, kElf = 1 << 5, kDrives = 1 << 7, kConfig = 1 << 8,
+                      kApm = 1 << 10, kVbe = 1 << 11, kFramebufferFlag = 1 << 12 };
+    const auto occupied = [&](uint32_t flag, const std::vector<Span>& spans) {
+        poke(kFlags, kMapFlag | flag);
+        parse();
+        std::vector<Span> all = {{info, info + 1}, {at::kMap, at::kMap + 1}};
+        all.insert(all.end(), spans.begin(), spans.end());
+        EXPECT_EQ(pages_occupied(loader), pages_on(all)) << flag;
+        EXPECT_EQ(loader.left_out, 0u);
+    };
+    put({});
+    poke(28, 0x1ff0), poke(32, 0x20), poke(36, 0x200000); // table, strings, address
+    occupied(kAout, {{0x200000, 0x200000 + 8 + 0x1ff0 + 0x20}});
+    poke(52, 0x1001), poke(56, 0x300000);
+    occupied(kDrives, {{0x300000, 0x301001}});
+    poke(60, 0x400ff8);
+    occupied(kConfig, {{0x400ff8, 0x401008}});
+    poke(68, 0x500fed);
+    occupied(kApm, {{0x500fed, 0x501001}});
+    poke(72, 0x600f00), poke(76, 0x700f80);
+    occupied(kVbe, {{0x600f00, 0x601100}, {0x700f80, 0x701080}});
+    memory.put<uint8_t>(info + kFramebuffer + 21, 0);
+    poke(kFramebuffer + 22, 0x800ffe);
+    memory.put<uint16_t>(info + kFramebuffer + 26, 256);
+    occupied(kFramebufferFlag, {{0x800ffe, 0x800ffe + 3 * 256}});
+}
+
+TEST_F(Multiboot1, SectionsThatAreNoPartOfTheImageAreOccupied) {
+    put({});
+    Tags tags;
+    const uint64_t table = at::kModules;
+    for (const uint32_t entry_bytes : {64u, 72u}) {
+        tags = {};
+        tags.add_sections({{0, 0}, {0x100000, 0x4000, 2 | 4}, {0x200ff0, 0x20}}, entry_bytes);
+        const std::string sections = tags.bytes().substr(Tags::kHeaderBytes + 20);
+        memory.put_bytes(table, sections.data(), sections.size());
+        poke(kFlags, kMapFlag | 1 << 5);
+        poke(28, 3), poke(32, entry_bytes), poke(36, static_cast<uint32_t>(table));
+        parse();
+        EXPECT_EQ(pages_occupied(loader),
+                  pages_on({{info, info + 1}, {at::kMap, at::kMap + 1},
+                            {table, table + 3 * entry_bytes}, {0x200ff0, 0x201010}}));
+        EXPECT_EQ(loader.left_out, 0u);
+    }
+    poke(36, static_cast<uint32_t>(memory.end() - 3 * 72 + 1)); // where it cannot be read
+    parse();
+    EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_SYMBOLS});
+    poke(28, 0xffffffff), poke(36, static_cast<uint32_t>(table));
+    parse();
+    EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_SYMBOLS});
 }
 
 TEST_F(Multiboot1, ACountThatCannotBeTrueIsNamed) {

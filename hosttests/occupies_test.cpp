@@ -16,6 +16,23 @@ TEST(Occupies, UpToThePagesEnd) {
     EXPECT_EQ(loader.structures[0].end, 0x3000u);
 }
 
+// The image's .bss has been written to: what lay there is gone. Only what the boot reads is
+// said to be there for certain, and it is held against the image before it is joined.
+TEST(Occupies, NothingThatIsReadMayLieOnTheImage) {
+    LoaderInfo loader;
+    loader.image = {2 * kMiB, 3 * kMiB};
+    const auto fails = [&](uint64_t start, uint64_t bytes) {
+        return failure_of([&] { loader.occupies(start, bytes); });
+    };
+    EXPECT_EQ(fails(2 * kMiB - kPage, kPage), std::nullopt);
+    EXPECT_EQ(fails(3 * kMiB, kPage), std::nullopt);
+    EXPECT_EQ(fails(2 * kMiB - 1, 2), failure(Error::on_the_image,
+                                              {2 * kMiB - 1, 2 * kMiB + kPage, 2 * kMiB, 3 * kMiB},
+                                              "loader's structure"));
+    EXPECT_TRUE(fails(3 * kMiB - 1, 1));
+    loader.may_occupy(2 * kMiB, kPage);
+}
+
 TEST(Occupies, NeighboursInOneSpan) {
     LoaderInfo loader;
     loader.occupies(0x5000, 0x10);
@@ -33,8 +50,8 @@ TEST(Occupies, NeverLessThanWasSaidAndNotMoreWhereThereIsRoom) {
     for (int round = 0; round != 5000; ++round) {
         LoaderInfo loader;
         std::vector<Span> said;
-        for (uint64_t left = dice.between(1, 20); left != 0; --left) {
-            const uint64_t start = kPage + dice.below(200 * kPage);
+        for (uint64_t left = dice.between(1, 200); left != 0; --left) {
+            const uint64_t start = kPage + dice.below(2000 * kPage);
             const Span span = {start, start + dice.between(1, 3 * kPage)};
             said.push_back(span);
             loader.occupies(span.start, span.bytes());

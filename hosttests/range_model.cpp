@@ -27,6 +27,17 @@ uint32_t type_of(uint32_t e820) {
     return e820 < kKnown.size() ? kKnown[e820] : uint32_t{PROLOGUE_MEMORY_RESERVED};
 }
 
+// The types from the weakest to the strongest.
+constexpr std::array<uint32_t, kTypes> kByStrength = {
+    0, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_LOADER, PROLOGUE_MEMORY_PROLOGUE,
+    PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD,
+    PROLOGUE_MEMORY_MODULE, PROLOGUE_MEMORY_KERNEL};
+
+uint32_t strength(uint32_t type) {
+    return static_cast<uint32_t>(
+        std::find(kByStrength.begin(), kByStrength.end(), type) - kByStrength.begin());
+}
+
 void append(Ranges& ranges, uint64_t start, uint64_t end, uint32_t type) {
     if (type == 0 || start == end)
         return;
@@ -44,6 +55,8 @@ std::optional<Pages> pages_of(const Statement& statement) {
     if (start == end)
         return std::nullopt;
     if (statement.kind == Statement::kAdd) {
+        if (end > Wide{1} << 64) // it wraps: left out
+            return std::nullopt;
         type = type_of(statement.type);
         const Wide slack = kPageBytes - 1;
         if (type == PROLOGUE_MEMORY_USABLE) {
@@ -66,7 +79,8 @@ Ranges map_by_pages(const std::vector<Statement>& statements, uint64_t universe,
         if (const auto spanned = pages_of(statement))
             for (uint64_t page = spanned->start; page != spanned->end; page += kPageSize) {
                 uint32_t& type = types.at((page - universe) / kPageSize);
-                type = std::max(type, spanned->type);
+                if (strength(spanned->type) > strength(type))
+                    type = spanned->type;
             }
     Ranges ranges;
     for (uint64_t i = 0; i != pages; ++i)
@@ -92,10 +106,10 @@ Ranges map_by_sweep(const std::vector<Statement>& statements) {
     Ranges ranges;
     uint64_t since = 0;
     for (const Change& change : changes) {
-        uint32_t type = kTypes - 1;
-        while (type != 0 && open[type] == 0)
-            --type;
-        append(ranges, since, change.at, type);
+        uint32_t at = kTypes - 1;
+        while (at != 0 && open[kByStrength[at]] == 0)
+            --at;
+        append(ranges, since, change.at, kByStrength[at]);
         since = change.at;
         open[change.type] += change.by;
     }

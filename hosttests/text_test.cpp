@@ -73,6 +73,16 @@ TEST(Text, ThatRunsPastMemoryIsNamed) {
     }
 }
 
+TEST(Text, ThatCanBeDoneWithoutIsNoneWhereItCannotBeRead) {
+    FakeMemory memory(kLongestText + 3 * kPage, 0, 'x');
+    for (const uint64_t phys : {memory.end() - 5, memory.end(), ~uint64_t{0} - 3, kPage}) {
+        EXPECT_EQ(text_at(memory.seen, nullptr, phys).start, nullptr) << phys;
+        EXPECT_TRUE(text_fails(memory, phys)) << phys;
+    }
+    memory.put<char>(kPage + kLongestText - 1, 0);
+    EXPECT_EQ(text_at(memory.seen, nullptr, kPage).bytes, kLongestText - 1);
+}
+
 TEST(Text, IsFollowedThroughMemoryThatIsMappedOnTheWay) {
     FakeMemory memory(3 * kPage, 0, 'x');
     memory.put<char>(2 * kPage + 5, 0);
@@ -116,9 +126,13 @@ std::string stripped(const std::string& cmdline, const std::string& loader_name)
                                   {loader_name.data(), loader_name.size()}));
 }
 
+// By custom it is the first word, as a program's name is.
 TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
     for (const char* loader : {"qemu", "GNU GRUB 0.97", "iPXE 1.0.0+", "SYSLINUX 6.04",
-                               "ISOLINUX 6.04", "PXELINUX 6.04", "EXTLINUX 6.04"}) {
+                               "ISOLINUX 6.04", "PXELINUX 6.04", "EXTLINUX 6.04",
+                               "kexec 2.0.25", "NetBSD", "a loader that nobody knows"}) {
+        EXPECT_EQ(stripped("http://host/kernel?a=b c=d", loader), "c=d") << loader;
+        EXPECT_EQ(stripped("a=b /c=d", loader), "a=b /c=d") << loader << ": no path at all";
         EXPECT_EQ(stripped("/boot/kernel.elf a=b  c", loader), "a=b  c") << loader;
         EXPECT_EQ(stripped("kernel", loader), "") << loader;
         EXPECT_EQ(stripped("kernel   ", loader), "") << loader;
@@ -130,7 +144,7 @@ TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
 
 TEST(ImagePath, IsNotLookedForWhereTheLoaderPutsNone) {
     for (const char* loader : {"GRUB 2.06-13+deb12u1", "GRUB 2.12", "Limine 7.0", "GNU GRUB 2.12",
-                               "qem", "My loader for qemu", ""})
+                               ""})
         for (const char* cmdline : {"/boot/kernel.elf a=b  c", "kernel", "", "  a "})
             EXPECT_EQ(stripped(cmdline, loader), cmdline) << loader;
     EXPECT_EQ(str(without_image_path({}, {})), "");

@@ -92,6 +92,7 @@ struct Granted {
         TablePages pages = {kTablesAt + kPage, kTablesAt + kTablePages * kPage};
         PageTables tables(memory.window(), kTablesAt, {cpu.levels, cpu.has_1g_pages, cpu.c_bit},
                           pages);
+        leave_out_unaddressable(ram.map, map);
         map_kernel(tables, image, machine.guard, ram.map, map);
         handoff.identity_bytes = map.identity.end;
         handoff.cmdline = reinterpret_cast<const char*>(window + kMiB);

@@ -130,9 +130,20 @@ void report_memory(const prologue_handoff& handoff) {
     }
 }
 
+// Faults where it cannot be read.
+void read_ends(const prologue_handoff& handoff, const prologue_module& module) {
+    if (module.bytes == 0 || module.start + module.bytes > handoff.direct_map_bytes ||
+        module.start < 4096)
+        return;
+    const auto* bytes = reinterpret_cast<const volatile char*>(handoff.direct_map + module.start);
+    (void)bytes[0];
+    (void)bytes[module.bytes - 1];
+}
+
 void report_modules(const prologue_handoff& handoff) {
     for (uint64_t i = 0; i != handoff.module_count; ++i) {
         const prologue_module& module = handoff.modules[i];
+        read_ends(handoff, module);
         print("module: ");
         print_decimal(i);
         print(" ");
@@ -240,6 +251,8 @@ void report(const prologue_handoff& handoff) {
     report_environment(handoff.boot);
     line_hex("rsdp", handoff.rsdp_phys);
     report_efi(handoff.efi);
+    if (handoff.left_out != 0)
+        line_hex("left-out", handoff.left_out);
     line("sev", sev_name(handoff.sev.status));
     line_hex("c-bit", handoff.sev.c_bit_mask);
     line_hex("ghcb", handoff.sev.ghcb_phys);

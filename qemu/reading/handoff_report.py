@@ -18,7 +18,7 @@ RAM_KINDS = ("usable", "loader", "prologue", "module", "acpi", "nvs", "kernel")
 
 # GRUB leaves its own output before it, on the same line.
 _BEGIN = re.compile(r"loader: \w+\nentry-mode: ")
-_HEX = {"load-base", "rsdp", "c-bit", "ghcb", "smbios"}
+_HEX = {"load-base", "rsdp", "left-out", "c-bit", "ghcb", "smbios"}
 
 
 class Range(NamedTuple):

@@ -32,7 +32,7 @@ def _grown(r: Range) -> Range:
 
 def _flatten(ranges: List[Range]) -> Iterator[Range]:
     """Between each two places where something begins or ends, what covers it stays the same; the
-    most restrictive kind is the one that counts."""
+    most restrictive kind is the one that counts; but a module's bytes are the module's."""
     ranges = [r for r in ranges if r.start < r.end]
     changes = sorted(
         [(r.start, KINDS.index(r.kind), 1) for r in ranges]
@@ -41,10 +41,16 @@ def _flatten(ranges: List[Range]) -> Iterator[Range]:
     return iter(merged(_pieces(changes)))
 
 
+def _strength(kind: int) -> float:
+    """Stronger than all but the kernel is a module."""
+    return KINDS.index("bad") + 0.5 if KINDS[kind] == "module" else kind
+
+
 def _pieces(changes: List[Tuple[int, int, int]]) -> Iterator[Range]:
     covering: Counter = Counter()
     for (at, kind, change), following in zip(changes, [*changes[1:], None]):
         covering[kind] += change
-        strongest = max((k for k, count in covering.items() if count > 0), default=None)
+        strongest = max((k for k, count in covering.items() if count > 0), key=_strength,
+                        default=None)
         if following and following[0] != at and strongest is not None:
             yield Range(at, following[0], KINDS[strongest])

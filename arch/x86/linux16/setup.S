@@ -22,11 +22,38 @@
 
 #define BIOS_E820 0xe820
 #define SMAP 0x534d4150
+#define BIOS_E801 0xe801
+#define BIOS_88 0x88            // AH
 #define BIOS_A20_ON 0x2401
+#define BIOS_TELETYPE 0x0e      // AH
+#define SYSTEM (4 * 0x15)       // interrupt vectors
+#define VIDEO (4 * 0x10)
+#define BASE_MEMORY_KIB 0x413   // a word of the BIOS's
+#define RAM 1
+#define MIB 0x100000
+
+// The A20 gate, and how it is opened: the keyboard controller's output port, or the
+// chipset's own.
+#define KEYBOARD_DATA 0x60
+#define KEYBOARD 0x64
+#define KEYBOARD_FULL 0x02      // it has yet to read what was written
+#define KEYBOARD_NONE 0xff
+#define KEYBOARD_WRITE_OUTPUT 0xd1
+#define KEYBOARD_A20 0xdf       // and no reset
+#define KEYBOARD_NO_COMMAND 0xff // some controllers want one more
 #define FAST_A20_PORT 0x92
 #define FAST_A20_ON 0x02
 #define FAST_A20_RESET 0x01 // resets the machine instead
+#define A20_WORD (4 * 0x80)     // an interrupt vector of nobody's, and 1 MiB above it
+#define A20_TRIES 20000         // the gate is slow on some machines
+#define KEYBOARD_TRIES 50000
+#define DELAY_PORT 0x80
+
+#define SERIAL 0x3f8
+#define DEBUG_PORT 0xe9
+#define SERIAL_TRIES 50000
 #define CR0_PE 1
+#define CODE_AT 0x200           // where CS begins, by the protocol
 
         .code16
         .text
@@ -80,6 +107,7 @@ real_mode:
         subw    $0x20, %ax
         movw    %ax, %ds
         movw    %ax, %es
+        movw    %ax, bios_ds
         movzwl  %ax, %ebp
         shll    $4, %ebp        // EBP: this segment's linear address
         movzwl  %sp, %esp       // a stack below 64 KiB, in the loader's SS
@@ -94,39 +122,8 @@ real_mode:
         movw    $(setup_header_end - setup_header), %cx
         rep     movsb
 
-        // The memory map. The BIOS may turn interrupts on; an entry's fields
-        // beyond the 20 bytes are not asked for.
-        sti
-        movw    $E820_TABLE, %di
-        xorl    %ebx, %ebx
-1:      movl    $BIOS_E820, %eax
-        movl    $SMAP, %edx
-        movl    $E820_ENTRY_BYTES, %ecx
-        pushl   %ebp
-        int     $0x15
-        popl    %ebp
-        jc      2f
-        cmpl    $SMAP, %eax
-        jne     2f
-        addw    $E820_ENTRY_BYTES, %di
-        incb    E820_COUNT
-        cmpb    $E820_MOST, E820_COUNT
-        jae     2f
-        testl   %ebx, %ebx
-        jnz     1b
-2:
-        // A20: by the BIOS, and where it cannot, by the fast gate.
-        pushl   %ebp
-        movw    $BIOS_A20_ON, %ax
-        int     $0x15
-        popl    %ebp
-        jnc     3f
-        inb     $FAST_A20_PORT, %al
-        orb     $FAST_A20_ON, %al
-        andb    $~FAST_A20_RESET, %al
-        outb    %al, $FAST_A20_PORT
-3:
-        cli
+        call    ask_for_memory
+        call    open_a20
         addl    %ebp, gdt_pointer + 2
         lgdtl   gdt_pointer
         leal    protected(%ebp), %eax
@@ -150,6 +147,229 @@ protected:
         xorl    %edi, %edi
         xorl    %ebp, %ebp
         jmpl    *%eax
+
+        .code16
+        // Calls the BIOS: SI = the vector, EAX to EDX as they are, ES:DI = `entry`.
+        // Leaves EAX to EDX and the carry as the BIOS has them, and all else, the
+        // segments and the stack too, as it was: no BIOS is trusted with any of it.
+        // Interrupts are on meanwhile, and off again whatever it does to them.
+bios:   pushl   %ebp
+        pushl   %esi
+        pushl   %edi
+        movw    $entry, %di
+        pushw   $0
+        popw    %fs
+        movw    %ss, bios_ss
+        movl    %esp, bios_esp
+        sti
+        pushfw
+        cli                     // as INT does
+        lcallw  *%fs:(%si)
+        cli
+        cld
+        movw    %cs:bios_ds - CODE_AT, %ds // of these none changes a flag
+        movw    bios_ss, %ss
+        movl    bios_esp, %esp
+        movw    %cs:bios_ds - CODE_AT, %es
+        movw    %cs:bios_ds - CODE_AT, %fs
+        movw    %cs:bios_ds - CODE_AT, %gs
+        popl    %edi
+        popl    %esi
+        popl    %ebp
+        ret
+
+        // The memory map into boot_params. Each entry comes into the same buffer, which
+        // some BIOSes only change where it differs from the one before; a BIOS that
+        // stops saying SMAP on the way has given half a map, or garbage.
+ask_for_memory:
+        xorl    %ebx, %ebx
+1:      movl    $BIOS_E820, %eax
+        movl    $SMAP, %edx
+        movl    $E820_ENTRY_BYTES, %ecx
+        movw    $SYSTEM, %si
+        call    bios
+        jc      2f
+        cmpl    $SMAP, %eax
+        jne     3f
+        call    add_entry
+        cmpb    $E820_MOST, E820_COUNT
+        jae     2f
+        testl   %ebx, %ebx
+        jnz     1b
+2:      cmpb    $0, E820_COUNT
+        jne     6f
+
+        // Older ways: KiB from 1 MiB on, and 64 KiB from 16 MiB on; or KiB alone.
+3:      movb    $0, E820_COUNT
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        movl    $BIOS_E801, %eax
+        xorl    %ebx, %ebx
+        movw    $SYSTEM, %si
+        call    bios
+        jc      5f
+        jcxz    4f              // some leave it in AX and BX
+        movw    %cx, %ax
+        movw    %dx, %bx
+4:      movzwl  %ax, %eax
+        movzwl  %bx, %ebx
+        testl   %eax, %eax
+        jz      5f
+        shll    $16, %ebx
+        movl    $(16 * MIB), %edi
+        call    add_ram
+        jmp     7f
+5:      movw    $(BIOS_88 << 8), %ax
+        movw    $SYSTEM, %si
+        call    bios
+        jc      6f              // the 32-bit code will say that there is no map
+        movzwl  %ax, %eax
+        testl   %eax, %eax
+        jz      6f
+7:      movl    %eax, %ebx
+        shll    $10, %ebx
+        movl    $MIB, %edi
+        call    add_ram
+        pushw   $0
+        popw    %fs
+        movzwl  %fs:BASE_MEMORY_KIB, %ebx
+        shll    $10, %ebx
+        xorl    %edi, %edi
+        call    add_ram
+6:      ret
+
+        // RAM of EBX bytes at EDI.
+add_ram:
+        testl   %ebx, %ebx
+        jz      1f
+        movl    %edi, entry
+        movl    $0, entry + 4
+        movl    %ebx, entry + 8
+        movl    $0, entry + 12
+        movl    $RAM, entry + 16
+        // What stands in `entry`. Keeps all registers but DI, SI and CX.
+add_entry:
+        movzbw  E820_COUNT, %di
+        imulw   $E820_ENTRY_BYTES, %di, %di
+        addw    $E820_TABLE, %di
+        movw    $entry, %si
+        movw    $E820_ENTRY_BYTES, %cx
+        rep     movsb
+        incb    E820_COUNT
+1:      ret
+
+        // The A20 gate: found open, or opened by the BIOS, the keyboard controller or the
+        // chipset. That it is open is never believed, but seen.
+open_a20:
+        call    is_a20_open
+        jnz     4f
+        movw    $BIOS_A20_ON, %ax
+        movw    $SYSTEM, %si
+        call    bios
+        call    is_a20_open
+        jnz     4f
+
+        call    wait_for_keyboard
+        jnz     1f
+        movb    $KEYBOARD_WRITE_OUTPUT, %al
+        outb    %al, $KEYBOARD
+        call    wait_for_keyboard
+        movb    $KEYBOARD_A20, %al
+        outb    %al, $KEYBOARD_DATA
+        call    wait_for_keyboard
+        movb    $KEYBOARD_NO_COMMAND, %al
+        outb    %al, $KEYBOARD
+        call    wait_for_keyboard
+        call    is_a20_open
+        jnz     4f
+1:
+        inb     $FAST_A20_PORT, %al
+        orb     $FAST_A20_ON, %al
+        andb    $~FAST_A20_RESET, %al
+        outb    %al, $FAST_A20_PORT
+        call    is_a20_open
+        jnz     4f
+        movw    $a20_is_closed, %si
+        jmp     die
+4:      ret
+
+        // ZF clear where a word and the one 1 MiB above it are two. The first is put back.
+is_a20_open:
+        pushw   $0
+        popw    %fs
+        pushw   $0xffff
+        popw    %gs
+        movw    $A20_TRIES, %cx
+        movw    %fs:A20_WORD, %bx
+        movw    %bx, %ax
+1:      incw    %ax
+        movw    %ax, %fs:A20_WORD
+        outb    %al, $DELAY_PORT
+        cmpw    %ax, %gs:(A20_WORD + 16)
+        loope   1b
+        movw    %bx, %fs:A20_WORD
+        ret
+
+        // ZF set when the controller takes a byte; clear where there is none.
+wait_for_keyboard:
+        movw    $KEYBOARD_TRIES, %cx
+1:      outb    %al, $DELAY_PORT
+        inb     $KEYBOARD, %al
+        cmpb    $KEYBOARD_NONE, %al
+        je      2f
+        testb   $KEYBOARD_FULL, %al
+        loopnz  1b
+        ret
+2:      testb   %al, %al
+        ret
+
+        // SI = the last words: on the screen, the first serial port and port 0xe9.
+die:    movw    $serial_set_up, %di
+        movw    $SERIAL + 1, %dx
+1:      movb    (%di), %al
+        incw    %di
+        outb    %al, %dx
+        movb    (%di), %dl
+        incw    %di
+        movb    $(SERIAL >> 8), %dh
+        cmpb    $0, %dl
+        jne     1b
+2:      lodsb
+        testb   %al, %al
+        jz      4f
+        outb    %al, $DEBUG_PORT
+        movb    %al, %bl
+        movw    $SERIAL_TRIES, %cx
+        movw    $(SERIAL + 5), %dx
+3:      inb     %dx, %al
+        testb   $0x20, %al
+        loopz   3b
+        movb    %bl, %al
+        movw    $SERIAL, %dx
+        outb    %al, %dx
+        pushw   %si
+        movb    $BIOS_TELETYPE, %ah
+        movw    $7, %bx
+        movw    $VIDEO, %si
+        call    bios
+        popw    %si
+        jmp     2b
+4:      hlt
+        jmp     4b
+serial_set_up: // bytes, and the register that is next: 115200 8N1
+        .byte   0x00, (SERIAL + 3) & 0xff, 0x83, SERIAL & 0xff, 0x01, (SERIAL + 1) & 0xff
+        .byte   0x00, (SERIAL + 3) & 0xff, 0x03, (SERIAL + 4) & 0xff, 0x03, 0
+a20_is_closed:
+        .asciz  "prologue: fatal: linux: the A20 gate stays closed (the BIOS, the keyboard controller and port 92 have been tried)\r\n"
+
+        .balign 4
+bios_esp:
+        .long   0
+bios_ss:
+        .short  0
+bios_ds:
+        .short  0
+entry:  .skip   E820_ENTRY_BYTES
 
         .balign 8
 gdt:

@@ -18,18 +18,6 @@ void map_or_fail(PageTables& tables, uint64_t virt, uint64_t phys, uint64_t byte
     }
 }
 
-// CPUs with long mode have at least 36 physical address bits, so only RAM above
-// that is worth the exit that a CPUID is in a guest.
-constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
-
-// The end of what this CPU can address, which RAM must not go beyond.
-uint64_t check_addressable(Span span) {
-    const uint32_t bits = cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff;
-    if ((span.end - 1) >> bits != 0)
-        fail(Error::range_too_high, span.start, span.end, bits);
-    return uint64_t{1} << bits;
-}
-
 constexpr uint64_t kReadOnly = kNoExecute;
 constexpr uint64_t kData = PTE_WRITABLE | kNoExecute;
 
@@ -55,15 +43,16 @@ void map_segments(PageTables& tables, const Image& image, uint64_t guard) {
 // never executable, and read-only where a segment of the image is.
 class RamMapper {
 public:
-    RamMapper(PageTables& tables, const Image& image, uint64_t base, Span limits)
-        : tables_(tables), image_(image), base_(base), limits_(limits) {}
+    RamMapper(PageTables& tables, const Image& image, uint64_t addressable, uint64_t base,
+              Span limits)
+        : tables_(tables), image_(image), addressable_(addressable), base_(base),
+          limits_(limits) {}
 
     void map(const MemoryMap& memory) {
         // Neighbours are one run, so that marks cost no large pages.
         Span run;
         for (const prologue_range& range : memory) {
-            if (range.type == PROLOGUE_MEMORY_RESERVED || range.type == PROLOGUE_MEMORY_BAD ||
-                range.type == PROLOGUE_MEMORY_SOFT_RESERVED)
+            if (!is_mapped(range.type))
                 continue;
             if (range.start != run.end) {
                 map_run(run);
@@ -96,29 +85,34 @@ private:
         if (span.bytes() == 0)
             return;
         if (span.end > addressable_)
-            addressable_ = check_addressable(span);
+            fail(Error::range_too_high, span.start, span.end, addressable_);
         map_or_fail(tables_, base_ + span.start, span.start, span.bytes(), bits);
     }
 
     PageTables& tables_;
     const Image& image_;
+    uint64_t addressable_;
     uint64_t base_;
     Span limits_;
-    uint64_t addressable_ = kSurelyAddressable;
 };
-
-void map_ram(PageTables& tables, const Image& image, const MemoryMap& memory, uint64_t base,
-             Span limits) {
-    RamMapper(tables, image, base, limits).map(memory);
-}
 
 }  // namespace
 
+void leave_out_unaddressable(MemoryMap& memory, KernelMap& map) {
+    if (memory.mapped_end() <= kSurelyAddressable)
+        return;
+    map.addressable = uint64_t{1} << (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff);
+    memory.leave_out_above(map.addressable);
+}
+
 void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const MemoryMap& memory,
                 KernelMap& map) {
+    const auto map_ram = [&](uint64_t base, Span limits) {
+        RamMapper(tables, image, map.addressable, base, limits).map(memory);
+    };
     map_segments(tables, image, guard);
     // Physical page 0 is left out, and with it address 0.
-    map_ram(tables, image, memory, map.direct_map, {kPage, map.direct_map_bytes});
+    map_ram(map.direct_map, {kPage, map.direct_map_bytes});
 
     // The low half: the direct map's first top-level entry serves both. Only a
     // kernel that lives there itself, or has a wish, gets a low map of its own.
@@ -131,8 +125,8 @@ void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const Me
     } else {
         if (low.end == 0)
             low.end = 4 * kGiB;
-        map_ram(tables, image, memory, 0, low.shared(Span{0, kernel.start}));
-        map_ram(tables, image, memory, 0, low.shared(Span{kernel.end, low.end}));
+        map_ram(0, low.shared(Span{0, kernel.start}));
+        map_ram(0, low.shared(Span{kernel.end, low.end}));
     }
 }
 

@@ -9,6 +9,10 @@
 
 namespace prologue {
 
+// CPUs with long mode have at least 36 physical address bits, so only what lies above
+// that is worth the exit that a CPUID is in a guest.
+inline constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
+
 struct KernelMap {
     uint64_t direct_map;       // virtual address of physical 0
     uint64_t direct_map_bytes; // RAM above this is left out; 0: all of it
@@ -18,7 +22,12 @@ struct KernelMap {
     Span identity = {kPage, 0};
 
     uint64_t reach = 4 * kGiB; // the handoff must lie below
+
+    uint64_t addressable = kSurelyAddressable; // where what this CPU can address ends
 };
+
+// Leaves out of the map what this CPU cannot address and a kernel can do without.
+void leave_out_unaddressable(MemoryMap& memory, KernelMap& map);
 
 // The most that a direct map shows, with that many levels.
 constexpr uint64_t direct_map_room(unsigned levels) {

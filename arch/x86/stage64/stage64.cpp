@@ -73,27 +73,38 @@ Span loaded_bytes(const Boot& boot) {
     return image;
 }
 
+// Where a module's text lies.
+Span text_of(const Boot& boot, const LoaderModule& module) {
+    return boot.memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
+}
+
+// The module at the cursor. A text on the image is none: what the loader put there is gone.
+bool next_module(const Boot& boot, ModuleCursor& cursor, LoaderModule& module) {
+    module.text_is_lost = false;
+    if (!boot.next_module(boot.memory, cursor, module))
+        return false;
+    if (module.cmdline.start != nullptr && text_of(boot, module).overlaps(boot.loader.image)) {
+        module.cmdline = {};
+        module.text_is_lost = true;
+    }
+    return true;
+}
+
 // Marks all that is in use: the image, the loader's structures, its modules
 // and their texts.
 void mark_all(const Boot& boot, Marks& marks) {
-    const Span image = loaded_bytes(boot);
+    const Span image = boot.loader.image;
     marks.add(image, PROLOGUE_MEMORY_KERNEL);
-    for (unsigned i = 0; i != boot.loader.structure_count; ++i) {
-        check_clear_of(image, "loader's structure", boot.loader.structures[i]);
+    for (unsigned i = 0; i != boot.loader.structure_count; ++i)
         marks.add(boot.loader.structures[i], PROLOGUE_MEMORY_LOADER);
-    }
     ModuleCursor cursor = boot.loader.modules;
-    for (LoaderModule module; boot.next_module(boot.memory, cursor, module);) {
+    for (LoaderModule module; next_module(boot, cursor, module);) {
         if (module.bytes.bytes() != 0) {
             check_clear_of(image, "module", module.bytes);
             marks.add(module.bytes, PROLOGUE_MEMORY_MODULE);
         }
-        if (module.cmdline.start != nullptr) {
-            const Span text =
-                boot.memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
-            check_clear_of(image, "module's string", text);
-            marks.add(text, PROLOGUE_MEMORY_LOADER);
-        }
+        if (module.cmdline.bytes != 0) // an empty one may be where nothing is
+            marks.add(text_of(boot, module), PROLOGUE_MEMORY_LOADER);
     }
 }
 
@@ -127,14 +138,17 @@ MemoryMap make_map(const Boot& boot) {
 }
 
 // Copies the list of modules, and their texts.
-const prologue_module* copy_modules(const Boot& boot, Arena& arena) {
+const prologue_module* copy_modules(const Boot& boot, Arena& arena, uint32_t& left_out) {
     auto* modules = arena.array<prologue_module>(boot.loader.module_count);
     ModuleCursor cursor = boot.loader.modules;
     LoaderModule module;
-    for (prologue_module* to = modules; boot.next_module(boot.memory, cursor, module); ++to)
+    for (prologue_module* to = modules; next_module(boot, cursor, module); ++to) {
         *to = {module.bytes.start, module.bytes.bytes(),
                arena.copy(module.cmdline.start, module.cmdline.bytes, true),
                module.cmdline.bytes};
+        if (module.text_is_lost)
+            left_out |= PROLOGUE_LEFT_OUT_STRING;
+    }
     return modules;
 }
 
@@ -158,6 +172,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
     auto* handoff = arena.array<prologue_handoff>(1);
     const void* const efi_map = copy_efi_map(boot.loader.uefi, arena); // while that is aligned
     const uint64_t early_tables = boot.memory.phys_of(prologue_early_pml4);
+    uint32_t left_out = boot.loader.left_out | map.left_out();
     *handoff = {
         .magic = PROLOGUE_HANDOFF_MAGIC,
         .version = PROLOGUE_HANDOFF_VERSION,
@@ -178,7 +193,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .memory_count = 0,
         .cmdline = arena.copy(boot.loader.cmdline.start, boot.loader.cmdline.bytes, true),
         .cmdline_bytes = boot.loader.cmdline.bytes,
-        .modules = copy_modules(boot, arena),
+        .modules = copy_modules(boot, arena, left_out),
         .module_count = boot.loader.module_count,
         .rsdp_phys = rsdp_of(boot, arena),
         .framebuffer = boot.loader.framebuffer,
@@ -192,6 +207,7 @@ prologue_handoff& make_handoff(const Boot& boot, const MemoryMap& map, const Ker
         .boot = boot.loader.boot,
         .efi = boot.loader.uefi,
         .smbios_phys = boot.loader.smbios_phys,
+        .left_out = left_out, // with what copying the modules has added
     };
     handoff->efi.memory_map = efi_map;
     if (const char*& environment = handoff->boot.environment; environment != nullptr)
@@ -242,6 +258,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const Part& contract = find_contract(memory, magic, info);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
+    loader.image = loaded_bytes(boot);
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
@@ -251,6 +268,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
 
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);
+    leave_out_unaddressable(map, kernel_map);
     if (prologue_sev_state.status != 0) [[unlikely]]
         prologue_sev_accept_memory(map, memory, loader);
     const Span allowed = {kAllowed.start, kernel_map.reach};

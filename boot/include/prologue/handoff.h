@@ -27,6 +27,17 @@
 #define PROLOGUE_SEV_STATUS_ES 0x2
 #define PROLOGUE_SEV_STATUS_SNP 0x4
 
+/* Bits of prologue_handoff.left_out: what the loader gave, was no good, and a kernel can
+ * boot without. */
+#define PROLOGUE_LEFT_OUT_STRING 0x1      /* a module's, or the loader's name: nobody can read it */
+#define PROLOGUE_LEFT_OUT_RANGE 0x2       /* of memory: it wraps */
+#define PROLOGUE_LEFT_OUT_RAM 0x4         /* this CPU cannot address it */
+#define PROLOGUE_LEFT_OUT_FRAMEBUFFER 0x8 /* or its colours */
+#define PROLOGUE_LEFT_OUT_RSDP 0x10
+#define PROLOGUE_LEFT_OUT_SYMBOLS 0x20    /* where the image's other sections lie */
+#define PROLOGUE_LEFT_OUT_EFI 0x40        /* the system table, or the firmware's memory map */
+#define PROLOGUE_LEFT_OUT_ARGUMENT 0x80   /* of OpenBSD's: the console, or the MAC */
+
 /* Selectors in the GDT that is loaded at kernel_main. */
 #define PROLOGUE_SELECTOR_CODE64 0x08
 #define PROLOGUE_SELECTOR_DATA 0x10
@@ -63,7 +74,8 @@ enum prologue_entry_mode {
 };
 
 /* Types of memory, from the most usable to the most restrictive: where what a
- * loader says overlaps, the higher number wins. */
+ * loader says overlaps, the higher number wins. But a module's bytes are the module's,
+ * whatever the loader calls the memory that they lie in. */
 enum prologue_memory_type {
     PROLOGUE_MEMORY_USABLE = 1,
     PROLOGUE_MEMORY_LOADER = 2,   /* the loader's structures: free once they are not wanted; and
@@ -201,6 +213,8 @@ typedef struct prologue_handoff {
 
     /* From version 3. */
     uint64_t smbios_phys; /* the entry point, of SMBIOS 3 where there is one; 0: not told */
+    uint32_t left_out; /* PROLOGUE_LEFT_OUT_*; 0 where all was good */
+    uint32_t reserved;
 } prologue_handoff;
 
 /* The kernel. Entered as docs/kernel-contract.md says; must not return. */
@@ -239,7 +253,8 @@ PROLOGUE_ASSERT(offsetof(prologue_handoff, sev) == 232);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, boot) == 288);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, efi) == 352);
 PROLOGUE_ASSERT(offsetof(prologue_handoff, smbios_phys) == 400);
-PROLOGUE_ASSERT(sizeof(prologue_handoff) == 408);
+PROLOGUE_ASSERT(offsetof(prologue_handoff, left_out) == 408);
+PROLOGUE_ASSERT(sizeof(prologue_handoff) == 416);
 #endif
 #endif /* __ASSEMBLER__ */
 
