@@ -1,0 +1,180 @@
+// Another processor's way: from real mode, on a borrowed page below 1 MiB, in one step to 64-bit
+// mode; then at the kernel's address, on the kernel's tables, to its entry.
+// Sources: SDM vol. 3, 9.4.4, 10.8.5 and 11.6.1; APM vol. 2, 14.6.
+
+#include "ap_start.h"
+
+#define FIELD(offset) (prologue_ap_fields - prologue_ap_code + (offset))
+#define FIELD64(offset) prologue_ap_fields + (offset)(%rip)
+
+        .text
+
+        // All of them may run here at once: nothing is written, but what an exception leaves.
+        .balign 16
+        .globl  prologue_ap_code
+        .hidden prologue_ap_code
+        .code16
+prologue_ap_code:
+        cli
+        cld
+        movw    %cs, %ax
+        movw    %ax, %ds
+        movw    %ax, %ss
+        movw    $AP_STACK, %sp
+        lidtl   FIELD(AP_IVT_POINTER)
+        lgdtl   FIELD(AP_GDT_POINTER)
+        movl    FIELD(AP_CR4), %eax
+        movl    %eax, %cr4
+        movl    FIELD(AP_CR3), %eax
+        movl    %eax, %cr3
+        movl    $MSR_EFER, %ecx
+        rdmsr
+        orl     FIELD(AP_EFER), %eax
+        wrmsr
+        // Protection and paging, and with them the caches that INIT has left off.
+        movl    FIELD(AP_CR0), %eax
+        movl    %eax, %cr0
+        ljmpl   *FIELD(AP_FAR)
+
+        // A firmware's mailbox wakes in 64-bit mode, on tables of its own that show this page.
+        .code64
+        .globl  prologue_ap_wakes, prologue_ap_long
+        .hidden prologue_ap_wakes, prologue_ap_long
+prologue_ap_wakes:
+        cli
+        cld
+        lgdt    FIELD64(AP_GDT_POINTER)
+        movl    FIELD64(AP_CR3), %eax
+        movq    %rax, %cr3
+prologue_ap_long:
+        movq    FIELD64(AP_SHARED), %rbx
+        leaq    AP_SHARED_BYTES(%rbx), %rsp
+        lidt    FIELD64(AP_IDT_POINTER)
+        jmpq    *FIELD64(AP_LANDING)
+
+        // Both tables lead here, with the vector in BL: bytes that mean the same in both modes,
+        // up to 40 90, which is INC AX and NOP in real mode and a NOP in 64-bit mode.
+        .balign 4
+        .globl  prologue_ap_caught
+        .hidden prologue_ap_caught
+prologue_ap_caught:
+  .set vector, 0
+  .rept VECTORS
+        .byte   0xb3, vector                     // movb $vector, %bl
+        .byte   0xeb, 4 * (VECTORS - 1 - vector) // jmp
+    .set vector, vector + 1
+  .endr
+        .byte   0x31, 0xc0                       // xorl %eax, %eax
+        .byte   0x40, 0x90
+        .byte   0x85, 0xc0                       // testl %eax, %eax
+        .byte   0x74, caught64 - caught16        // jz caught64
+        .code16
+caught16:
+        movb    %bl, FIELD(AP_VECTOR)
+        lock incl FIELD(AP_FAULTS)
+1:      hlt
+        jmp     1b
+        .code64
+caught64: // this page is not writable any more
+        movq    FIELD64(AP_SHARED), %rax
+        movb    %bl, AP_SHARED_VECTOR(%rax)
+        lock incl AP_SHARED_FAULTS(%rax)
+1:      hlt
+        jmp     1b
+
+        .balign 8
+        .globl  prologue_ap_gdt, prologue_ap_fields, prologue_ap_code_end
+        .hidden prologue_ap_gdt, prologue_ap_fields, prologue_ap_code_end
+prologue_ap_gdt:
+        .quad   0
+        .quad   0x00af9b000000ffff // 08 64-bit code, accessed already
+prologue_ap_fields:
+        .skip   AP_FIELDS_BYTES
+prologue_ap_code_end:
+
+        // At the kernel's address, which the tables of the way show too. RBX = prologue_ap_shared.
+        // From the load of CR3 to the IDT's there is none that could be reached.
+        .balign 256
+        .globl  prologue_ap_lands, prologue_ap_lands_end
+        .hidden prologue_ap_lands, prologue_ap_lands_end
+prologue_ap_lands:
+        movq    AP_SHARED_CR3(%rbx), %rax
+        movq    AP_SHARED_CR4(%rbx), %r8
+        movq    %rax, %rdx
+        btq     $CR4_PCIDE_BIT, %r8
+        jnc     1f
+        andq    $-PAGE_BYTES, %rdx // PCIDE is set with PCID 0 alone (SDM vol. 3, 4.10.1)
+1:      movq    %rdx, %cr3
+        lidt    AP_SHARED_IDT(%rbx)
+        movq    %r8, %cr4
+        movq    %rax, %cr3
+        movq    AP_SHARED_CR0(%rbx), %rax
+        movq    %rax, %cr0
+
+        // Who is this?
+        movq    %rbx, %rsi
+        movl    AP_SHARED_ID_LEAF(%rbx), %eax
+        movl    %eax, %edi
+        xorl    %ecx, %ecx
+        cpuid
+        cmpl    $CPUID_TOPOLOGY, %edi
+        je      1f
+        shrl    $24, %ebx
+        movl    %ebx, %edx
+1:      cmpl    AP_SHARED_IDS(%rsi), %edx
+        jae     park
+        movq    AP_SHARED_AREAS(%rsi), %rax
+        movq    (%rax,%rdx,8), %rbx
+        testq   %rbx, %rbx
+        jz      park
+
+        // Its own tables and stack.
+        lgdt    AP_AREA_GDT(%rbx)
+        movl    $SELECTOR_DATA, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %ss
+        xorl    %eax, %eax
+        movl    %eax, %fs
+        movl    %eax, %gs
+        movl    $SELECTOR_TSS, %eax
+        ltr     %ax
+        movq    AP_AREA_STACK(%rbx), %rsp
+        movl    $MSR_EFER, %ecx
+        movl    AP_SHARED_EFER(%rsi), %eax
+        movl    AP_SHARED_EFER + 4(%rsi), %edx
+        wrmsr
+        movl    $MSR_PAT, %ecx
+        movl    AP_SHARED_PAT(%rsi), %eax
+        movl    AP_SHARED_PAT + 4(%rsi), %edx
+        wrmsr
+        fninit
+        pushq   $MXCSR_DEFAULT
+        ldmxcsr (%rsp)
+        popq    %rax
+
+        // Whoever comes late finds the door closed.
+        movq    AP_AREA_CPU(%rbx), %rdi
+        movl    $AP_STARTING, %eax
+        movl    $AP_RUNNING, %ecx
+        lock cmpxchgl %ecx, AP_CPU_STATE(%rdi)
+        jne     park
+        pushq   %rdi
+        subq    $8, %rsp
+        xorl    %ebp, %ebp
+        call    *AP_SHARED_ENTRY(%rsi)
+        movq    8(%rsp), %rdi
+        movl    $AP_PARKED, AP_CPU_STATE(%rdi)
+park:   cli
+1:      hlt
+        jmp     1b
+prologue_ap_lands_end:
+
+        .bss
+        .balign PAGE_BYTES
+        .globl  prologue_ap_shared
+        .hidden prologue_ap_shared
+prologue_ap_shared:
+        .skip   AP_SHARED_BYTES
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,150 @@
+// The way of another processor from real mode to the kernel: what its two parts, ap_start.S, and
+// the boot processor, start_cpus.cpp, have in common.
+#pragma once
+
+#include "bits.h"
+
+// The first borrowed page: a copy of the code, and behind it two tables that catch exceptions on
+// the way. The second is the top-level page table.
+#define AP_IVT 0x400   // real mode: 32 far pointers
+#define AP_IDT 0x600   // 64-bit mode: 32 gates
+#define AP_STACK 0x1000
+
+#define AP_CODE64 0x08
+
+// struct ApFields: what the copy is told, at its end
+#define AP_CR0 0
+#define AP_CR3 4 // of the way
+#define AP_CR4 8
+#define AP_EFER 12
+#define AP_FAR 16
+#define AP_IVT_POINTER 22
+#define AP_GDT_POINTER 28
+#define AP_IDT_POINTER 38
+#define AP_LANDING 48
+#define AP_SHARED 56
+#define AP_FAULTS 64
+#define AP_VECTOR 68
+#define AP_FIELDS_BYTES 72
+
+// struct ApShared
+#define AP_SHARED_CR3 0
+#define AP_SHARED_CR4 8
+#define AP_SHARED_CR0 16
+#define AP_SHARED_EFER 24
+#define AP_SHARED_PAT 32
+#define AP_SHARED_IDT 40
+#define AP_SHARED_IDS 56
+#define AP_SHARED_ID_LEAF 60
+#define AP_SHARED_AREAS 64
+#define AP_SHARED_ENTRY 72
+#define AP_SHARED_FAULTS 80
+#define AP_SHARED_VECTOR 84
+#define AP_SHARED_BYTES 4096 // with a stack for exceptions on the way
+
+// struct ApArea
+#define AP_AREA_CPU 0
+#define AP_AREA_STACK 8
+#define AP_AREA_GDT 16
+
+// prologue_cpu
+#define AP_CPU_STATE 12
+#define AP_STARTING 2
+#define AP_RUNNING 3
+#define AP_PARKED 6
+
+#define CPUID_TOPOLOGY 0xb
+
+#ifndef __ASSEMBLER__
+#pragma GCC visibility push(hidden)
+#include "prologue/cpus.h"
+
+namespace prologue {
+
+struct TablePointer {
+    uint16_t limit;
+    uint64_t base;
+    uint16_t unused[3];
+} __attribute__((packed));
+
+// What all of them are told once they run at the kernel's addresses.
+struct ApShared {
+    uint64_t cr3, cr4, cr0, efer, pat;
+    TablePointer idt;
+    uint32_t ids; // areas has that many entries, by APIC id
+    uint32_t id_leaf;
+    struct ApArea* const* areas;
+    void (*entry)(prologue_cpu*);
+    uint32_t faults, vector; // exceptions on the way's 64-bit part
+};
+
+struct ApFields {
+    uint32_t cr0, cr3, cr4, efer;
+    struct {
+        uint32_t offset;
+        uint16_t selector;
+    } __attribute__((packed)) far;
+    struct {
+        uint16_t limit;
+        uint32_t base;
+    } __attribute__((packed)) ivt;
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) gdt, idt;
+    uint64_t landing, shared;
+    uint32_t faults, vector;
+} __attribute__((packed));
+
+struct Tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3;
+    uint16_t io_map_base;
+} __attribute__((packed));
+
+// A processor's own, on the last page of its memory.
+struct ApArea {
+    prologue_cpu* cpu;
+    uint64_t stack_top;
+    TablePointer gdt_pointer;
+    uint64_t gdt[GDT_BYTES / 8];
+    Tss tss;
+};
+
+static_assert(offsetof(ApShared, idt) == AP_SHARED_IDT && offsetof(ApShared, ids) == AP_SHARED_IDS &&
+              offsetof(ApShared, id_leaf) == AP_SHARED_ID_LEAF &&
+              offsetof(ApShared, areas) == AP_SHARED_AREAS &&
+              offsetof(ApShared, pat) == AP_SHARED_PAT &&
+              offsetof(ApShared, entry) == AP_SHARED_ENTRY &&
+              offsetof(ApShared, faults) == AP_SHARED_FAULTS &&
+              offsetof(ApShared, vector) == AP_SHARED_VECTOR);
+static_assert(offsetof(ApFields, far) == AP_FAR && offsetof(ApFields, ivt) == AP_IVT_POINTER &&
+              offsetof(ApFields, gdt) == AP_GDT_POINTER &&
+              offsetof(ApFields, idt) == AP_IDT_POINTER &&
+              offsetof(ApFields, landing) == AP_LANDING &&
+              offsetof(ApFields, shared) == AP_SHARED &&
+              offsetof(ApFields, faults) == AP_FAULTS &&
+              offsetof(ApFields, vector) == AP_VECTOR && sizeof(ApFields) == AP_FIELDS_BYTES);
+static_assert(offsetof(ApArea, stack_top) == AP_AREA_STACK &&
+              offsetof(ApArea, gdt_pointer) == AP_AREA_GDT);
+static_assert(offsetof(prologue_cpu, state) == AP_CPU_STATE &&
+              PROLOGUE_CPU_STARTING == AP_STARTING && PROLOGUE_CPU_RUNNING == AP_RUNNING &&
+              PROLOGUE_CPU_PARKED == AP_PARKED);
+
+}  // namespace prologue
+
+extern "C" {
+// To be copied to the first borrowed page, and where in it things are.
+extern const char prologue_ap_code[], prologue_ap_code_end[], prologue_ap_fields[];
+extern const char prologue_ap_long[], prologue_ap_wakes[], prologue_ap_gdt[];
+extern const char prologue_ap_caught[];
+// At the kernel's address, on one page.
+extern const char prologue_ap_lands[], prologue_ap_lands_end[];
+extern prologue::ApShared prologue_ap_shared; // on a page of its own
+}
+#pragma GCC visibility pop
+#endif
