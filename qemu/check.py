@@ -18,7 +18,7 @@ import rooms  # noqa: F401, the harness's folders
 import cases
 
 _FUZZERS = ("pvh", "multiboot1", "multiboot2", "linux", "vmd", "freebsd", "memory_map",
-            "confidential", "sev_instruction", "sev_ghcb", "guest_vc")
+            "confidential", "madt", "sev_instruction", "sev_ghcb", "guest_vc")
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 

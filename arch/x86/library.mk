@@ -6,7 +6,7 @@ LIBRARY := $(BUILD)/libprologue.a
 STAGE32 := $(BUILD)/stage32.elf
 
 INCLUDES := $(addprefix -I,boot boot/include arch/x86/cpu arch/x86/entry arch/x86/paging \
-	arch/x86/report arch/x86/sev arch/x86/sev32 arch/x86/sev64 arch/x86/stage32 arch/x86/stage64)
+	arch/x86/report arch/x86/cpus arch/x86/sev arch/x86/sev32 arch/x86/sev64 arch/x86/stage32 arch/x86/stage64)
 FREESTANDING := -std=c++20 -ffreestanding -fPIE -fno-jump-tables -fno-exceptions -fno-rtti \
 	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
 	-fno-threadsafe-statics -fno-strict-aliasing -fomit-frame-pointer \
@@ -17,9 +17,9 @@ FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREE
 
 SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
 SOURCES32 := $(wildcard arch/x86/stage32/*.cpp) $(SHARED)
-SOURCES64 := $(wildcard arch/x86/stage64/*.cpp boot/*.cpp) \
+SOURCES64 := $(wildcard arch/x86/stage64/*.cpp arch/x86/cpus/*.cpp boot/*.cpp) \
 	$(filter-out boot/%,$(SHARED))
-ENTRY := $(wildcard arch/x86/entry/*.S arch/x86/wishes/*.S)
+ENTRY := $(wildcard arch/x86/entry/*.S arch/x86/cpus/*.S arch/x86/wishes/*.S)
 
 # What only SEV guests need, and kernels can leave out: a 32-bit stage of its own, and
 # the rest of it for 64-bit mode. No SSE: a #VC may come anywhere.

@@ -56,7 +56,9 @@ helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
 own_parser := own_parser
-KERNEL_NAMES := own_parser low_memory-four low_memory-five depth-four depth-five forms forms-five \
+cpus-four := cpus-four
+cpus-five := cpus-five
+KERNEL_NAMES := own_parser cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
 	sev_calls cpuid32 helpers helpers-five helpers-multiboot1 demo demo-services demo-mark \
 	demo-nosev demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \

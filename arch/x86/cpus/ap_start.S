@@ -22,14 +22,17 @@ prologue_ap_code:
         movw    %ax, %ss
         movw    $AP_STACK, %sp
         lidtl   FIELD(AP_IVT_POINTER)
+        .globl  prologue_ap_catches
+        .hidden prologue_ap_catches
+prologue_ap_catches:
         lgdtl   FIELD(AP_GDT_POINTER)
         movl    FIELD(AP_CR4), %eax
         movl    %eax, %cr4
         movl    FIELD(AP_CR3), %eax
         movl    %eax, %cr3
-        movl    $MSR_EFER, %ecx
-        rdmsr
-        orl     FIELD(AP_EFER), %eax
+        movl    $MSR_EFER, %ecx // 0 after INIT: written whole
+        movl    FIELD(AP_EFER), %eax
+        xorl    %edx, %edx
         wrmsr
         // Protection and paging, and with them the caches that INIT has left off.
         movl    FIELD(AP_CR0), %eax
@@ -50,6 +53,9 @@ prologue_ap_long:
         movq    FIELD64(AP_SHARED), %rbx
         leaq    AP_SHARED_BYTES(%rbx), %rsp
         lidt    FIELD64(AP_IDT_POINTER)
+        .globl  prologue_ap_leaves
+        .hidden prologue_ap_leaves
+prologue_ap_leaves:
         jmpq    *FIELD64(AP_LANDING)
 
         // Both tables lead here, with the vector in BL: bytes that mean the same in both modes,
@@ -99,17 +105,13 @@ prologue_ap_code_end:
         .hidden prologue_ap_lands, prologue_ap_lands_end
 prologue_ap_lands:
         movq    AP_SHARED_CR3(%rbx), %rax
-        movq    AP_SHARED_CR4(%rbx), %r8
-        movq    %rax, %rdx
-        btq     $CR4_PCIDE_BIT, %r8
-        jnc     1f
-        andq    $-PAGE_BYTES, %rdx // PCIDE is set with PCID 0 alone (SDM vol. 3, 4.10.1)
-1:      movq    %rdx, %cr3
-        lidt    AP_SHARED_IDT(%rbx)
-        movq    %r8, %cr4
         movq    %rax, %cr3
-        movq    AP_SHARED_CR0(%rbx), %rax
-        movq    %rax, %cr0
+        lidt    AP_SHARED_IDT(%rbx)
+        movq    AP_SHARED_CR4(%rbx), %rax
+        movq    %rax, %cr4
+        // PCIDE is set with PCID 0 alone (SDM vol. 3, 4.10.1).
+        movq    AP_SHARED_PCID(%rbx), %rax
+        movq    %rax, %cr3
 
         // Who is this?
         movq    %rbx, %rsi
@@ -134,16 +136,9 @@ prologue_ap_lands:
         movl    %eax, %ds
         movl    %eax, %es
         movl    %eax, %ss
-        xorl    %eax, %eax
-        movl    %eax, %fs
-        movl    %eax, %gs
         movl    $SELECTOR_TSS, %eax
         ltr     %ax
         movq    AP_AREA_STACK(%rbx), %rsp
-        movl    $MSR_EFER, %ecx
-        movl    AP_SHARED_EFER(%rsi), %eax
-        movl    AP_SHARED_EFER + 4(%rsi), %edx
-        wrmsr
         movl    $MSR_PAT, %ecx
         movl    AP_SHARED_PAT(%rsi), %eax
         movl    AP_SHARED_PAT + 4(%rsi), %edx

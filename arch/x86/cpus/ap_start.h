@@ -29,17 +29,16 @@
 
 // struct ApShared
 #define AP_SHARED_CR3 0
-#define AP_SHARED_CR4 8
-#define AP_SHARED_CR0 16
-#define AP_SHARED_EFER 24
-#define AP_SHARED_PAT 32
-#define AP_SHARED_IDT 40
-#define AP_SHARED_IDS 56
-#define AP_SHARED_ID_LEAF 60
-#define AP_SHARED_AREAS 64
-#define AP_SHARED_ENTRY 72
-#define AP_SHARED_FAULTS 80
-#define AP_SHARED_VECTOR 84
+#define AP_SHARED_PCID 8
+#define AP_SHARED_CR4 16
+#define AP_SHARED_PAT 24
+#define AP_SHARED_IDT 32
+#define AP_SHARED_IDS 48
+#define AP_SHARED_ID_LEAF 52
+#define AP_SHARED_AREAS 56
+#define AP_SHARED_ENTRY 64
+#define AP_SHARED_FAULTS 72
+#define AP_SHARED_VECTOR 76
 #define AP_SHARED_BYTES 4096 // with a stack for exceptions on the way
 
 // struct ApArea
@@ -57,6 +56,7 @@
 
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
+#include "descriptors.h"
 #include "prologue/cpus.h"
 
 namespace prologue {
@@ -69,7 +69,7 @@ struct TablePointer {
 
 // What all of them are told once they run at the kernel's addresses.
 struct ApShared {
-    uint64_t cr3, cr4, cr0, efer, pat;
+    uint64_t cr3, cr3_with_pcid, cr4, pat;
     TablePointer idt;
     uint32_t ids; // areas has that many entries, by APIC id
     uint32_t id_leaf;
@@ -96,16 +96,6 @@ struct ApFields {
     uint32_t faults, vector;
 } __attribute__((packed));
 
-struct Tss {
-    uint32_t reserved0;
-    uint64_t rsp[3];
-    uint64_t reserved1;
-    uint64_t ist[7];
-    uint64_t reserved2;
-    uint16_t reserved3;
-    uint16_t io_map_base;
-} __attribute__((packed));
-
 // A processor's own, on the last page of its memory.
 struct ApArea {
     prologue_cpu* cpu;
@@ -115,10 +105,13 @@ struct ApArea {
     Tss tss;
 };
 
-static_assert(offsetof(ApShared, idt) == AP_SHARED_IDT && offsetof(ApShared, ids) == AP_SHARED_IDS &&
+static_assert(offsetof(ApShared, idt) == AP_SHARED_IDT &&
+              offsetof(ApShared, ids) == AP_SHARED_IDS &&
               offsetof(ApShared, id_leaf) == AP_SHARED_ID_LEAF &&
               offsetof(ApShared, areas) == AP_SHARED_AREAS &&
               offsetof(ApShared, pat) == AP_SHARED_PAT &&
+              offsetof(ApShared, cr3_with_pcid) == AP_SHARED_PCID &&
+              offsetof(ApShared, cr4) == AP_SHARED_CR4 &&
               offsetof(ApShared, entry) == AP_SHARED_ENTRY &&
               offsetof(ApShared, faults) == AP_SHARED_FAULTS &&
               offsetof(ApShared, vector) == AP_SHARED_VECTOR);

@@ -46,8 +46,8 @@ uint64_t by_timer() {
     out8(kGate, static_cast<uint8_t>((before & ~kSpeaker) | kGateOpen));
     out8(kPitMode, kOneShot);
     out8(kPitChannel2, kTenMs & 0xff);
+    const uint64_t start = read_tsc(); // before it begins: who is held up here waits too long
     out8(kPitChannel2, kTenMs >> 8);
-    const uint64_t start = read_tsc();
     uint64_t ticks = 0;
     while ((in8(kGate) & kOutput) == 0 && ticks < kMostTicks)
         ticks = read_tsc() - start;

@@ -24,6 +24,14 @@ unsigned levels_now() {
     return (read_cr4() & CR4_LA57) != 0 ? 5 : 4;
 }
 
+KernelTables tables_of(const prologue_cpus& cpus) {
+    const prologue_handoff& handoff = *cpus.handoff;
+    uint64_t window = cpus.physical_memory;
+    if (window == 0 && handoff.direct_map_bytes != 0)
+        window = handoff.direct_map;
+    return {window, handoff.kernel_offset};
+}
+
 uint64_t* KernelTables::page_entry(uint64_t root, uint64_t virt) const {
     const uint64_t start = phys_of(split_tables);
     TablePages pages = {start + splits_taken * kPage, start + sizeof split_tables};

@@ -50,6 +50,7 @@ private:
 };
 
 unsigned levels_now();
+KernelTables tables_of(const prologue_cpus& cpus);
 
 }  // namespace prologue
 

@@ -3,14 +3,10 @@
 #include "apic.h"
 #include "bytes.h"
 #include "clock.h"
+#include "descriptors.h"
 #include "low_pages.h"
 
 #pragma GCC visibility push(hidden)
-extern "C" {
-extern uint64_t prologue_gdt[];
-extern const char prologue_idt64[];
-}
-
 namespace prologue {
 namespace {
 
@@ -21,8 +17,9 @@ static_assert(kAreaTableBytes == PROLOGUE_CPUS_SHARED_BYTES);
 static_assert((2 + kStacksForExceptions) * kPage == PROLOGUE_CPU_OWN_BYTES);
 static_assert(sizeof(ApArea) <= kPage);
 
-constexpr uint64_t kSecond = 1000000; // in microseconds
-constexpr uint64_t kAfterInit = 10000, kAfterStartup = 200, kForEach = 10000;
+// In microseconds. Linux waits ten seconds for a processor, too (kernel/cpu.c, cpuhp_bringup_ap).
+constexpr uint64_t kPatience = 10000000, kForEach = 10000;
+constexpr uint64_t kAfterInit = 10000, kAfterStartup = 200; // SDM vol. 3, 9.4.4.1
 constexpr uint64_t kBelow1M = 0x100000;
 
 // Tables for the way: they show the first borrowed page, the code at the kernel's address and
@@ -42,7 +39,8 @@ public:
     bool image_is_seen() const { return peephole_.is_there(); }
     bool borrow();
     bool lay_out();
-    void run();
+    void call_off();
+    bool run(); // did all come?
     void give_back();
 
 private:
@@ -51,7 +49,7 @@ private:
     bool unmap(uint64_t virt);
     bool is_mapped(uint64_t virt, uint64_t bytes);
     uint64_t take(uint64_t bytes);
-    uint64_t make_way_tables();
+    void make_way_tables();
     void write_page();
     void share();
     template <class Call>
@@ -64,7 +62,7 @@ private:
     KernelTables tables_;
     Peephole peephole_;
     LocalApic apic_;
-    uint64_t low_ = 0; // the borrowed pages
+    uint64_t low_ = 0;   // the borrowed pages
     uint64_t taken_ = 0; // of the kernel's memory
     uint32_t starting_ = 0;
     ApArea** areas_ = nullptr;
@@ -85,6 +83,10 @@ bool Start::is_wanted(const prologue_cpu& cpu) const {
 
 // Conventional memory in the form in which loaders tell it: RAM is what can be given back.
 bool Start::borrow() {
+    if (start_.low_phys != 0) {
+        low_ = start_.low_phys;
+        return low_ % kPage == 0 && low_ + kLowPagesBytes <= kBelow1M;
+    }
     static RawRange ranges[64];
     LoaderInfo loader;
     unsigned count = 0;
@@ -112,6 +114,8 @@ bool Start::borrow() {
 }
 
 void Start::give_back() {
+    if (start_.low_phys != 0)
+        return;
     for (uint64_t done = 0; done != kLowPagesBytes; done += kPage)
         copy_bytes(peephole_.see(low_ + done), borrowed + done, kPage);
 }
@@ -127,7 +131,8 @@ uint64_t Start::take(uint64_t bytes) {
 bool Start::is_mapped(uint64_t virt, uint64_t bytes) {
     for (uint64_t done = 0; done < bytes; done += kPage) {
         const uint64_t* const entry = tables_.page_entry(root_now(), virt + done);
-        if (entry == nullptr || (*entry & (PTE_PRESENT | PTE_WRITABLE)) != (PTE_PRESENT | PTE_WRITABLE))
+        constexpr uint64_t kNeeded = PTE_PRESENT | PTE_WRITABLE;
+        if (entry == nullptr || (*entry & kNeeded) != kNeeded)
             return false;
     }
     return true;
@@ -146,16 +151,16 @@ bool Start::unmap(uint64_t virt) {
 // From below: the guard page, the stack, the stacks for exceptions, the processor's own tables.
 bool Start::set_up(prologue_cpu& cpu) {
     if (cpu.stack_bottom == 0) { // one that was started before has all of it
-        const uint64_t at = take(start_.stack_bytes + PROLOGUE_CPU_OWN_BYTES);
-        if (at == 0 || !is_mapped(at + kPage, start_.stack_bytes + PROLOGUE_CPU_OWN_BYTES - kPage) ||
-            !unmap(at))
+        const uint64_t bytes = start_.stack_bytes + PROLOGUE_CPU_OWN_BYTES;
+        const uint64_t at = take(bytes);
+        if (at == 0 || !is_mapped(at + kPage, bytes - kPage) || !unmap(at))
             return false;
         cpu.stack_bottom = at + kPage;
         cpu.stack_top = cpu.stack_bottom + start_.stack_bytes;
     }
     const uint64_t stacks = cpu.stack_top;
     auto& area = *reinterpret_cast<ApArea*>(stacks + kStacksForExceptions * kPage);
-    area = {};
+    clear_bytes(&area, sizeof area);
     area.cpu = &cpu;
     area.stack_top = cpu.stack_top;
     copy_bytes(area.gdt, prologue_gdt, GDT_BYTES);
@@ -169,8 +174,7 @@ bool Start::set_up(prologue_cpu& cpu) {
 
 bool Start::lay_out() {
     const auto memory = reinterpret_cast<uintptr_t>(start_.memory);
-    if (memory % kPage != 0 || start_.memory_bytes % kPage != 0 || start_.stack_bytes % kPage != 0 ||
-        start_.stack_bytes == 0)
+    if ((memory | start_.memory_bytes | start_.stack_bytes) % kPage != 0 || start_.stack_bytes == 0)
         return false;
     const uint64_t table = take(kAreaTableBytes);
     if (table == 0 || !is_mapped(table, kAreaTableBytes))
@@ -193,10 +197,13 @@ bool Start::lay_out() {
     return true;
 }
 
+void Start::call_off() {
+    for_each_starting([](prologue_cpu& cpu) { cpu.state = PROLOGUE_CPU_STOPPED; });
+}
+
 // ---- The way ----
 
-// The top-level table's address.
-uint64_t Start::make_way_tables() {
+void Start::make_way_tables() {
     const uint64_t start = tables_.phys_of(way_tables);
     clear_bytes(way_tables, kPage);
     TablePages pages = {start + kPage, start + sizeof way_tables};
@@ -213,17 +220,17 @@ uint64_t Start::make_way_tables() {
     };
     for (const auto& page : shown)
         (void)tables.map(page_down(page.virt), page_down(page.phys), kPage, page.bits);
-    return start;
 }
 
 void Start::share() {
+    const uint64_t cr3 = start_.cr3 != 0 ? start_.cr3 : read_cr3();
+    const uint64_t cr4 = read_cr4();
     prologue_ap_shared = {
-        .cr3 = start_.cr3 != 0 ? start_.cr3 : read_cr3(),
-        .cr4 = read_cr4(),
-        .cr0 = read_cr0(),
-        .efer = read_msr(MSR_EFER),
+        .cr3 = (cr4 & CR4_PCIDE) != 0 ? page_down(cr3) : cr3,
+        .cr3_with_pcid = cr3,
+        .cr4 = cr4,
         .pat = read_msr(MSR_PAT),
-        .idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(prologue_idt64), {}},
+        .idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(prologue_idt64()), {}},
         .ids = kMostIds,
         .id_leaf = apic_id_leaf(),
         .areas = areas_,
@@ -238,7 +245,8 @@ void Start::share() {
 void Start::write_page() {
     auto* const page = static_cast<char*>(peephole_.see(low_));
     clear_bytes(page, kPage);
-    copy_bytes(page, prologue_ap_code, static_cast<uint64_t>(prologue_ap_code_end - prologue_ap_code));
+    copy_bytes(page, prologue_ap_code,
+               static_cast<uint64_t>(prologue_ap_code_end - prologue_ap_code));
     const auto in_page = [this](const char* symbol) {
         return low_ + static_cast<uint64_t>(symbol - prologue_ap_code);
     };
@@ -255,7 +263,7 @@ void Start::write_page() {
     fields.cr0 = static_cast<uint32_t>(read_cr0());
     fields.cr3 = static_cast<uint32_t>(low_ + kPage);
     fields.cr4 = CR4_PAE | (static_cast<uint32_t>(read_cr4()) & (CR4_LA57 | CR4_MCE));
-    fields.efer = EFER_LME | EFER_NXE;
+    fields.efer = static_cast<uint32_t>(read_msr(MSR_EFER)) & ~uint32_t{EFER_LMA};
     fields.far = {static_cast<uint32_t>(in_page(prologue_ap_long)), AP_CODE64};
     fields.ivt = {VECTORS * 4 - 1, static_cast<uint32_t>(low_ + AP_IVT)};
     fields.gdt = {15, in_page(prologue_ap_gdt)};
@@ -297,7 +305,9 @@ void Start::wake(uint32_t apic_id, const Clock& clock) {
 }
 
 void Start::wait(const Clock& clock) {
-    const uint64_t end = clock.in_microseconds(kSecond + starting_ * kForEach);
+    const uint64_t patience = start_.patience != 0 ? start_.patience * uint64_t{1000}
+                                                   : kPatience + starting_ * kForEach;
+    const uint64_t end = clock.in_microseconds(patience);
     for (bool all = false; !all && read_tsc() < end;) {
         asm volatile("pause");
         all = true;
@@ -305,7 +315,7 @@ void Start::wait(const Clock& clock) {
     }
 }
 
-void Start::run() {
+bool Start::run() {
     const Clock clock;
     share();
     write_page();
@@ -336,6 +346,7 @@ void Start::run() {
                    sizeof fields);
     start_.faults = fields.faults + prologue_ap_shared.faults;
     start_.fault_vector = fields.faults != 0 ? fields.vector : prologue_ap_shared.vector;
+    return start_.started == starting_;
 }
 
 }  // namespace
@@ -353,12 +364,11 @@ prologue_cpus_result prologue_start_cpus(prologue_cpus* cpus, prologue_cpus_star
         return PROLOGUE_CPUS_NOT_SEEN;
     if (!all.borrow())
         return PROLOGUE_CPUS_NO_LOW_PAGES;
-    if (!all.lay_out())
+    if (!all.lay_out()) {
+        all.call_off();
         return PROLOGUE_CPUS_NO_MEMORY;
-    all.run();
+    }
+    const bool all_came = all.run();
     all.give_back();
-    for (uint32_t i = 0; i != cpus->count; ++i)
-        if (cpus->cpu[i].state == PROLOGUE_CPU_SILENT)
-            return PROLOGUE_CPUS_SOME;
-    return PROLOGUE_CPUS_DONE;
+    return all_came ? PROLOGUE_CPUS_DONE : PROLOGUE_CPUS_SOME;
 }

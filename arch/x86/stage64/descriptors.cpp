@@ -3,13 +3,12 @@
 // Source: SDM vol. 3, 3.5, 6.14 and 7.7.
 #include "bits.h"
 
-#include <stdint.h>
+#include "descriptors.h"
 
 #pragma GCC visibility push(hidden)
 
 extern "C" {
 extern const char prologue_isr64[];
-extern uint64_t prologue_gdt[];
 void prologue_install_idt();
 void prologue_install_descriptors();
 }
@@ -18,17 +17,6 @@ namespace {
 
 // A gate: offset 15:0, selector, IST and type, offset 31:16; then offset 63:32.
 typedef uint64_t Gate __attribute__((vector_size(16)));
-
-struct Tss {
-    uint32_t reserved0;
-    uint64_t rsp[3];
-    uint64_t reserved1;
-    uint64_t ist[7];
-    uint64_t reserved2;
-    uint16_t reserved3;
-    uint16_t io_map_base;
-} __attribute__((packed));
-static_assert(sizeof(Tss) == 104);
 
 struct TablePointer {
     uint16_t limit;
@@ -45,7 +33,7 @@ constexpr unsigned kOwnStack[] = {VECTOR_DOUBLE_FAULT, VECTOR_NMI, VECTOR_MACHIN
 constexpr unsigned kOwnStacks = sizeof kOwnStack / sizeof *kOwnStack;
 
 alignas(16) Gate idt[VECTORS];
-alignas(16) Tss tss;
+alignas(16) prologue::Tss tss;
 alignas(16) char exception_stacks[kOwnStacks][EXCEPTION_STACK_BYTES];
 
 // The address of a symbol as code sees it now. Without this the compiler would
@@ -72,15 +60,23 @@ void fill_tss() {
         tss.ist[i] = reinterpret_cast<uintptr_t>(exception_stacks[i] + EXCEPTION_STACK_BYTES);
     for (unsigned i = 0; i != kOwnStacks; ++i)
         idt[kOwnStack[i]][0] |= uint64_t{i + 1} << kIstShift;
+    prologue::set_tss(prologue_gdt, tss);
+}
+
+}  // namespace
+
+void prologue::set_tss(uint64_t* gdt, Tss& tss) {
     tss.io_map_base = sizeof tss;
     const auto base = reinterpret_cast<uintptr_t>(&tss);
-    uint64_t* descriptor = prologue_gdt + SELECTOR_TSS / 8;
+    uint64_t* const descriptor = gdt + SELECTOR_TSS / 8;
     descriptor[0] = (sizeof tss - 1) | (base & 0xffffff) << 16 | kAvailableTss |
                     (base >> 24 & 0xff) << 56;
     descriptor[1] = base >> 32;
 }
 
-}  // namespace
+const char* prologue_idt64() {
+    return reinterpret_cast<const char*>(where_it_is(idt));
+}
 
 // Loads an IDT whose handlers all run on the stack that was interrupted.
 // Expects our GDT's code selector in CS.

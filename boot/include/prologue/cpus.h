@@ -57,7 +57,7 @@ typedef struct prologue_cpus {
 
     /* Answers. */
     uint32_t count;  /* in the list: the boot processor first, then in the firmware's order */
-    uint32_t found;  /* there are, with the boot processor: more than `count` with too little room */
+    uint32_t found;  /* there are, with the boot processor; `count` has room for fewer */
     uint32_t x2apic; /* 1: the local APICs are in x2APIC mode */
     uint64_t apic_phys;    /* of the local APIC's registers, where they are in memory */
     uint64_t mailbox_phys; /* the firmware's mailbox to wake processors; 0 where there is none */
@@ -102,16 +102,23 @@ typedef struct prologue_cpus_start {
      * at least `first`, `most` at the most; 0: all. */
     uint32_t first, most;
 
+    /* Two pages of RAM below 1 MiB, one behind the other, that are the kernel's to lend and that
+     * it can spare for ever: who comes late parks there. 0: two are borrowed. */
+    uint32_t low_phys;
+
+    /* How long to wait for all of them, in ms. 0: ten seconds, and 10 ms more for each. */
+    uint32_t patience;
+
     /* Answers. */
     uint32_t started; /* that many came to their entry */
     uint32_t faults;  /* exceptions on the way to 64-bit mode; the last one's vector */
     uint32_t fault_vector;
 } prologue_cpus_start;
 
-/* Starts them, all at once, and waits until all have come or a second is over (and 10 ms for each
- * beyond the first). Two pages below 636 KiB are borrowed meanwhile, found as for the change of
- * paging's depth, and are given back as they were: nothing may use them in between. Their contents
- * may be the kernel's, but not tables that are loaded. */
+/* Starts them, all at once, and waits until all have come or the time is over. Without low_phys
+ * two pages below 636 KiB are borrowed meanwhile, found as for the change of paging's depth, and
+ * are given back as they were: nothing may use them in between. Their contents may be the
+ * kernel's, but not tables that are loaded. INIT keeps who is too late away from them. */
 enum prologue_cpus_result prologue_start_cpus(prologue_cpus *cpus, prologue_cpus_start *start);
 
 #ifdef __cplusplus
