@@ -14,9 +14,7 @@
         .globl  prologue_ap_code
         .hidden prologue_ap_code
         .code16
-prologue_ap_code:
-        cli
-        cld
+prologue_ap_code: // INIT has cleared IF and DF
         movw    %cs, %ax
         movw    %ax, %ds
         movw    %ax, %ss

@@ -52,8 +52,8 @@ private:
     void make_way_tables();
     void write_page();
     void share();
-    template <class Call>
-    void for_each_starting(Call call);
+    prologue_cpu* next_starting(const prologue_cpu* after) const;
+    void start_up_all();
     void wake(uint32_t apic_id, const Clock& clock);
     void wait(const Clock& clock);
 
@@ -198,7 +198,8 @@ bool Start::lay_out() {
 }
 
 void Start::call_off() {
-    for_each_starting([](prologue_cpu& cpu) { cpu.state = PROLOGUE_CPU_STOPPED; });
+    for (prologue_cpu* cpu = nullptr; (cpu = next_starting(nullptr)) != nullptr;)
+        cpu->state = PROLOGUE_CPU_STOPPED;
 }
 
 // ---- The way ----
@@ -277,13 +278,12 @@ void Start::write_page() {
 
 // ---- The start ----
 
-template <class Call>
-void Start::for_each_starting(Call call) {
-    for (uint32_t i = 0; i != cpus_.count; ++i) {
-        prologue_cpu& cpu = cpus_.cpu[i];
-        if (__atomic_load_n(&cpu.state, __ATOMIC_ACQUIRE) == PROLOGUE_CPU_STARTING)
-            call(cpu);
-    }
+// The next of those that have not come yet; the first behind null.
+[[gnu::noinline]] prologue_cpu* Start::next_starting(const prologue_cpu* after) const {
+    for (uint32_t i = after != nullptr ? after->index + 1 : 0; i != cpus_.count; ++i)
+        if (__atomic_load_n(&cpus_.cpu[i].state, __ATOMIC_ACQUIRE) == PROLOGUE_CPU_STARTING)
+            return &cpus_.cpu[i];
+    return nullptr;
 }
 
 // The firmware's mailbox takes one order at a time, and each processor but once
@@ -308,39 +308,43 @@ void Start::wait(const Clock& clock) {
     const uint64_t patience = start_.patience != 0 ? start_.patience * uint64_t{1000}
                                                    : kPatience + starting_ * kForEach;
     const uint64_t end = clock.in_microseconds(patience);
-    for (bool all = false; !all && read_tsc() < end;) {
+    while (next_starting(nullptr) != nullptr && read_tsc() < end)
         asm volatile("pause");
-        all = true;
-        for_each_starting([&](prologue_cpu&) { all = false; });
-    }
+}
+
+[[gnu::noinline]] void Start::start_up_all() {
+    for (prologue_cpu* cpu = nullptr; (cpu = next_starting(cpu)) != nullptr;)
+        apic_.send_startup(cpu->apic_id, low_);
 }
 
 bool Start::run() {
     const Clock clock;
     share();
     write_page();
+    prologue_cpu* cpu = nullptr;
     if (cpus_.mailbox_phys != 0) {
-        for_each_starting([&](prologue_cpu& cpu) { wake(cpu.apic_id, clock); });
-        wait(clock);
+        while ((cpu = next_starting(cpu)) != nullptr)
+            wake(cpu->apic_id, clock);
     } else {
-        for_each_starting([&](prologue_cpu& cpu) { apic_.send_init(cpu.apic_id); });
+        while ((cpu = next_starting(cpu)) != nullptr)
+            apic_.send_init(cpu->apic_id);
         clock.wait_microseconds(kAfterInit);
-        for_each_starting([&](prologue_cpu& cpu) { apic_.send_startup(cpu.apic_id, low_); });
+        start_up_all();
         clock.wait_microseconds(kAfterStartup);
-        for_each_starting([&](prologue_cpu& cpu) { apic_.send_startup(cpu.apic_id, low_); });
-        wait(clock);
+        start_up_all();
     }
+    wait(clock);
     // The door is closed: who comes now parks, and INIT sends it back to wait.
     start_.started = starting_;
-    for_each_starting([&](prologue_cpu& cpu) {
+    while ((cpu = next_starting(nullptr)) != nullptr) {
         uint32_t expected = PROLOGUE_CPU_STARTING;
-        if (!__atomic_compare_exchange_n(&cpu.state, &expected, PROLOGUE_CPU_SILENT, false,
+        if (!__atomic_compare_exchange_n(&cpu->state, &expected, PROLOGUE_CPU_SILENT, false,
                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            return;
+            continue;
         --start_.started;
         if (cpus_.mailbox_phys == 0)
-            apic_.send_init(cpu.apic_id);
-    });
+            apic_.send_init(cpu->apic_id);
+    }
     ApFields fields;
     peephole_.read(low_ + static_cast<uint64_t>(prologue_ap_fields - prologue_ap_code), &fields,
                    sizeof fields);
