@@ -6,11 +6,16 @@
 namespace check {
 namespace {
 
+// For loaders that look for no header: nothing else would say so.
+void check_carried(const Kernel& kernel, LoaderId loader, const char* why, Findings& findings) {
+    if (!kernel.carries(kLoaders[loader].contract))
+        findings.add(Rule::contract_not_carried, set_of(loader), why);
+}
+
 // A contract without a magic, by a loader that keeps some bits of e_entry alone.
 void check_masked(const Kernel& kernel, LoaderId loader, Findings& findings) {
-    if (!kernel.carries(kLoaders[loader].contract))
-        findings.add(Rule::contract_not_carried, set_of(loader),
-                     "it enters with no magic, and Prologue would not know it");
+    check_carried(kernel, loader, "it enters with no magic, and Prologue would not know it",
+                  findings);
     const std::optional<uint64_t> physical = kernel.file.physical(kernel.file.entry);
     const std::optional<uint64_t> kept = kernel.entry(loader);
     if (physical && kept != physical)
@@ -49,6 +54,7 @@ void check_entry(const Kernel& kernel, Findings& findings) {
                      sentence("e_entry is 0x%lx", file.entry));
     check_masked(kernel, openbsd_vmd, findings);
     check_masked(kernel, freebsd_userboot, findings);
+    check_carried(kernel, efi_firmware, "prologue-bzimage makes no PE image of it", findings);
 }
 
 }  // namespace check

@@ -217,6 +217,8 @@ void check_parts(const Kernel& kernel, Findings& findings) {
     require(VMD_MAGIC, kernel.carries(Contract::vmd), loaders_by(Contract::vmd), "vmd's parser");
     require(FREEBSD_MAGIC, kernel.carries(Contract::freebsd), loaders_by(Contract::freebsd),
             "FreeBSD's parser");
+    require(LINUX_MAGIC, kernel.carries(Contract::efi), loaders_by(Contract::efi),
+            "Linux's parser");
     require(WISHED_MAPS_MAGIC, kernel.wishes.for_mappings(), every_loader(),
             "what grants wishes for mappings");
 }

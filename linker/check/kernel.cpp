@@ -70,6 +70,8 @@ bool Kernel::carries(Contract contract) const {
         return (wished & PROLOGUE_HEADER_vmd) != 0 || file.symbol("prologue_vmd");
     case Contract::freebsd:
         return (wished & PROLOGUE_HEADER_freebsd) != 0 || file.symbol("prologue_freebsd");
+    case Contract::efi: // the stub enters as a loader of Linux
+        return (wished & PROLOGUE_HEADER_linux) != 0 || file.symbol("prologue_linux");
     }
     return false;
 }
@@ -108,6 +110,10 @@ std::optional<uint64_t> Kernel::entry(LoaderId loader) const {
         return file.entry & kVmdEntryMask;
     case Contract::freebsd:
         return file.entry & kFreebsdEntryMask;
+    case Contract::efi:
+        if (file.loads.empty())
+            return std::nullopt;
+        return file.loads.front().phys + kLinux64Entry;
     }
     return std::nullopt;
 }

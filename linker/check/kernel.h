@@ -34,6 +34,9 @@ inline constexpr uint64_t kGrubHeaderBytes = 12, kQemuHeaderBytes = 48;
 // What vmd and FreeBSD's loaders leave of e_entry.
 inline constexpr uint64_t kVmdEntryMask = 0xfffffff, kFreebsdEntryMask = 0xffffff;
 
+// Where Linux's protocol has the entry of 64-bit mode.
+inline constexpr uint64_t kLinux64Entry = 0x200;
+
 struct Window {
     uint64_t virt, phys, bytes, rights;
 };

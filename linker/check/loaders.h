@@ -9,7 +9,7 @@
 namespace check {
 
 // How a loader finds its way into a kernel.
-enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd };
+enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd, efi };
 
 enum LoaderId {
     qemu_pvh,
@@ -21,6 +21,7 @@ enum LoaderId {
     firecracker,
     openbsd_vmd,
     freebsd_userboot,
+    efi_firmware,
     kLoaderCount,
 };
 
@@ -39,6 +40,7 @@ inline constexpr std::array<Loader, kLoaderCount> kLoaders = {{
     {"firecracker", Contract::pvh},
     {"openbsd-vmd", Contract::vmd},
     {"freebsd-userboot", Contract::freebsd},
+    {"efi", Contract::efi},
 }};
 
 using Loaders = std::bitset<kLoaderCount>;
@@ -55,6 +57,8 @@ constexpr std::string_view name_of(Contract contract) {
         return "vmd";
     case Contract::freebsd:
         return "freebsd";
+    case Contract::efi:
+        return "efi";
     }
     return "none";
 }

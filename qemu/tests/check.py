@@ -88,6 +88,8 @@ def _right_kernels() -> None:
             wanted = (wanted | wrong_kernels.MULTIBOOT1) - {"qemu-pvh"}
         if "every" in name:
             wanted |= {"openbsd-vmd", "freebsd-userboot"}
+        if "every" in name or "low_memory" in name:
+            wanted |= {"efi"}
         assert taken == wanted, (name, taken)
 
 

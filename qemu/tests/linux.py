@@ -21,22 +21,15 @@ from guests import expect_ram, expected_paging, ram_spans
 from handoff_report import GIB, MIB, expect_report
 from images import Image, patch
 from iso import BIOS, EFI, OVMF, grub_iso
+from linux_image import TOOL, bzimage
 from refusals import wrong
 from uefi_map import expect_efi
 from wrong_kernels import at, linked, wishes
 
 _UEFI_TIMEOUT = 60
-_TOOL = cases.ROOT / "linker" / "prologue-bzimage"
 
 # Offsets in the setup header, of two bytes and more.
 _XLOADFLAGS, _INIT_SIZE, _PREF_ADDRESS, _RELOCATABLE = 0x236, 0x260, 0x258, 0x234
-
-
-def bzimage(kernel: Path) -> Path:
-    path = cases.scratch_directory() / "bzImage"
-    command = [sys.executable, _TOOL, "--setup", cases.BUILD / "prologue-linux16.bin", kernel, path]
-    subprocess.run(command, check=True)
-    return path
 
 
 def initrd(size: Optional[int]) -> list:
@@ -143,7 +136,7 @@ def says_what_it_can() -> None:
 
 def is_refused(kernel: str, message: str) -> Case:
     def function() -> None:
-        command = [sys.executable, _TOOL, cases.BUILD / f"{kernel}.elf",
+        command = [sys.executable, TOOL, cases.BUILD / f"{kernel}.elf",
                    cases.scratch_directory() / "out"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1 and message in done.stderr, done
@@ -158,7 +151,7 @@ def is_refused_elsewhere(physical: int) -> Case:
         place = at(physical=physical)
         fixed, movable = (linked(*place, objects=lambda w=wish: [wishes(*w)])() for wish in (
             ["HEADERS(pvh, linux)"], ["HEADERS(pvh, linux)", "RELOCATABLE"]))
-        command = [sys.executable, _TOOL, fixed, cases.scratch_directory() / "out"]
+        command = [sys.executable, TOOL, fixed, cases.scratch_directory() / "out"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         message = f"it is linked to lie at {physical:#x}, and loaders put a bzImage at 0x100000"
         assert done.returncode == 1 and message in done.stderr, done

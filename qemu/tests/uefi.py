@@ -1,5 +1,8 @@
 """A kernel's own file started by UEFI, by loaders and firmware that others wrote."""
 
+import re
+import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Callable, Optional
@@ -10,7 +13,9 @@ from cases import Case
 from esp import BOOT_FILE, fat_image
 from guests import expected_paging
 from handoff_report import GIB, MIB, Report, expect_report
+from images import Image, patch
 from iso import EFI, OVMF, grub_iso
+from linux_image import bzimage
 from uefi_map import expect_efi
 
 _TIMEOUT = 60
@@ -105,9 +110,13 @@ def stick(image: Path, **options) -> machine.Boot:
 
 
 def boot_file() -> None:
-    """What a stick says that has the kernel's file as its boot file, and nothing else."""
-    report = expect_started(machine.run(stick(fat_image({BOOT_FILE: image_of("demo-every")}))),
-                            "demo-every", cmdline="")
+    """The stick that docs/loaders/uefi.md makes, by its own commands up to `dd`."""
+    page = (cases.ROOT / "docs" / "loaders" / "uefi.md").read_text()
+    commands = re.search(r"(    mformat .*\n(?:    m.*\n)+)    dd ", page)[1]
+    directory = cases.scratch_directory()
+    shutil.copy(image_of("demo-every"), directory / "kernel.efi")
+    subprocess.run(["sh", "-e", "-c", commands], cwd=directory, check=True)
+    report = expect_started(machine.run(stick(directory / "stick.img")), "demo-every", cmdline="")
     assert report.fields["framebuffer"] == "0x0 0 0 0 0", "there is no display"
 
 
@@ -148,6 +157,27 @@ def chainloaded() -> None:
     iso = grub_iso(image_of("demo-every"), "chainloader", "a b=c", platform=EFI)
     result = machine.run(machine.Boot(iso=iso, firmware=OVMF, memory="256M", timeout=_TIMEOUT))
     expect_started(result, "demo-every", cmdline="a b=c")
+
+
+def goes_back_to_the_shell() -> None:
+    """A kernel without QEMU's exit device is refused: the shell gets a status, and goes on."""
+    elf = Image(cases.BUILD / "demo-every.elf")
+    note_type = elf.virtual("prologue_wish_qemu_exit") - 16 # before the owner's name
+    made = bzimage(patch(elf.path, note_type, struct.pack("<I", 0x7F)))
+    script = ("fs0:\r\nkernel.efi initrd=nothere\r\necho status %lasterror%\r\n"
+              "kernel.efi once more\r\n")
+    image = fat_image({"kernel.efi": made, "startup.nsh": script.encode("utf-16")})
+    result = machine.run(stick(image))
+    expect_started(result, "demo-every", cmdline="once more")
+    for line in ("prologue: fatal: efi: a file that initrd= names cannot be opened: status, "
+                 r"characters of its name \(800000000000000e, 7\)", "status 0x8*0*E"):
+        assert re.search(line, result.serial), f"there is no {line!r}"
+
+
+def refusal_ends_qemu() -> None:
+    """With the wish for it, a refusal ends the machine as any fatal line does."""
+    image = fat_image({"kernel.efi": image_of("demo-every"), **shell("kernel.efi initrd=a")})
+    machine.run(stick(image)).expect(machine.FATAL, "^prologue: fatal: efi: a file that initrd= ")
 
 
 def unified(cmdline: str) -> Path:
@@ -216,7 +246,56 @@ def is_not_started(name: str, files: Callable[[bytes], dict], says: str) -> Case
     return Case(f"uefi: Secure Boot, a bit changed, {name}", function)
 
 
+# --- The file ---------------------------------------------------------------------------------
+
+_MOST_MORE_BYTES = 10 * 1024
+_PE_AT, _SECTIONS_BEHIND, _SECTION_BYTES = 0x3C, 24, 40
+_EXECUTE, _WRITE = 0x20000000, 0x80000000
+
+
+def sections_of(image: bytes) -> dict:
+    """(address, bytes in memory, place and bytes in the file, rights) of each, by name."""
+    start, = struct.unpack_from("<I", image, _PE_AT)
+    count, = struct.unpack_from("<H", image, start + 6)
+    optional, = struct.unpack_from("<H", image, start + 20)
+    table = start + _SECTIONS_BEHIND + optional
+    found = {}
+    for at in range(table, table + count * _SECTION_BYTES, _SECTION_BYTES):
+        name, memory, address, size, place, rights = struct.unpack_from("<8sIIII12xI", image, at)
+        found[name.rstrip(b"\0").decode()] = (address, memory, place, size, rights)
+    return found
+
+
+def is_a_sound_pe_image() -> None:
+    image = image_of("demo-every").read_bytes()
+    start, = struct.unpack_from("<I", image, _PE_AT)
+    whole, headers = struct.unpack_from("<II", image, start + _SECTIONS_BEHIND + 56)
+    characteristics, = struct.unpack_from("<H", image, start + _SECTIONS_BEHIND + 70)
+    assert characteristics & 0x100, "it does not say NX_COMPAT"
+    sections = sections_of(image)
+    assert set(sections) == {".sbat", ".reloc", ".text", ".data", ".kernel"}, sections
+    end, file_end = 0x1000, headers
+    for name, (address, memory, place, size, rights) in sections.items():
+        assert not (rights & _WRITE and rights & _EXECUTE), f"{name} can be written and executed"
+        assert address == end and address % 0x1000 == 0, f"{name} is not behind the one before it"
+        assert (place, size) == (0, 0) or place == file_end, f"{name} is not in order in the file"
+        end, file_end = address + -(-memory // 0x1000) * 0x1000, file_end + size
+    assert (end, file_end) == (whole, len(image)), "the file or the image does not end there"
+    assert image[sections[".sbat"][2]:].startswith(b"sbat,1,"), "shim wants that line first"
+
+
+def costs_no_more() -> None:
+    """What a kernel pays for being a PE image, and that without it it pays nothing."""
+    elf = cases.BUILD / "demo-every.elf"
+    plain = bzimage(elf, "--no-efi").read_bytes()
+    assert not plain.startswith(b"MZ") and plain[_PE_AT:_PE_AT + 4] == bytes(4)
+    more = image_of("demo-every").stat().st_size - len(plain)
+    assert more <= _MOST_MORE_BYTES, f"{more} bytes more"
+
+
 CASES = [
+    Case("uefi: the file is a sound PE image", is_a_sound_pe_image),
+    Case("uefi: what the PE image costs", costs_no_more),
     ovmf_kernel(),
     ovmf_kernel("demo-best-every", "max", "1G", "q35", size=5000),
     ovmf_kernel("demo-five-every", "qemu64,+la57", "5G", "q35", size=3 << 20),
@@ -228,6 +307,8 @@ CASES = [
     starts("the shell, a path in quotes and initrd=",
            {**shell('"\\kernel.efi" initrd=\\initrd a'), "initrd": _INITRD},
            "initrd=\\initrd a", len(_INITRD)),
+    Case("uefi: a refusal goes back to the shell", goes_back_to_the_shell),
+    Case("uefi: a refusal ends QEMU by wish", refusal_ends_qemu),
     starts("systemd-boot", systemd_boot(), "initrd=\\initrd a b=c", len(_INITRD)),
     starts("GRUB 2.12, linux and initrd", grub_2_12(), "BOOT_IMAGE=/kernel.efi a b=c",
            len(_INITRD)),
