@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 import rooms  # noqa: F401, the harness's folders
+import kernel_hashes
 import machine
 
 _BUILD = Path(os.environ.get("BUILD", "build"))
@@ -84,6 +85,8 @@ def command_line(guest: Path, directory: Path) -> list:
         modules.append(module(directory, existing(os.environ["INITRD"]), "initrd", ""))
     if os.environ.get("STATE"):
         modules += state_modules(directory, state_file(os.environ["STATE"]))
+    if os.environ.get("KERNEL"):
+        modules += kernel_modules(directory, kind)
     high = size(setting("HIGH", "0"))
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
@@ -95,7 +98,22 @@ def command_line(guest: Path, directory: Path) -> list:
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
     total = round_up(copies * (memory + high) + 2 * files + _PAGE_TABLES +
                      (memory + high) // 128, 128 * _MIB)
-    return machine_line(total, words) + ["-initrd", ",".join(modules)]
+    disk = os.environ.get("DISK")
+    drive = ["-cdrom", str(existing(disk))] if disk else []
+    return machine_line(total, words) + drive + ["-initrd", ",".join(modules)]
+
+
+def kernel_modules(directory: Path, kind: str) -> list:
+    """What the firmware finds by fw_cfg, and its hashes for a firmware that wants them."""
+    if kind != "flat":
+        sys.exit("KERNEL= is for a firmware to start: GUEST= is none")
+    cmdline = os.environ.get("CMDLINE", "")
+    kernel = existing(os.environ["KERNEL"])
+    initrd = os.environ.get("INITRD")
+    hashes = directory / "hashes.bin"
+    hashes.write_bytes(kernel_hashes.table(
+        kernel.read_bytes(), Path(initrd).read_bytes() if initrd else b"", cmdline))
+    return [module(directory, kernel, "kernel", cmdline), module(directory, hashes, "hashes", "")]
 
 
 def machine_line(memory: int, words: list) -> list:

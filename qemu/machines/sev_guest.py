@@ -44,15 +44,19 @@ class Run:
     state: Optional[Path] = None
     accept: str = ""
     rmp: str = ""
+    kernel: Optional[Path] = None
+    disk: Optional[Path] = None
     seed: str = ""
     timeout: float = 20
     until: str = ""
 
     def settings(self) -> dict:
-        return {"GUEST": self.image, "HOST": self.host, "SEV": self.sev, "CBIT": self.c_bit, "CMDLINE": self.cmdline,
+        return {"GUEST": self.image, "HOST": self.host, "SEV": self.sev, "CBIT": self.c_bit,
+                "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "HIGH": self.high, "CPU": self.cpu,
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
-                "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp, "SEED": self.seed,
+                "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
+                "KERNEL": self.kernel or "", "DISK": self.disk or "", "SEED": self.seed,
                 "CANARY": hex(self.canary) if self.canary else "",
                 "STACKS": self.stacks, "SWEEP": self.sweep}
 

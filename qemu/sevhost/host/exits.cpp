@@ -221,7 +221,9 @@ void prepare_guest(Guest& guest) {
 
 void place_guest(Guest& guest, const Images& images) {
     require_profile(guest, images.kind);
-    const FirmwareTables tables = place_memory(guest);
+    place_memory(guest);
+    const FirmwareTables tables =
+        images.kind == ImageKind::flat ? FirmwareTables() : place_tables(guest);
     if (images.state && images.kind != ImageKind::elf)
         fail("a state file is for an ELF image only");
     switch (images.kind) {

@@ -24,6 +24,10 @@ Images find_images(const HostMemory& host) {
         const Module module = {host.at(from.start), from.bytes, rest.from(1)};
         if (kind == "initrd") {
             note(images.initrd, module, kind);
+        } else if (kind == "kernel") {
+            note(images.kernel, module, kind);
+        } else if (kind == "hashes") {
+            note(images.hashes, module, kind);
         } else if (kind == "state") {
             note(images.state, module, kind);
         } else if (kind == "file") {
@@ -39,7 +43,7 @@ Images find_images(const HostMemory& host) {
                 images.kind = ImageKind::flat;
             else
                 fail("module ", decimal(i), " is a \"", kind,
-                     "\", which is none of bzimage, elf, flat, initrd, state, file");
+                     "\", which is none of bzimage, elf, flat, initrd, kernel, hashes, state, file");
             note(images.image, module, "image");
         }
     }

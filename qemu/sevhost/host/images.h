@@ -23,6 +23,8 @@ struct Images {
     ImageKind kind = ImageKind::bzimage;
     Module image;
     Module initrd;
+    Module kernel; // for a firmware to start; its rest is the kernel's command line
+    Module hashes; // of what the firmware is handed
     Module state; // a description of the guest's first state, and the files that it places
     static constexpr unsigned kMaxFiles = 8;
     Module files[kMaxFiles];

@@ -13,8 +13,10 @@ struct FirmwareTables {
     GuestPhys rsdp = 0;
 };
 
-// Memory of the guest, and in it the firmware's tables.
-FirmwareTables place_memory(Guest& guest);
+void place_memory(Guest& guest);
+
+// What a firmware leaves in memory for whom it starts.
+FirmwareTables place_tables(Guest& guest);
 
 void place_linux(Guest& guest, const Images& images, const FirmwareTables& tables);
 void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables);

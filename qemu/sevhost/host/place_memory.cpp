@@ -61,11 +61,14 @@ bool reserved_range(const HostMemory& host, HostPhys phys, prologue_range& found
 
 } // namespace
 
-FirmwareTables place_memory(Guest& guest) {
-    HostMemory& host = guest.host;
+void place_memory(Guest& guest) {
     add_memory(guest, 0, guest.settings.memory_bytes, "the guest");
     if (guest.settings.high_bytes != 0)
         add_memory(guest, kAbove4Gib, guest.settings.high_bytes, "the guest, above 4 GiB");
+}
+
+FirmwareTables place_tables(Guest& guest) {
+    HostMemory& host = guest.host;
     const HostPhys rsdp = find_rsdp(host);
     if (rsdp == 0)
         return {};

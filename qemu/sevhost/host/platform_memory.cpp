@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fw_cfg_kernel.h"
 #include "machine.h"
 #include "outcome.h"
 #include "platform.h"
@@ -12,8 +13,6 @@ namespace {
 // fw_cfg (QEMU: docs/specs/fw_cfg.rst)
 constexpr uint16_t kKeyId = 0x0001;
 constexpr uint16_t kKeyRamBytes = 0x0003;
-// Sizes: of the kernel, the initrd, the command line, the setup part.
-constexpr uint16_t kKeysOfKernel[] = {0x0008, 0x000b, 0x0014, 0x0017};
 constexpr uint16_t kKeyDirectory = 0x0019;
 constexpr uint8_t kIdHasDma = 1 << 1;
 constexpr unsigned kMaxFiles = 256;
@@ -89,15 +88,15 @@ uint8_t map_byte(uint64_t at) {
 }
 
 uint8_t fw_cfg_byte() {
-    const uint8_t real = in8(kPortFwCfgData);
     const uint64_t at = offset++;
+    uint8_t kernels;
+    if (kernel_byte(key, at, kernels)) // the machine's own kernel is the host itself
+        return kernels;
+    const uint8_t real = in8(kPortFwCfgData);
     if (key == kKeyId && at == 0)
         return static_cast<uint8_t>(real & ~kIdHasDma);
     if (key == kKeyRamBytes && at < sizeof memory_bytes)
         return byte_of(memory_bytes, at);
-    for (const uint16_t of_kernel : kKeysOfKernel)
-        if (key == of_kernel)
-            return 0; // the kernel is the host itself
     return key == map_key && map_key != 0 ? map_byte(at) : real;
 }
 

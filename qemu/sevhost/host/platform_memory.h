@@ -1,5 +1,6 @@
 // What QEMU's firmware interface says of memory. Firmware asks fw_cfg and the CMOS how much
-// there is, and would hear of the host's; it hears of its own. Nor is the host its kernel.
+// there is, and would hear of the host's; it hears of its own. Nor is the host its kernel:
+// fw_cfg_kernel.h has what is.
 // And fw_cfg's DMA is not offered: a device's addresses are the host's, not the guest's.
 #pragma once
 

@@ -3,8 +3,8 @@
 # whatever release runs here. It needs apt and Debian's keys, but no root.
 #   bookworm  its cloud kernel (vmlinuz) and its firmware for virtual machines (OVMF.fd):
 #             later ones have no OVMF image with the SEV-ES code
-#   trixie    its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, and the one that lets nothing be
-#             executed but code) and its GRUB (grubx64.efi)
+#   trixie    its cloud kernel, its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, both as OVMF.fd,
+#             and the one that lets nothing be executed but code) and its GRUB (grubx64.efi)
 set -eu
 
 directory=$1
@@ -57,6 +57,8 @@ bookworm)
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
     ;;
 trixie)
+    unpack "$(newest_kernel)" './boot/vmlinuz-*' vmlinuz
+    unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
     for file in OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd OVMF_VARS_4M.fd; do
         unpack ovmf "./usr/share/OVMF/$file" "$file"
     done

@@ -5,7 +5,7 @@ LINUX_DIR := $(SEVHOST_DIR)/linux
 DEBIAN := $(BUILD)/debian
 DEBIAN12_FILES := $(DEBIAN)/vmlinuz $(DEBIAN)/OVMF.fd
 DEBIAN13_FILES := $(addprefix $(DEBIAN)/trixie/,OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd \
-	OVMF_VARS_4M.fd grubx64.efi)
+	OVMF_VARS_4M.fd OVMF.fd vmlinuz grubx64.efi)
 DEBIAN_GUESTS := $(DEBIAN12_FILES) $(DEBIAN13_FILES)
 INITRAMFS := $(BUILD)/initramfs.cpio
 

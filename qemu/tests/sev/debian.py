@@ -11,6 +11,7 @@ from sev_guest import Run
 
 _KERNEL = cases.BUILD / "debian/vmlinuz"
 _FIRMWARE = cases.BUILD / "debian/OVMF.fd"
+_KERNEL_13, _FIRMWARE_13 = (cases.BUILD / "debian/trixie" / name for name in ("vmlinuz", "OVMF.fd"))
 _INITRAMFS = cases.BUILD / "initramfs.cpio"
 _C_BITS = (51, 47)
 
@@ -30,10 +31,13 @@ def _fetched(image: Path) -> Path:
     return image
 
 
-def _linux(sev: str, c_bit: int = 51, cmdline: str = "") -> None:
-    result = sev_guest.run(Run(_fetched(_KERNEL), sev=sev, c_bit=c_bit, initrd=_INITRAMFS,
-                               memory="512M", cmdline=f"console=ttyS0 panic=-1 {cmdline}",
-                               timeout=60))
+def _linux(sev: str, c_bit: int = 51, cmdline: str = "", kernel: Path = _KERNEL) -> None:
+    _expect_linux(sev, Run(_fetched(kernel), sev=sev, c_bit=c_bit, initrd=_INITRAMFS,
+                           memory="512M", cmdline=f"console=ttyS0 panic=-1 {cmdline}", timeout=60))
+
+
+def _expect_linux(sev: str, wanted: Run) -> None:
+    result = sev_guest.run(wanted)
     result.expect(machine.OK, r"init: user space on \w{12}$", "reboot: Power down$",
                   "^sevhost: the guest powered the machine off$")
     said = result.lines(r"Memory Encryption Features active: (.+?) *$")
@@ -41,9 +45,23 @@ def _linux(sev: str, c_bit: int = 51, cmdline: str = "") -> None:
     assert not re.search("Oops|BUG:|WARNING:|Call Trace", result.serial), "the kernel complains"
 
 
-def _firmware(sev: str, c_bit: int = 51) -> None:
+def _linux_by_firmware() -> None:
+    """What fw_cfg hands over: the firmware loads it, and its EFI stub finds SNP's pages."""
+    _expect_linux("snp", Run(_fetched(_FIRMWARE_13), sev="snp", kernel=_fetched(_KERNEL),
+                             initrd=_INITRAMFS, memory="512M", timeout=120,
+                             cmdline=f"console=ttyS0 panic=-1 {_SAFE_INTERRUPTS}"))
+
+
+def _old_firmware_as_snp() -> None:
+    """Debian 12's touches memory that it has not validated yet, for its variables (edk2 mended it
+    in 2023: the emulated store is made behind the acceptance of memory)."""
+    result = sev_guest.run(Run(_fetched(_FIRMWARE), sev="snp", timeout=60))
+    result.expect(sev_guest.TERMINATED, "a #VC that it does not support: exit code 0x404")
+
+
+def _firmware(sev: str, c_bit: int = 51, image: Path = _FIRMWARE) -> None:
     """The prompt comes behind a countdown of five seconds: timers and their interrupts work."""
-    result = sev_guest.run(Run(_fetched(_FIRMWARE), sev=sev, c_bit=c_bit, timeout=90,
+    result = sev_guest.run(Run(_fetched(image), sev=sev, c_bit=c_bit, timeout=90,
                                until="Shell>"))
     result.expect(sev_guest.ENDED_BY_TEST, r"UEFI Interactive Shell v2\.2")
     assert not re.search("Exception Type|ASSERT", result.serial), "the firmware complains"
@@ -58,4 +76,13 @@ CASES = [
     Case("sev: Debian's firmware goes from reset to its shell", lambda: _firmware("none")),
     *(Case(f"sev: Debian's firmware goes from reset to its shell as SEV-ES, C-bit {c_bit}",
            lambda c_bit=c_bit: _firmware("es", c_bit)) for c_bit in _C_BITS),
+    *(Case(f"sev: Debian 13's firmware goes from reset to its shell as {name}, C-bit {c_bit}",
+           lambda sev=sev, c_bit=c_bit: _firmware(sev, c_bit, _FIRMWARE_13))
+      for sev, name, c_bit in (("es", "SEV-ES", 51), ("snp", "SNP", 51), ("snp", "SNP", 47))),
+    Case("sev: Debian 12's firmware ends as SNP, at memory that it has not validated",
+         _old_firmware_as_snp),
+    Case("sev: Debian's kernel is started by Debian 13's firmware as SNP", _linux_by_firmware),
+    *(Case(f"sev: Debian 13's kernel boots to user space as {name}",
+           lambda sev=sev: _linux(sev, 51, _SAFE_INTERRUPTS, _KERNEL_13))
+      for sev, name in (("es", "SEV-ES"), ("snp", "SNP"))),
 ]
