@@ -72,7 +72,7 @@ static void answer_is_marked() {
     EXPECT(!is_valid(field::kXcr0));
 }
 
-// HOST=vmm: only what the answer consists of.
+// HOST=vmm: only what the answer consists of, and nothing else stands in the page.
 static void only_the_answer_is_marked() {
     set_up_ghcb();
     begin_request();
@@ -86,6 +86,7 @@ static void only_the_answer_is_marked() {
     EXPECT(!is_valid(field::kRbx));
     EXPECT(!is_valid(field::kRcx));
     EXPECT(!is_valid(field::kExitCode));
+    EXPECT_EQUAL(get(field::kExitCode), 0);
 }
 
 static uint64_t read_tsc(uint64_t which) {

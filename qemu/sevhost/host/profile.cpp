@@ -55,6 +55,7 @@ constexpr Profile kvm(const char* name, FirstGhcb first_ghcb) {
         .serves_port_strings = true,
         .keeps_first_ghcb = false,
         .returns_all_registers = true,
+        .clears_page = false,
         .features = kFeatureSnp | kFeatureApCreation,
     };
 }
@@ -80,6 +81,7 @@ constexpr Profile kProfiles[] = {
         .serves_port_strings = false,
         .keeps_first_ghcb = true,
         .returns_all_registers = false,
+        .clears_page = true,
         .features = 0,
     },
     kvm("firmware", FirstGhcb::old_page),

@@ -53,6 +53,7 @@ struct Profile {
     bool serves_port_strings;
     bool keeps_first_ghcb;      // and declines every other
     bool returns_all_registers; // valid in the page, whatever was asked
+    bool clears_page;           // before it answers
     uint64_t features;
 };
 

@@ -373,6 +373,8 @@ void serve_page(Guest& guest) {
     require_right(guest, request, why);
     warn_of_version(request);
     note_request(request.code);
+    if (guest.profile.clears_page)
+        memset(bytes, 0, kPageBytes);
     page.invalidate_all();
     if (guest.profile.returns_all_registers)
         return_registers(page, request);
