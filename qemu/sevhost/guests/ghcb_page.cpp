@@ -34,6 +34,7 @@ void set(unsigned offset, uint64_t value) {
 }
 
 void mark_valid_cpl() {
+    put<uint8_t>(field::kCpl, 0);
     volatile uint8_t& byte = bitmap_byte(field::kCpl);
     byte = static_cast<uint8_t>(byte | 1u << field::kCpl / 8 % 8);
 }

@@ -130,7 +130,7 @@ _SCENES = {
         Scene("shadowed-pat", sev=_ES, host="vmm"),
         Scene("another-page", sev=_ES, host="vmm",
               says=r"HOST=vmm keeps the first, at \S+$",
-              ends=_refused("is malformed: a field that the event needs .*HOST=vmm ends the VM")),
+              ends=_refused("is none that HOST=vmm serves: it ends the VM")),
         Scene("ap-reset-hold", ends=_AP_HOLD),
         Scene("unsupported",
               ends=_terminated("a #VC that it does not support: exit code 0x8d.*0x1234")),
