@@ -116,7 +116,12 @@ void print_error(Console& console, const char* sentence, const char* what,
             console.put(*sentence);
             continue;
         }
-        switch (*++sentence) {
+        const char kind = *++sentence;
+        if (kind != 's' && numbers == nullptr) {
+            console.put('?');
+            continue;
+        }
+        switch (kind) {
         case 's':
             console.put(what);
             break;

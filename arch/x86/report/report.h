@@ -25,7 +25,8 @@ struct ReportedImage {
     uint64_t linked; // address of the ELF header as linked
 };
 
-// The sentence with its numbers: %x, %u, and %s for `what`.
+// The sentence with its numbers: %x, %u, and %s for `what`. Where there are none for those
+// who read it, each is a question mark.
 void print_error(Console& console, const char* sentence, const char* what, const uint64_t* numbers);
 
 // What may itself fault, the bytes at the fault and the stack, comes last.

@@ -96,10 +96,39 @@ bool is_memory(const MemoryMap& map, Span span) {
     return false;
 }
 
+// The map is the host's word: of memory that it leaves out, a window that is cached as memory
+// is would be shown to it. So the wish must say the same, by any other caching.
 void show_windows(PageTables& tables, const MemoryMap& map) {
     for (const WindowNote* note = __start_prologue_windows; note != __stop_prologue_windows; ++note)
-        if (!is_memory(map, {note->phys, note->phys + note->bytes}))
+        if (note->rights >= PROLOGUE_WINDOW_WRITE_THROUGH &&
+            !is_memory(map, {note->phys, note->phys + note->bytes}))
             show_to_host(tables, note->virt, note->bytes);
+}
+
+// What the kernel gets as data must not be what is on a page with a meaning: keys would become
+// a command line.
+void check_apart(Span page, PhysMemory& memory, NextModule* next_module,
+                 const LoaderInfo& loader) {
+    const auto check = [&](uint64_t start, uint64_t bytes) {
+        if (page.overlaps({start, start + bytes}))
+            fail_in("the loader's data lie on a page of SNP's own", Error::entry, start, page.start);
+    };
+    const auto check_text = [&](const void* seen, uint64_t bytes) {
+        if (seen != nullptr)
+            check(memory.phys_of(seen), bytes + 1);
+    };
+    check_text(loader.cmdline.start, loader.cmdline.bytes);
+    check_text(loader.rsdp_copy.start, loader.rsdp_copy.bytes);
+    check_text(loader.boot.environment, loader.boot.environment_bytes);
+    check_text(loader.memory.entries, loader.memory.bytes);
+    check_text(loader.more_memory.entries, loader.more_memory.bytes);
+    check_text(loader.uefi.memory_map, loader.uefi.memory_map_bytes);
+    check(loader.rsdp_phys, 1);
+    ModuleCursor cursor = loader.modules;
+    for (LoaderModule module; next_module(memory, cursor, module);) {
+        check(module.bytes.start, module.bytes.bytes());
+        check_text(module.cmdline.start, module.cmdline.bytes);
+    }
 }
 
 }  // namespace
@@ -134,8 +163,10 @@ unsigned prologue_sev_handle_vc(Frame64& frame) {
 }
 
 void prologue::prologue_sev_mark_pages(PhysMemory& memory, uint32_t magic, uint64_t info,
-                                       Span image, LoaderInfo& loader) {
+                                       Span image, NextModule* next_module, LoaderInfo& loader) {
     const ConfidentialPages pages = find_confidential_pages(memory, magic, info);
+    check_apart(pages.cpuid, memory, next_module, loader);
+    check_apart(pages.secrets, memory, next_module, loader);
     const Span* const all[] = {&pages.system_table, &pages.efi_tables, &pages.blob, &pages.cpuid,
                                &pages.secrets};
     for (const Span* const span : all)

@@ -29,8 +29,9 @@ uint64_t window_now();
 
 extern "C" {
 // SNP: marks what leads to the guest's two pages, and those, wherever a loader has put them.
+// What else a loader has there ends the guest.
 void prologue_sev_mark_pages(PhysMemory& memory, uint32_t magic, uint64_t info, Span image,
-                             LoaderInfo& loader);
+                             NextModule* next_module, LoaderInfo& loader);
 // SNP: accepts memory for a map that is too long for .bss, before there is a map.
 void prologue_sev_accept_storage(PhysMemory& memory, const LoaderInfo& loader, Span storage);
 // SNP: accepts what neither the launch nor a firmware did, before anything of it is used, and

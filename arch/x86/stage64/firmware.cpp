@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "loader_info.h"
 #include "page_tables.h"
+#include "sev_bits.h"
 
 extern "C" {
 extern uint64_t prologue_firmware_code_phys;  // of prologue_firmware_code
@@ -73,14 +74,18 @@ struct Asked {
 };
 constinit Asked asked;
 
-// The C-bit in CR3, where CPUs have it (47, 51): no memory reaches so far. The switch
-// knows nothing of it, and this is asked before SEV_STATUS could be.
+// The switch knows nothing of a C-bit. edk2's CR3 has none, as SEV guests' need not: the
+// processor says what it is, where CPUID says that it has the MSR (Linux asks so, sme_enable in
+// mem_encrypt_identity.c). Who hides that has hidden a firmware's services, and no secret.
 void refuse_sev() {
-    constexpr unsigned kLowestCBit = 47;
-    const uint64_t cr3 = read_cr3();
-    if (cr3 >> kLowestCBit != 0)
-        fail_in("EFI is an SEV guest's, which the wish for boot services does not serve: CR3",
-                Error::entry, cr3, asked.tags.system_table);
+    constexpr uint32_t kSev = 2;
+    if (cpuid_eax(CPUID_EXTENDED_MAX) < CPUID_ENCRYPTION ||
+        (cpuid_eax(CPUID_ENCRYPTION) & kSev) == 0)
+        return;
+    const uint64_t status = read_msr(MSR_SEV_STATUS);
+    if (status != 0)
+        fail_in("EFI is an SEV guest's, which the wish for boot services does not serve",
+                Error::entry, status, 0);
 }
 
 uint64_t address(const void* thing) {

@@ -25,7 +25,8 @@ constexpr char kSentences[] = PROLOGUE_ERRORS_OF_32(PROLOGUE_ERROR_ELSEWHERE)
 unsigned exceptions_seen;
 
 // A report shows registers and stack, and a console is the host's: as SEV-ES, only a
-// build that asks for it prints one.
+// build that asks for it prints one. Nor does an SEV guest's fatal line have its numbers: a
+// loader's pointer may lead to anything, and they are what was read there.
 #ifdef PROLOGUE_REPORT_TO_HOST
 constexpr bool kReportToHost = true;
 #else
@@ -52,8 +53,9 @@ const char* vector_names() {
 
 void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     const uint64_t numbers[] = {a, b, c, d};
+    const bool are_shown = prologue_sev_state.status == 0 || kReportToHost;
     Console console;
-    print_error(console, sentence(kSentences, error), what, numbers);
+    print_error(console, sentence(kSentences, error), what, are_shown ? numbers : nullptr);
     end(PROLOGUE_SEV_FATAL);
 }
 

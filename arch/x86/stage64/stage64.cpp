@@ -264,7 +264,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
 
     if (prologue_sev_state.snp()) [[unlikely]]
-        prologue_sev_mark_pages(memory, magic, info, image.span(), loader);
+        prologue_sev_mark_pages(memory, magic, info, image.span(), boot.next_module, loader);
 
     // The memory map; memory of our own in it, for what the kernel gets.
     MemoryMap map = make_map(boot);

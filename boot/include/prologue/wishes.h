@@ -69,7 +69,8 @@
 #define PROLOGUE_FROM_PAGE_1 4096 /* address 0 stays unmapped */
 
 /* A window: `bytes` at `virt` show what lies at `phys`, RAM or not, all three in
- * whole pages. `rights` is a sum of PROLOGUE_WINDOW_*. Note 0x55, in a section of
+ * whole pages. `rights` is a sum of PROLOGUE_WINDOW_*. Caching other than WRITE_BACK says that it
+ * is a device's, which an SEV guest does not encrypt. Note 0x55, in a section of
  * its own: u64, u64, u64, u64. Nothing else may be mapped there. One in the
  * first 512 GiB (256 TiB with five levels) needs an identity map by wish. */
 #define PROLOGUE_NOTE_WINDOW 0x55

@@ -10,8 +10,7 @@ namespace {
 constexpr const HostileTable* kTables[] = {
     &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,   &kLiesOfStates,
     &kEventsUnasked, &kMemoryTaken, &kPageThatChanges, &kLiesAtLaunch,
-    &kLiesOfTheKept,
-    &kSilentHosts,
+    &kLiesOfTheKept, &kSilentHosts, &kLiesOfPlaces,
 };
 
 uint64_t wanted_occasion, occasions;

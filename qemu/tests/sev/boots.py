@@ -98,7 +98,7 @@ def _ends_at_a_structure_beyond_the_c_bit() -> None:
         result = sev_guest.run(Run(_elf("demo-best-every"), c_bit=32, memory="64M", state=state))
     _terminated(result, _CODES["FATAL"])
     said = re.sub(r"(.)\1", r"\1", result.serial)  # by serial port and debug console
-    assert "pvh module list: 20 bytes at 10" in said, said
+    assert "pvh module list: ? bytes at ?" in said, said
 
 
 def _has_c_bit_everywhere(result: sev_guest.Result, c_bit: int) -> None:
@@ -245,14 +245,17 @@ def _ends_behind_a_firmware(change: dict) -> None:
     _terminated(result, _CODES["CPUID_PAGE"])
 
 
-def _refuses_boot_services() -> None:
-    """The firmware's CR3 has the C-bit, and so no way back to it is built."""
+def _refuses_boot_services(c_bit_in_cr3: bool) -> None:
+    """Of a firmware's CR3 nothing tells: edk2's has no C-bit, whose tables are private anyway."""
     kernel = Image(_elf("demo-services"))
     entry = kernel.physical("prologue_boot_services")
     with tempfile.TemporaryDirectory() as directory:
         state = sev_states.multiboot2_efi64(Path(directory) / "state", entry)
+        if not c_bit_in_cr3:
+            state.write_text(re.sub(r"^(cr3 \w+)\|\$cbit$", r"\1", state.read_text(), flags=re.M))
         result = sev_guest.run(Run(kernel.path, sev="sev", state=state, memory="64M"))
-    result.expect(machine.FATAL, r"^prologue: fatal: entry: EFI is an SEV guest's, .*: CR3 \(800")
+    result.expect(machine.FATAL,
+                  r"^prologue: fatal: entry: EFI is an SEV guest's, .* serve \(1, 0\)")
 
 
 def _accepted_once(result: sev_guest.Result) -> set:
@@ -366,7 +369,8 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
     for name, kind in rows[part::parts]:
         with tempfile.TemporaryDirectory() as directory:
             # Only Linux's protocol tells of SNP's pages by a blob.
-            image = _bzimage(_elf("demo-every"), directory) if "blob" in name else _elf("demo")
+            image = _bzimage(_elf("demo-every"), directory) if name.startswith(("blob", "cmdline-at", "secrets-page-us")) \
+                else _elf("demo")
             result = sev_guest.run(Run(image, sev=sev, hostile=name, memory="64M", timeout=15,
                                        canary=_CANARY))
         _keeps_the_canary(result)
@@ -501,8 +505,9 @@ CASES = [
       if sev != "sev" or how != "leak-page"),
     Case("sev: guest ends where it runs below VMPL 0, before it validates anything",
          _ends_below_vmpl_0),
-    Case("sev: guest refuses a firmware whose boot services it cannot call",
-         _refuses_boot_services),
+    *(Case(f"sev: guest refuses a firmware whose boot services it cannot call, C-bit {where}",
+           lambda c=c_bit: _refuses_boot_services(c))
+      for where, c_bit in (("in CR3", True), ("nowhere in CR3", False))),
     *(Case(f"sev: guest boots on OpenBSD's vmm: {state}, {levels} levels",
            lambda t=state, n=levels: _boots_on_vmm(t, n))
       for state in _VMD_STATES for levels in _KERNELS),

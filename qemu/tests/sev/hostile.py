@@ -202,6 +202,11 @@ _LIES = {
     "msr-own-dropped": Lie("p-(lstar|pat).rax p-(lstar|pat).rdx"),
     "pat-shadowed": Lie("p-pat.rax p-pat.rdx"),
 
+    "pvh-modules-at-secret": Lie(),
+    "cmdline-at-secrets": Lie(),
+    "secrets-page-usable": Lie("map(-n)?"),
+    "window-no-memory": Lie("map(-n)?"),
+
     "cmdline-changed": Lie(ends=sev_guest.TERMINATED,
                            says=f"reason set 15, reason {_NO_SCENE}:"),
 }
@@ -212,6 +217,7 @@ _SNP_ONLY = {
     "page-corrupted", "pages-swapped", "page-replayed", "page-unvalidated", "code-unvalidated",
     "page-taken", "ghcb-taken", "launched-at-vmpl-1", "launch-validates-all", "launch-bss-chosen",
     "launch-memory-chosen", "secrets-page-ones",
+    "cmdline-at-secrets", "secrets-page-usable",
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
 _ES_ONLY = {"jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
