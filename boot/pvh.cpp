@@ -42,7 +42,7 @@ void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     if (start.magic != PVH_MAGIC)
         fail(Error::pvh_magic, info, start.magic);
     if (start.version == 0)
-        fail(Error::pvh_memory, 0, 0, 0);
+        fail(Error::pvh_version_0);
     memory.at<StartInfo>("pvh start info", info);
     const uint32_t entries = start.memory_map_entries;
     const uint32_t modules = start.module_count;

@@ -131,7 +131,7 @@ TEST_F(Pvh, AWrongMagicIsNamed) {
 TEST_F(Pvh, Version0HasNoMemoryMap) {
     put({});
     poke<uint32_t>(pvh::kVersion, 0);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {0, 0, 0}));
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_version_0, {}));
 }
 
 TEST_F(Pvh, Version0IsToldWithoutAByteOfVersion1) {
@@ -139,7 +139,7 @@ TEST_F(Pvh, Version0IsToldWithoutAByteOfVersion1) {
     info = memory.end() - version_0_bytes;
     poke<uint32_t>(pvh::kMagic, 0x336ec578);
     poke<uint32_t>(pvh::kVersion, 0);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {0, 0, 0}));
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_version_0, {}));
     poke<uint32_t>(pvh::kVersion, 1);
     const auto failed = parse_fails();
     ASSERT_TRUE(failed);

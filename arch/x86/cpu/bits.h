@@ -41,11 +41,24 @@
 // whose they were: VMRUN refuses an SEV-ES guest that has cleared SVME (APM vol. 2, 15.5.1).
 #define EFER_KERNELS (EFER_SCE | EFER_LMSLE | EFER_FFXSR | EFER_TCE)
 #define MSR_PAT 0x00000277
+#define MSR_MISC_ENABLE 0x000001a0 // Intel's
+#define MISC_ENABLE_LIMIT_CPUID_BIT 22
+#define MISC_ENABLE_XD_DISABLE_BIT 34
 #define MSR_FS_BASE 0xc0000100
 #define MSR_GS_BASE 0xc0000101
 #define MSR_SEV_STATUS 0xc0010131
 
 // CPUID (APM vol. 3 appendix E)
+#define CPUID_VENDOR 0
+#define VENDOR_EBX_INTEL 0x756e6547 // "GenuineIntel"
+#define VENDOR_EDX_INTEL 0x49656e69
+#define VENDOR_ECX_INTEL 0x6c65746e
+#define CPUID_VERSION 1
+#define VERSION_FAMILY 0xf00
+#define VERSION_FAMILY_6 0x600
+#define VERSION_MODEL_SHIFT 4
+#define VERSION_MODEL 0xf00f // its upper half stands 12 bits above the lower one
+#define MODEL_WITH_MISC_ENABLE 0xd // of family 6, and all later
 #define CPUID_EXTENDED_MAX 0x80000000
 #define CPUID_EXTENDED_FEATURES 0x80000001
 #define EXTENDED_EDX_NX 0x00100000

@@ -9,6 +9,7 @@
 #include "part.inc"
 #include "prologue/wishes.h"
 
+#define TAG_ENTRY 3
 #define TAG_BOOT_SERVICES 7
 #define TAG_ENTRY_EFI64 9
 
@@ -16,7 +17,12 @@
 #define FIRMWARE_CODE_BYTES 256
 
         .section .prologue.headers.multiboot2.wishes, "aR", @progbits
+        // Limine knows the tag for EFI's entry only behind one for the entry without EFI.
         .balign 8
+        .short  TAG_ENTRY, 0
+        .long   12
+        .long   prologue_entry_physical
+        .long   0 // padding
         .short  TAG_BOOT_SERVICES, 0
         .long   8
         .short  TAG_ENTRY_EFI64, 0

@@ -135,7 +135,8 @@ no_sev:
         movl    %edx, %ebx
         notl    %edx
         andl    $(EXTENDED_EDX_LONG_MODE | EXTENDED_EDX_NX), %edx
-        jnz     fail_no_long_mode
+        jnz     maybe_hidden
+cpu_will_do:
 
         // CR4 is written whole while paging is off: PAE, and LA57 on a wish.
         movl    $CR4_LONG_MODE, %eax
@@ -246,6 +247,56 @@ legacy_or_compatibility:
         movl    %ecx, AT(prologue_entry_state + ENTRY_MODE)
         jmp     mode_known
 
+        // NX may be there and hidden by the firmware. Keeps ESI, EDI.
+maybe_hidden:
+        pushl   %edx
+        call    unhide
+        popl    %edx
+        jnc     fail_no_long_mode
+        movl    $CPUID_EXTENDED_FEATURES, %eax
+        cpuid
+        movl    %edx, %ebx
+        notl    %edx
+        andl    $(EXTENDED_EDX_LONG_MODE | EXTENDED_EDX_NX), %edx
+        jnz     fail_no_long_mode
+        jmp     cpu_will_do
+
+        // What Intel's firmware can hide: NX, and CPUID's leaves above 3. Leaves CF set
+        // where that is worth another look. As Linux does, on the CPUs that have the
+        // MSR (verify_cpu.S, intel_unlock_cpuid_leafs); isr32_13 goes to nothing_hidden
+        // where it faults all the same. Keeps ESI, EDI.
+unhide: xorl    %eax, %eax // CPUID_VENDOR
+        cpuid
+        cmpl    $VENDOR_EBX_INTEL, %ebx
+        jne     nothing_hidden
+        cmpl    $VENDOR_EDX_INTEL, %edx
+        jne     nothing_hidden
+        cmpl    $VENDOR_ECX_INTEL, %ecx
+        jne     nothing_hidden
+        movl    $CPUID_VERSION, %eax
+        cpuid
+        movl    %eax, %ecx
+        andl    $VERSION_FAMILY, %ecx
+        cmpl    $VERSION_FAMILY_6, %ecx
+        jb      nothing_hidden
+        ja      1f
+        shrl    $VERSION_MODEL_SHIFT, %eax
+        andl    $VERSION_MODEL, %eax
+        cmpl    $MODEL_WITH_MISC_ENABLE, %eax
+        jb      nothing_hidden
+1:      movl    $MSR_MISC_ENABLE, %ecx
+misc_enable_read:
+        rdmsr
+        btrl    $(MISC_ENABLE_XD_DISABLE_BIT - 32), %edx
+        btrl    $MISC_ENABLE_LIMIT_CPUID_BIT, %eax
+misc_enable_write:
+        wrmsr
+        stc
+        ret
+nothing_hidden:
+        clc
+        ret
+
         // Five levels, where they are wished for and the CPU has them.
         // Keeps EBX, ESI, EDI; leaves CR4 in EAX, the top-level table in ECX.
 maybe_five_levels:
@@ -253,7 +304,14 @@ maybe_five_levels:
         xorl    %eax, %eax
         cpuid
         cmpl    $CPUID_STRUCTURED_FEATURES, %eax
+        jae     1f
+        call    unhide
+        jnc     no_five_levels
+        xorl    %eax, %eax
+        cpuid
+        cmpl    $CPUID_STRUCTURED_FEATURES, %eax
         jb      no_five_levels
+1:
         movl    $CPUID_STRUCTURED_FEATURES, %eax
         xorl    %ecx, %ecx
         cpuid

@@ -36,8 +36,24 @@ uint64_t address(const void* thing) {
     return reinterpret_cast<uintptr_t>(thing);
 }
 
+// What the firmware can hide on Intel's CPUs, as in the 32-bit entry.
+[[gnu::noinline, clang::minsize]] uint32_t features_unhidden(uint32_t features) {
+    const uint32_t version = cpuid_eax(CPUID_VERSION);
+    const uint32_t family = version & VERSION_FAMILY;
+    if (cpuid_edx(CPUID_VENDOR) != VENDOR_EDX_INTEL || family < VERSION_FAMILY_6 ||
+        (family == VERSION_FAMILY_6 &&
+         (version >> VERSION_MODEL_SHIFT & VERSION_MODEL) < MODEL_WITH_MISC_ENABLE))
+        return features;
+    constexpr uint64_t kHides = uint64_t{1} << MISC_ENABLE_XD_DISABLE_BIT |
+                                uint64_t{1} << MISC_ENABLE_LIMIT_CPUID_BIT;
+    write_msr(MSR_MISC_ENABLE, read_msr(MSR_MISC_ENABLE) & ~kHides);
+    return cpuid_edx(CPUID_EXTENDED_FEATURES);
+}
+
 uint32_t check_features() {
-    const uint32_t features = cpuid_edx(CPUID_EXTENDED_FEATURES);
+    uint32_t features = cpuid_edx(CPUID_EXTENDED_FEATURES);
+    if ((features & EXTENDED_EDX_NX) == 0)
+        features = features_unhidden(features);
     if ((features & EXTENDED_EDX_NX) == 0)
         fail_in("this CPU lacks NX", Error::entry, features);
     if (static_cast<uint32_t>(read_msr(MSR_EFER)) != EFER_LONG_MODE)

@@ -19,6 +19,14 @@ namespace {
            magic == LINUX_MAGIC;
 }
 
+// Four printable characters, as an integer.
+bool is_text(uint32_t word) {
+    for (unsigned shift = 0; shift != 32; shift += 8)
+        if ((word >> shift & 0xff) < ' ' || (word >> shift & 0xff) > '~')
+            return false;
+    return true;
+}
+
 }  // namespace
 
 void check_clear_of(Span image, const char* what, Span span) {
@@ -45,6 +53,11 @@ const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
         }
     }
     const Part* contract = find_part(magic);
+    if (contract == nullptr && is_text(given) && memory.reach(info, sizeof given) &&
+        read_unaligned<uint32_t>(memory.seen(info)) == given)
+        fail_in("text stands where a start info should, as with QEMU's PVH loader, which "
+                "writes a command line of 4128 bytes and more over it: text, address",
+                Error::entry, given, info);
     if (contract == nullptr)
         fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
     check_clear_of({memory.phys_of(__ehdr_start), memory.phys_of(prologue_image_end)},
