@@ -54,6 +54,7 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 # libFuzzer: a target for each loader's structures, one for the memory map, and those of the
 # SEV host's model; with seeds that the target itself writes.
 #   make fuzz        each for FUZZ_SECONDS; what is found stays in $(BUILD)/fuzz
+#   make fuzz RUNS=  so many inputs in all, and how many each had; without sanitizers
 #   make fuzz-short  each for FUZZ_RUNS inputs, the same ones every time
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
@@ -92,8 +93,38 @@ $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o
 	@rm -rf $@.seeds
 	$@ --write-seeds $@.seeds
 
+# The same without ASan and UBSan, for very many inputs. What they keep goes through those that
+# have them.
+FUZZ_FAST_FLAGS = -std=c++20 -O2 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_INCLUDES)
+FUZZ_FAST_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz-fast/%)
+fast = $(patsubst $(BUILD)/fuzz/%,$(BUILD)/fuzz-fast/%,$(1))
+$(call fast,$(FUZZ_SEV_OBJECTS)) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.o): \
+	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
+
+$(BUILD)/fuzz-fast/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(HOST_CXX) $(FUZZ_FAST_FLAGS) -Ihosttests/fuzz -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_OBJECTS))
+$(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_SEV_OBJECTS))
+$(FUZZ_GUEST_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_GUEST_OBJECTS))
+$(FUZZ_EFI_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_EFI_OBJECTS))
+$(FUZZ_FAST_TARGETS): $(BUILD)/fuzz-fast/%: $(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.o
+	@echo "  $@"
+	$(HOST_CXX) $(FUZZ_FAST_FLAGS) -fsanitize=fuzzer -o $@ $^
+
+-include $(call fast,$(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_GUEST_OBJECTS:.o=.d) \
+	$(FUZZ_EFI_OBJECTS:.o=.d)) \
+	$(FUZZ_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.d)
+
 .PHONY: fuzz fuzz-short $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=fuzz-short-%)
+ifdef RUNS
+fuzz: $(FUZZ_FAST_TARGETS) $(FUZZ_TARGETS)
+	@$(PYTHON) hosttests/fuzz/count_runs.py $(RUNS) $(FUZZ_NAMES)
+else
 fuzz: $(FUZZ_NAMES:%=fuzz-%)
+endif
 fuzz-short: $(FUZZ_NAMES:%=fuzz-short-%)
 
 $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%

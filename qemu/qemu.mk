@@ -61,3 +61,9 @@ RELEASE ?= trixie
 .PHONY: check-in-debian
 check-in-debian:
 	@$(PYTHON) qemu/in_debian.py $(RELEASE) make setup check
+
+# Which lines of the SEV path can be changed without a test that notices (qemu/mutants.py).
+.PHONY: mutants
+mutants:
+	@$(PYTHON) qemu/mutants.py $(if $(FILES),--files '$(FILES)') $(if $(SAMPLE),--sample $(SAMPLE)) \
+		$(if $(MOST),--most $(MOST)) $(if $(JOBS),--jobs $(JOBS))

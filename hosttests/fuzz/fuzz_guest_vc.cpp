@@ -48,8 +48,12 @@ struct Answers {
     const uint8_t* begin;
     size_t size, at = 0;
     void fill(uint8_t* to, size_t bytes) {
-        for (size_t i = 0; i != bytes && size != 0; ++i)
-            to[i] = begin[at++ % size];
+        while (bytes != 0 && size != 0) {
+            const size_t part = std::min(bytes, size - at);
+            std::memcpy(to, begin + at, part);
+            to += part, bytes -= part;
+            at = (at + part) % size;
+        }
     }
 };
 
@@ -58,6 +62,8 @@ class String {
 public:
     String(const Head& head, const Instruction& instruction) : instruction_(instruction) {
         static Pages memory(3);
+        if (instruction.op != Op::ins && instruction.op != Op::outs)
+            return;
         count_ = instruction.rep ? head.count() : 1;
         const size_t bytes = this->bytes();
         begin_ = head.downwards() ? memory.begin : memory.end - bytes;
@@ -106,9 +112,9 @@ private:
     }
 
     const Instruction& instruction_;
-    unsigned count_;
-    uint8_t *begin_, *first_;
-    int64_t step_;
+    unsigned count_ = 0;
+    uint8_t *begin_ = nullptr, *first_ = nullptr;
+    int64_t step_ = 0;
     std::vector<uint8_t> went_;
 };
 

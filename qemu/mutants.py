@@ -1,0 +1,306 @@
+#!/usr/bin/python3
+"""Changes the SEV path line by line, and tells which changes no test notices.
+
+    mutants.py [--files PATTERN] [--sample N] [--most N] [--jobs N] [--list] [--fresh]
+
+A mutant is one change of one line: a condition that is dropped or negated, a comparison or a
+constant that is another, a statement or an instruction that is removed, a jump that is inverted.
+Each is built in a copy of the tree, and tried by the host's tests, if those compile the file, and
+then by a few boots under the SEV host; the first that fails has killed it. What lets it pass is in
+docs/mutants.md with a reason, or the status is 1. Results are kept in BUILD/mutants, by the text
+of the file, so that a run goes on where the last one was ended.
+"""
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Iterator, List, Optional
+
+_ROOT = Path(__file__).resolve().parent.parent
+_BUILD = _ROOT / os.environ.get("BUILD", "build")
+_HOME = _BUILD / "mutants"
+_REASONS = _ROOT / "docs/mutants.md"
+
+_WHOLE = ("arch/x86/sev/*", "arch/x86/sev32/*", "arch/x86/sev64/*")
+_BRANCHES = ("arch/x86/entry/entry32.S", "arch/x86/entry/entry64.S", "arch/x86/entry/isr32.inc",
+             "arch/x86/entry/isr64.S")
+_IS_SEV = re.compile(r"sev|SEV|GHCB|VC_|isr32_29|isr32_13")
+_LINES_BEHIND = 5  # of a line of an entry that is about SEV
+
+_KERNELS = ("demo", "demo-every", "sev_calls", "forms", "cpuid32")
+_HOST_TESTS = "*Vc*:*Decode*:*Ghcb*:*Msr*:*Accept*:*Cpuid*:*Confidential*:*Sev*:*Fuzz*"
+# The quick ones first.
+_BOOTS = (
+    "sev: guest boots: pvh, 4 levels, es, C-bit 51",
+    "sev: guest boots: pvh, 4 levels, snp, C-bit 51",
+    "sev: guest boots: linux32, 4 levels, snp, C-bit 47",
+    "sev: guest boots: pvh64, 4 levels, es, C-bit 51",
+    "sev: guest kernel calls all of prologue/sev.h, *",
+    "sev: guest executes CPUID in 32-bit mode, *",
+    "sev: guest: each instruction's every form, forms, *",
+    "sev: guest ends: *",
+    "sev: guest accepts all of its memory",
+    "sev sweep: every behaviour *",
+    "sev sweep: every event *",
+)
+_TIMEOUT = 900
+_WORDS = 120  # of a failure
+
+_KILLED, _SURVIVES, _SAME, _UNBUILT = "killed", "survives", "same code", "does not build"
+_INVERSE = {a: b for pair in (("e", "ne"), ("z", "nz"), ("c", "nc"), ("s", "ns"), ("b", "ae"),
+                              ("a", "be"), ("l", "ge"), ("g", "le")) for a, b in (pair, pair[::-1])}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    path: str
+    line: int
+    kind: str
+    old: str
+    new: str
+    text_hash: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.path}:{self.text_hash}:{self.line}:{self.kind}:{self.new.strip()}"
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line + 1}: {self.kind}: `{self.old.strip()}`"
+
+
+def mutants_of(path: str) -> Iterator[Mutant]:
+    text = (_ROOT / path).read_text()
+    text_hash = hashlib.sha1(text.encode()).hexdigest()[:12]
+    change = changes_of_assembly if path.endswith((".S", ".inc")) else changes_of_cpp
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if path in _BRANCHES and not any(
+                _IS_SEV.search(near) for near in lines[max(0, number - _LINES_BEHIND):number + 1]):
+            continue
+        for kind, new in change(line):
+            if new != line:
+                yield Mutant(path, number, kind, line, new, text_hash)
+
+
+def changes_of_cpp(line: str) -> Iterator[tuple]:
+    code = line.split("//")[0].rstrip()
+    if not code.strip() or code.lstrip().startswith(("#", "/*", "*", "namespace", "static_assert",
+                                                      "using", "template", "extern")):
+        return
+    if match := re.match(r"^(\s*(?:\} else )?(?:if|while) )\((.*)\)( \{)?$", code):
+        head, condition, tail = match[1], match[2], match[3] or ""
+        yield "condition negated", f"{head}(!({condition})){tail}"
+        yield "condition dropped", f"{head}(({condition}) && false){tail}"
+    for old, new in ((" == ", " != "), (" != ", " == "), (" < ", " <= "), (" <= ", " < "),
+                     (" > ", " >= "), (" >= ", " > "), (" && ", " || "), (" || ", " && ")):
+        for match in re.finditer(re.escape(old), code):
+            yield f"{old.strip()} is {new.strip()}", code[:match.start()] + new + code[match.end():]
+    for match in re.finditer(r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)(?![\w.])", code):
+        other = str(int(match[0], 0) ^ 1)
+        yield "constant changed", code[:match.start()] + other + code[match.end():]
+    if re.match(r"^\s*return [^;]+;$", code) and "{" not in code:
+        value = code.strip()[len("return "):-1]
+        if re.search(r"==|!=|&&|\|\||^!|<|>", value):
+            yield "result negated", code.replace(value, f"!({value})")
+    if re.match(r"^\s*[\w:.>\-\[\]()*&, ]+(\(.*\)| [|&^+-]?= .+|\+\+|--);$", code) and not re.match(
+            r"^\s*(return|break|const|constexpr|auto|uint\w+|unsigned|bool|static|asm)\b", code):
+        yield "statement removed", ";"
+
+
+def changes_of_assembly(line: str) -> Iterator[tuple]:
+    code = line.split("//")[0].rstrip()
+    match = re.match(r"^(\s*(?:\w+:)?\s+)([a-z]\w*)\b(.*)$", code)
+    if not match or match[2] in ("rep", "globl"):
+        return
+    head, operation, operands = match.groups()
+    yield "instruction removed", head
+    if operation.startswith("j") and operation[1:] in _INVERSE:
+        yield "jump inverted", f"{head}j{_INVERSE[operation[1:]]}{operands}"
+    for constant in re.finditer(r"\$(0x[0-9a-fA-F]+|\d+|\w+|\([^()]*\))(?=,|$)", operands):
+        changed = f"$({constant[1]}) ^ 1"
+        yield "constant changed", (head + operation + operands[:constant.start()] + changed +
+                                   operands[constant.end():])
+
+
+class Tree:
+    """A copy of the tree that is built and tried in."""
+
+    def __init__(self, number: int):
+        self.path = _HOME / f"tree{number}"
+        self.environment = dict(os.environ, BUILD="build")
+        files = subprocess.run(["git", "ls-files"], cwd=_ROOT, check=True, text=True,
+                               stdout=subprocess.PIPE).stdout.split("\n")
+        for name in filter(None, files):
+            source, to = _ROOT / name, self.path / name
+            if source.is_file() and not (to.is_file() and to.read_bytes() == source.read_bytes()):
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, to)
+        if self.make("build/hosttests", *self.kernels()) != 0:
+            sys.exit(f"{self.path} does not build")
+        self.honest = self.code()
+
+    @staticmethod
+    def kernels() -> list:
+        return ["sevhost", "build/prologue-linux16.bin",
+                *(f"build/{name}.elf" for name in _KERNELS)]
+
+    def make(self, *targets: str) -> int:
+        return self.call("make", "-s", "CLANGXX=clang++ -w", "HOST_CXX=clang++ -w", *targets)[0]
+
+    def call(self, *command: str) -> tuple:
+        done = subprocess.run(command, cwd=self.path, env=self.environment, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, errors="replace", check=False)
+        return done.returncode, done.stdout
+
+    def code(self) -> str:
+        """What the mutant makes of the library."""
+        return hashlib.sha1(b"".join(
+            subprocess.run(["llvm-objcopy", "-O", "binary", self.path / f"build/{name}.elf", "-"],
+                           check=True, stdout=subprocess.PIPE).stdout
+            for name in ("demo-every", "sev_calls"))).hexdigest()
+
+    def judge(self, mutant: Mutant) -> str:
+        path = self.path / mutant.path
+        lines = path.read_text().split("\n")
+        lines[mutant.line] = mutant.new
+        try:
+            path.write_text("\n".join(lines))
+            return self.verdict(mutant)
+        finally:
+            shutil.copy(_ROOT / mutant.path, path)
+
+    def verdict(self, mutant: Mutant) -> str:
+        if "/sev/" in mutant.path:
+            if self.make("build/hosttests") != 0:
+                return _UNBUILT
+            status, said = self.call("timeout", str(_TIMEOUT), "build/hosttests", "--gtest_brief=1",
+                                     f"--gtest_filter={_HOST_TESTS}", "--gtest_fail_fast")
+            if status != 0:
+                failed = re.search(r"\[  FAILED  \] (\S+)", said)
+                return f"{_KILLED} by {failed[1] if failed else 'a sanitizer'}"
+        if self.make(*self.kernels()) != 0:
+            return _UNBUILT
+        return _SAME if self.code() == self.honest else self.boot()
+
+    def boot(self) -> str:
+        for pattern in _BOOTS:
+            process = subprocess.Popen(
+                [sys.executable, "qemu/runner.py", "--sev", "--jobs=1", f"--test={pattern}"],
+                cwd=self.path, env=self.environment, text=True, errors="replace",
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for line in process.stdout:
+                if line.startswith("FAIL "):
+                    process.terminate()
+                    return f"{_KILLED} by {line[5:_WORDS].strip()}"
+            process.wait()
+        return _SURVIVES
+
+
+class Results:
+    def __init__(self, fresh: bool):
+        self.path = _HOME / "results.json"
+        self.lock = threading.Lock()
+        known = self.path.exists() and not fresh
+        self.verdicts = json.loads(self.path.read_text()) if known else {}
+
+    def note(self, mutant: Mutant, verdict: str) -> None:
+        with self.lock:
+            self.verdicts[mutant.key] = verdict
+            self.path.write_text(json.dumps(self.verdicts, indent=1))
+            print(f"{verdict}: {mutant}", flush=True)
+
+
+def reasons() -> List[tuple]:
+    """File, change and line of each survivor that has its reason in the document."""
+    if not _REASONS.exists():
+        return []
+    return re.findall(r"^\| `([^`]+)` \| ([^|]+?) \| `(.+?)` \| \S.* \|$", _REASONS.read_text(),
+                      re.MULTILINE)
+
+
+def has_reason(mutant: Mutant, known: List[tuple]) -> bool:
+    return (mutant.path, mutant.kind, mutant.old.strip()) in known
+
+
+def choose(options: argparse.Namespace) -> List[Mutant]:
+    files = subprocess.run(["git", "ls-files", *_WHOLE, *_BRANCHES], cwd=_ROOT, check=True,
+                           text=True, stdout=subprocess.PIPE).stdout.split()
+    all_of_them = [mutant for path in files if fnmatch.fnmatch(path, options.files)
+                   for mutant in mutants_of(path)]
+    if options.sample:
+        chosen = random.Random(options.seed).sample(all_of_them,
+                                                    min(options.sample, len(all_of_them)))
+        return chosen
+    return all_of_them
+
+
+def try_all(chosen: List[Mutant], options: argparse.Namespace, results: Results) -> None:
+    todo = [mutant for mutant in chosen if mutant.key not in results.verdicts][:options.most]
+    print(f"{len(chosen)} mutants, {len(todo)} to be tried", flush=True)
+    trees: Queue = Queue()
+    for number in range(min(options.jobs, len(todo))):
+        tree = Tree(number)
+        if number == 0 and (failure := tree.boot()) != _SURVIVES:
+            sys.exit(f"the tests fail without a change: {failure}")
+        trees.put(tree)
+
+    def try_one(mutant: Mutant) -> None:
+        tree = trees.get()
+        results.note(mutant, tree.judge(mutant))
+        trees.put(tree)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(try_one, todo))
+
+
+def conclude(chosen: List[Mutant], results: Results) -> int:
+    told = [(mutant, results.verdicts[mutant.key]) for mutant in chosen
+            if mutant.key in results.verdicts]
+    known = reasons()
+    survivors = [mutant for mutant, verdict in told if verdict == _SURVIVES]
+    without = [mutant for mutant in survivors if not has_reason(mutant, known)]
+    for mutant in without:
+        print(f"survives without a reason: {mutant} -> `{mutant.new.strip()}`")
+    count = {kind: sum(verdict.startswith(kind) for _, verdict in told)
+             for kind in (_KILLED, _SAME, _UNBUILT)}
+    print(f"{len(told)} mutants: {count[_KILLED]} killed, {len(survivors)} survive, "
+          f"{len(survivors) - len(without)} of them with a reason; {count[_SAME]} are the same "
+          f"code, {count[_UNBUILT]} do not build; {len(chosen) - len(told)} not tried")
+    return 1 if without else 0
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", metavar="PATTERN", default="*")
+    parser.add_argument("--sample", type=int, default=0, help="so many of them, at random")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--most", type=int, default=None, help="tries no more this time")
+    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or 2))
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--fresh", action="store_true", help="forgets what was found")
+    options = parser.parse_args(arguments)
+    chosen = choose(options)
+    if options.list:
+        print("\n".join(map(str, chosen)))
+        return 0
+    _HOME.mkdir(parents=True, exist_ok=True)
+    results = Results(options.fresh)
+    try_all(chosen, options, results)
+    return conclude(chosen, results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
