@@ -60,8 +60,10 @@ BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_OF_CPUS = "  bytes of an image that starts them"
 LOW_PAGE = 0x9d000 # the highest two below SeaBIOS's share begin there
 BYTES_WITH_SEV = "  with SEV guests, as by default"
+BYTES_OF_SEV = "  of these, what only SEV guests need"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 6690, BYTES_ADDED: 26640, BYTES_WITH_SEV: 38830, BYTES_OF_CPUS: 7100}
+NEVER_MORE = {TEN_SORTED: 6690, BYTES_ADDED: 26640, BYTES_WITH_SEV: 38830, BYTES_OF_CPUS: 7100,
+              BYTES_OF_SEV: 16200}
 
 
 @dataclass
@@ -267,7 +269,7 @@ def sizes():
     added, with_sev = of_library(kernel("demo-nosev")), of_library(kernel("demo"))
     yield size_row(BYTES_ADDED, added, 24 * KIB)
     yield size_row(BYTES_WITH_SEV, with_sev, 36 * KIB)
-    yield Row("  of these, what only SEV guests need", with_sev["file"] - added["file"], 12 * KIB)
+    yield Row(BYTES_OF_SEV, with_sev["file"] - added["file"], 12 * KIB)
     every = kernel("demo-nosev-every")
     of_multiboot1 = of_library(every, "multiboot1.o")["file"]
     yield Row("  without them, with the contracts linux, vmd and freebsd",
