@@ -7,6 +7,7 @@ import cases
 import machine
 import sev_guest
 from cases import Case
+from iso import EFI, grub_iso
 from sev_guest import Run
 
 _KERNEL = cases.BUILD / "debian/vmlinuz"
@@ -52,6 +53,14 @@ def _linux_by_firmware() -> None:
                              cmdline=f"console=ttyS0 panic=-1 {_SAFE_INTERRUPTS}"))
 
 
+def _grub(sev: str) -> None:
+    """The way to a machine with SEV: firmware, GRUB from a CD, Multiboot 2, a kernel of ours."""
+    cd = grub_iso(cases.BUILD / "demo.elf", "multiboot2", "from a CD", platform=EFI)
+    result = sev_guest.run(Run(_fetched(_FIRMWARE_13), sev=sev, disk=cd, memory="512M",
+                               timeout=120))
+    result.expect(machine.OK, f"^sev: {sev}$", "^cmdline: from a CD$", "^result: ok$")
+
+
 def _old_firmware_as_snp() -> None:
     """Debian 12's touches memory that it has not validated yet, for its variables (edk2 mended it
     in 2023: the emulated store is made behind the acceptance of memory)."""
@@ -81,6 +90,8 @@ CASES = [
       for sev, name, c_bit in (("es", "SEV-ES", 51), ("snp", "SNP", 51), ("snp", "SNP", 47))),
     Case("sev: Debian 12's firmware ends as SNP, at memory that it has not validated",
          _old_firmware_as_snp),
+    *(Case(f"sev: GRUB under Debian 13's firmware starts a kernel of ours as {name}",
+           lambda sev=sev: _grub(sev)) for sev, name in (("es", "SEV-ES"), ("snp", "SNP"))),
     Case("sev: Debian's kernel is started by Debian 13's firmware as SNP", _linux_by_firmware),
     *(Case(f"sev: Debian 13's kernel boots to user space as {name}",
            lambda sev=sev: _linux(sev, 51, _SAFE_INTERRUPTS, _KERNEL_13))
