@@ -133,6 +133,25 @@ TEST(SevFeatures, EachThatIsNotServedIsNamed) {
     EXPECT_EQ(unserved_feature(6, 0), 0u) << "encrypted in no way";
 }
 
+TEST(SevFeatures, RestrictedInjectionIsServedByWishAlone) {
+    constexpr uint32_t kRestricted = 7 | 1 << 5, kAlternate = 7 | 1 << 6;
+    for (const uint32_t wish : {PROLOGUE_SEV_RESTRICTED_SERVED, PROLOGUE_SEV_RESTRICTED_REQUIRED}) {
+        EXPECT_EQ(unserved_feature(kRestricted, 0, wish), kNoFeature);
+        EXPECT_EQ(unserved_feature(kAlternate, 0, wish), 6u);
+    }
+    EXPECT_EQ(unserved_feature(kRestricted, 0, PROLOGUE_SEV_SNP_REQUIRED), 5u);
+}
+
+TEST(SevFeatures, WhatAWishRequires) {
+    EXPECT_EQ(required_status(PROLOGUE_SEV_NONE), 0u);
+    EXPECT_EQ(required_status(PROLOGUE_SEV_SERVED), 0u);
+    EXPECT_EQ(required_status(PROLOGUE_SEV_REQUIRED), 1u);
+    EXPECT_EQ(required_status(PROLOGUE_SEV_ES_REQUIRED), 3u);
+    EXPECT_EQ(required_status(PROLOGUE_SEV_SNP_REQUIRED), 7u);
+    EXPECT_EQ(required_status(PROLOGUE_SEV_RESTRICTED_SERVED), 0u);
+    EXPECT_EQ(required_status(PROLOGUE_SEV_RESTRICTED_REQUIRED), 0x27u);
+}
+
 TEST(CpuidPage, FindsByLeafAndWhereItMattersBySubleaf) {
     CpuidPage page = {};
     EXPECT_FALSE(page.is_there());

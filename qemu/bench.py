@@ -61,9 +61,11 @@ BYTES_OF_CPUS = "  bytes of an image that starts them"
 LOW_PAGE = 0x9d000 # the highest two below SeaBIOS's share begin there
 BYTES_WITH_SEV = "  with SEV guests, as by default"
 BYTES_OF_SEV = "  of these, what only SEV guests need"
+BYTES_WITH_CONTRACTS = "  without them, with the contracts linux, vmd and freebsd"
+ABOVE_4_GIB = "to the 64-bit stage: Linux, 64-bit, above 4 GiB"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 6690, BYTES_ADDED: 26640, BYTES_WITH_SEV: 38830, BYTES_OF_CPUS: 7100,
-              BYTES_OF_SEV: 16200}
+NEVER_MORE = {TEN_SORTED: 6700, BYTES_ADDED: 27110, BYTES_WITH_SEV: 39290, BYTES_OF_CPUS: 7100,
+              BYTES_OF_SEV: 16200, BYTES_WITH_CONTRACTS: 33290, ABOVE_4_GIB: 275}
 
 
 @dataclass
@@ -148,11 +150,11 @@ def sev_test():
     does not, where there is none."""
     yield Row("to know that this is no SEV guest", of_sev_test(kernel("demo")), 6)
     faulting = images.patch(kernel("demo"), "sev_status_read", LOAD_BAD_SS)
-    yield Row("  where the read of SEV_STATUS faults", of_sev_test(faulting), 12)
+    yield Row("  where the read of SEV_STATUS faults", of_sev_test(faulting, "sev_known"), 12)
 
 
-def of_sev_test(path):
-    return counted(path, start="sev_test", until="no_sev").until.instructions
+def of_sev_test(path, until="no_sev"):
+    return counted(path, start="sev_test", until=until).until.instructions
 
 
 def to_kernel():

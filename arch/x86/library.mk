@@ -36,6 +36,10 @@ OBJECTS64 := $(SOURCES64:%.cpp=$(BUILD)/64/%.o) $(ENTRY:%.S=$(BUILD)/64/%.o)
 # -Oz would want a function for a 64-bit shift.
 $(BUILD)/32/arch/x86/report/console.o: FLAGS32 += -Os
 
+# %ebp is a frame's pointer, or what it points to might be looked for in the stack's segment,
+# which ends at the stack's bottom: sev32.h.
+$(SEV_OBJECTS32): FLAGS32 += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
+
 # Only the table builder may use SSE in 32-bit mode: the entry has turned it on
 # by then, but not when a report is due.
 $(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os

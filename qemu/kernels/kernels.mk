@@ -51,7 +51,9 @@ demo-nosev := demo-nosev console
 demo-nosev-every := demo-nosev-every console
 forms-five := forms-five console
 sev_calls := sev_calls console
-cpuid32 := cpuid32 cpuid32_entry console
+demo-required := demo-required console
+demo-snponly := demo-snponly console
+demo-restricted := demo-restricted console
 helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
@@ -59,8 +61,8 @@ own_parser := own_parser
 cpus-four := cpus-four
 cpus-five := cpus-five
 KERNEL_NAMES := own_parser cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
-	sev_calls cpuid32 helpers helpers-five helpers-multiboot1 demo demo-services demo-mark \
-	demo-nosev demo-nosev-every demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
+	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services demo-mark \
+	demo-nosev demo-nosev-every demo-required demo-snponly demo-restricted demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \
 	state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
@@ -73,6 +75,9 @@ VARIANT_services := -DKERNEL_BOOT_SERVICES
 VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_mark := -DKERNEL_ACCEPT=0x2000000
 VARIANT_nosev := -DKERNEL_SEV=PROLOGUE_SEV_NONE
+VARIANT_required := -DKERNEL_SEV=PROLOGUE_SEV_REQUIRED
+VARIANT_snponly := -DKERNEL_SEV=PROLOGUE_SEV_SNP_REQUIRED
+VARIANT_restricted := -DKERNEL_SEV=PROLOGUE_SEV_RESTRICTED_REQUIRED
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE
@@ -85,7 +90,6 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # right behind the direct map of four levels; across two top-level entries; and
 # where that direct map is, which leaves room for it with five levels only.
 %-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
-%/cpuid32.elf: KERNEL_LINK += --wrap=prologue_sev_guest32
 %/forms.elf %/forms-five.elf: KERNEL_SYMBOLS := --defsym=io_apic=0xffffffffc0000000
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000
 %/state-elsewhere.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x345000
@@ -99,9 +103,6 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 
 KERNELS := $(KERNEL_NAMES:%=$(BUILD)/%.elf)
 KERNEL_OBJECTS := $(sort $(foreach name,$(KERNEL_NAMES),$($(name):%=$(BUILD)/kernels/%.o)))
-
-# It looks into the library, which no kernel does.
-%/cpuid32_entry.o: KERNEL_FLAGS += -Iarch/x86/cpu -Iarch/x86/sev
 
 $(BUILD)/kernels/%.o: $(wildcard qemu/kernels/*)
 	@mkdir -p $(@D)

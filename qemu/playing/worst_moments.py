@@ -33,7 +33,7 @@ class Moment(NamedTuple):
     control: Dict[str, int]
 
 
-BEHIND_LIDT32 = Moment("behind the 32-bit LIDT", 32, {})
+BEHIND_LIDT32 = Moment("where 32-bit reports begin", 32, {})
 BEFORE_PAGING = Moment("before paging comes on", 32, {"cr4": 0x660, "efer": 0x900})
 BEHIND_LIDT64 = Moment("behind the 64-bit LIDT", 64, {
     "cr0": exceptions.LONG_MODE_CR0, "cr4": 0x660, "efer": exceptions.LONG_MODE_EFER})
@@ -42,7 +42,7 @@ MOMENTS = (BEHIND_LIDT32, BEFORE_PAGING, BEHIND_LIDT64)
 
 def _virtual(image: Image, moment: Moment) -> int:
     if moment is BEHIND_LIDT32:
-        return image.virtual("prologue_idt32_stands")
+        return image.virtual("prologue_reports32")
     if moment is BEFORE_PAGING:
         return image.find(image.find("prologue_idt32_stands", _WRMSR), _MOV_TO_CR0)
     return image.find("prologue_install_idt", _LIDT_OF_STACK) + len(_LIDT_OF_STACK)

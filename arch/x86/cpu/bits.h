@@ -74,7 +74,8 @@
 #define SELECTOR_CODE32_BASED 0x18 // its base is entry_base: 32-bit offsets are link-time constants
 #define SELECTOR_CODE32_FLAT 0x20  // for the C++ of the 32-bit stage
 #define SELECTOR_TSS 0x28
-#define GDT_BYTES (SELECTOR_TSS + 16)
+#define SELECTOR_STACK32 0x38 // ends at the stack's bottom
+#define GDT_BYTES (SELECTOR_STACK32 + 8)
 
 // Page-table entries (SDM 4.5)
 #define PTE_PRESENT 0x001
@@ -86,6 +87,7 @@
 #define PTE_PAT_IN_LARGE 0x1000
 
 #define PAGE_BYTES 4096
+#define PAGE_SHIFT 12
 #define TABLE_ENTRIES 512
 
 // The first top-level entry of the upper half, with four and with five levels.
@@ -108,5 +110,5 @@
 // MXCSR with all exceptions masked, as at reset
 #define MXCSR_DEFAULT 0x1f80
 
-// Each of the three stacks that exceptions have for themselves
+// Each of the two stacks that exceptions have for themselves
 #define EXCEPTION_STACK_BYTES 4096

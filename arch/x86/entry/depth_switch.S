@@ -53,7 +53,7 @@ prologue_switch_depth:
         movl    %eax, IN_CODE(depth_far)(%rcx)
         leal    IN_CODE(depth_gdt)(%rdi), %eax
         movl    %eax, IN_CODE(depth_gdt_pointer + 2)(%rcx)
-        lidt    no_idt(%rip)
+        lidt    prologue_no_idt(%rip)
         lgdt    IN_CODE(depth_gdt_pointer)(%rcx)
         .globl  prologue_toggles_depth
         .hidden prologue_toggles_depth
@@ -84,9 +84,6 @@ toggle: movq    %rsp, IN_CODE(depth_sp)(%rcx)
         pushq   $CODE32
         pushq   %rdi
         lretq
-
-no_idt: .short  0
-        .quad   0
 
         // Compatibility mode, on the copy: EDI = its address, ESI = the table. No
         // stack; no data segment either, which 64-bit code may have left null.

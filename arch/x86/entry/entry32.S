@@ -13,10 +13,18 @@
 // pages all GiBs up to the image's end); ESP near prologue_stack_top, and
 //   EDI = the loader's information, ESI = its magic, EBX = CPUID 80000001 EDX.
 //
-// One idea keeps this short: the based code segment begins at entry_base,
-// wherever that was loaded. Offsets of gates and fix-ups and the first far
-// jump's target are then link-time constants, and only one descriptor is
-// patched. EBP is the address of entry_base throughout; data is AT(symbol).
+// Two ideas keep this short. The based code segment begins at entry_base,
+// wherever that was loaded, so that offsets of gates and fix-ups and the first
+// far jump's target are link-time constants. And all that does depend on the
+// address is laid out for the one that the image is linked for, and corrected
+// only where it was moved. EBP is the address of entry_base throughout; data is
+// AT(symbol).
+//
+// A third keeps it safe where a host can inject events, and inject one into the
+// handler of the other, without end: until it is known that this is no SEV-ES
+// guest, the stack's segment ends at the stack's bottom. A push below that is a
+// fault that no stack is left for: a shutdown. The flat segment comes with that
+// knowledge, and with it the right to report.
 
 #include "bits.h"
 #include "contract_magic.h"
@@ -31,6 +39,8 @@
 #define BASED(symbol) (symbol - entry_base)
 #define TABLE_BITS (PTE_PRESENT | PTE_WRITABLE)
 #define CODE32_BYTES_5_6 0xcf9b // present, code; flat, 32-bit
+#define STACK32_BYTE_6 0xc0 // counted in pages, 32-bit; and limit 19:16
+#define WISH_SEV_REQUIRED 1 // byte of the wish: what SEV_STATUS must have
 #define GIB_BITS (PTE_PRESENT | PTE_WRITABLE | PTE_LARGE)
 
 // An aligned word that is RAM on every PC: for a loader of no known kind.
@@ -41,6 +51,16 @@
 
 .macro GATE32 vector
         .short  BASED(isr32_\vector), SELECTOR_CODE32_BASED, 0x8e00, 0
+.endm
+
+// EBP = where our base is: the GDT tells, which is ours wherever a gate leads here.
+.macro ENTER_BASED
+        pushl   %eax
+        pushl   %eax
+        sgdt    2(%esp)
+        popl    %ebp
+        popl    %ebp
+        subl    $BASED(prologue_gdt), %ebp
 .endm
 
         .text
@@ -80,54 +100,59 @@ prologue_entry_base:
 entry_base:
         popl    %ebp
         movl    %edi, (%ebx)
-base_known:
-        leal    AT(prologue_stack_top), %esp
+        .globl  prologue_base_known
+        .hidden prologue_base_known
+prologue_base_known:
+        cmpl    $prologue_linked_entry_base, %ebp
+        jne     moved
+not_moved:
 
-        // Own GDT, with our base in the based code segment: its bytes 2, 3, 4
-        // and 7, and what was between them.
-        movl    %ebp, AT(gdt_code32_based + 4)
-        movl    %ebp, AT(gdt_code32_based + 2)
-        movw    $CODE32_BYTES_5_6, AT(gdt_code32_based + 5)
-        .globl  prologue_gdt_known
-        .hidden prologue_gdt_known
-prologue_gdt_known:
-        addl    %ebp, AT(gdt_pointer + 2)
+        // No gate of the loader's, whose selectors mean nothing in our GDT, and
+        // whose handlers would run on our stack.
+        lidt    AT(prologue_no_idt)
         lgdt    AT(gdt_pointer)
         movl    $SELECTOR_DATA, %ecx
         movl    %ecx, %ds
         movl    %ecx, %es
-        movl    %ecx, %ss
         movl    %ecx, %fs
         movl    %ecx, %gs
+        movl    $SELECTOR_STACK32, %ecx // %ebp's own segment, from here on: data needs %ds
+        movl    %ecx, %ss
+        leal    AT(prologue_stack_top), %esp
         ljmpl   $SELECTOR_CODE32_BASED, $BASED(own_segments)
 own_segments:
 
-        // Own IDT. Nothing before this could fault or exit; whatever does from
-        // here on is reported.
-        addl    %ebp, AT(idt32_pointer + 2)
-        lidt    AT(idt32_pointer)
+        // Own IDT. Nothing before this could fault or exit.
+        lidt    %ds:AT(idt32_pointer)
         .globl  prologue_idt32_stands
 prologue_idt32_stands:
 
         // Was paging on? With PAE, EFER has yet to tell which kind.
         movl    %eax, %esi
-        cmpl    $PAGED_WITH_PAE, AT(prologue_entry_state + ENTRY_MODE)
+        cmpl    $PAGED_WITH_PAE, %ds:AT(prologue_entry_state + ENTRY_MODE)
         je      legacy_or_compatibility
 mode_known:
 
-        // An SEV guest? Most CPUs lack this MSR: isr32_13 resumes at no_sev.
+        // An SEV guest? Most CPUs lack this MSR: see isr32_13.
 sev_test:
         movl    $MSR_SEV_STATUS, %ecx
 sev_status_read:
         rdmsr
         testl   %eax, %eax
         jnz     prologue_sev_guest32
-no_sev:
-
-        // The CPU: long mode and NX are needed, 1 GiB pages are liked.
-        movl    %ebx, %edi
+no_sev: movl    %ebx, %edi
         movl    $CPUID_EXTENDED_MAX, %eax
         cpuid
+
+        // None: whatever faults from here on is reported.
+sev_known:
+        movl    $SELECTOR_DATA, %ecx
+        movl    %ecx, %ss
+        .globl  prologue_reports32
+        .hidden prologue_reports32
+prologue_reports32:
+
+        // The CPU: long mode and NX are needed, 1 GiB pages are liked.
         cmpl    $CPUID_EXTENDED_FEATURES, %eax
         jb      fail_no_extended_leaf
         movl    $CPUID_EXTENDED_FEATURES, %eax
@@ -165,7 +190,6 @@ tables_stand:
         movl    $(EFER_LME | EFER_NXE), %eax
         xorl    %edx, %edx
         wrmsr
-        addl    %ebp, AT(far_start64)
         movl    $CR0_LONG_MODE, %eax
         movl    %eax, %cr0
         ljmpl   *AT(far_start64)
@@ -234,7 +258,26 @@ unknown_loader:
         movl    %ecx, AT(prologue_entry_state + ENTRY_SP)
         movl    %esi, AT(prologue_entry_state + ENTRY_SI)
         movl    %edx, AT(prologue_entry_state + ENTRY_MODE)
-        jmp     base_known
+        jmp     prologue_base_known
+
+        // The image lies elsewhere than it is linked for: what the link has laid out
+        // is corrected. In the based code segment the base is bytes 2, 3, 4 and 7, and
+        // what is between them is put back.
+moved:  movl    %ebp, %ecx
+        subl    $prologue_linked_entry_base, %ecx
+        addl    %ecx, AT(gdt_pointer + 2)
+        addl    %ecx, AT(idt32_pointer + 2)
+        addl    %ecx, AT(far_start64)
+        movl    %ebp, AT(gdt_code32_based + 4)
+        movl    %ebp, AT(gdt_code32_based + 2)
+        movw    $CODE32_BYTES_5_6, AT(gdt_code32_based + 5)
+        leal    AT(prologue_stack_bottom - 1), %ecx
+        shrl    $PAGE_SHIFT, %ecx
+        movw    %cx, AT(gdt_stack32)
+        shrl    $16, %ecx
+        orb     $STACK32_BYTE_6, %cl
+        movb    %cl, AT(gdt_stack32 + 6)
+        jmp     not_moved
 
         // EFER.LME cannot have been set without paging being compatibility
         // mode's, and was not cleared with it. Keeps ESI.
@@ -244,7 +287,7 @@ legacy_or_compatibility:
         movl    $MODE_PAGED32, %ecx
         btl     $EFER_LME_BIT, %eax
         adcl    $0, %ecx
-        movl    %ecx, AT(prologue_entry_state + ENTRY_MODE)
+        movl    %ecx, %ds:AT(prologue_entry_state + ENTRY_MODE)
         jmp     mode_known
 
         // NX may be there and hidden by the firmware. Keeps ESI, EDI.
@@ -346,10 +389,12 @@ map_2m_pages:
         leal    AT(tables_stand), %eax // runs on in the flat segment
         pushl   %eax
 
-        // Jumps to the 32-bit stage's C++ in the flat code segment, with its
-        // return address and arguments on the stack. Clobbers EAX.
+        // Jumps to the 32-bit stage's C++ in flat segments, with its return address
+        // and arguments on the stack. Clobbers EAX.
 enter_stage32:
         cld
+        movl    $SELECTOR_DATA, %eax
+        movl    %eax, %ss
         pushl   $SELECTOR_CODE32_FLAT
         leal    AT(prologue_stage32), %eax
         pushl   %eax
@@ -363,25 +408,33 @@ prologue_sev_guest32:
         jnz     sev_left_out
         movl    %eax, %edx
         movl    $PROLOGUE_SEV_LEFT_OUT, %eax
-        movl    $ERROR_SEV, %ecx
-        jmp     prologue_fatal32
-        .weak   prologue_sev_vc32, prologue_sev_exception32
-        .hidden prologue_sev_vc32, prologue_sev_exception32
-prologue_sev_vc32:
-prologue_sev_exception32:
+        jmp     fail_sev
 sev_left_out:
         movl    $GHCB_TERMINATION(PROLOGUE_SEV_LEFT_OUT), %eax
         jmp     sev_end
 sev_not_validated:
         movl    $GHCB_TERMINATION(PROLOGUE_SEV_VC_NOT_VALIDATED), %eax
+
+        // EAX = the request to end, in the based code segment. Whoever faults at it, or goes
+        // on behind it, is no SEV-ES guest, or has a host that makes it look so: a line with
+        // nothing but the reason, and no gate for what else may come.
 sev_end:
+        movl    %eax, %esi
         movl    $MSR_GHCB, %ecx
         xorl    %edx, %edx
+sev_end_asked:
         wrmsr
         rep
         vmmcall
-1:      hlt
-        jmp     1b
+sev_end_ignored:
+        ENTER_BASED
+        lidt    %ds:AT(prologue_no_idt)
+        xorl    %edx, %edx
+        movl    %esi, %eax
+        shrl    $GHCB_TERMINATE_CODE_SHIFT, %eax
+fail_sev:
+        movl    $ERROR_SEV, %ecx
+        jmp     prologue_fatal32
 
         // Named by the linker script, which must not pull in what the kernel left out.
         .weak   prologue_snp_pages
@@ -418,18 +471,17 @@ prologue_long_mode:
         call    prologue_refuse_long_mode
         .code32
 
-        // The pointers that the entry completes with its own address. They
-        // stand in .text because only from there can a link-time constant be
-        // relative to entry_base; nothing writes here once paging is on.
+        // Written to where the image was moved, and not once paging is on.
 gdt_pointer:
         .short  prologue_gdt_end - prologue_gdt - 1
-        .long   BASED(prologue_gdt)
+        .long   prologue_linked_gdt
 idt32_pointer:
         .short  idt32_end - idt32 - 1
-        .long   BASED(idt32)
+        .long   prologue_linked_idt32
 far_start64:
-        .long   BASED(prologue_start64)
+        .long   prologue_linked_start64
         .short  SELECTOR_CODE64
+
 
 #include "isr32.inc"
 #include "tables.inc"

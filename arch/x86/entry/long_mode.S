@@ -12,7 +12,9 @@
 #include "part.inc"
 #include "prologue/sev_reasons.h"
 #include "sev_bits.h"
+#include "sev_state.h"
 
+#define WISH_SEV_REQUIRED 1 // byte of the wish: what SEV_STATUS must have
 #define GENERAL_PROTECTION (16 * VECTOR_GENERAL_PROTECTION) // its gate in an IDT
 
         .text
@@ -22,6 +24,7 @@ prologue_any_mode:
         .globl  prologue_long_mode
         .hidden prologue_long_mode
 prologue_long_mode:
+        lidt    prologue_no_idt(%rip) // the loader's handlers would run on our stack
         movq    %rsp, prologue_entry_state + ENTRY_SP(%rip)
         movq    %rsi, prologue_entry_state + ENTRY_SI(%rip)
         movl    $MODE_LONG64, prologue_entry_state + ENTRY_MODE(%rip)
@@ -31,12 +34,21 @@ prologue_long_mode:
         pushq   %rax
         pushq   %rbx
 
-        // Own GDT, whose selectors the IDT's gates hold.
-        leaq    prologue_gdt(%rip), %rcx
-        pushq   %rcx
-        pushw   $(GDT_BYTES - 1)
-        lgdt    (%rsp)
-        leaq    10(%rsp), %rsp
+        // CR4 and CR0 whole, but for the depth: what makes the tables uses SSE.
+        movq    %cr4, %rcx
+        andl    $CR4_LA57, %ecx
+        orl     $CR4_LONG_MODE, %ecx
+        movq    %rcx, %cr4
+        movl    $CR0_LONG_MODE, %ecx
+        movq    %rcx, %cr0
+
+        // Own GDT, TSS and IDT, in which no handler says a word yet. Nothing before this
+        // could fault or exit.
+        movl    $1, prologue_sev_state + SEV_UNKNOWN(%rip)
+        call    prologue_install_descriptors
+        .globl  prologue_idt64_stands
+        .hidden prologue_idt64_stands
+prologue_idt64_stands:
         movl    $SELECTOR_DATA, %ecx
         movl    %ecx, %ds
         movl    %ecx, %es
@@ -49,20 +61,6 @@ prologue_long_mode:
         lretq
 own_segments:
 
-        // CR4 and CR0 whole, but for the depth: what makes the IDT uses SSE.
-        movq    %cr4, %rcx
-        andl    $CR4_LA57, %ecx
-        orl     $CR4_LONG_MODE, %ecx
-        movq    %rcx, %cr4
-        movl    $CR0_LONG_MODE, %ecx
-        movq    %rcx, %cr0
-
-        // Own IDT. Nothing before this could fault or exit.
-        call    prologue_install_idt
-        .globl  prologue_idt64_stands
-        .hidden prologue_idt64_stands
-prologue_idt64_stands:
-
         // An SEV guest? Most CPUs lack this MSR: for its read #GP's gate leads
         // to general_protection, until the 64-bit stage fills its own IDT.
         subq    $16, %rsp
@@ -74,14 +72,14 @@ prologue_idt64_stands:
         movw    %ax, GENERAL_PROTECTION + 6(%rcx)
         shrq    $16, %rax
         movl    %eax, GENERAL_PROTECTION + 8(%rcx)
+        addq    $16, %rsp
         movl    $MSR_SEV_STATUS, %ecx
 sev_status_read:
         rdmsr
-sev_status_known:
-        addq    $16, %rsp
         testl   %eax, %eax
         jnz     prologue_sev_long_mode
-
+sev_known:
+        movl    $0, prologue_sev_state + SEV_UNKNOWN(%rip)
         movq    (%rsp), %rdi
         movl    8(%rsp), %esi
         call    prologue_leave_loaders_tables
@@ -96,8 +94,23 @@ general_protection:
         cmpq    %rax, 8(%rsp)
         jne     prologue_isr64 + VECTOR_GENERAL_PROTECTION * ISR64_STRIDE
         movq    32(%rsp), %rsp
-        xorl    %eax, %eax
-        jmp     sev_status_known
+
+        // Is the #GP the host's? See isr32_13.
+        cmpb    $0, prologue_sev_wish + WISH_SEV_REQUIRED(%rip)
+        jne     fail_sev_required
+        movl    $CPUID_EXTENDED_MAX, %eax
+        cpuid
+        cmpl    $CPUID_ENCRYPTION, %eax
+        jb      sev_known
+        movl    $CPUID_ENCRYPTION, %eax
+        cpuid
+        testb   $ENCRYPTION_EAX_ES, %al
+        jz      sev_known
+        movl    $PROLOGUE_SEV_HIDDEN, %edi
+        jmp     prologue_sev_unknown_end
+fail_sev_required:
+        movl    $PROLOGUE_SEV_MISSING, %edi
+        jmp     prologue_sev_unknown_end
 
         // An SEV guest, in a kernel that wishes for none.
         .weak   prologue_sev_long_mode

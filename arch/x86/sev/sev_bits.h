@@ -5,6 +5,7 @@
 #define SEV_STATUS_SEV 0x1
 #define SEV_STATUS_ES 0x2
 #define SEV_STATUS_SNP 0x4
+#define SEV_STATUS_RESTRICTED_INJECTION 0x20
 #define SEV_STATUS_DEBUG_SWAP 0x80
 #define SEV_STATUS_SECURE_TSC 0x800
 #define SEV_STATUS_ES_BIT 1
@@ -14,6 +15,7 @@
 #define CPUID_ENCRYPTION 0x8000001f
 #define ENCRYPTION_EBX_C_BIT 0x3f
 #define ENCRYPTION_EBX_COHERENT 0x80000000 // COHERENCY_SFW_NO
+#define ENCRYPTION_EAX_ES 0x8
 
 // The MSR protocol: the code in bits 11:0, requests and their responses
 #define GHCB_MSR_CODE_MASK 0xfff

@@ -2,6 +2,7 @@
 #pragma once
 #pragma GCC visibility push(hidden)
 
+#include "prologue/wishes.h"
 #include "sev_bits.h"
 
 #include <stdint.h>
@@ -25,10 +26,20 @@ inline constexpr uint32_t kHarmlessFeatures = 0 PROLOGUE_HARMLESS_FEATURES(PROLO
 #undef PROLOGUE_OR_BIT
 inline constexpr unsigned kNoFeature = 64;
 
+// Of the kernel's wish: what SEV_STATUS must have, and what it may have besides.
+constexpr uint32_t required_status(uint32_t wish) {
+    return wish >> 8 & 0xff;
+}
+constexpr uint32_t wished_features(uint32_t wish) {
+    return wish >> 16 & SEV_STATUS_RESTRICTED_INJECTION;
+}
+
 // The lowest bit that is not served; kNoFeature where all are. A guest that is
 // encrypted in no way, but has features, is bit 0's.
-constexpr unsigned unserved_feature(uint32_t low, uint32_t high) {
-    const uint32_t served = SEV_STATUS_SEV | SEV_STATUS_ES | SEV_STATUS_SNP | kHarmlessFeatures;
+constexpr unsigned unserved_feature(uint32_t low, uint32_t high,
+                                    uint32_t wish = PROLOGUE_SEV_SERVED) {
+    const uint32_t served = SEV_STATUS_SEV | SEV_STATUS_ES | SEV_STATUS_SNP | kHarmlessFeatures |
+                            wished_features(wish);
     const uint32_t wrong = (low & SEV_STATUS_SEV) == 0 ? SEV_STATUS_SEV : low & ~served;
     if (wrong != 0)
         return static_cast<unsigned>(__builtin_ctz(wrong));

@@ -8,6 +8,7 @@
 #define SEV_FEATURES 16
 #define SEV_CR3 20
 #define SEV_CR4 24
+#define SEV_UNKNOWN 28
 #define SEV_STATE_BYTES 120
 
 #include "sev_bits.h"
@@ -28,12 +29,13 @@ struct SevState {
     uint32_t features; // CPUID 80000001 EDX
     uint32_t cr3, cr4; // without the C-bit, which 32-bit mode cannot write
 
+    uint32_t unknown;         // 64-bit mode, before SEV_STATUS is: nothing may be said
     uint32_t version;         // of the GHCB protocol
     uint32_t page_stands;     // the GHCB page may be used
     uint32_t busy;            // and is in use
     uint32_t coherent;        // no cache line of a page outlives its change of hands
     uint32_t large_refusals;  // of PVALIDATE, in a row
-    uint64_t kernel_has_tables;
+    uint32_t kernel_has_tables;
     uint64_t own_phys;        // where this structure lies
     uint64_t ghcb_phys;
     uint64_t cpuid_page_phys; // 0: there is none
@@ -49,7 +51,8 @@ struct SevState {
 static_assert(offsetof(SevState, status) == SEV_STATUS &&
               offsetof(SevState, c_bit_mask) == SEV_C_BIT_MASK &&
               offsetof(SevState, features) == SEV_FEATURES &&
-              offsetof(SevState, cr3) == SEV_CR3 && offsetof(SevState, cr4) == SEV_CR4);
+              offsetof(SevState, cr3) == SEV_CR3 && offsetof(SevState, cr4) == SEV_CR4 &&
+              offsetof(SevState, unknown) == SEV_UNKNOWN);
 static_assert(sizeof(SevState) == SEV_STATE_BYTES);
 
 extern "C" SevState prologue_sev_state;

@@ -152,34 +152,15 @@ void build_tables(bool has_1g_pages, uint64_t c_bit_mask) {
     at<uint64_t>(SEV32_EARLY_PML5)[0] = address(SEV32_EARLY_PML4) | table;
 }
 
-// Gates of both widths for NMI, #DF, #GP, #MC and #VC: an IDT for the moments at
-// which nobody can say which of them the CPU will read.
-void build_switch_idt() {
-    constexpr uint32_t kGate64 = 0x8e00;
-    struct [[gnu::packed]] {
-        uint16_t limit;
-        const uint64_t* gates;
-    } idt;
-    asm("sidt %0" : "=m"(idt));
-    auto* const to = at<uint64_t>(SEV32_SWITCH_IDT);
-    constexpr uint32_t kVectors = 1u << VECTOR_NMI | 1u << VECTOR_DOUBLE_FAULT |
-                                  1u << VECTOR_GENERAL_PROTECTION | 1u << VECTOR_MACHINE_CHECK |
-                                  1u << VECTOR_VC;
-    const uint32_t handler = address(state().es() ? SEV32_IN_SWITCH : SEV32_IN_SWITCH_PLAIN);
-    for (uint32_t left = kVectors; left != 0; left &= left - 1) {
-        const unsigned vector = static_cast<unsigned>(__builtin_ctz(left));
-        to[vector] = idt.gates[vector];
-        to[2 * vector] = uint64_t{(handler & 0xffff0000) | kGate64} << 32 |
-                         SELECTOR_CODE64 << 16 | (handler & 0xffff);
-    }
-}
-
 void start(uint32_t status_low, uint32_t status_high, uint32_t info, uint32_t magic) {
     SevState& sev = state();
     sev.status = uint64_t{status_high} << 32 | status_low;
-    const unsigned unserved = unserved_feature(status_low, status_high);
+    const uint32_t wish = *at<const uint32_t>(SEV32_WISH_SEV);
+    const unsigned unserved = unserved_feature(status_low, status_high, wish);
     if (unserved != kNoFeature)
         sev_terminate(PROLOGUE_SEV_FEATURE(unserved));
+    if ((required_status(wish) & ~status_low) != 0)
+        sev_terminate(PROLOGUE_SEV_MISSING);
     if (sev.snp())
         find_snp_pages(info, magic);
 
@@ -194,33 +175,6 @@ void start(uint32_t status_low, uint32_t status_high, uint32_t info, uint32_t ma
     sev.own_phys = address(SEV32_STATE);
     sev.ghcb_phys = address(SEV32_GHCB);
     build_tables((sev.features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, sev.c_bit_mask);
-    build_switch_idt();
-}
-
-// What isr32_vc leaves: PUSHA, the error code, and what the CPU pushed.
-struct Frame {
-    uint32_t edi, esi, ebp, esp, ebx, edx, ecx, eax;
-    uint32_t error;
-    uint32_t eip, cs, eflags;
-};
-
-// CPUID alone can be done without the GHCB page, and only if the instruction is one.
-void handle_vc(Frame& frame, uint32_t code_base) {
-    constexpr uint16_t kCpuid = 0xa20f;
-    if (frame.error == VC_MSR && frame.ecx == MSR_SEV_STATUS && state().status == 0)
-        sev_terminate(PROLOGUE_SEV_STATUS_READ);
-    if (frame.error != VC_CPUID)
-        sev_terminate(PROLOGUE_SEV_VC_EARLY);
-    if (*reinterpret_cast<const uint16_t*>(code_base + frame.eip) != kCpuid)
-        sev_terminate(PROLOGUE_SEV_VC_INJECTED);
-    const uint32_t leaf = frame.eax;
-    if (!can_ask_cpuid(leaf, frame.ecx))
-        sev_terminate(PROLOGUE_SEV_VC_SUBLEAF);
-    frame.eax = ask_cpuid(leaf, kEax);
-    frame.ebx = ask_cpuid(leaf, kEbx);
-    frame.ecx = ask_cpuid(leaf, kEcx);
-    frame.edx = ask_cpuid(leaf, kEdx);
-    frame.eip += sizeof kCpuid;
 }
 
 }  // namespace
@@ -264,8 +218,6 @@ stage32_main(uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
     switch (operation) {
     case SEV32_START:
         return start(a, b, c, d);
-    case SEV32_VC:
-        return handle_vc(*reinterpret_cast<Frame*>(a), b);
     default:
         sev_terminate(a);
     }

@@ -1,5 +1,5 @@
 // The SEV guest's way from SEV_STATUS to 64-bit mode, beside the straight line of
-// entry32.S; its exceptions in 32-bit mode. Linked unless the kernel wishes for no SEV.
+// entry32.S. Linked unless the kernel wishes for no SEV.
 
 #include "bits.h"
 #include "errors.h"
@@ -7,7 +7,7 @@
 #include "sev32.h"
 #include "sev_state.h"
 
-#define AT(symbol) (symbol - sev_base)(%ebp)
+#define AT(symbol) %ds:(symbol - sev_base)(%ebp) // %ebp's own segment ends at the stack's bottom
 
 #define NOTE_SNP_CPUID_PAGE 1
 #define NOTE_SNP_SECRETS_PAGE 2
@@ -42,16 +42,25 @@
 
         // Expects EAX, EDX = SEV_STATUS, EBX = the loader's information, ESI = its
         // magic, EBP = entry_base, where the code segment begins; paging off; the
-        // 32-bit IDT. Leaves, at prologue_sev_start64: 64-bit mode, our GDT, the IDT of
-        // both widths, our tables, and on the stack two words, information and magic.
+        // 32-bit IDT and the stack's segment that ends. Leaves, at prologue_sev_start64:
+        // 64-bit mode, our GDT, our tables, no IDT, and on the stack two words, information
+        // and magic.
         .globl  prologue_sev_guest32
         .hidden prologue_sev_guest32
 prologue_sev_guest32:
         movl    %eax, %ecx
         call    1f
 1:      popl    %edi
-        movl    %ecx, (prologue_sev_state + SEV_STATUS - 1b)(%ebp, %edi)
+        movl    %ecx, (prologue_sev_state + SEV_STATUS - 1b)(%edi, %ebp)
         cld
+
+        // Without ES an exception is reported as on any machine, since the host sees the
+        // registers anyway, and there is no other way to tell.
+        testl   $SEV_STATUS_ES, %ecx
+        jnz     1f
+        movl    $SELECTOR_DATA, %ecx
+        movl    %ecx, %ss
+1:
         pushl   %esi
         pushl   %ebx
         pushl   %edx
@@ -73,13 +82,10 @@ sev_base:
         leal    AT(prologue_sev_start64), %eax
         movl    %eax, AT(far_start64)
 
-        // From here until 64-bit mode has an IDT of its own, the gates are of both
-        // widths.
-        leal    AT(prologue_switch_idt), %eax
-        pushl   %eax
-        pushw   $(SWITCH_IDT_BYTES - 1)
-        lidt    (%esp)
-        addl    $6, %esp
+        // From here until 64-bit mode has an IDT of its own there is none: no gate would
+        // be of the right width all the way, and none have a stack of its own. Whatever
+        // comes is a shutdown.
+        lidt    AT(prologue_no_idt)
         movl    AT(prologue_sev_state + SEV_CR4), %eax
         movl    %eax, %cr4
         movl    AT(prologue_sev_state + SEV_CR3), %eax
@@ -120,56 +126,11 @@ fatal:  call    1f
         movl    $ERROR_SEV, %ecx
         jmp     prologue_fatal32
 
-        // An exception in 32-bit mode that has no handler. EBP = entry_base, in the
-        // based code segment; EAX = vector. The host is not told more than that.
-        .globl  prologue_sev_exception32
-        .hidden prologue_sev_exception32
-prologue_sev_exception32:
-        orl     $PROLOGUE_SEV_EXCEPTION(0), %eax
-        pushl   %eax
-        GO_FLAT terminate
-
-        // #VC in 32-bit mode. EBP = entry_base, in the based code segment; data
-        // segments ours. Stack: what PUSHA left, error code, EIP, CS, EFLAGS.
-        .globl  prologue_sev_vc32
-        .hidden prologue_sev_vc32
-prologue_sev_vc32:
-        movl    %esp, %edx
-        xorl    %eax, %eax
-        cmpw    $SELECTOR_CODE32_BASED, 40(%edx)
-        cmovel  %ebp, %eax
-        pushl   %eax
-        pushl   %edx
-        GO_FLAT vc_flat
-vc_flat:
-        pushl   $SEV32_VC
-        call    prologue_sev32
-        addl    $12, %esp
-        popal
-        addl    $4, %esp
-        iretl
-
-        // An exception in the middle of the switch: 64-bit code, by the 64-bit gates.
-        // Nothing in memory can be trusted here, so all is in the instructions.
-        .code64
-in_switch:
-        movl    $MSR_GHCB, %ecx
-        movl    $GHCB_TERMINATION(PROLOGUE_SEV_SWITCH), %eax
-        xorl    %edx, %edx
-        wrmsr
-        rep
-        vmmcall
-in_switch_plain: // without the protocol, the MSR would be one more exception
-        hlt
-        jmp     in_switch_plain
-
         // The stage, with the words that it expects before it: sev32.h numbers them.
         .balign 16
         .skip   16 - SEV32_WORDS * 4 % 16
         .long   fatal - prologue_sev32
-        .long   in_switch_plain - prologue_sev32
-        .long   in_switch - prologue_sev32
-        .long   prologue_switch_idt - prologue_sev32
+        .long   prologue_sev_wish - prologue_sev32
         .long   prologue_wish_paging - prologue_sev32
         .long   secrets_page - prologue_sev32
         .long   cpuid_page - prologue_sev32
@@ -213,10 +174,6 @@ secrets_page:
         .skip   PAGE_BYTES
 
         // Behind the pages, since before them it would take one more.
-        .globl  prologue_switch_idt
-        .hidden prologue_switch_idt
-prologue_switch_idt:
-        .skip   SWITCH_IDT_BYTES
 proof:  .skip   8
 prologue_sev_entry_base:
         .skip   4

@@ -18,6 +18,8 @@ prologue_sev:
         .globl  prologue_sev_start64
         .hidden prologue_sev_start64
 prologue_sev_start64:
+        movl    $SELECTOR_DATA, %eax
+        movl    %eax, %ss
         movl    %esp, %esp
         movl    (%rsp), %r12d
         movl    4(%rsp), %r13d
@@ -51,8 +53,7 @@ prologue_sev_vc:
         pushq   $VECTOR_VC
 
         // #VC, Prologue's own and the kernel's until it loads an IDT. Expects the
-        // vector on the stack, above the error code. On a stack of whom it interrupts:
-        // where that is none, the CPU makes a double fault of it, which has its own.
+        // vector on the stack, above the error code.
         .globl  prologue_isr64_vc
         .hidden prologue_isr64_vc
 prologue_isr64_vc:

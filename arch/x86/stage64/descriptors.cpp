@@ -1,6 +1,13 @@
 // Our descriptor tables in 64-bit mode: an IDT with all 32 vectors, and a TSS
-// that gives #DF, NMI and #MC stacks of their own.
+// that gives their handlers stacks of their own.
 // Source: SDM vol. 3, 3.5, 6.14 and 7.7.
+//
+// Every gate has one, so that no event moves the stack of what it interrupts: a host
+// can inject one into the handler of the other, without end, and each begins where
+// the one before it did. What it overwrites is the frame of one that does not go on:
+// all handlers end but #VC's, which has a stack to itself, since a report's own port
+// accesses are #VCs; and a #VC in a #VC is the end, before anything of the first's
+// frame is used again (docs/sev.md).
 #include "bits.h"
 
 #include "descriptors.h"
@@ -23,18 +30,15 @@ struct TablePointer {
     const void* base;
 } __attribute__((packed));
 
-constexpr uint64_t kInterruptGate = uint64_t{0x8e} << 40 | uint64_t{SELECTOR_CODE64} << 16;
-constexpr uint64_t kAvailableTss = uint64_t{0x89} << 40;
+constexpr unsigned kIstOfAll = 1, kIstOfVc = 2;
 constexpr unsigned kIstShift = 32;
-
-// Exceptions that cannot trust the stack they interrupt; their index here,
-// from 1, is their IST.
-constexpr unsigned kOwnStack[] = {VECTOR_DOUBLE_FAULT, VECTOR_NMI, VECTOR_MACHINE_CHECK};
-constexpr unsigned kOwnStacks = sizeof kOwnStack / sizeof *kOwnStack;
+constexpr uint64_t kInterruptGate = uint64_t{0x8e} << 40 | uint64_t{kIstOfAll} << kIstShift |
+                                    uint64_t{SELECTOR_CODE64} << 16;
+constexpr uint64_t kAvailableTss = uint64_t{0x89} << 40;
 
 alignas(16) Gate idt[VECTORS];
 alignas(16) prologue::Tss tss;
-alignas(16) char exception_stacks[kOwnStacks][EXCEPTION_STACK_BYTES];
+alignas(16) char exception_stack[EXCEPTION_STACK_BYTES], vc_stack[EXCEPTION_STACK_BYTES];
 
 // The address of a symbol as code sees it now. Without this the compiler would
 // lay out the pointer at link time, with the address that the kernel is linked
@@ -53,13 +57,12 @@ void fill_idt() {
 #pragma clang loop unroll_count(8)
     for (unsigned vector = 0; vector != VECTORS; ++vector, gate += next)
         idt[vector] = gate;
+    idt[VECTOR_VC][0] ^= uint64_t{kIstOfAll ^ kIstOfVc} << kIstShift;
 }
 
 void fill_tss() {
-    for (unsigned i = 0; i != kOwnStacks; ++i)
-        tss.ist[i] = reinterpret_cast<uintptr_t>(exception_stacks[i] + EXCEPTION_STACK_BYTES);
-    for (unsigned i = 0; i != kOwnStacks; ++i)
-        idt[kOwnStack[i]][0] |= uint64_t{i + 1} << kIstShift;
+    tss.ist[kIstOfAll - 1] = reinterpret_cast<uintptr_t>(exception_stack + sizeof exception_stack);
+    tss.ist[kIstOfVc - 1] = reinterpret_cast<uintptr_t>(vc_stack + sizeof vc_stack);
     prologue::set_tss(prologue_gdt, tss);
 }
 
@@ -78,20 +81,21 @@ const char* prologue_idt64() {
     return reinterpret_cast<const char*>(where_it_is(idt));
 }
 
-// Loads an IDT whose handlers all run on the stack that was interrupted.
-// Expects our GDT's code selector in CS.
+// No gate in it is at any time without a stack: it is in force while it is written again.
+// Expects the TSS.
 [[gnu::noinline]] void prologue_install_idt() {
     fill_idt();
     const TablePointer pointer = {sizeof idt - 1, where_it_is(idt)};
     asm volatile("lidt %0" : : "m"(pointer));
 }
 
-// Loads IDT, TSS and GDT at the addresses where this code runs: once in the
-// window, once where the kernel is mapped.
+// Loads GDT, TSS and IDT at the addresses where this code runs: once where the image
+// lies, if it was entered in 64-bit mode, or as SEV guest; once in the window, once where
+// the kernel is mapped. Expects our GDT's code selector in CS, by the first exception.
 void prologue_install_descriptors() {
-    prologue_install_idt();
     fill_tss();
     const TablePointer gdt_pointer = {GDT_BYTES - 1, where_it_is(prologue_gdt)};
     asm volatile("lgdt %0" : : "m"(gdt_pointer));
     asm volatile("ltr %w0" : : "r"(SELECTOR_TSS));
+    prologue_install_idt();
 }

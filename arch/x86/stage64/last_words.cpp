@@ -11,7 +11,9 @@
 
 extern "C" {
 extern const char __ehdr_start[];
+extern const char prologue_no_idt[];
 [[noreturn]] void prologue_exception(const prologue::Frame64& frame);
+[[noreturn]] void prologue_sev_unknown_end(unsigned code);
 [[noreturn]] void prologue_kernel_returned();
 [[noreturn]] void prologue_refuse_long_mode();
 }
@@ -23,6 +25,7 @@ constexpr char kSentences[] = PROLOGUE_ERRORS_OF_32(PROLOGUE_ERROR_ELSEWHERE)
     PROLOGUE_SHARED_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE);
 
 unsigned exceptions_seen;
+unsigned unknown_end;
 
 // A report shows registers and stack, and a console is the host's: as SEV-ES, only a
 // build that asks for it prints one. Nor does an SEV guest's fatal line have its numbers: a
@@ -67,6 +70,8 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
 
 void prologue_exception(const prologue::Frame64& frame) {
     using namespace prologue;
+    if (prologue_sev_state.unknown != 0)
+        prologue_sev_unknown_end(PROLOGUE_SEV_VC_EARLY);
     if (prologue_sev_state.es() && !kReportToHost)
         end_sev_guest(PROLOGUE_SEV_EXCEPTION(frame.vector));
     ++exceptions_seen;
@@ -96,6 +101,19 @@ void prologue_exception(const prologue::Frame64& frame) {
     Console console;
     print_exception(console, exception, reported_image());
     end(PROLOGUE_SEV_EXCEPTION(frame.vector));
+}
+
+// Of who does not know yet whether it is an SEV guest. Whoever faults at the request to end,
+// and so comes here again, or goes on behind it, is no SEV-ES guest, or has a host that makes
+// it look so: a line with nothing but the reason, and no gate for what else may come.
+void prologue_sev_unknown_end(unsigned code) {
+    using namespace prologue;
+    if (unknown_end == 0) {
+        unknown_end = code;
+        exchange_ghcb_msr_now(GHCB_TERMINATION(uint64_t{code}));
+    }
+    asm volatile("lidt %0" : : "m"(*prologue_no_idt));
+    fail_in("before SEV_STATUS is known: reason of docs/sev.md", Error::entry, unknown_end);
 }
 
 void prologue_kernel_returned() {

@@ -17,6 +17,7 @@
 #include "parts.h"
 #include "prologue/wishes.h"
 #include "sev64.h"
+#include "sev_features.h"
 #include "stage32.h"
 #include "wished_maps.h"
 
@@ -252,6 +253,9 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         fail(Error::image_moved, image.span().start - image.moved(), image.span().start);
     if (prologue_wish_paging != PROLOGUE_PAGING_BEST && prologue_wish_paging != levels)
         fail(Error::bad_wish, prologue_wish_paging);
+    if ((required_status(prologue_sev_wish) & ~prologue_sev_state.status) != 0)
+        fail_in("the kernel requires an SEV guest: bits of SEV_STATUS, which is", Error::entry,
+                required_status(prologue_sev_wish), prologue_sev_state.status);
 
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window);

@@ -30,6 +30,8 @@ prologue_default_\name:
         .quad   PROLOGUE_ACCEPT_BY_LOADER
         DEFAULT paging
         .long   PROLOGUE_PAGING_FOUR
+        DEFAULT sev_wish
+        .long   PROLOGUE_SEV_SERVED
         DEFAULT relocatable
         DEFAULT writable_text
         DEFAULT qemu_exit

@@ -22,7 +22,7 @@
 #define PROLOGUE_SEV_TOO_HIGH 0x0a         /* entered in 64-bit mode above 4 GiB */
 #define PROLOGUE_SEV_SNP_FEATURE 0x0b      /* the host does not offer SNP to an SNP guest */
 #define PROLOGUE_SEV_CPUID_PAGE 0x0c       /* the CPUID page is malformed or empty */
-#define PROLOGUE_SEV_SWITCH 0x0d           /* an exception between 32-bit and 64-bit mode */
+#define PROLOGUE_SEV_SWITCH 0x0d           /* not used any more: that is a shutdown now */
 #define PROLOGUE_SEV_LEFT_OUT 0x0e         /* the kernel wished for no SEV */
 #define PROLOGUE_SEV_NO_MEMORY 0x0f        /* no page is left for a page table */
 
@@ -48,6 +48,10 @@
 #define PROLOGUE_SEV_PVALIDATE 0x26        /* PVALIDATE failed */
 #define PROLOGUE_SEV_PVALIDATE_TWICE 0x27  /* PVALIDATE changed nothing */
 #define PROLOGUE_SEV_VMPL 0x28             /* the guest runs below VMPL 0, under an SVSM */
+
+/* Whether it is an SEV guest. */
+#define PROLOGUE_SEV_HIDDEN 0x30           /* SEV_STATUS cannot be read, on a CPU with SEV-ES */
+#define PROLOGUE_SEV_MISSING 0x31          /* it is none of the kind that the kernel requires */
 
 /* Bit n of SEV_STATUS changes the guest's duties, and is not served; n is 3 to 63. */
 #define PROLOGUE_SEV_FEATURE(n) (0x40 + (n))

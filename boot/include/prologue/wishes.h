@@ -130,14 +130,28 @@
 #define PROLOGUE_HEADER_vmd 16 /* known by its stack, as FreeBSD's: no header */
 #define PROLOGUE_HEADER_freebsd 32
 
-/* Whether the kernel serves AMD SEV guests: PROLOGUE_SEV_NONE leaves out all that
- * knows of it, some 12 KiB, and ends such a boot by name. Note 0x5a: u32. */
+/* How the kernel serves AMD SEV guests: PROLOGUE_SEV_NONE leaves out all that knows of
+ * it, some 12 KiB, and ends such a boot by name. By default SEV guests are served as
+ * any other. A kernel whose data must not be a host's to read wishes for what it must
+ * find itself to be; in any other guest, and on a plain machine, it ends by name:
+ * without that, a host that hides SEV from it is found out, if at all, by the CPU's
+ * CPUID (docs/sev.md). With restricted injection (SNP; SEV_STATUS bit 5) no other event
+ * comes than #HV, which is the kernel's to serve: it says that it does, or that it must
+ * have it. Values may be joined by |. Note 0x5a: u32. */
 #define PROLOGUE_NOTE_SEV 0x5a
 #define PROLOGUE_WISH_SEV(which)                                                                   \
     PROLOGUE_RECORD_32_(sev, PROLOGUE_NOTE_SEV, which)                                             \
     PROLOGUE_INSTEAD_OF_DEFAULT_(sev)                                                              \
-    PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE)
-#define PROLOGUE_SEV_NONE 0
+    PROLOGUE_EMIT_(PROLOGUE_NEED_IF_(which, prologue_sev)                                          \
+                   PROLOGUE_NEED_IF_(which, prologue_sev_any_mode))                                \
+    PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE || ((which) & PROLOGUE_SEV_SERVED) != 0)
+#define PROLOGUE_SEV_NONE 0x0
+#define PROLOGUE_SEV_SERVED 0x1 /* the default */
+#define PROLOGUE_SEV_REQUIRED 0x101 /* bits 15:8: what SEV_STATUS must have */
+#define PROLOGUE_SEV_ES_REQUIRED 0x301
+#define PROLOGUE_SEV_SNP_REQUIRED 0x701
+#define PROLOGUE_SEV_RESTRICTED_SERVED 0x200001 /* bits 23:16: what it may have */
+#define PROLOGUE_SEV_RESTRICTED_REQUIRED 0x202701
 
 /* Up to which physical address an SNP guest's memory is accepted before the kernel,
  * a multiple of 4096; what lies above is PROLOGUE_MEMORY_UNACCEPTED. By default all of
@@ -281,7 +295,8 @@ struct prologue_window_note_ {
 /* The descriptors, for code that reads them. */
 PROLOGUE_C_(extern const uint32_t prologue_wish_paging;
             extern const uint32_t prologue_wish_qemu_exit;
-            extern const uint32_t prologue_wish_relocatable;)
+            extern const uint32_t prologue_wish_relocatable;
+            extern const uint32_t prologue_sev_wish;)
 
 #endif
 

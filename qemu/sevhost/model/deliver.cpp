@@ -171,8 +171,14 @@ Failure stack64(const Processor& p, const Gate& gate, unsigned cpl, uint64_t& st
     return {};
 }
 
-Failure deliver64(Processor& p, unsigned vector, uint32_t error_code, const Gate& gate,
-                  const CodeSegment& code) {
+// What is pushed: where there is no error code, all but the first word.
+struct Event {
+    unsigned vector;
+    uint32_t error_code;
+    bool with_code;
+};
+
+Failure deliver64(Processor& p, const Event& event, const Gate& gate, const CodeSegment& code) {
     VmcbSave& save = p.save();
     if (!canonical(p, gate.offset))
         return {"the handler's address is not canonical", gate.offset};
@@ -180,11 +186,13 @@ Failure deliver64(Processor& p, unsigned vector, uint32_t error_code, const Gate
     uint64_t stack = 0;
     if (const Failure failure = stack64(p, gate, cpl, stack))
         return failure;
-    const uint64_t frame[] = {error_code,      save.rip,
-                              save.cs.selector, pushed_flags(p, vector),
-                              p.gprs[rsp],     save.ss.selector};
-    stack = (stack & ~uint64_t{15}) - sizeof frame;
-    if (const Reached r = write_linear(p, stack, frame, sizeof frame, cpl == 3); !r)
+    const uint64_t frame[] = {event.error_code, save.rip,
+                              save.cs.selector, pushed_flags(p, event.vector),
+                              p.gprs[rsp],      save.ss.selector};
+    const unsigned skipped = event.with_code ? 0 : 1;
+    const uint64_t bytes = sizeof frame - skipped * sizeof frame[0];
+    stack = (stack & ~uint64_t{15}) - bytes;
+    if (const Reached r = write_linear(p, stack, frame + skipped, bytes, cpl == 3); !r)
         return unreachable(r, "the stack cannot be written");
     p.gprs[rsp] = stack;
     if (cpl != save.cpl) // a null SS with the new RPL
@@ -228,8 +236,7 @@ bool fits_segment(const VmcbSegment& ss, uint64_t bottom, uint64_t bytes) {
     return top <= ss.limit;
 }
 
-Failure deliver32(Processor& p, unsigned vector, uint32_t error_code, const Gate& gate,
-                  const CodeSegment& code) {
+Failure deliver32(Processor& p, const Event& event, const Gate& gate, const CodeSegment& code) {
     VmcbSave& save = p.save();
     if (save.rflags & kFlagVm)
         return {"the guest is in virtual-8086 mode, which this host does not deliver from", 0};
@@ -241,18 +248,20 @@ Failure deliver32(Processor& p, unsigned vector, uint32_t error_code, const Gate
     if (cpl != save.cpl)
         if (const Failure failure = inner_stack32(p, cpl, ss, esp))
             return failure;
-    const uint32_t frame[] = {error_code,
+    const uint32_t frame[] = {event.error_code,
                               static_cast<uint32_t>(save.rip),
                               save.cs.selector,
-                              static_cast<uint32_t>(pushed_flags(p, vector)),
+                              static_cast<uint32_t>(pushed_flags(p, event.vector)),
                               static_cast<uint32_t>(p.gprs[rsp]),
                               save.ss.selector};
-    const uint64_t bytes = cpl != save.cpl ? sizeof frame : 4 * sizeof frame[0];
+    const unsigned skipped = event.with_code ? 0 : 1;
+    const uint64_t bytes = ((cpl != save.cpl ? 6 : 4) - skipped) * sizeof frame[0];
     const uint64_t mask = ss.attributes & kSegmentBig ? 0xffffffff : 0xffff;
     const uint64_t bottom = (esp - bytes) & mask;
     if (!fits_segment(ss, bottom, bytes))
         return {"the stack's segment ends before the frame", bottom};
-    if (const Reached r = write_linear(p, (ss.base + bottom) & 0xffffffff, frame, bytes, cpl == 3);
+    if (const Reached r = write_linear(p, (ss.base + bottom) & 0xffffffff, frame + skipped, bytes,
+                                       cpl == 3);
         !r)
         return unreachable(r, "the stack cannot be written");
     p.gprs[rsp] = (esp & ~mask) | bottom;
@@ -284,7 +293,8 @@ Failure deliver_real(Processor& p, unsigned vector) {
     return {};
 }
 
-Failure try_deliver(Processor& p, unsigned vector, uint32_t error_code) {
+Failure try_deliver(Processor& p, const Event& event) {
+    const unsigned vector = event.vector;
     if (!(p.save().cr0 & kCr0Pe))
         return deliver_real(p, vector);
     Gate gate;
@@ -293,16 +303,17 @@ Failure try_deliver(Processor& p, unsigned vector, uint32_t error_code) {
         return failure;
     if (const Failure failure = read_code_segment(p, gate.selector, code))
         return failure;
-    return p.long_mode() ? deliver64(p, vector, error_code, gate, code)
-                         : deliver32(p, vector, error_code, gate, code);
+    return p.long_mode() ? deliver64(p, event, gate, code) : deliver32(p, event, gate, code);
 }
 
 } // namespace
 
-Delivery deliver_exception(Processor& processor, unsigned vector, uint32_t error_code) {
+Delivery deliver_exception(Processor& processor, unsigned vector, uint32_t error_code,
+                           bool with_code) {
     Delivery delivery;
     while (delivery.count != kMaxDeliveryAttempts) {
-        const Failure failure = try_deliver(processor, vector, error_code);
+        const Failure failure = try_deliver(processor, {vector, error_code, with_code});
+        with_code = true; // of what comes of a failure
         delivery.attempt[delivery.count++] = {vector,         error_code,
                                               failure.what,   failure.number,
                                               failure.page_fault, failure.code};

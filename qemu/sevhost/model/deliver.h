@@ -29,7 +29,9 @@ struct Delivery {
 
 // Enters the guest's handler. A fault on the way is what table 8-3 makes of it: a page
 // fault is delivered in turn, unless it was one that was being delivered; everything
-// else is a double fault.
-Delivery deliver_exception(Processor& processor, unsigned vector, uint32_t error_code);
+// else is a double fault. Whether there is an error code is the processor's to know, and by
+// EVENTINJ a host's to choose (15.20).
+Delivery deliver_exception(Processor& processor, unsigned vector, uint32_t error_code,
+                           bool with_code = true);
 
 } // namespace sevhost

@@ -140,19 +140,6 @@ def _ends(what: str, sev: str, *codes: int) -> None:
     assert "result:" not in result.serial
 
 
-def _cpuid_in_32_bit_mode(sev: str) -> None:
-    """The kernel compares with what the MSR protocol says, and looks at all other registers."""
-    result = sev_guest.run(Run(_elf("cpuid32"), sev=sev, memory="64M"))
-    result.expect(machine.OK, "^result: ok$", "^leaf 0x0 flat 0x[1-9a-f].*: ok$")
-    for segment in ("based", "flat"):
-        assert len(result.lines(rf"^leaf 0x\w+ {segment} .*: ok$")) == 7, segment
-
-
-def _refuses_in_32_bit_mode(which: int, sev: str) -> None:
-    result = sev_guest.run(Run(_elf("cpuid32"), sev=sev, memory="64M", cmdline=str(which)))
-    _terminated(result, _CODES["VC_SUBLEAF"])
-
-
 def _exits(levels: int, sev: str, most: int, msr: int, hostile: str = "") -> None:
     """Those up to the GHCB page are all by its MSR."""
     result = sev_guest.run(Run(_elf(_KERNELS[levels]), sev=sev, memory="64M", hostile=hostile))
@@ -377,8 +364,10 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
         acted = f"hostile: {name} acts" in result.serial
         reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET},")
         ended_well = result.outcome == machine.OK
-        if name.endswith("-at-step"):
-            continue  # at the first instruction nobody can do anything: see _at_steps
+        if name.endswith(("-at-step", "storm")):
+            continue  # at the first instruction nobody can do anything: see _at_steps, _storms
+        if name == "gate-of-both-widths":
+            continue  # where there is no gate, there is no word: see _gates
         right = {"detected": bool(reasons) or (ended_well and not acted),
                  "harmless": ended_well}.get(kind, True)
         if not right:
@@ -407,9 +396,8 @@ def _at_steps(behaviour: str, sev: str) -> None:
         assert f"hostile: {behaviour} acts" in result.serial, step
         codes = {int(code) for code in result.lines(
             rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET}, reason (\d+):")}
-        allowed = {*_SENT[behaviour], _CODES["SWITCH"]}
-        if step in _STEPS_BEFORE_STATUS:
-            allowed.add(_CODES["VC_EARLY"])
+        before = step in _STEPS_BEFORE_STATUS
+        allowed = {_CODES["VC_EARLY"], _CODES["VC_INJECTED"]} if before else {*_SENT[behaviour]}
         right = bool(codes) and codes <= allowed
         if not (result.outcome == sev_guest.SHUTDOWN if step == 1 else right):
             wrong.append((step, result.outcome, codes))
@@ -417,17 +405,82 @@ def _at_steps(behaviour: str, sev: str) -> None:
 
 
 def _at_steps_to_32_bit_mode(behaviour: str) -> None:
-    """Whatever the IDT's gates are read as, it ends by a code."""
+    """A code, or no gate: a shutdown where it is, and no other end."""
+    ends = set()
     with tempfile.TemporaryDirectory() as directory:
         guest = _guest("pvh64", 4, directory)
         for step in _STEPS_TO_32_BIT_MODE:
-            _terminated(sev_guest.run(Run(**guest, sev="es", hostile=f"{behaviour}:{step}",
-                                          memory="64M")), *_SENT[behaviour], _exception(13))
+            result = sev_guest.run(Run(**guest, sev="es", hostile=f"{behaviour}:{step}",
+                                       memory="64M"))
+            ends.add(result.outcome)
+            if result.outcome != sev_guest.SHUTDOWN:
+                _terminated(result, *_SENT[behaviour], _CODES["VC_EARLY"])
+    assert ends == {sev_guest.SHUTDOWN, sev_guest.TERMINATED}, ends
+
+
+def _storms(behaviour: str, sev: str) -> None:
+    """Events in the handlers of events. In 32-bit mode the stack ends where the image says; in
+    64-bit mode it is where the first handler began, however many come."""
+    image = Image(_elf("demo"))
+    bottom, top = (image.physical(f"prologue_stack_{end}") for end in ("bottom", "top"))
+    for step in (*_STEPS_BEFORE_STATUS[:1], *_STEPS_BEHIND_STATUS):
+        result = sev_guest.run(Run(image.path, sev=sev, hostile=f"{behaviour}:{step}",
+                                   memory="64M", canary=_CANARY))
+        _keeps_the_canary(result)
+        ended = result.lines(r"^sevhost: storm: .* stack from 0x(\w+) to 0x(\w+)$")
+        stood = result.lines(r"^sevhost: storm: .* stack from 0x\w+ to 0x(\w+) and (0x\w+) below$")
+        assert len(ended) + len(stood) == 1, (step, result.outcome)
+        if stood:
+            assert int(stood[0][1], 16) <= 8 and int(stood[0][0], 16) >> 32, (step, stood)
+            assert result.outcome == sev_guest.TERMINATED, (step, result.outcome)
+        else:
+            start, end = (int(number, 16) for number in ended[0])
+            assert bottom <= end <= start <= top, (step, ended)
+            assert result.outcome == sev_guest.SHUTDOWN, (step, result.outcome)
+        assert bool(stood) == (step in _STEPS_IN_64_BIT_MODE), step
+
+
+def _gates(entry: str, vector: int) -> None:
+    """Between its modes no vector has a gate, of whatever width."""
+    with tempfile.TemporaryDirectory() as directory:
+        result = sev_guest.run(Run(**_guest(entry, 4, directory), memory="64M",
+                                   hostile=f"gate-of-both-widths:{vector}"))
+    assert result.lines(rf"^sevhost: gates: vector {vector} at "), "it does not act"
+    assert result.outcome == sev_guest.SHUTDOWN, result.outcome
+
+
+def _is_hidden(entry: str, then: int, sev: str) -> None:
+    """The CPU's own CPUID finds the host out; until then, whatever it injects, no word is said."""
+    with tempfile.TemporaryDirectory() as directory:
+        result = sev_guest.run(Run(**_guest(entry, 4, directory), sev=sev, memory="64M",
+                                   hostile=f"gp-hides-sev:{then}", canary=_CANARY))
+    _keeps_the_canary(result)
+    assert "prologue:" not in result.serial
+    _terminated(result, _CODES["HIDDEN"] if then == 1 else _CODES["VC_EARLY"])
+
+
+def _must_be(wish: str, sev: str, hostile: str, code: str) -> None:
+    """A kernel that must be an SEV guest of a kind, as another, or where that is hidden."""
+    result = sev_guest.run(Run(_elf(f"demo-{wish}"), sev=sev, memory="64M", hostile=hostile))
+    if not code:
+        result.expect(machine.OK, rf"^sev: {sev}$", "^result: ok$")
+    elif sev in _ES:
+        _terminated(result, _CODES[code])
+    else:
+        assert result.outcome == machine.FATAL, result.outcome
 
 
 # Of an entry in 64-bit mode, around the instruction that turns paging off.
-_STEPS_TO_32_BIT_MODE = range(196, 217, 3)
+_STEPS_TO_32_BIT_MODE = range(172, 205, 4)
 
+_MUST_BE = (
+    ("required", "none", "", "MISSING"), ("required", "sev", "", ""), ("required", "es", "", ""),
+    ("required", "snp", "", ""), ("required", "es", "gp-hides-sev", "MISSING"),
+    ("snponly", "none", "", "MISSING"), ("snponly", "sev", "", "MISSING"),
+    ("snponly", "es", "", "MISSING"), ("snponly", "snp", "", ""),
+    ("snponly", "snp", "gp-hides-sev", "MISSING"), ("restricted", "snp", "", "MISSING"),
+)
+_STEPS_IN_64_BIT_MODE = (12000, 20000)
 # Between the 32-bit IDT and SEV_STATUS; and in 32-bit mode, its table builder, 64-bit mode, the
 # kernel.
 _STEPS_BEFORE_STATUS = (25, 28, 31)
@@ -470,11 +523,6 @@ CASES = [
       for kernel in ("forms", "forms-five") for sev in _ENCRYPTED),
     *(Case(f"sev: guest ends: {what}, {sev}", lambda w=what, s=sev, c=codes: _ends(w, s, *c))
       for what, codes in _FORM_ENDS.items() for sev in _ES),
-    *(Case(f"sev: guest executes CPUID in 32-bit mode, {sev}",
-           lambda s=sev: _cpuid_in_32_bit_mode(s)) for sev in _ES),
-    *(Case(f"sev: guest refuses CPUID's {what} in 32-bit mode, {sev}",
-           lambda n=number, s=sev: _refuses_in_32_bit_mode(n, s))
-      for number, what in enumerate(("leaf 4", "leaf 7's sub-leaf 1", "leaf d")) for sev in _ES),
     Case("sev: guest exits: two CPUIDs, SEV-ES with four levels", lambda: _exits(4, "es", 2, 0)),
     Case("sev: guest exits: one more with five", lambda: _exits(5, "es", 3, 0)),
     *(Case(f"sev: guest of a kernel that wishes for no SEV, {kernel}, {sev}",
@@ -487,6 +535,18 @@ CASES = [
            lambda n=name: _at_steps_to_32_bit_mode(n)) for name in _SENT if name != "vc-at-step"),
     Case("sev: guest exits: no more where nothing is preset, and nobody is asked for SEV_INFO",
          lambda: _exits(4, "es", 2, 0, "sev-info-not-preset")),
+    *(Case(f"sev: guest withstands events in the handlers of events: {name}, {sev}",
+           lambda n=name, s=sev: _storms(n, s))
+      for name in ("storm", "vc-storm", "page-fault-storm") for sev in _ES),
+    *(Case(f"sev: guest has no gate between its modes: {entry}, vector {vector}",
+           lambda e=entry, v=vector: _gates(e, v))
+      for entry in ("pvh", "pvh64") for vector in (4, 13, 16, 26, 29, 36, 58)),
+    *(Case(f"sev: guest finds out that it is hidden: {entry}, {then}, {sev}",
+           lambda e=entry, n=then, s=sev: _is_hidden(e, n, s))
+      for entry in ("pvh", "pvh64") for then in (1, 2, 4, 9) for sev in _ES),
+    *(Case(f"sev: guest of a kernel that must be one: {wish}, {sev}{hostile and ', hidden'}",
+           lambda w=wish, s=sev, h=hostile, c=code: _must_be(w, s, h, c))
+      for wish, sev, hostile, code in _MUST_BE),
     *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
            lambda n=name, b=bits: _memory_taken(n, b))
       for name in ("page-unvalidated", "page-zeroed", "page-corrupted")

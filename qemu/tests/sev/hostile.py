@@ -19,7 +19,7 @@ from sev_guest import Run
 
 _LEAST = 40  # behaviours
 _DONE, _EXCEPTION, _NO_SCENE = 0, 2, 3  # the reasons of guest.h
-_VECTOR_NMI, _VECTOR_GP, _VECTOR_VC = 2, 13, 29
+_VECTOR_NMI, _VECTOR_UD, _VECTOR_GP, _VECTOR_VC = 2, 6, 13, 29
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def _early(seen: str) -> Lie:
 _DENIED = Lie(ends=sev_guest.DENIED)
 _SHUTDOWN = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x100000:")  # the entry
 _AT_SWITCH = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x1000[a-e].:")
+_STORM = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: storm: 0 events, the next is a shutdown;")
 
 _REGISTERS = "(rax|rbx|rcx|rdx)"
 _C_BIT = "m-sev-b2? p-cpuids.rbx"
@@ -143,6 +144,17 @@ _LIES = {
     "ud-at-step": _SHUTDOWN,
     "gp-at-step": _SHUTDOWN,
     "page-fault-at-step": _SHUTDOWN,
+    "vc-storm": _STORM,
+    "page-fault-storm": _STORM,
+    "gp-storm": _STORM,
+    "double-fault-storm": _STORM,
+    "machine-check-storm": _STORM,
+    "nmi-storm": _STORM,
+    "interrupt-storm": _STORM,
+    "storm": _STORM,
+    "gate-of-both-widths": Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: gates: vector 1 at "),
+    "early-report": _exception(_VECTOR_UD),
+    "gp-hides-sev": Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x"),
     "nmi-in-mode-switch": _AT_SWITCH,
     "interrupt-in-mode-switch": _AT_SWITCH,
     "nmi-behind-vmgexit": _exception(_VECTOR_NMI),
