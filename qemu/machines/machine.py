@@ -33,7 +33,7 @@ _OUTCOMES = {0x21: OK, 0x41: FATAL, 0x61: REFUSED, 0: RESET}
 class Boot:
     """A guest to run. `initrd` entries are joined by commas, as QEMU's Multiboot loader takes
     them ("path string"); an `iso` boots through the firmware instead of `kernel`, through SeaBIOS
-    if no `firmware` is named."""
+    if no `firmware` is named. `nodes` share the memory, by NUMA."""
 
     kernel: Optional[Path] = None
     initrd: Sequence = ()
@@ -41,6 +41,7 @@ class Boot:
     iso: Optional[Path] = None
     firmware: Optional[Path] = None
     memory: str = "128M"
+    nodes: int = 1
     cpu: str = "max"
     machine: str = "pc"
     accel: str = "tcg"
@@ -114,8 +115,7 @@ def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     line = [os.environ.get("QEMU") or "qemu-system-x86_64"]
     line += ["-display", "none", "-no-reboot", "-nodefaults"]
     line += ["-accel", boot.accel, "-cpu", boot.cpu]
-    line += ["-machine", f"{boot.machine},memory-backend=memory", "-m", boot.memory]
-    line += ["-object", f"memory-backend-ram,id=memory,size={boot.memory},reserve=off"]
+    line += _memory(boot)
     line += ["-serial", f"file:{serial}", "-debugcon", f"file:{debugcon}"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
     if boot.firmware:
@@ -129,6 +129,18 @@ def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     if boot.iso:
         line += ["-drive", f"file={boot.iso},format=raw,media=cdrom,readonly=on", "-boot", "d"]
     return line + list(boot.extra)
+
+
+def _memory(boot: Boot) -> list:
+    ram = lambda name, size: ["-object", f"memory-backend-ram,id={name},size={size},reserve=off"]
+    if boot.nodes == 1:
+        return ["-machine", f"{boot.machine},memory-backend=memory", "-m", boot.memory,
+                *ram("memory", boot.memory)]
+    line = ["-machine", boot.machine, "-m", boot.memory, "-smp", str(boot.nodes)]
+    for node in range(boot.nodes):
+        line += ram(f"memory{node}", f"{int(boot.memory[:-1]) // boot.nodes}{boot.memory[-1]}")
+        line += ["-numa", f"node,memdev=memory{node},cpus={node}"]
+    return line
 
 
 def _finish(process: subprocess.Popen, patience: Patience) -> tuple:

@@ -44,6 +44,7 @@ _RELOCATION_MINIMUM_OFFSET = 32  # in the Multiboot 2 header, whose second tag i
 # What the firmware keeps at the end of low RAM, at most.
 _FIRMWARE_BYTES = 256 << 10
 _CONVENTIONAL_END = 0x9F000
+_SHADOW = (0xD0000, 0xF0000, "nvs")
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,9 @@ def ram_spans(board: str, memory: str) -> Tuple[int, int]:
 
 def expect_ram(report: Report, low: int, high: int) -> None:
     """RAM is conventional memory, all from 1 MiB on but for the firmware's at its end, and all
-    above 4 GiB; each without a hole."""
-    ram = merged(r._replace(kind="RAM") for r in report.of_kind(*RAM_KINDS))
+    above 4 GiB; each without a hole. What microvm's firmware shadows its ROM with is left out."""
+    ram = merged(r._replace(kind="RAM") for r in report.of_kind(*RAM_KINDS)
+                 if (r.start, r.end, r.kind) != _SHADOW)
     if ram[0].start == 0:  # page 0 is known only where something lies in it
         ram[0] = ram[0]._replace(start=0x1000)
     end = ram[1].end
