@@ -117,6 +117,7 @@ struct StubPiece {
     SetupData data;
     uint64_t magic;
     uint64_t smbios_phys;
+    uint64_t image_handle; // where the boot services run; else 0
 } __attribute__((packed));
 
 struct ConfidentialComputingPiece {

@@ -52,6 +52,15 @@ BootServicesTags find_boot_services(const uint8_t* info) {
     return {};
 }
 
+BootServicesTags find_boot_services(const BootParams& params) {
+    const auto& piece = *reinterpret_cast<const StubPiece*>(params.setup_data);
+    if (params.setup_data == 0 || piece.data.type != kStubPiece || piece.magic != kStubMagic)
+        return {};
+    return {piece.image_handle != 0,
+            uint64_t{params.efi.system_table_high} << 32 | params.efi.system_table,
+            piece.image_handle};
+}
+
 RawMap translate(const FirmwareMap& map, Span own, RawRange* ranges) {
     RawRange* to = ranges;
     for (uint64_t at = 0; at + map.stride <= map.bytes; at += map.stride) {

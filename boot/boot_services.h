@@ -3,6 +3,7 @@
 #pragma once
 #pragma GCC visibility push(hidden)
 
+#include "boot_params.h"
 #include "loader_info.h"
 
 namespace prologue {
@@ -15,6 +16,12 @@ struct BootServicesTags {
     uint64_t image_handle = 0;
 };
 BootServicesTags find_boot_services(const uint8_t* info);
+// The same of boot_params, as our own EFI stub leaves them.
+BootServicesTags find_boot_services(const BootParams& params);
+
+// Memory for Prologue's tables and the handoff, asked for because no other is ours.
+// The kernel gets what is left as usable.
+inline constexpr uint64_t kOwnBytes = 8 * kMiB;
 
 // The firmware's memory map, as GetMemoryMap gives it.
 struct FirmwareMap {

@@ -85,6 +85,8 @@ void parse_stub_piece(const uint8_t* payload, uint64_t bytes, LoaderInfo& loader
         return;
     loader.loader = PROLOGUE_LOADER_EFI;
     loader.smbios_phys = piece.smbios_phys;
+    loader.uefi.image_handle = piece.image_handle;
+    loader.uefi.boot_services = piece.image_handle != 0;
 }
 
 // A piece's payload as a structure; all zero where it is too short for one.

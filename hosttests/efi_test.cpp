@@ -346,10 +346,28 @@ TEST_F(EfiStub, RefusesBootServicesThatDoNotEnd) {
     EXPECT_TRUE(firmware.forgotten);
 }
 
+TEST_F(EfiStub, LeavesTheBootServicesRunningByWish) {
+    firmware.header().flags |= STUB_BOOT_SERVICES;
+    firmware.map.clear();
+    firmware.describe(7, 0, 0x80000); // all that can be had below 2 GiB
+    firmware.describe(6, 0x80000000, 1);
+    const LoaderInfo loader = started();
+    EXPECT_EQ(loader.uefi.boot_services, 1u);
+    EXPECT_NE(loader.uefi.image_handle, 0u);
+    const std::vector<StatedRange> ranges = ranges_of(loader.memory);
+    ASSERT_EQ(ranges.size(), 4u);
+    EXPECT_EQ(ranges[0].type, kInFirmwaresUse);
+    EXPECT_EQ(ranges[1].start, ranges[0].bytes);
+    EXPECT_EQ(ranges[1].bytes, uint64_t{8} << 20);
+    EXPECT_EQ(ranges[1].type, uint32_t{kE820Usable});
+    EXPECT_EQ(ranges[2].type, kInFirmwaresUse);
+    EXPECT_EQ(ranges[2].start + ranges[2].bytes, 0x80000000u);
+}
+
 TEST_F(EfiStub, RefusesAMachineWithoutLowMemory) {
     firmware.low_memory = false;
     EXPECT_EQ(failure_of([&] { firmware.start(); })->what,
-              "no memory below 4 GiB for the memory map: status, bytes");
+              "no memory below 4 GiB: status, bytes");
 }
 
 TEST_F(EfiStub, RefusesAnImageThatIsNone) {

@@ -138,6 +138,13 @@ struct FakeFirmware::Services {
         return kSuccess;
     }
 
+    static EFIAPI Status set_watchdog_timer(uint64_t seconds, uint64_t, uint64_t,
+                                            const Char16*) {
+        running->must_run("SetWatchdogTimer");
+        running->watchdog_off = seconds == 0;
+        return kSuccess;
+    }
+
     static EFIAPI Status locate_handle_buffer(uint32_t how, const Guid* guid, const void*,
                                               uint64_t* count, Handle** handles) {
         running->must_run("LocateHandleBuffer");
@@ -216,6 +223,7 @@ FakeFirmware::FakeFirmware() {
     services_.handle_protocol = Services::handle_protocol;
     services_.locate_device_path = Services::locate_device_path;
     services_.exit_boot_services = Services::exit_boot_services;
+    services_.set_watchdog_timer = Services::set_watchdog_timer;
     services_.locate_handle_buffer = Services::locate_handle_buffer;
     file_system.open_volume = Services::open_volume;
     initrd_server.load_file = Services::load_file;
@@ -328,6 +336,14 @@ void take_over_faults(Firmware&) {}
 
 void forget_firmware() {
     test::running->forgotten = true;
+}
+
+void give_faults_back() {}
+
+void prologue_efi_enter_running(uint64_t entry, uint64_t boot_params) {
+    if (test::running->ending || !test::running->watchdog_off)
+        throw std::logic_error("the boot services do not run as they should");
+    throw test::Entered{0, entry, boot_params};
 }
 
 CpuState cpu_state() {

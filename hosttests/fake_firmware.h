@@ -69,7 +69,7 @@ public:
     bool ended = false, ending = false;
     unsigned maps_read = 0;
     std::map<uint64_t, uint64_t> taken; // address, pages
-    bool forgotten = false;
+    bool forgotten = false, watchdog_off = false;
 
     struct Services;
 

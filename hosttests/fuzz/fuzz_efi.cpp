@@ -7,6 +7,7 @@
 #include "loader_info.h"
 
 #include <algorithm>
+#include <sys/mman.h>
 
 namespace prologue::test {
 namespace {
@@ -47,6 +48,16 @@ FakeScreen screen_of(Bytes& bytes) {
     return screen;
 }
 
+// The kernel looks into the blob, so that one is somewhere; of what is in it the input decides.
+uint64_t blob_of(Bytes& bytes) {
+    static auto* const room = static_cast<char*>(
+        mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+    const std::string contents = bytes.text(bytes.number(1));
+    std::memset(room, 0, 8192);
+    std::memcpy(room, contents.data(), contents.size());
+    return reinterpret_cast<uintptr_t>(room) + bytes.number(1) % 4096;
+}
+
 void choose(FakeFirmware& firmware, Bytes& bytes) {
     const uint64_t flags = bytes.number(2);
     firmware.shell = (flags & 1) != 0;
@@ -72,7 +83,7 @@ void choose(FakeFirmware& firmware, Bytes& bytes) {
     if ((flags & 0x400) != 0)
         firmware.tables = {{efi::kAcpi2Table, bytes.number(8)},
                            {efi::kSmbios3Table, bytes.number(8)},
-                           {efi::kConfidentialComputingBlob, bytes.number(8)}};
+                           {efi::kConfidentialComputingBlob, blob_of(bytes)}};
     firmware.memory_left = (flags & 0x800) != 0 ? bytes.number(3) : firmware.memory_left;
     firmware.stride = (flags & 0x1000) != 0 ? bytes.number(1) : 48;
     firmware.map_grows = (flags & 0x2000) != 0 ? bytes.number(2) : 0;

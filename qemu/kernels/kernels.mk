@@ -15,6 +15,7 @@ demo := demo console
 demo-best := demo-best console
 demo-five := demo-five console
 demo-services := demo-services console services
+demo-services-every := demo-services-every console services
 demo-multiboot1 := demo console
 demo-best-multiboot1 := demo-best console
 demo-five-multiboot1 := demo-five console
@@ -61,7 +62,8 @@ own_parser := own_parser
 cpus-four := cpus-four
 cpus-five := cpus-five
 KERNEL_NAMES := own_parser cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
-	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services demo-mark \
+	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services \
+	demo-services-every demo-mark \
 	demo-nosev demo-nosev-every demo-required demo-snponly demo-restricted demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \

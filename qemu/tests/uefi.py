@@ -16,7 +16,7 @@ from handoff_report import GIB, MIB, Report, expect_report
 from images import Image, patch
 from iso import EFI, OVMF, grub_iso
 from linux_image import bzimage
-from uefi_map import expect_efi
+from uefi_map import MEANS_RUNNING, expect_efi
 
 _TIMEOUT = 60
 
@@ -96,6 +96,25 @@ def debian13(name: str, kernel: str, cpu: str = "max") -> Case:
         expect_started(result, kernel, cpu, 9)
 
     return Case(f"uefi: Debian 13's {name}, {kernel} on {cpu}", function)
+
+
+def boot_services(cpu: str, memory: str) -> Case:
+    """A kernel that wishes for them calls them, and ends them itself."""
+    def function() -> None:
+        kernel = "demo-services-every"
+        result = machine.run(machine.Boot(
+            kernel=image_of(kernel), append="a b", initrd=[cases.scratch_file(b"m" * 9, "initrd")],
+            firmware=OVMF, memory=memory, cpu=cpu, timeout=_TIMEOUT))
+        report = expect_report(
+            result, cases.BUILD / f"{kernel}.elf", loader="efi", entry_mode="long64",
+            cmdline="a b initrd=initrd", modules=[(None, 9, "")], boot_services="0x1",
+            get_memory_map="0x0", exit_with_wrong_key="0x8000000000000002", map_for_exit="0x0",
+            exit="0x0", **expected_paging("demo", cpu))
+        expect_efi(report, MEANS_RUNNING)
+        own = sum(r.end - r.start for r in report.of_kind("usable", "prologue"))
+        assert own == 8 * MIB, f"{own:#x} bytes are usable, or Prologue's"
+
+    return Case(f"uefi: boot services by wish on {cpu}, {memory}", function)
 
 
 # --- A FAT image -------------------------------------------------------------------------------
@@ -302,6 +321,8 @@ CASES = [
     ovmf_kernel("demo-every", "qemu64", "128M", cmdline="x" * 2000),
     debian13(_PLAIN, "demo-five-every"),
     debian13(_STRICT_NX, "demo-every"),
+    boot_services("max", "256M"),
+    boot_services("qemu64", "1G"),
     Case("uefi: the boot file of a USB stick", boot_file),
     starts("the shell, with arguments", shell('kernel.efi a b=c "d e"'), 'a b=c "d e"'),
     starts("the shell, a path in quotes and initrd=",

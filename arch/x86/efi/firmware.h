@@ -13,6 +13,8 @@ namespace prologue::efi {
     fail_in(what, Error::efi, a, b);
 }
 
+inline constexpr char kNoLowMemory[] = "no memory below 4 GiB: status, bytes";
+
 class Firmware {
 public:
     Firmware(Handle image, const SystemTable* system) : image_(image), system_(system) {}
@@ -30,7 +32,7 @@ public:
     // Whole pages, below the address if there is one; `what` names them where they cannot
     // be had.
     uint64_t allocate(const char* what, uint64_t bytes, uint64_t below = 0);
-    // The pages there, or false.
+    // Pages for the kernel, which may run on the firmware's tables: there, or false.
     bool allocate_at(uint64_t start, uint64_t bytes);
     bool allocate_below(uint64_t limit, uint64_t bytes, uint64_t& start);
 
@@ -38,7 +40,7 @@ public:
     void give_back();
 
 private:
-    Status take(uint32_t how, uint64_t bytes, uint64_t& start);
+    Status take(uint32_t how, uint32_t type, uint64_t bytes, uint64_t& start);
     void* find_protocol(Handle handle, const Guid& guid) const;
 
     static constexpr unsigned kMostTaken = 8;

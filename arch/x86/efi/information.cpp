@@ -1,6 +1,7 @@
 // Sources: Linux Documentation/arch/x86/boot.rst, zero-page.rst; UEFI 2.10, section 4.6.
 #include "information.h"
 
+#include "boot_services.h"
 #include "bytes.h"
 #include "contract_magic.h"
 #include "efi_map.h"
@@ -9,6 +10,8 @@
 namespace prologue::efi {
 namespace {
 
+constexpr uint32_t kBootServicesRun = BOOT_SERVICES_RUN;
+constexpr uint64_t kMostCuts = 3; // of a descriptor in two, and what is between
 constexpr uint64_t kMostTables = 4096;
 constexpr uint64_t kHeaderRest = 0x66; // up to the end of protocol 2.15's header
 
@@ -69,9 +72,9 @@ Information::Information(Firmware& firmware, Text16 options) : map_(firmware) {
         refuse("the command line is too long: bytes, at most", cmdline_bytes, CMDLINE_MOST);
     const uint64_t pieces = kBootParamsBytes, more = pieces + sizeof *stub_piece_ +
                                                      sizeof *blob_piece_;
-    const uint64_t cmdline = more + sizeof *more_memory_ + map_.most() * sizeof(RawRange);
+    const uint64_t cmdline = more + sizeof *more_memory_ + (map_.most() + kMostCuts) * sizeof(RawRange);
     const uint64_t bytes = page_up(cmdline + cmdline_bytes + 1);
-    span_.start = firmware.allocate("no memory below 4 GiB for boot_params: status, bytes", bytes,
+    span_.start = firmware.allocate(kNoLowMemory, bytes,
                                     4 * kGiB);
     span_.end = span_.start + bytes;
     clear_bytes(reinterpret_cast<void*>(span_.start), bytes);
@@ -130,13 +133,30 @@ void Information::put_tables(const SystemTable& system) {
     chain(blob_piece_->data, kConfidentialComputing, sizeof *blob_piece_);
 }
 
-uint64_t Information::put_map() {
+void Information::leave_running(Firmware& firmware) {
+    stub_piece_->image_handle = reinterpret_cast<uintptr_t>(firmware.image());
+    copy_bytes(reinterpret_cast<char*>(params_) + BOOT_PARAMS_SCRATCH, &kBootServicesRun,
+               sizeof kBootServicesRun);
+    Span own;
+    own.start = firmware.allocate(kNoLowMemory, kOwnBytes,
+                                  4 * kGiB);
+    own.end = own.start + kOwnBytes;
+    put_map(kInFirmwaresUse, own);
+}
+
+uint64_t Information::put_map(uint32_t free, Span own) {
     uint64_t key;
     map_.read(key);
     RangeWriter ranges(params_->e820, reinterpret_cast<RawRange*>(more_memory_ + 1));
-    for (const Descriptor& from : map_)
-        ranges.add(from.start, from.pages * kPage,
-                   e820_type_of_efi(from.type, from.attributes, kE820Usable));
+    for (const Descriptor& from : map_) {
+        const Span span = {from.start, from.start + from.pages * kPage};
+        const Span cut = own.shared(span);
+        const uint64_t before = cut.bytes() != 0 ? cut.start - span.start : span.bytes();
+        const uint32_t type = e820_type_of_efi(from.type, from.attributes, free);
+        ranges.add(span.start, before, type);
+        ranges.add(cut.start, cut.bytes(), kE820Usable);
+        ranges.add(cut.end, span.bytes() - before - cut.bytes(), type);
+    }
     params_->e820_count = static_cast<uint8_t>(ranges.in_first());
     const uint64_t more_bytes = ranges.in_more() * sizeof(RawRange);
     more_memory_->bytes = static_cast<uint32_t>(more_bytes);

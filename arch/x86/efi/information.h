@@ -18,8 +18,12 @@ public:
     void put_tables(const SystemTable& system);
     ScreenInfo& screen() { return params_->screen; }
 
-    // The firmware's map as it is now, and its key.
-    uint64_t put_map();
+    // The firmware's map as it is now, and its key. Where the boot services are left running,
+    // `own` is all that is usable.
+    uint64_t put_map(uint32_t free = kE820Usable, Span own = {});
+
+    // For a kernel that goes on with them.
+    void leave_running(Firmware& firmware);
 
     Span span() const { return span_; }
 

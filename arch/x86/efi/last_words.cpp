@@ -98,7 +98,7 @@ void install_idt() {
     if (firmware == nullptr || (prologue_efi_header.flags & STUB_QEMU_EXIT) != 0)
         stop();
     firmware->give_back();
-    load_idt(firmware_idt);
+    give_faults_back();
     firmware->services().exit(firmware->image(), (status & kError) != 0 ? status : kLoadError, 0,
                               nullptr);
     stop();
@@ -111,6 +111,10 @@ unsigned exceptions_seen;
 void take_over_faults(Firmware& firmware) {
     firmware_in_charge = &firmware;
     install_idt();
+}
+
+void give_faults_back() {
+    load_idt(firmware_idt);
 }
 
 void forget_firmware() {

@@ -51,6 +51,15 @@ Status prologue_efi_main(Handle handle, const SystemTable* system) {
     information.put_tables(*system);
     find_screen(firmware, information.screen());
 
+    // By wish it goes on with the firmware. Loading has taken what it took: the watchdog, which
+    // nobody will calm again, is off.
+    if (header.leaves_boot_services()) {
+        information.leave_running(firmware);
+        firmware.services().set_watchdog_timer(0, 0, 0, nullptr);
+        give_faults_back();
+        prologue_efi_enter_running(kernel.start + header.kernel_entry, information.span().start);
+    }
+
     // What the last step to it runs on.
     const CpuState cpu = cpu_state();
     const Span seen[] = {

@@ -22,7 +22,7 @@ MemoryDescriptors::MemoryDescriptors(Firmware& firmware) : services_(firmware.se
         refuse("the firmware's memory map makes no sense: bytes, bytes of a descriptor", bytes_,
                stride_);
     room_ = page_up(bytes_ + kMoreDescriptors * stride_);
-    start_ = firmware.allocate("no memory below 4 GiB for the memory map: status, bytes", room_,
+    start_ = firmware.allocate(kNoLowMemory, room_,
                                4 * kGiB);
 }
 

@@ -41,4 +41,11 @@ prologue_efi_enter:
         xorl    %edi, %edi
         jmpq    *%rax
 
+        // void prologue_efi_enter_running(entry, boot_params)
+        .globl  prologue_efi_enter_running
+        .hidden prologue_efi_enter_running
+prologue_efi_enter_running:
+        movq    %rdi, %rax
+        jmpq    *%rax
+
         .section .note.GNU-stack, "", @progbits

@@ -8,6 +8,7 @@
 // Flags.
 #define STUB_RELOCATABLE 1
 #define STUB_QEMU_EXIT 2
+#define STUB_BOOT_SERVICES 4
 
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
@@ -35,6 +36,7 @@ struct StubHeader {
     const void* kernel_image() const {
         return reinterpret_cast<const char*>(this) + kernel;
     }
+    bool leaves_boot_services() const { return (flags & STUB_BOOT_SERVICES) != 0; }
     bool relocatable() const { return (flags & STUB_RELOCATABLE) != 0; }
 };
 static_assert(sizeof(StubHeader) == 56);

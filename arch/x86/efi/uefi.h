@@ -60,7 +60,7 @@ struct ConfigurationTable {
 static_assert(sizeof(ConfigurationTable) == 24);
 
 enum AllocateHow : uint32_t { kAnyPages = 0, kMaxAddress = 1, kAtAddress = 2 };
-inline constexpr uint32_t kLoaderData = 2;
+inline constexpr uint32_t kLoaderCode = 1, kLoaderData = 2;
 inline constexpr uint32_t kSearchByProtocol = 2;
 
 struct DevicePath {

@@ -6,6 +6,7 @@
 
 #include "bits.h"
 #include "contract_magic.h"
+#include "linux_note.h"
 #include "part.inc"
 #include "prologue/wishes.h"
 
@@ -95,6 +96,14 @@ kernel_idt:
         PROLOGUE_PULL_(prologue_multiboot2)
         PROLOGUE_PULL_(prologue_any_mode)
 
+        // From our own EFI stub, by Linux's entry: EAX = that magic, RBX = boot_params.
+        .globl  prologue_linux64_goes_on
+        .hidden prologue_linux64_goes_on
+prologue_linux64_goes_on:
+        cmpl    $BOOT_SERVICES_RUN, BOOT_PARAMS_SCRATCH(%rbx)
+        je      enter_from_firmware
+        jmp     prologue_long_mode
+
         // Expects 64-bit mode on the firmware's tables, stack and IDT, its
         // interrupts on; EAX = Multiboot 2's magic, RBX = the information. Keeps
         // the firmware's state, asks it for what the information lacks, and goes
@@ -114,11 +123,10 @@ enter_from_firmware:
         movq    %rcx, firmware_ss(%rip)
         sgdt    firmware_gdt(%rip)
         sidt    firmware_idt(%rip)
-        cmpl    $MULTIBOOT2_MAGIC, %eax
-        jne     1f
         movq    %rbx, %rdi
+        movl    %eax, %esi
         call    prologue_ask_firmware
-1:      cli
+        cli
         movq    %rbp, %rsp
         popq    %rbx
         popq    %rax

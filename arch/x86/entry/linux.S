@@ -14,7 +14,6 @@
 #define LINUX64_OFFSET 0x200
 #define LINUX64_BYTES 8 // the headers behind it begin so much further: prologue-symbols.ld
 #define LINUX_NOTE_BYTES 20
-#define BOOT_PARAMS_SCRATCH 0x1e4 // four bytes: all the stack there is
 
 #define ELF_IDENT_LOW 0x464c457f
 #define ELF_IDENT_HIGH 0x00010102 // 64-bit, little-endian, version 1, System V
@@ -60,6 +59,10 @@ prologue_linux64:
         rep     stosb
         movl    $LINUX_MAGIC, %eax
         movq    %rsi, %rbx
+        jmp     prologue_linux64_goes_on
+        .weak   prologue_linux64_goes_on
+        .hidden prologue_linux64_goes_on
+prologue_linux64_goes_on: // or, by wish, in boot_services.S
         jmp     prologue_long_mode
 
         // Expects what the protocol says: 32-bit protected mode, paging off,

@@ -7,6 +7,7 @@
 #include "bits.h"
 #include "boot_services.h"
 #include "bytes.h"
+#include "contract_magic.h"
 #include "cpu.h"
 #include "efi_map.h"
 #include "errors.h"
@@ -19,7 +20,7 @@ extern uint64_t prologue_firmware_code_phys;  // of prologue_firmware_code
 extern uint64_t prologue_firmware_bridge_phys;
 extern const char prologue_firmware_code[];
 uint64_t prologue_switch_to_firmware(uint64_t function, const uint64_t* arguments);
-void prologue_ask_firmware(const uint8_t* info);
+void prologue_ask_firmware(const uint8_t* info, uint32_t magic);
 prologue::ParseLoaderInfo prologue_parse_running_multiboot2;
 }
 
@@ -48,10 +49,6 @@ struct SystemTable {
     const BootServices* boot_services;
 };
 static_assert(__builtin_offsetof(SystemTable, boot_services) == 0x60);
-
-// Memory for Prologue's tables and the handoff, asked for because no other is ours.
-// The kernel gets what is left as usable.
-constexpr uint64_t kOwnBytes = 8 * kMiB;
 
 constexpr uint64_t kMostMapBytes = 32 * 1024;
 alignas(16) uint8_t map_bytes[kMostMapBytes];
@@ -150,9 +147,14 @@ bool build_bridge(uint64_t code, uint64_t code_phys) {
 
 using namespace prologue;
 
-// In the loader's state, on its stack: addresses are physical.
-void prologue_ask_firmware(const uint8_t* info) {
-    const BootServicesTags tags = find_boot_services(info);
+// In the loader's state, on its stack: addresses are physical. Our own EFI stub has asked for
+// memory and map itself.
+void prologue_ask_firmware(const uint8_t* info, uint32_t magic) {
+    BootServicesTags tags;
+    if (magic == MULTIBOOT2_MAGIC)
+        tags = find_boot_services(info);
+    else if (magic == LINUX_MAGIC)
+        tags = find_boot_services(*reinterpret_cast<const BootParams*>(info));
     if (!tags.running || tags.system_table == 0)
         return;
     asked.tags = tags;
@@ -161,6 +163,8 @@ void prologue_ask_firmware(const uint8_t* info) {
     copy_bytes(reinterpret_cast<char*>(bridge.top),
                reinterpret_cast<const char*>(page_down(read_cr3())), kPage);
     prologue_firmware_code_phys = address(prologue_firmware_code);
+    if (magic == LINUX_MAGIC)
+        return;
     allocate_own();
     get_memory_map();
 }

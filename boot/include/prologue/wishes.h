@@ -162,10 +162,10 @@
     PROLOGUE_CHECK_((end) % 4096 == 0)
 #define PROLOGUE_ACCEPT_BY_LOADER 0
 
-/* GRUB on UEFI leaves the boot services running: the kernel gets what `efi` of the
- * handoff says, calls them by prologue/boot_services.h, and ends them itself.
- * Elsewhere it changes nothing. Note 0x5c: u32, 1. It goes with the header
- * multiboot2. */
+/* GRUB on UEFI, and the stub in a bzImage that UEFI itself starts, leave the boot
+ * services running: the kernel gets what `efi` of the handoff says, calls them by
+ * prologue/boot_services.h, and ends them itself. Elsewhere it changes nothing.
+ * Note 0x5c: u32, 1. It goes with the headers multiboot2 and linux. */
 #define PROLOGUE_NOTE_BOOT_SERVICES 0x5c
 #define PROLOGUE_WISH_BOOT_SERVICES                                                                \
     PROLOGUE_RECORD_32_(boot_services, PROLOGUE_NOTE_BOOT_SERVICES, 1)                             \
