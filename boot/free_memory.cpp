@@ -126,17 +126,18 @@ Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* 
 }
 
 Arena::Arena(PhysMemory& memory, Span span)
-    : window_(memory.window), start_(span.start), next_(span.start), end_(span.end) {
+    : window_(memory.window), start_(span.start), next_(span.end), end_(span.end) {
     if (span.bytes() > kMost)
-        end_ = span.start + kMost;
+        start_ = span.end - kMost;
     memory.at("free memory", start_, end_ - start_);
 }
 
 uint64_t Arena::take(uint64_t bytes, uint64_t alignment) {
-    const uint64_t start = (next_ + alignment - 1) & ~(alignment - 1);
-    if (start > end_ || bytes > end_ - start)
-        fail(Error::no_free_memory, bytes, end_ - next_);
-    next_ = start + bytes;
+    const uint64_t left = next_ - start_;
+    const uint64_t start = (next_ - bytes) & ~(alignment - 1);
+    if (bytes > left || start < start_)
+        fail(Error::no_free_memory, bytes, left);
+    next_ = start;
     return start;
 }
 

@@ -7,10 +7,12 @@
 
 namespace prologue {
 
-// A bump allocator over one piece of free memory, zeroed by nobody.
+// A bump allocator over one piece of free memory, zeroed by nobody. It goes down from
+// the piece's end: a kernel may take memory for its own from the image's end on, or a
+// module's, before it has looked at the map.
 class Arena {
 public:
-    // Makes the piece visible, and uses kMost of it at the most: the early map
+    // Makes the piece visible, and uses kMost of it at the most, its end: the early map
     // is not grown for more.
     Arena(PhysMemory& memory, Span span);
     static constexpr uint64_t kMost = 128 * kMiB;
@@ -26,14 +28,14 @@ public:
     // The physical address of `bytes` bytes.
     uint64_t take(uint64_t bytes, uint64_t alignment);
 
-    uint64_t start() const { return start_; }
-    // From the next page on: what has not been taken.
-    Span rest() const { return {page_up(next_), end_}; }
+    uint64_t end() const { return end_; }
+    // Whole pages that have not been taken.
+    Span rest() const { return {start_, page_down(next_)}; }
 
 private:
     uint64_t window_;
     uint64_t start_;
-    uint64_t next_;
+    uint64_t next_; // the lowest byte that has been taken
     uint64_t end_;
 };
 

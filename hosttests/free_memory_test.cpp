@@ -285,43 +285,43 @@ struct ArenaTest : testing::Test {
     Arena arena{memory.seen, {kStart, kEnd}};
 };
 
-TEST_F(ArenaTest, GivesWhatIsAskedForInOrderAndAligned) {
-    EXPECT_EQ(arena.take(3, 1), 0x10000u);
-    EXPECT_EQ(arena.take(1, 1), 0x10003u);
-    EXPECT_EQ(arena.take(8, 8), 0x10008u);
-    EXPECT_EQ(arena.take(0, 16), 0x10010u);
-    EXPECT_EQ(arena.take(16, 16), 0x10010u);
-    EXPECT_EQ(arena.rest().start, 0x11000u);
-    EXPECT_EQ(arena.take(1, 4096), 0x11000u);
-    EXPECT_EQ(arena.start(), 0x10000u);
-    EXPECT_EQ(arena.rest().start, 0x12000u);
-    EXPECT_EQ(arena.rest().end, 0x20000u);
+TEST_F(ArenaTest, GivesWhatIsAskedForFromItsEndDownAndAligned) {
+    EXPECT_EQ(arena.take(3, 1), 0x1fffdu);
+    EXPECT_EQ(arena.take(1, 1), 0x1fffcu);
+    EXPECT_EQ(arena.take(8, 8), 0x1fff0u);
+    EXPECT_EQ(arena.take(0, 16), 0x1fff0u);
+    EXPECT_EQ(arena.take(16, 16), 0x1ffe0u);
+    EXPECT_EQ(arena.rest().end, 0x1f000u);
+    EXPECT_EQ(arena.take(1, 4096), 0x1f000u);
+    EXPECT_EQ(arena.end(), 0x20000u);
+    EXPECT_EQ(arena.rest().end, 0x1f000u);
+    EXPECT_EQ(arena.rest().start, 0x10000u);
 }
 
 TEST_F(ArenaTest, GivesArraysThroughTheWindow) {
     arena.array<char>(1);
-    EXPECT_EQ(memory.seen.phys_of(arena.array<uint64_t>(3)), 0x10008u);
-    EXPECT_EQ(memory.seen.phys_of(arena.array<prologue_range>(2)), 0x10020u);
+    EXPECT_EQ(memory.seen.phys_of(arena.array<uint64_t>(3)), 0x1ffe0u);
+    EXPECT_EQ(memory.seen.phys_of(arena.array<prologue_range>(2)), 0x1ffb0u);
 }
 
 TEST_F(ArenaTest, CopiesTexts) {
     const char* with_nul = arena.copy("abcdef", 3, true);
     const char* without = arena.copy("abcdef", 3, false);
-    EXPECT_EQ(memory.seen.phys_of(with_nul), 0x10000u);
-    EXPECT_EQ(memory.seen.phys_of(without), 0x10004u);
-    EXPECT_EQ(std::string(with_nul, 8), std::string("abc\0abc\xff", 8));
+    EXPECT_EQ(memory.seen.phys_of(with_nul), 0x1fffcu);
+    EXPECT_EQ(memory.seen.phys_of(without), 0x1fff9u);
+    EXPECT_EQ(std::string(without, 7), std::string("abcabc\0", 7));
     EXPECT_STREQ(arena.copy("", 0, true), "");
 }
 
 TEST_F(ArenaTest, GivesItsLastByteAndThenNamesWhatIsMissing) {
-    EXPECT_EQ(arena.take(0xfff0, 1), 0x10000u);
+    EXPECT_EQ(arena.take(0xfff0, 1), 0x10010u);
     EXPECT_EQ(failure_of([&] { arena.take(0x11, 1); }),
               failure(Error::no_free_memory, {0x11, 0x10}));
     EXPECT_EQ(failure_of([&] { arena.take(1, 0x40000); }),
               failure(Error::no_free_memory, {1, 0x10}))
-        << "aligned up, it starts past the end";
-    EXPECT_EQ(arena.take(0x10, 16), 0x1fff0u);
-    EXPECT_EQ(arena.take(0, 1), 0x20000u);
+        << "aligned down, it starts before the beginning";
+    EXPECT_EQ(arena.take(0x10, 16), 0x10000u);
+    EXPECT_EQ(arena.take(0, 1), 0x10000u);
     EXPECT_EQ(failure_of([&] { arena.take(1, 1); }), failure(Error::no_free_memory, {1, 0}));
 }
 
@@ -333,12 +333,13 @@ TEST_F(ArenaTest, RefusesSizesThatWrap) {
 }
 
 TEST_F(ArenaTest, MakesVisibleNoMoreThanItWillUse) {
-    PhysMemory vast = {.window = 0, .mapped = kMiB + Arena::kMost};
-    const Arena first(vast, {kMiB, 3 * kGiB});
-    EXPECT_EQ(first.rest().start, kMiB);
-    EXPECT_EQ(first.rest().end, kMiB + Arena::kMost);
-    EXPECT_EQ(failure_of([&] { Arena(vast, {kMiB + kPage, 3 * kGiB}); }),
-              failure(Error::out_of_reach, {Arena::kMost, kMiB + kPage}, "free memory"));
+    PhysMemory vast = {.window = 0, .mapped = 3 * kGiB};
+    const Arena last(vast, {kMiB, 3 * kGiB});
+    EXPECT_EQ(last.rest().start, 3 * kGiB - Arena::kMost);
+    EXPECT_EQ(last.rest().end, 3 * kGiB);
+    PhysMemory less = {.window = 0, .mapped = 3 * kGiB - kPage};
+    EXPECT_EQ(failure_of([&] { Arena(less, {kMiB, 3 * kGiB}); }),
+              failure(Error::out_of_reach, {Arena::kMost, 3 * kGiB - Arena::kMost}, "free memory"));
 }
 
 }  // namespace

@@ -382,6 +382,19 @@ TEST(TablePages, AreZeroedAndTakenInAscendingOrder) {
     EXPECT_EQ(memory.get<uint8_t>(kTablesAt + 2 * kPage), kStale);
 }
 
+TEST(TablePages, AreTakenInDescendingOrderByANegativeStep) {
+    FakeMemory memory(4 * kPage, kTablesAt - kPage, kStale);
+    TablePages pages = {kTablesAt + kPage, kTablesAt - kPage, -int64_t{kPage}};
+    for (const uint64_t expected : {kTablesAt + kPage, kTablesAt}) {
+        ASSERT_EQ(pages.take(memory.window()), expected);
+        for (uint64_t at = expected; at != expected + kPage; ++at)
+            ASSERT_EQ(memory.get<uint8_t>(at), 0);
+    }
+    EXPECT_EQ(pages.take(memory.window()), 0u);
+    EXPECT_EQ(memory.get<uint8_t>(kTablesAt - 1), kStale);
+    EXPECT_EQ(memory.get<uint8_t>(kTablesAt + 2 * kPage), kStale);
+}
+
 TEST(TablePages, AreNotTakenPastTheirEnd) {
     FakeMemory memory(2 * kPage, kTablesAt, kStale);
     for (const uint64_t end : {kTablesAt, kTablesAt - kPage, kTablesAt + kPage - 1}) {

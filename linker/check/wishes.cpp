@@ -20,6 +20,7 @@ const WishKind kKinds[] = {
     {PROLOGUE_NOTE_SEV, "SEV", {4}},
     {PROLOGUE_NOTE_SNP_ACCEPT, "SNP_ACCEPT", {8}},
     {PROLOGUE_NOTE_BOOT_SERVICES, "BOOT_SERVICES", {4}},
+    {PROLOGUE_NOTE_FREE_BEHIND_IMAGE, "FREE_BEHIND_IMAGE", {8}},
 };
 
 class Reader {

@@ -1,7 +1,12 @@
-"""The edges of the memory that Prologue takes for itself: full to the last page, beside strings
-that are empty, and not where GRUB keeps the image's symbols."""
+"""The memory that Prologue takes for itself: at its edges, beside strings that are empty, not
+where GRUB keeps the image's symbols, and not where kernels take memory unasked."""
 
+import functools
+from pathlib import Path
+
+import cases
 import iso
+import linking
 import machine
 from any_loader import PVH, Load, Placed, fed
 from cases import BUILD, Case
@@ -59,7 +64,104 @@ def grubs_sections_are_the_loaders() -> None:
     assert sum(r.end - r.start for r in behind) > 64 * 1024, behind
 
 
+# A kernel for which memory from its end on is its own, and memory behind its last module.
+_TAKER = """
+#include <prologue/kernel.h>
+#include <prologue/wishes.h>
+PROLOGUE_WISH_QEMU_EXIT;
+WISHES
+static void out8(uint16_t port, uint8_t value) {
+    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+static void print(const char *text) {
+    while (*text)
+        out8(0x3f8, (uint8_t)*text++);
+}
+static void print_address(const char *name, uint64_t value) {
+    print(name);
+    for (int shift = 60; shift >= 0; shift -= 4)
+        out8(0x3f8, (uint8_t)"0123456789abcdef"[value >> shift & 15]);
+    print("\\n");
+}
+static void take(uint64_t start, uint64_t bytes) {
+    for (uint64_t at = start; at != start + bytes; at += 8)
+        *(volatile uint64_t *)at = 0xdeadbeefdeadbeef;
+}
+void kernel_main(const prologue_handoff *handoff) {
+    uint64_t behind = 0;
+    for (uint64_t i = 0; i != handoff->module_count; ++i) {
+        const uint64_t end = handoff->modules[i].start + handoff->modules[i].bytes;
+        behind = end > behind ? end : behind;
+    }
+    take(handoff->load_end, BEHIND_IMAGE);
+    if (behind != 0)
+        take((behind + 4095) & -4096ull, BEHIND_MODULE);
+    __asm__ volatile("mov %0, %%cr3" : : "r"(handoff->page_tables_phys) : "memory");
+    const prologue_range *range = 0;
+    while ((range = prologue_next_range(handoff, PROLOGUE_MEMORY_PROLOGUE, range)))
+        print_address("ours: ", range->start - handoff->load_end);
+    print(handoff->cmdline);
+    out8(PROLOGUE_EXIT_PORT, PROLOGUE_EXIT_SUCCESS);
+    for (;;)
+        __asm__ volatile("hlt");
+}
+"""
+
+
+@functools.lru_cache(maxsize=None)
+def taker(behind_image: int, behind_module: int = 0, wishes: str = "") -> Path:
+    source = _TAKER.replace("WISHES", wishes)
+    return linking.link(linking.LLD, linking.DEFAULT, [linking.compiled(
+        source, *linking.CLANG, *linking.PLAIN, "-mcmodel=kernel", "-std=c11",
+        f"-DBEHIND_IMAGE={behind_image:#x}", f"-DBEHIND_MODULE={behind_module:#x}")])
+
+
+def memory_from_the_end_on_is_the_kernels() -> None:
+    """Most of 128 MiB, by each of what such kernels are booted by."""
+    kernel = taker(96 * MIB)
+    machine.run(machine.Boot(kernel=kernel, append="alive")).expect(machine.OK, "alive")
+    machine.run(machine.Boot(kernel=kernel, append="alive", memory="6G")).expect(machine.OK, "alive")
+    machine.run(machine.Boot(kernel=kernel, append="alive", cpu="qemu64")).expect(machine.OK, "alive")
+    machine.run(machine.Boot(iso=iso.grub_iso(kernel, "multiboot2"))).expect(machine.OK)
+
+
+def memory_behind_the_last_module_is_the_kernels() -> None:
+    """A bitmap of 1 MiB, wherever the loader has put the module: GRUB behind the image, others
+    in the middle of memory or low."""
+    kernel = taker(0, MIB)
+    module = cases.scratch_file(b"m" * 5000, "module")
+    machine.run(machine.Boot(iso=iso.grub_iso(kernel, "multiboot2", modules=[(module, "m")]))).expect(
+        machine.OK)
+    for at in (0x400000, 0x2000000, 0x7000000):
+        load = Load(PVH, modules=[Placed(at, b"m" * 5000, "m")], cmdline="alive",
+                    kernel=str(kernel.with_suffix("")))
+        machine.run(fed(load)).expect(machine.OK, "alive")
+
+
+def bytes_behind_the_image_by_wish() -> None:
+    """Where memory is so scarce that by default ours would be there: it lies above, or the boot ends
+    by name."""
+    memory = ((0x1000, 0x9E000, 1), (MIB, 7 * MIB, 1), (16 * MIB, MIB, 1))
+    for wish, outcome, low in (("", machine.OK, None), (f"{4 * MIB:#x}", machine.OK, 4 * MIB),
+                               (f"{8 * MIB:#x}", machine.OK, 8 * MIB),
+                               (f"{64 * MIB:#x}", machine.FATAL, None)):
+        line = f"PROLOGUE_WISH_FREE_BEHIND_IMAGE({wish});" if wish else ""
+        load = Load(PVH, memory_map=memory, cmdline="alive", kernel=str(taker(0, 0, line).with_suffix("")))
+        result = machine.run(fed(load))
+        if outcome == machine.FATAL:
+            result.expect(outcome, "^prologue: fatal: memory: ")
+            continue
+        result.expect(outcome, "alive")
+        starts = [int(line[6:], 16) for line in result.serial.split("\n")
+                  if line.startswith("ours: ")]
+        assert starts and (low is None or min(starts) >= low), (wish, starts)
+
+
 CASES = [
+    Case("arena: memory from the end on is the kernel's", memory_from_the_end_on_is_the_kernels),
+    Case("arena: memory behind the last module is the kernel's",
+         memory_behind_the_last_module_is_the_kernels),
+    Case("arena: bytes behind the image by wish", bytes_behind_the_image_by_wish),
     Case("arena: ends with its last page", ends_with_its_last_page),
     Case("arena: an empty string of a module's is kept", empty_string_is_kept),
     Case("arena: a string beyond the CPU's width is refused", beyond_the_width),

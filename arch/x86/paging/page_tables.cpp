@@ -42,10 +42,10 @@ inline void fill(uint64_t* entry, uint64_t count, uint64_t value, uint64_t step)
 }  // namespace
 
 uint64_t TablePages::take(uint64_t window) {
-    if (next >= end || end - next < kPage)
+    if (step < 0 ? next <= end : next >= end || end - next < kPage)
         return 0;
     const uint64_t table = next;
-    next += kPage;
+    next += step;
     clear_bytes(reinterpret_cast<void*>(static_cast<uintptr_t>(window + table)), kPage);
     return table;
 }

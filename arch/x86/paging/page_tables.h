@@ -13,10 +13,12 @@ namespace prologue {
 inline constexpr uint64_t kNoExecute = uint64_t{1} << 63;
 inline constexpr uint64_t kTableAddress = 0x000ffffffffff000;
 
-// Pages for tables, taken in ascending order from memory that is the caller's.
+// Pages for tables, from memory that is the caller's: in ascending order, or by a
+// negative step in descending.
 struct TablePages {
     uint64_t next; // physical, page-aligned
-    uint64_t end;
+    uint64_t end;  // the first that there is not
+    int64_t step = int64_t{kPage};
 
     // A zeroed page, seen through `window`; 0 where there is none left.
     uint64_t take(uint64_t window);

@@ -25,6 +25,7 @@ extern "C" {
 extern const char __ehdr_start[], prologue_image_end[];
 extern uint64_t prologue_early_pml4[], prologue_early_pml5[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
+extern const uint64_t prologue_wish_free_behind_image;
 
 void prologue_install_descriptors();
 [[noreturn]] void prologue_enter_kernel(uint64_t handoff, uint64_t cr3, uint64_t distance);
@@ -275,13 +276,16 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     leave_out_unaddressable(map, kernel_map);
     if (prologue_sev_state.status != 0) [[unlikely]]
         prologue_sev_accept_memory(map, memory, loader);
-    const Span allowed = {kAllowed.start, kernel_map.reach};
+    const uint64_t kept_free = prologue_wish_free_behind_image;
+    const Span allowed = {kept_free != 0 ? image.span().end + kept_free : kAllowed.start,
+                          kernel_map.reach};
     const prologue_range& home = map.largest_usable(allowed, kLeastArena);
     Arena arena(memory, allowed.shared(home));
     prologue_handoff& handoff = make_handoff(boot, map, kernel_map, arena);
 
     // The kernel's tables, after which our share of memory is known.
-    TablePages pages = {arena.rest().start, arena.rest().end};
+    const Span rest = arena.rest();
+    TablePages pages = {rest.end - kPage, rest.start - kPage, -int64_t{kPage}};
     const uint64_t root = pages.take(window);
     if (root == 0)
         fail(Error::no_free_memory, kPage, 0);
@@ -301,7 +305,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
         prologue_sev_finish({tables, image, map, seen_at, handoff});
         cr3 |= prologue_sev_state.c_bit_mask;
     }
-    map.carve(home, {arena.start(), pages.next}, PROLOGUE_MEMORY_PROLOGUE);
+    map.carve(home, {pages.next + kPage, arena.end()}, PROLOGUE_MEMORY_PROLOGUE);
     handoff.memory_count = map.size();
     copy_bytes(ranges, map.begin(), map.size() * sizeof *ranges);
 

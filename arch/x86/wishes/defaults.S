@@ -28,6 +28,8 @@ prologue_default_\name:
         .quad   IDENTITY_MAP_BY_DEFAULT, 0
         DEFAULT snp_accept
         .quad   PROLOGUE_ACCEPT_BY_LOADER
+        DEFAULT free_behind_image
+        .quad   0
         DEFAULT paging
         .long   PROLOGUE_PAGING_FOUR
         DEFAULT sev_wish

@@ -172,6 +172,14 @@
     PROLOGUE_NEED_(prologue_boot_services)                                                         \
     PROLOGUE_CHECK_(1)
 
+/* Nothing of Prologue's in so many bytes behind the image, a multiple of 4096: the handoff
+ * and the page tables lie above that. Without it they are at the end of the largest piece
+ * of memory below 4 GiB. Note 0x5d: u64. */
+#define PROLOGUE_NOTE_FREE_BEHIND_IMAGE 0x5d
+#define PROLOGUE_WISH_FREE_BEHIND_IMAGE(bytes)                                                     \
+    PROLOGUE_RECORD_64_(free_behind_image, PROLOGUE_NOTE_FREE_BEHIND_IMAGE, bytes)                 \
+    PROLOGUE_CHECK_((bytes) % 4096 == 0 && (bytes) < 0x100000000)
+
 /* ---- What the macros are made of ---- */
 
 /* Names of headers are pasted before the preprocessor looks for macros in them. One
