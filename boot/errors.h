@@ -50,6 +50,8 @@
     X(no_room_for_map, "memory: a map of so many ranges takes %x free bytes below 4 GiB")          \
     X(image_segment, "image: segment %u (%x, %x bytes) is not page-aligned, or wraps")             \
     X(image_writable_text, "image: segment %u (%x) is writable and executable")          \
+    X(image_code, "image: segment %u (%x) has this code, and is not executable")                   \
+    X(image_stack, "image: segment %u (%x) has the stack, and is not writable")                    \
     X(image_order, "image: segment %u (%x) begins before the one before it ends (%x)")                       \
     X(image_not_canonical, "image: segment %u (%x) is no address with %u levels of paging")        \
     X(image_in_window, "image: segment %u (%x) lies in the direct map")                            \

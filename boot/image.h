@@ -14,8 +14,12 @@ struct Segment {
     uint64_t bytes;
     bool writable;
     bool executable;
+    uint8_t index = 0;   // of its program header
+    uint16_t before = 0; // bytes of its first page that are not its own,
+    uint16_t behind = 0; // and of its last: GRUB, say, puts its information there
 
     constexpr Span span() const { return {phys, phys + bytes}; }
+    constexpr Span own_span() const { return {phys + before, phys + bytes - behind}; }
 };
 
 inline constexpr unsigned kMostSegments = 16;
@@ -35,6 +39,10 @@ public:
     // physical 0. Fails on headers that are not those of a loadable kernel.
     Image(uint64_t window, uint64_t phys);
 
+    // Fails unless what runs `code` may do so, and the stack may be written to (both are
+    // virtual addresses).
+    void check_rights(uint64_t code, uint64_t stack) const;
+
     // Fails unless the segments are in ascending order, at one distance from
     // virtual to physical, never writable and executable, page by page apart,
     // clear of `direct_map` (virtual addresses), and canonical with that many
@@ -45,6 +53,10 @@ public:
     const Segment* end() const { return segments_ + count_; }
 
     Span span() const { return span_; }
+    // What of the image lies on a span, to the byte, and by the program headers: what a
+    // script calls its end does not matter, and gaps between segments are not the image's.
+    bool lies_on(Span span) const;
+    Span loaded_span() const { return {span_.start, end()[-1].own_span().end}; }
     Span virtual_span() const {
         return {span_.start + virtual_offset_, span_.end + virtual_offset_};
     }

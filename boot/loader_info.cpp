@@ -152,9 +152,10 @@ void LoaderInfo::add(Span span) {
         join_nearest(span);
 }
 
-void LoaderInfo::fail_on_image(Span span) const {
-    fail_in("loader's structure", Error::on_the_image, span.start, span.end, image.start,
-            image.end);
+void LoaderInfo::check_clear_of_image(Span span) const {
+    if (image->lies_on(span))
+        fail_in("loader's structure", Error::on_the_image, span.start, page_up(span.end),
+                image->loaded_span().start, image->loaded_span().end);
 }
 
 void LoaderInfo::join_nearest(Span span) {

@@ -4,6 +4,7 @@
 #pragma once
 #pragma GCC visibility push(hidden)
 
+#include "image.h"
 #include "phys_memory.h"
 #include "prologue/handoff.h"
 #include "ranges.h"
@@ -113,7 +114,7 @@ struct LoaderInfo {
     uint32_t left_out = 0; // PROLOGUE_LEFT_OUT_*: what was no good, and can be done without
 
     // Where the image lies, for which nothing that is read may lie. Set before a parse.
-    Span image;
+    const Image* image = nullptr;
 
     // Where the loader's structures and texts lie, modules' texts apart, each up to
     // its last page's end. Neighbours are one span: most loaders need one or two.
@@ -126,8 +127,8 @@ struct LoaderInfo {
     // .bss has been written to.
     void occupies(uint64_t start, uint64_t bytes) {
         const Span span = {start, page_up(start + bytes)};
-        if (span.overlaps(image)) [[unlikely]]
-            fail_on_image(span);
+        if (image != nullptr && span.overlaps(image->span())) [[unlikely]]
+            check_clear_of_image({start, start + bytes});
         add(span);
     }
 
@@ -137,7 +138,7 @@ struct LoaderInfo {
 private:
     void add(Span span);
     void join_nearest(Span span);
-    [[noreturn]] void fail_on_image(Span span) const;
+    void check_clear_of_image(Span span) const;
 };
 
 using ParseLoaderInfo = void(PhysMemory& memory, uint64_t info, LoaderInfo& loader);

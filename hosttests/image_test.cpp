@@ -197,11 +197,59 @@ TEST(ImageCheck, RefusesASegmentThatIsWritableAndExecutable) {
               failure(Error::image_writable_text, {1, kHigh + 0x103000}));
 }
 
-TEST(ImageCheck, RefusesASegmentOnAPageOfTheOneBefore) {
+TEST(ImageCheck, RefusesASegmentOfOtherRightsOnAPageOfTheOneBefore) {
     EXPECT_EQ(check_of({kHigh + 0x101000, 0x101000, 0x1000, kData}),
               failure(Error::image_order, {1, kHigh + 0x101000, kHigh + 0x102000}));
     EXPECT_EQ(check_of({kHigh + 0x101fff, 0x101fff, 0x1000, kData}),
               failure(Error::image_order, {1, kHigh + 0x101000, kHigh + 0x102000}));
+}
+
+TEST(Image, JoinsSegmentsOfTheSameRightsOnOnePage) {
+    const Loaded loaded({{kHigh + 0x100000, 0x100000, 0x1000, kText},
+                         {kHigh + 0x101000, 0x101000, 0x1234, kData},
+                         {kHigh + 0x102240, 0x102240, 0x1000, kData},
+                         {kHigh + 0x103300, 0x103300, 0x40, kData}});
+    EXPECT_EQ(segments_of(loaded.image()),
+              (std::vector<Segment>{{kHigh + 0x100000, 0x100000, 0x1000, false, true},
+                                    {kHigh + 0x101000, 0x101000, 0x3000, true, false}}));
+    EXPECT_EQ(loaded.check_fails(), std::nullopt);
+    EXPECT_EQ(loaded.image().loaded_span().end, 0x103340u);
+}
+
+TEST(Image, PassesOverSegmentsWithoutMemoryAndCountsThem) {
+    std::vector<LinkedSegment> segments = {{kHigh + 0x100000, 0x100000, 0x1000, kText},
+                                           {kHigh + 0x101000, 0x101000, 0, kData},
+                                           {0, 0, 0, 0},
+                                           {kHigh + 0x102000, 0x102000, 0x1000, kData}};
+    EXPECT_EQ(segments_of(Loaded(segments).image()),
+              (std::vector<Segment>{{kHigh + 0x100000, 0x100000, 0x1000, false, true},
+                                    {kHigh + 0x102000, 0x102000, 0x1000, true, false}}));
+    segments[3].flags = kWrite | kExecute;
+    EXPECT_EQ(Loaded(segments).check_fails(),
+              failure(Error::image_writable_text, {3, kHigh + 0x102000}))
+        << "as readelf counts";
+}
+
+TEST(Image, LiesWhereItsSegmentsAreToTheByte) {
+    const Image image = Loaded({{kHigh + 0x100000, 0x100000, 0xf01, kText},
+                                {kHigh + 0x102010, 0x102010, 0x123, kData}}).image();
+    EXPECT_TRUE(image.lies_on({0x100f00, 0x100f10}));
+    EXPECT_FALSE(image.lies_on({0x100f01, 0x102010}));
+    EXPECT_TRUE(image.lies_on({0x100f01, 0x102011}));
+    EXPECT_FALSE(image.lies_on({0x102133, 0x103000}));
+    EXPECT_EQ(image.loaded_span().end, 0x102133u);
+}
+
+TEST(Image, RunsFromWhatIsExecutableOnAStackThatIsWritable) {
+    const auto failing = [](uint32_t text, uint32_t data) {
+        const Loaded loaded({{kHigh + 0x100000, 0x100000, 0x1000, text},
+                             {kHigh + 0x101000, 0x101000, 0x1000, data}});
+        return failure_of([&] { loaded.image().check_rights(kHigh + 0x100800, kHigh + 0x101800); });
+    };
+    EXPECT_EQ(failing(kText, kData), std::nullopt);
+    EXPECT_EQ(failing(kRead, kData), failure(Error::image_code, {0, kHigh + 0x100000}));
+    EXPECT_EQ(failing(0, kData), failure(Error::image_code, {0, kHigh + 0x100000}));
+    EXPECT_EQ(failing(kText, kRead), failure(Error::image_stack, {1, kHigh + 0x101000}));
 }
 
 TEST(ImageCheck, RefusesAddressesThatAreNotCanonical) {

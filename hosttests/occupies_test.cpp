@@ -1,6 +1,7 @@
 // What a loader occupies: up to its pages' ends, in a few spans, and never less than it said.
 
 #include "dice.h"
+#include "elf_image.h"
 #include "parsing.h"
 
 #include <algorithm>
@@ -19,8 +20,12 @@ TEST(Occupies, UpToThePagesEnd) {
 // The image's .bss has been written to: what lay there is gone. Only what the boot reads is
 // said to be there for certain, and it is held against the image before it is joined.
 TEST(Occupies, NothingThatIsReadMayLieOnTheImage) {
+    FakeMemory memory(2 * kPage, 2 * kMiB);
+    put_elf(memory, 2 * kMiB, {{2 * kMiB, 2 * kMiB, kMiB / 2 - 0x100, kRead},
+                               {2 * kMiB + kMiB / 2, 2 * kMiB + kMiB / 2, kMiB / 2, kWrite}});
+    const Image image(memory.window(), 2 * kMiB);
     LoaderInfo loader;
-    loader.image = {2 * kMiB, 3 * kMiB};
+    loader.image = &image;
     const auto fails = [&](uint64_t start, uint64_t bytes) {
         return failure_of([&] { loader.occupies(start, bytes); });
     };
@@ -30,6 +35,7 @@ TEST(Occupies, NothingThatIsReadMayLieOnTheImage) {
                                               {2 * kMiB - 1, 2 * kMiB + kPage, 2 * kMiB, 3 * kMiB},
                                               "loader's structure"));
     EXPECT_TRUE(fails(3 * kMiB - 1, 1));
+    EXPECT_EQ(fails(2 * kMiB + kMiB / 2 - 0x100, 0x100), std::nullopt) << "in a gap of it";
     loader.may_occupy(2 * kMiB, kPage);
 }
 

@@ -26,9 +26,10 @@ void check_masked(const Kernel& kernel, LoaderId loader, Findings& findings) {
 
 // Those that enter there, since no header names another entry.
 Loaders users_of_e_entry(const Kernel& kernel) {
-    Loaders users = set_of(grub_multiboot2, openbsd_vmd, freebsd_userboot);
+    Loaders users = set_of(grub_multiboot2, grub_efi, openbsd_vmd, freebsd_userboot);
     if (const auto header = kernel.multiboot2_header())
-        users[grub_multiboot2] = !multiboot2_fields(kernel.file, *header).entry;
+        users[grub_multiboot2] = users[grub_efi] =
+            !multiboot2_fields(kernel.file, *header).entry;
     if (const auto header = kernel.multiboot1_header(grub_multiboot1))
         users[grub_multiboot1] = !multiboot1_fields(kernel.file, *header).has_addresses();
     return users;

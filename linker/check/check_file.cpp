@@ -64,7 +64,7 @@ bool check_segments(const ElfFile& file, Findings& findings) {
 // GRUB reads all sections by Multiboot 2, Xen their headers.
 void check_sections(const ElfFile& file, Findings& findings) {
     if (file.section_headers_outside) {
-        findings.add(Rule::sections_outside_file, set_of(grub_multiboot2, xen_pvh),
+        findings.add(Rule::sections_outside_file, set_of(grub_multiboot2, grub_efi, xen_pvh),
                      sentence("the section headers do not end before 0x%zx, where the file does",
                               file.contents().size()));
         return;
@@ -72,7 +72,7 @@ void check_sections(const ElfFile& file, Findings& findings) {
     for (const Section& section : file.sections)
         if (section.type != SHT_NOBITS && section.type != SHT_NULL &&
             !file.at(section.offset, section.bytes)) {
-            findings.add(Rule::sections_outside_file, set_of(grub_multiboot2),
+            findings.add(Rule::sections_outside_file, set_of(grub_multiboot2, grub_efi),
                          sentence("section %s has 0x%lx bytes at 0x%lx, in a file of 0x%zx",
                                   section.name.c_str(), section.bytes, section.offset,
                                   file.contents().size()));
@@ -80,7 +80,7 @@ void check_sections(const ElfFile& file, Findings& findings) {
         }
     for (const Section& section : file.sections)
         if (section.type == SHT_REL || section.type == SHT_RELA) {
-            findings.add(Rule::relocation_sections, set_of(grub_multiboot2),
+            findings.add(Rule::relocation_sections, set_of(grub_multiboot2, grub_efi),
                          sentence("section %s holds 0x%lx bytes of them", section.name.c_str(),
                                   section.bytes));
             return;
@@ -94,7 +94,7 @@ bool check_file(const Kernel& kernel, Findings& findings) {
     if (!check_header(file, findings))
         return false;
     if (file.type != ET_EXEC && file.type != ET_DYN)
-        findings.add(Rule::elf_type, set_of(grub_multiboot2),
+        findings.add(Rule::elf_type, set_of(grub_multiboot2, grub_efi),
                      sentence("e_type is %u; GRUB takes 2 and 3", file.type));
     if (!check_program_headers(file, findings) || !check_segments(file, findings))
         return false;

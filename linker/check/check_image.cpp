@@ -56,16 +56,48 @@ void check_headers(const ElfFile& file, Findings& findings) {
 }
 
 bool check_extent(const Segment& segment, Findings& findings) {
-    if (segment.bytes == 0)
-        findings.add(Rule::segment_empty, every_loader(),
-                     sentence("segment %u, at 0x%lx", segment.index, segment.virt));
-    else if (segment.bytes - 1 > ~segment.virt)
+    if (segment.bytes - 1 > ~segment.virt)
         findings.add(Rule::segment_wraps, every_loader(),
                      sentence("segment %u has 0x%lx bytes at 0x%lx", segment.index, segment.bytes,
                               segment.virt));
     else
         return true;
     return false;
+}
+
+// Rights are a page's: Prologue maps both as one where they have the same.
+bool have_same_rights(const Segment& a, const Segment& b) {
+    return a.writable == b.writable && a.executable == b.executable;
+}
+
+// Sections of constants that linkers call writable: they are, before a relocation or a
+// start that a kernel does without.
+bool is_constant(const Section& section) {
+    for (const std::string_view name : {".init_array", ".fini_array", ".preinit_array", ".ctors",
+                                        ".dtors", ".data.rel.ro", ".got", ".rodata", ".dynamic",
+                                        ".eh_frame"})
+        if (section.name.starts_with(name))
+            return true;
+    return false;
+}
+
+// Rights that sections need, and that FLAGS of the script's PHDRS takes from them.
+void check_section_rights(const Kernel& kernel, Findings& findings) {
+    if (kernel.wishes.writable_text)
+        return;
+    for (const Section& section : kernel.file.sections) {
+        const auto segment = kernel.file.holding_virtual(section.virt);
+        if (!section.in_memory || section.thread_local_ || section.bytes == 0 || !segment)
+            continue;
+        const std::string where =
+            sentence("%s, at 0x%lx, is in segment %u, which is %c%c%c", section.name.c_str(),
+                     section.virt, segment->index, segment->readable ? 'r' : '-',
+                     segment->writable ? 'w' : '-', segment->executable ? 'x' : '-');
+        if (section.executable && !segment->executable)
+            findings.add(Rule::section_not_executable, every_loader(), where);
+        if (section.writable && !segment->writable && !is_constant(section))
+            findings.add(Rule::section_not_writable, every_loader(), where);
+    }
 }
 
 // A segment beside one that its header follows; false if they are in each other's way.
@@ -80,7 +112,8 @@ bool check_pair(const Segment& earlier, const Segment& segment, bool merged, Fin
                      sentence("segment %u (0x%lx to 0x%lx) and segment %u (0x%lx to 0x%lx)",
                               earlier.index, earlier.phys, earlier.phys_end(), segment.index,
                               segment.phys, segment.phys_end()));
-    else if (!merged && virtual_pages(segment).overlaps(virtual_pages(earlier)))
+    else if (!merged && !have_same_rights(segment, earlier) &&
+             virtual_pages(segment).overlaps(virtual_pages(earlier)))
         findings.add(Rule::segments_share_page, every_loader(),
                      sentence("segment %u begins at 0x%lx, segment %u ends at 0x%lx",
                               segment.index, segment.virt, earlier.index, earlier.virt_end()));
@@ -102,13 +135,18 @@ bool check_order(const Segment& before, const Segment& segment, Findings& findin
 void check_places(const Kernel& kernel, Findings& findings) {
     const std::vector<Segment>& loads = kernel.file.loads;
     const bool merged = kernel.wishes.writable_text;
+    const Segment* before = nullptr;
     for (size_t i = 0; i != loads.size(); ++i) {
         const Segment& segment = loads[i];
+        if (segment.bytes == 0) // passed over
+            continue;
         bool good = check_extent(segment, findings);
         for (size_t j = 0; good && j != i; ++j)
-            good = check_pair(loads[j], segment, merged, findings);
-        if (good && i != 0)
-            good = check_order(merged ? loads[0] : loads[i - 1], segment, findings);
+            good = loads[j].bytes == 0 || check_pair(loads[j], segment, merged, findings);
+        if (good && before != nullptr)
+            good = check_order(*before, segment, findings);
+        if (before == nullptr || !merged)
+            before = &segment;
         if (good && distance(segment) % kPage != 0)
             findings.add(Rule::segment_unaligned, every_loader(),
                          sentence("segment %u is linked at 0x%lx, loaded at 0x%lx", segment.index,
@@ -145,6 +183,7 @@ bool has_part(const ElfFile& file, Span parts, uint32_t magic) {
 void check_image(const Kernel& kernel, Findings& findings) {
     check_headers(kernel.file, findings);
     check_places(kernel, findings);
+    check_section_rights(kernel, findings);
 }
 
 void check_addresses(const Kernel& kernel, unsigned levels, Findings& findings) {
@@ -173,7 +212,7 @@ void check_addresses(const Kernel& kernel, unsigned levels, Findings& findings) 
 void check_physical(const Kernel& kernel, Findings& findings) {
     Loaders loaders = every_loader();
     if (multiboot2_moves(kernel))
-        loaders.reset(grub_multiboot2);
+        loaders &= ~set_of(grub_multiboot2, grub_efi);
     // The worst alone: one mistake in a script moves all segments.
     for (const auto& [rule, place] : {
              std::pair{Rule::above_4g, Span{4 * kGiB, ~uint64_t{0}}},

@@ -129,7 +129,8 @@ private:
             return {{segment.phys + segment.file_bytes, segment.phys_end()}};
         std::vector<Span> parts;
         for (const Section& section : file_.sections)
-            if (section.in_memory && section.type == SHT_NOBITS && section.virt >= segment.virt &&
+            if (section.in_memory && section.type == SHT_NOBITS && !section.thread_local_ &&
+                section.virt >= segment.virt &&
                 section.virt < segment.virt_end()) {
                 const uint64_t start = section.virt - segment.virt + segment.phys;
                 const uint64_t most = segment.phys_end() - start;
@@ -177,7 +178,8 @@ void explain_absence(const Kernel& kernel, LoaderId loader, Findings& findings) 
             return;
         }
     for (const uint64_t offset : places.unbalanced)
-        if (kernel.carries(Contract::multiboot1) && offset < kMultiboot1Reach) {
+        if (kernel.carries(Contract::multiboot1) && offset < kMultiboot1Reach &&
+            kernel.is_own_header(offset, "prologue_multiboot1")) {
             findings.add(Rule::multiboot1_checksum, loaders,
                          sentence("at 0x%lx in the file stand 0x%x, 0x%x, 0x%x", offset,
                                   kernel.file.word(offset), kernel.file.word(offset + 4),
@@ -196,6 +198,9 @@ void explain_absence(const Kernel& kernel, LoaderId loader, Findings& findings) 
 void check_header(const Kernel& kernel, uint64_t offset, LoaderId loader, Findings& findings) {
     const Multiboot1Header fields = multiboot1_fields(kernel.file, offset);
     const Loaders loaders = set_of(loader);
+    if (!kernel.is_own_header(offset, "prologue_multiboot1"))
+        return findings.add(Rule::multiboot1_foreign, loaders,
+                            sentence("it is at 0x%lx in the file", offset));
     if (loader == grub_multiboot1 && (fields.flags & kFlagsUnknownToGrub) != 0)
         findings.add(Rule::multiboot1_flags, loaders,
                      sentence("flags are 0x%x", fields.flags));

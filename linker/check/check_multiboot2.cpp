@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kPreferLowest = 1;
 
-const Loaders kGrub = set_of(grub_multiboot2);
+const Loaders kGrub = set_of(grub_multiboot2, grub_efi);
 
 void explain_absence(const Kernel& kernel, Findings& findings) {
     const HeaderPlaces& places = kernel.multiboot2;
@@ -23,7 +23,8 @@ void explain_absence(const Kernel& kernel, Findings& findings) {
             return;
         }
     for (const uint64_t offset : places.unbalanced)
-        if (kernel.carries(Contract::multiboot2) && offset < kMultiboot2Reach) {
+        if (kernel.carries(Contract::multiboot2) && offset < kMultiboot2Reach &&
+            kernel.is_own_header(offset, "prologue_multiboot2")) {
             findings.add(Rule::multiboot2_checksum, kGrub,
                          sentence("at 0x%lx in the file stand 0x%x, 0x%x, 0x%x, 0x%x", offset,
                                   kernel.file.word(offset), kernel.file.word(offset + 4),
@@ -55,6 +56,11 @@ void check_range(const Kernel& kernel, const Multiboot2Header::Range& range,
     const bool stays = range.lowest == start &&
                        (range.preference == kPreferLowest || range.highest - bytes == start) &&
                        (range.alignment == 0 || start % range.alignment == 0);
+    // GRUB 2.06 on UEFI finds no room for an image that may not be moved and has more
+    // bytes than lie between 1 MiB and its address.
+    if (!kernel.wishes.relocatable && (start < prologue::kMiB || bytes > start - prologue::kMiB))
+        findings.add(Rule::multiboot2_tag_on_efi, set_of(grub_efi),
+                     sentence("the image has 0x%lx bytes at 0x%lx", bytes, start));
     const bool moves_by_pages = range.alignment % prologue::kPage == 0 && range.alignment != 0;
     if (!fits || (kernel.wishes.relocatable ? !moves_by_pages : !stays))
         findings.add(Rule::multiboot2_range, kGrub,
@@ -82,6 +88,9 @@ void check_multiboot2(const Kernel& kernel, Findings& findings) {
     const std::optional<uint64_t> offset = kernel.multiboot2_header();
     if (!offset)
         return explain_absence(kernel, findings);
+    if (!kernel.is_own_header(*offset, "prologue_multiboot2"))
+        return findings.add(Rule::multiboot2_foreign, kGrub,
+                            sentence("it is at 0x%lx in the file", *offset));
     if (const uint32_t architecture = kernel.file.word(*offset + 4); architecture != 0)
         findings.add(Rule::multiboot2_architecture, kGrub,
                      sentence("it is %u, not 0", architecture));

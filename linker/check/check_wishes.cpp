@@ -21,7 +21,7 @@ void check_stack(const Kernel& kernel, Findings& findings) {
     if (!guard || !bottom || !top) // stripped
         return;
     const std::optional<Segment> segment = kernel.file.holding_virtual(*bottom);
-    const bool in_memory = segment && segment->writable && *top <= segment->virt_end() &&
+    const bool in_memory = segment && *top <= segment->virt_end() &&
                            *guard >= segment->virt;
     if (*bottom % kPage != 0 || *bottom - *guard != kPage || *top - *bottom != wished ||
         !in_memory)

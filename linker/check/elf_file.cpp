@@ -129,7 +129,10 @@ void ElfFile::read_sections() {
         const char* name = elf_strptr(handle_->elf, names, header.sh_name);
         sections.push_back({name != nullptr ? name : "", header.sh_type, header.sh_addr,
                             header.sh_offset, header.sh_size,
-                            (header.sh_flags & SHF_ALLOC) != 0});
+                            (header.sh_flags & SHF_ALLOC) != 0,
+                            (header.sh_flags & SHF_WRITE) != 0,
+                            (header.sh_flags & SHF_EXECINSTR) != 0,
+                            (header.sh_flags & SHF_TLS) != 0});
         if (header.sh_type == SHT_SYMTAB)
             read_symbols(section, header.sh_link);
     }

@@ -38,7 +38,7 @@ struct Section {
     std::string name;
     uint32_t type;
     uint64_t virt, offset, bytes;
-    bool in_memory;
+    bool in_memory, writable, executable, thread_local_;
 };
 
 struct Note {

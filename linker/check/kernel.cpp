@@ -47,6 +47,13 @@ std::vector<Note> find_pvh_notes(const ElfFile& file) {
     return found;
 }
 
+bool Kernel::is_own_header(uint64_t offset, std::string_view symbol) const {
+    if (!file.symbol("prologue_start")) // stripped, or without Prologue
+        return true;
+    const std::optional<uint64_t> own = file.symbol(symbol);
+    return own && file.offset_of(*own) == offset;
+}
+
 std::optional<uint64_t> Kernel::multiboot1_header(LoaderId loader) const {
     return multiboot1.taken(kMultiboot1Reach, kMultiboot1Alignment,
                             loader == qemu_multiboot1 ? kQemuHeaderBytes : kGrubHeaderBytes);

@@ -78,6 +78,9 @@ struct Kernel {
     std::vector<Note> pvh_notes; // Prologue's own first, if symbols tell
     HeaderPlaces multiboot1, multiboot2;
 
+    // Is what stands there in the file the header of that symbol, as far as symbols tell?
+    bool is_own_header(uint64_t offset, std::string_view symbol) const;
+
     std::optional<uint64_t> multiboot1_header(LoaderId loader) const;
     std::optional<uint64_t> multiboot2_header() const;
 

@@ -51,8 +51,6 @@
       "Name fewer segments in the script's PHDRS, one for each set of rights.")                    \
     X(segment_unaligned, error, "A segment's virtual and physical address differ within a page.",  \
       "Make AT(...) the virtual address minus a multiple of 4096.")                                \
-    X(segment_empty, error, "A PT_LOAD has no byte of memory; Prologue takes that for a mistake.", \
-      "Take the segment out of the script's PHDRS, or put something into it.")                     \
     X(segment_wraps, error, "A segment goes on behind the last address.",                          \
       "Link it lower.")                                                                            \
     X(segment_distance, error, "A segment's distance from virtual to physical address is not the " \
@@ -71,6 +69,12 @@
     X(writable_executable, error, "A segment is writable and executable.",                         \
       "Split it, with FLAGS(5) and FLAGS(6) in the script's PHDRS; or wish for "                   \
       "`PROLOGUE_WISH_WRITABLE_TEXT`.")                                                            \
+    X(section_not_executable, error, "A section of code is in a segment that may not be executed: the script's PHDRS"\
+      " says so.",                                                                                 \
+      "Give that segment FLAGS(5); FLAGS(0) gives no right at all.")                               \
+    X(section_not_writable, error, "A writable section is in a segment that may not be written to: the script's "\
+      "PHDRS says so.",                                                                            \
+      "Give that segment FLAGS(6), or put the section into one that has it.")                      \
     X(image_not_canonical, error, "The image is linked where no address exists with so many "      \
       "levels of paging.",                                                                         \
       "Link it elsewhere, or wish for five levels.")                                               \
@@ -141,6 +145,9 @@
     X(multiboot1_missing, error, "There is no Multiboot 1 header in the file.",                    \
       "Wish for `PROLOGUE_WISH_HEADERS(multiboot1, ...)`, or link with `-u prologue_multiboot1`; " \
       "INCLUDE prologue-headers.ld in the first section.")                                         \
+    X(multiboot1_foreign, error, "The Multiboot 1 header that loaders find is not Prologue's: they would not "\
+      "enter by it.",                                                                              \
+      "Take the old boot stub's header out of the link, or out of the first section.")             \
     X(multiboot1_misaligned, error, "The Multiboot 1 header is not aligned to 4 in the file.",     \
       "Let the output section be aligned to 8, in the file too.")                                  \
     X(multiboot1_too_far, error, "The Multiboot 1 header is not in the file's first 8 KiB.",       \
@@ -177,6 +184,9 @@
     X(multiboot2_missing, error, "There is no Multiboot 2 header in the file.",                    \
       "Wish for `PROLOGUE_WISH_HEADERS(multiboot2, ...)`, and INCLUDE prologue-headers.ld in the " \
       "first section.")                                                                            \
+    X(multiboot2_foreign, error, "The Multiboot 2 header that loaders find is not Prologue's: they would not "\
+      "enter by it.",                                                                              \
+      "Take the old boot stub's header out of the link, or out of the first section.")             \
     X(multiboot2_misaligned, error, "The Multiboot 2 header is not aligned to 8 in the file.",     \
       "Let the output section be aligned to 8, in the file too.")                                  \
     X(multiboot2_too_far, error, "The Multiboot 2 header is not in the file's first 32 KiB.",      \
@@ -195,6 +205,11 @@
       "not run, or nowhere.",                                                                      \
       "INCLUDE prologue-symbols.ld; for an image that may be moved, wish for "                     \
       "`PROLOGUE_WISH_RELOCATABLE`.")                                                              \
+    X(multiboot2_tag_on_efi, error, "The Multiboot 2 header has a relocation tag that lets the image lie at one "\
+      "place alone: GRUB 2.06 on UEFI refuses it, if it is larger than its address "               \
+      "less 1 MiB.",                                                                               \
+      "Take the old boot stub's header out; Prologue's has that tag with "                         \
+      "`PROLOGUE_WISH_RELOCATABLE` alone.")                                                        \
     X(multiboot2_duplicate, warning, "There is more than one Multiboot 2 header: GRUB takes the "  \
       "first.",                                                                                    \
       "Take the old boot stub's header out.")                                                      \
@@ -216,7 +231,7 @@
     X(stack_too_small, error, "The stack is smaller than 8 KiB, or not of whole pages.",           \
       "Wish for more: `PROLOGUE_WISH_STACK(0x4000)`.")                                             \
     X(stack_symbols, error, "prologue_stack_guard, prologue_stack_bottom and prologue_stack_top "  \
-      "do not describe a stack in writable memory, with a page before it, as long as wished.",     \
+      "do not describe a stack in memory, with a page before it, as long as wished.",     \
       "Use `PROLOGUE_WISH_STACK`, or lay it out as docs/kernel-contract.md says.")                 \
     X(identity_map_impossible, error, "An identity map ends at whole pages, at 512 GiB or "        \
       "before, and begins at page 0 or 1.",                                                        \

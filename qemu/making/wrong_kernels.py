@@ -13,7 +13,7 @@ from elf_edit import PHDR_BYTES, PT_LOAD, PT_NOTE, PT_NULL, Elf
 
 PVH = frozenset({"qemu-pvh", "xen-pvh", "cloud-hypervisor", "firecracker"})
 QEMU_PVH = frozenset({"qemu-pvh"})
-GRUB2 = frozenset({"grub-multiboot2"})
+GRUB2 = frozenset({"grub-multiboot2", "grub-efi"})
 MULTIBOOT1 = frozenset({"qemu-multiboot1", "grub-multiboot1"})
 EVERY = PVH | GRUB2  # whose headers a kernel carries by default
 
@@ -221,6 +221,16 @@ def header_copied(symbol: str, count: int, to: int, keep: bool = True) -> Callab
     return edit
 
 
+def movable() -> Path:
+    """With Multiboot 2's relocation tag."""
+    return wishing("RELOCATABLE")()
+
+
+def not_movable(elf: Elf) -> None:
+    """The tag without the wish: as other boot stubs have it."""
+    wish(0x56, word=0)(elf)
+
+
 # ---- Links that go wrong ----
 
 _FOREIGN_NOTE = """
@@ -307,15 +317,16 @@ IMAGE = [
           lambda elf: elf.set_segment(RODATA, p_paddr=elf.segment(RODATA, "p_paddr") + 16,
                                       p_memsz=elf.segment(RODATA, "p_memsz") - 16,
                                       p_filesz=elf.segment(RODATA, "p_filesz") - 16)),
-    Wrong("segment-empty", EVERY, plain, lambda elf: elf.set_segment(DATA, p_filesz=0, p_memsz=0)),
-    Wrong("segment-wraps", EVERY, plain, lambda elf: elf.set_segment(BSS, p_memsz=0x80000000),
-          also=("multiboot2-range",)),
+    Wrong("segment-wraps", EVERY, plain, lambda elf: elf.set_segment(BSS, p_memsz=0x80000000)),
     Wrong("segment-distance", EVERY, plain, exchange_physical),
     Wrong("segments-overlap-virtual", EVERY, plain, onto_rodata("p_vaddr")),
     Wrong("segments-overlap-physical", EVERY, plain, onto_rodata("p_paddr")),
     Wrong("segments-out-of-order", EVERY, plain, lambda elf: elf.swap_segments(RODATA, DATA)),
     Wrong("segments-share-page", EVERY, linked(script=own(
         ("prologue-parts.ld }\n    . = ALIGN(4096);", "prologue-parts.ld }")))),
+    Wrong("section-not-executable", EVERY, plain, lambda elf: elf.set_segment(TEXT, p_flags=0),
+          also=("entry-not-executable", "pvh-entry-outside")),
+    Wrong("section-not-writable", EVERY, plain, lambda elf: elf.set_segment(BSS, p_flags=4)),
     Wrong("writable-executable", EVERY, plain, lambda elf: elf.set_segment(TEXT, p_flags=7)),
     Wrong("image-not-canonical", EVERY, linked(*at(virtual=0x800000000000))),
     Wrong("image-in-direct-map", EVERY, linked(*at(virtual=0xFFFFA00000000000))),
@@ -382,6 +393,8 @@ MULTIBOOT_1 = [
     Wrong("multiboot1-too-far", MULTIBOOT1, linked("-u", "prologue_multiboot1", script=own(
         ("INCLUDE prologue-headers.ld", ". += 0x2000; INCLUDE prologue-headers.ld"))),
           asked=tuple(MULTIBOOT1)),
+    Wrong("multiboot1-foreign", MULTIBOOT1, both,
+          header_copied("prologue_multiboot1", 32, _CODE, keep=False), asked=tuple(MULTIBOOT1)),
     Wrong("multiboot1-checksum", MULTIBOOT1, both, multiboot1(checksum=1),
           asked=tuple(MULTIBOOT1)),
     Wrong("multiboot1-flags", frozenset({"grub-multiboot1"}), both, multiboot1(flags=8)),
@@ -404,23 +417,25 @@ MULTIBOOT_1 = [
 ]
 
 MULTIBOOT_2 = [
-    Wrong("multiboot2-missing", GRUB2, wishing("HEADERS(pvh)"), asked=("grub-multiboot2",)),
+    Wrong("multiboot2-missing", GRUB2, wishing("HEADERS(pvh)"),
+          asked=("grub-multiboot2", "grub-efi")),
     Wrong("multiboot2-missing", GRUB2, plain, word_at("prologue_multiboot2", 0)),
     Wrong("multiboot2-misaligned", GRUB2, plain,
-          header_copied("prologue_multiboot2", 56, _CODE + 4, keep=False)),
+          header_copied("prologue_multiboot2", 32, _CODE + 4, keep=False)),
     Wrong("multiboot2-too-far", GRUB2, linked(script=own(
         ("INCLUDE prologue-headers.ld", ". += 0x8000; INCLUDE prologue-headers.ld")))),
     Wrong("multiboot2-checksum", GRUB2, plain, multiboot2(12, 0, balance=False)),
     Wrong("multiboot2-architecture", GRUB2, plain, multiboot2(4, 4)),
-    Wrong("multiboot2-tags", GRUB2, plain, multiboot2(_TAG10 + 4, 12)),  # too short
-    Wrong("multiboot2-tags", GRUB2, plain, multiboot2(_TAG10 + 4, 64)),  # behind the header
-    Wrong("multiboot2-tags", GRUB2, plain, multiboot2(8, _END)),         # no end
+    Wrong("multiboot2-tags", GRUB2, movable, multiboot2(_TAG10 + 4, 12)),  # too short
+    Wrong("multiboot2-tags", GRUB2, movable, multiboot2(_TAG10 + 4, 64)),  # behind the header
+    Wrong("multiboot2-tags", GRUB2, movable, multiboot2(8, _END)),         # no end
     Wrong("multiboot2-unknown-tag", GRUB2, plain, multiboot2(_TAG6, 11, "H")),
-    Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 8, 0x200000)),
-    Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 8, 0x80000)),
-    Wrong("multiboot2-range", GRUB2, plain, multiboot2(_TAG10 + 12, 0x110000)),
-    Wrong("multiboot2-range", GRUB2, wishing("RELOCATABLE"), multiboot2(_TAG10 + 16, 512)),
-    Wrong("multiboot2-duplicate", GRUB2, plain, header_copied("prologue_multiboot2", 56, _CODE),
+    Wrong("multiboot2-range", GRUB2, movable, multiboot2(_TAG10 + 12, 0x110000)),
+    Wrong("multiboot2-range", GRUB2, movable, multiboot2(_TAG10 + 16, 512)),
+    Wrong("multiboot2-tag-on-efi", frozenset({"grub-efi"}), movable, not_movable),
+    Wrong("multiboot2-foreign", GRUB2, plain,
+          header_copied("prologue_multiboot2", 32, _CODE, keep=False)),
+    Wrong("multiboot2-duplicate", GRUB2, plain, header_copied("prologue_multiboot2", 32, _CODE),
           severity="warning"),
 ]
 

@@ -197,7 +197,7 @@ _DIRECTION = 1 << 10
 _LOAD = Load(LINUX, kernel="demo-every", cmdline="a b", modules=(Placed(0x4000123, b"x" * 5000),))
 _LONG = replace(_LOAD, mode=modes.LONG64)
 _HIGH = dict(memory="7G", machine="pc,max-ram-below-4g=4G")
-_HIGH_LOAD = replace(_LONG, memory_map=e820.simple(0xFFF00000, 3 * GIB))
+_HIGH_LOAD = replace(_LONG, memory_map=e820.simple(0xC0000000, 3 * GIB))
 
 CASES = [
     qemu(),

@@ -47,7 +47,7 @@ def entered(contract: str, mode: str, cpu: str = "max", levels: int = 4, base: i
     large = base > 128 * MIB or load.info_at > 128 * MIB
     options = _LARGE if large else {"memory": "128M"}
     if large:
-        load = replace(load, memory_map=e820.simple(0xFFF00000, 3 * GIB))
+        load = replace(load, memory_map=e820.simple(0xC0000000, 3 * GIB))
     name = f"modes: {contract} in {mode}, wish {levels} on {cpu}, image at {base:#x}"
     name += f", information at {load.info_at:#x}" if load.info_at != 0x20000 else ""
     return Case(name, lambda: boot_load(load, cpu, **options))
@@ -130,7 +130,7 @@ def table() -> Iterator[Case]:
 
 
 def in_table(contract: str, mode: str, levels: int, base: int, machine_name: str) -> Case:
-    choices, options = _MAPS.get(machine_name, ({"memory_map": e820.simple(0xFFF00000, 3 * GIB)},
+    choices, options = _MAPS.get(machine_name, ({"memory_map": e820.simple(0xC0000000, 3 * GIB)},
                                                 _LARGE))
     if contract != VMD: # which says neither
         choices = {"cmdline": "a b", "modules": (Placed(0x4000123, b"x" * 5000),), **choices}
@@ -159,7 +159,7 @@ CASES = [
     *_DEPTHS,
     *map(linux_by_e_entry, MODES[:-1]),
     *(linux_by_e_entry(modes.LONG64, cpu, info_at=0x150000800,
-                       memory_map=e820.simple(0xFFF00000, 3 * GIB)) for cpu in ("max", "qemu64")),
+                       memory_map=e820.simple(0xC0000000, 3 * GIB)) for cpu in ("max", "qemu64")),
     entered(PVH, modes.LONG64, info_at=0x150000800),
     *(entered(c, mode) for c in CONTRACTS for mode in modes.MODES_32),
     *(entered(c, modes.LONG64) for c in CONTRACTS),

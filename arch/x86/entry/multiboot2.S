@@ -9,8 +9,6 @@
 #define ARCHITECTURE_I386 0
 #define TAG_END 0
 #define TAG_MODULE_ALIGN 6
-#define TAG_RELOCATABLE 10
-#define PREFER_LOWEST 1
 
         // Its length is the link's to know: tags of a wish may stand before the end.
         .section .prologue.headers.multiboot2, "aR", @progbits
@@ -25,15 +23,6 @@ prologue_multiboot2:
         .balign 8
         .short  TAG_MODULE_ALIGN, 0
         .long   8
-
-        // At the linked address, or by wish anywhere below 4 GiB.
-        .balign 8
-        .short  TAG_RELOCATABLE, 0
-        .long   24
-        .long   prologue_relocate_min
-        .long   prologue_relocate_max
-        .long   4096
-        .long   PREFER_LOWEST
 
         .section .prologue.headers.multiboot2.end, "aR", @progbits
         .balign 8

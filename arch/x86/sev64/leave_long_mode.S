@@ -22,7 +22,7 @@ prologue_sev_long_mode:
         movl    $0, prologue_sev_state + SEV_UNKNOWN(%rip)
         popq    %rbx
         popq    %r9
-        leaq    prologue_image_end(%rip), %rcx
+        leaq    prologue_segments_end(%rip), %rcx
         orq     %rbx, %rcx
         shrq    $32, %rcx
         jnz     too_high

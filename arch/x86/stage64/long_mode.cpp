@@ -18,7 +18,7 @@
 #include "stage32.h"
 
 extern "C" {
-extern const char __ehdr_start[], prologue_image_end[];
+extern const char __ehdr_start[], prologue_segments_end[];
 extern uint64_t prologue_early_pml4[], prologue_early_pml5[], prologue_early_pdpt[];
 extern uint64_t prologue_early_pd[];
 uint32_t prologue_leave_loaders_tables(uint64_t info, uint32_t magic);
@@ -113,7 +113,8 @@ constinit LoaderInfo loader;
 // Two pages below 4 GiB, by the loader's map and the BIOS's words.
 [[gnu::noinline, clang::minsize]] uint64_t borrowed_pages(uint64_t info, uint32_t magic) {
     PhysMemory memory = early_map(kIdentity);
-    find_contract(memory, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
+    const Image image(kIdentity, address(__ehdr_start));
+    find_contract(memory, image, magic, info).first<ParseLoaderInfo>()(memory, info, loader);
     BiosWords bios = {};
     if (!loader.efi)
         bios = {read_unaligned<uint16_t>(memory.seen(kEbdaWord)),
@@ -160,7 +161,7 @@ void prologue_refuse_sev(uint32_t reason, uint32_t sev_status) {
 // Returns CPUID 80000001 EDX. All but the tables is the loader's still.
 uint32_t prologue_leave_loaders_tables(uint64_t info, uint32_t magic) {
     const uint32_t features = check_features();
-    const Span image = {address(__ehdr_start), address(prologue_image_end)};
+    const Span image = {address(__ehdr_start), address(prologue_segments_end)};
     build_tables((features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, image);
     const bool five = (read_cr4() & CR4_LA57) != 0;
     write_cr3(address(five ? prologue_early_pml5 : prologue_early_pml4));

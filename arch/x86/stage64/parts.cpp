@@ -8,7 +8,6 @@
 extern "C" {
 extern const prologue::Part __start_prologue_parts[];
 extern const prologue::Part __stop_prologue_parts[];
-extern const char __ehdr_start[], prologue_image_end[];
 }
 
 namespace prologue {
@@ -29,9 +28,12 @@ bool is_text(uint32_t word) {
 
 }  // namespace
 
-void check_clear_of(Span image, const char* what, Span span) {
-    if (span.overlaps(image))
-        fail_in(what, Error::on_the_image, span.start, span.end, image.start, image.end);
+void check_clear_of(const Image& image, const char* what, Span span) {
+    if (!span.overlaps(image.span()))
+        return;
+    if (image.lies_on(span))
+        fail_in(what, Error::on_the_image, span.start, span.end, image.loaded_span().start,
+                image.loaded_span().end);
 }
 
 const Part* find_part(uint32_t magic) {
@@ -41,7 +43,7 @@ const Part* find_part(uint32_t magic) {
     return nullptr;
 }
 
-const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
+const Part& find_contract(PhysMemory& memory, const Image& image, uint32_t& magic, uint64_t& info) {
     const uint32_t given = magic;
     if (!is_known(given)) {
         for (const Part* part = __start_prologue_parts; part != __stop_prologue_parts; ++part) {
@@ -60,8 +62,7 @@ const Part& find_contract(PhysMemory& memory, uint32_t& magic, uint64_t& info) {
                 Error::entry, given, info);
     if (contract == nullptr)
         fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
-    check_clear_of({memory.phys_of(__ehdr_start), memory.phys_of(prologue_image_end)},
-                   "loader's structure", {info, page_up(info + 1)});
+    check_clear_of(image, "loader's structure", {info, page_up(info + 1)});
     return *contract;
 }
 

@@ -22,7 +22,7 @@
 #include "wished_maps.h"
 
 extern "C" {
-extern const char __ehdr_start[], prologue_image_end[];
+extern const char __ehdr_start[], prologue_calls_kernel[];
 extern uint64_t prologue_early_pml4[], prologue_early_pml5[];
 extern const char prologue_stack_guard[], prologue_stack_bottom[], prologue_stack_top[];
 extern const uint64_t prologue_wish_free_behind_image;
@@ -66,15 +66,6 @@ struct Boot {
     }
 };
 
-// The image without the rest of its last page, where GRUB puts its information.
-Span loaded_bytes(const Boot& boot) {
-    Span image = boot.image.span();
-    const uint64_t rest = image.end - boot.memory.span_of(prologue_image_end, 0).start;
-    if (rest < kPage)
-        image.end -= rest;
-    return image;
-}
-
 // Where a module's text lies.
 Span text_of(const Boot& boot, const LoaderModule& module) {
     return boot.memory.span_of(module.cmdline.start, module.cmdline.bytes + 1);
@@ -85,7 +76,7 @@ bool next_module(const Boot& boot, ModuleCursor& cursor, LoaderModule& module) {
     module.text_is_lost = false;
     if (!boot.next_module(boot.memory, cursor, module))
         return false;
-    if (module.cmdline.start != nullptr && text_of(boot, module).overlaps(boot.loader.image)) {
+    if (module.cmdline.start != nullptr && boot.image.lies_on(text_of(boot, module))) {
         module.cmdline = {};
         module.text_is_lost = true;
     }
@@ -95,8 +86,8 @@ bool next_module(const Boot& boot, ModuleCursor& cursor, LoaderModule& module) {
 // Marks all that is in use: the image, the loader's structures, its modules
 // and their texts.
 void mark_all(const Boot& boot, Marks& marks) {
-    const Span image = boot.loader.image;
-    marks.add(image, PROLOGUE_MEMORY_KERNEL);
+    const Image& image = boot.image;
+    marks.add(image.span(), PROLOGUE_MEMORY_KERNEL);
     for (unsigned i = 0; i != boot.loader.structure_count; ++i)
         marks.add(boot.loader.structures[i], PROLOGUE_MEMORY_LOADER);
     ModuleCursor cursor = boot.loader.modules;
@@ -260,10 +251,10 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
 
     // The loader's information, in one form whoever it was.
     PhysMemory memory = early_map(window);
-    const Part& contract = find_contract(memory, magic, info);
+    const Part& contract = find_contract(memory, image, magic, info);
     const Boot boot = {magic, info,  window, levels, has_1g_pages,
                        tsc,   image, memory, loader, contract.second<NextModule>()};
-    loader.image = loaded_bytes(boot);
+    loader.image = &image;
     contract.first<ParseLoaderInfo>()(memory, info, loader);
     if (loader.kernel_end > image.span().end)
         loader.occupies(image.span().end, loader.kernel_end - image.span().end);
@@ -293,6 +284,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
                                      .has_1g_pages = has_1g_pages,
                                      .c_bit_mask = prologue_sev_state.c_bit_mask},
                       pages);
+    image.check_rights(boot.kernel_address(prologue_calls_kernel),
+                       boot.kernel_address(prologue_stack_bottom));
     map_kernel(tables, image, boot.kernel_address(prologue_stack_guard), map, kernel_map);
     handoff.identity_bytes = kernel_map.identity.end;
     handoff.page_tables_phys = root;

@@ -195,8 +195,7 @@ void prologue_plan_maps(uint64_t window, unsigned levels, Image& image, KernelMa
     }
     for (const Segment& segment : image)
         if (segment.virt - segment.phys != image.virtual_offset())
-            fail(Error::image_offset, static_cast<uint64_t>(&segment - image.begin()),
-                 segment.virt, segment.phys);
+            fail(Error::image_offset, segment.index, segment.virt, segment.phys);
     Segment& all = image.merge();
     plan_identity_map(map);
     plan_direct_map(window, levels, image, map);

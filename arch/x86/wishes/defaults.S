@@ -39,4 +39,8 @@ prologue_default_\name:
         DEFAULT qemu_exit
         .long   0
 
+        // Not loaded: behind it nothing is. See prologue-symbols.ld.
+        .section .prologue.end, "", @progbits
+        .byte   0
+
         .section .note.GNU-stack, "", @progbits

@@ -91,26 +91,61 @@ PROLOGUE_HELPER_ const prologue_module *prologue_find_module(const prologue_hand
     return (const prologue_module *)0;
 }
 
-/* The value of `key=value` in the command line, up to the next space; "" for a
- * word that is the key alone; null where there is neither. The last one wins. */
+PROLOGUE_HELPER_ int prologue_is_space(char character) {
+    return character == ' ' || (character >= '\t' && character <= '\r');
+}
+
+PROLOGUE_HELPER_ char prologue_dash_to_underscore(char character) {
+    return character == '-' ? '_' : character;
+}
+
+/* The value of `key=value` in the command line; "" for a word that is the key alone;
+ * null where there is neither. The last one wins. By Linux's rules (next_arg and parameq):
+ *
+ * - words are apart by spaces, tabs and newlines, but not by those between two quotes;
+ * - quotes around a word or a value are not part of it: "key=a b" or key="a b";
+ * - in a key, - and _ are the same;
+ * - behind a word -- there are no options.
+ */
 PROLOGUE_HELPER_ const char *prologue_option(const prologue_handoff *handoff, const char *key,
                                              uint64_t *value_bytes) {
-    const uint64_t key_bytes = prologue_word_bytes(key);
     const char *found = (const char *)0;
-    const char *word = handoff->cmdline;
-    while (*word != 0) {
-        const uint64_t bytes = prologue_word_bytes(word);
-        if (bytes >= key_bytes && prologue_begins_with(word, key) &&
-            (bytes == key_bytes || word[key_bytes] == '=')) {
-            const uint64_t skipped = bytes == key_bytes ? bytes : key_bytes + 1;
-            found = word + skipped;
-            *value_bytes = bytes - skipped;
+    const char *at = handoff->cmdline;
+    for (;;) {
+        while (prologue_is_space(*at))
+            ++at;
+        if (*at == 0)
+            return found;
+        const int quoted = *at == '"';
+        const char *const word = at += quoted;
+        const char *equals = (const char *)0;
+        int in_quotes = quoted;
+        for (; *at != 0 && (in_quotes || !prologue_is_space(*at)); ++at) {
+            if (*at == '=' && !equals && at != word)
+                equals = at;
+            in_quotes ^= *at == '"';
         }
-        word += bytes;
-        while (*word == ' ')
-            ++word;
+        const char *end = at;
+        if (!quoted && end - word == 2 && word[0] == '-' && word[1] == '-')
+            return found;
+        if (quoted && end != word && end[-1] == '"')
+            --end;
+        const char *const name_end = equals ? equals : end;
+        const char *name = word, *wanted = key;
+        while (name != name_end && *wanted != 0 &&
+               prologue_dash_to_underscore(*name) == prologue_dash_to_underscore(*wanted)) {
+            ++name;
+            ++wanted;
+        }
+        if (name != name_end || *wanted != 0)
+            continue;
+        found = equals ? equals + 1 : end;
+        if (equals && found != end && *found == '"') {
+            ++found;
+            end -= end != found && end[-1] == '"';
+        }
+        *value_bytes = (uint64_t)(end - found);
     }
-    return found;
 }
 
 /* ---- The tables ---- */
