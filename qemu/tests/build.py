@@ -26,7 +26,10 @@ _NEEDED = {
     "prologue_segments_end", "prologue_multiboot2_bytes", "prologue_multiboot2_checksum",
     "prologue_boot_services_physical", "prologue_snp_cpuid_physical",
     "prologue_snp_secrets_physical", "prologue_window", "prologue_stack_guard",
-    "prologue_stack_bottom", "prologue_stack_top",
+    "prologue_stack_bottom", "prologue_stack_top", "prologue_sev_wish",
+    *(f"prologue_linked_{name}" for name in (
+        "gdt", "idt32", "stack32", "stack32_high", "code32", "code32_high", "start64",
+        "entry_base")),
     # What wishes are, or defaults; and the wishes themselves.
     *(f"prologue_wish_{name}" for name in (
         "paging", "direct_map", "identity_map", "relocatable", "writable_text", "qemu_exit",
