@@ -31,6 +31,21 @@ void mark(Word value); // the host prints it
     } while (false)
 #define EXPECT(condition) EXPECT_EQUAL(condition, true)
 
+// Leaf 1's ECX, leaf 7's EBX and leaf 0xd's EAX, of whichever CPUID: without XSAVE there is no
+// state that it saves.
+struct CpuidWords {
+    uint32_t basic, structured, xsave;
+};
+inline void expect_one_cpu(const CpuidWords& words) {
+    constexpr uint32_t kXsave = 1u << 26, kOfAvx = 1u << 12 | 1u << 28 | 1u << 29; // FMA, AVX, F16C
+    constexpr uint32_t kAvx2 = 1u << 5, kSse42 = 1u << 20;
+    const bool has_xsave = words.basic & kXsave;
+    EXPECT((words.basic & kSse42) != 0); // there is a CPU
+    EXPECT_EQUAL(words.basic & kOfAvx, has_xsave ? kOfAvx : 0);
+    EXPECT_EQUAL(words.structured & kAvx2, has_xsave ? kAvx2 : 0);
+    EXPECT_EQUAL(words.xsave != 0, has_xsave);
+}
+
 // The scenes of a guest; its file defines them.
 struct Scene {
     const char* name;

@@ -43,6 +43,7 @@ static void cpuid() {
     EXPECT_EQUAL(features >> 3 & 1, true);
     EXPECT_EQUAL(features >> 4 & 1, snp());
     EXPECT_EQUAL(cpuid_by_msr(0x8000000a, eax), 0); // SVM is not for a guest
+    expect_one_cpu({cpuid_by_msr(1, ecx), cpuid_by_msr(7, ebx), cpuid_by_msr(0xd, eax)});
 }
 
 // VMGEXIT changes the MSR, and no register.

@@ -34,6 +34,11 @@ static void cpuid() {
     const uint64_t first = get(field::kRbx);
     ask_cpuid(7, 1);
     EXPECT(get(field::kRbx) != first);
+    ask_cpuid(1, 0);
+    const uint64_t basic = get(field::kRcx);
+    ask_cpuid(0xd, 0);
+    expect_one_cpu({static_cast<uint32_t>(basic), static_cast<uint32_t>(first),
+                    static_cast<uint32_t>(get(field::kRax))});
 }
 
 // What the guest has in its registers is not the host's to use.

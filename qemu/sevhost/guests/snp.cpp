@@ -207,6 +207,8 @@ static void pages_of_the_firmware() {
         EXPECT_EQUAL(entry->edx, cpuid_by_msr(leaf, 3));
     }
     EXPECT(find_leaf(0x12345678) == nullptr);
+    const CpuidEntry* xsave = find_leaf(0xd);
+    expect_one_cpu({find_leaf(1)->ecx, find_leaf(7)->ebx, xsave == nullptr ? 0 : xsave->eax});
     EXPECT_EQUAL(secrets_page[0], 2); // the version
 }
 #endif

@@ -21,7 +21,7 @@ uint32_t replace(uint32_t word, uint32_t bit, bool set) {
 // The highest standard leaf. A machine without XSAVE need not have XSAVE's leaf, which
 // SNP Linux refuses when it is there, and offers neither XSAVEC nor XSAVES.
 uint32_t highest_leaf(uint32_t highest) {
-    const bool xsave = cpuid(kCpuidFeatures).ecx & kFeaturesEcxXsave;
+    const bool xsave = consistent_cpuid(cpuid, kCpuidFeatures, 0).ecx & kFeaturesEcxXsave;
     return xsave || highest < kCpuidXsave ? highest : kCpuidXsave - 1;
 }
 
@@ -49,7 +49,7 @@ Cpuid guest_cpuid(const Guest& guest, uint32_t leaf, uint32_t subleaf) {
     if (leaf > kCpuidMemoryEncryption ||
         (leaf >= kCpuidExtendedMax && leaf > cpuid(kCpuidExtendedMax).eax))
         return {};
-    Cpuid r = cpuid(leaf, subleaf);
+    Cpuid r = consistent_cpuid(cpuid, leaf, subleaf);
     const uint64_t cr4 = guest.save().cr4; // known to a host from the CR4 write trap (15.35.5)
     switch (leaf) {
     case 0:

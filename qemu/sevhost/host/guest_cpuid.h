@@ -1,5 +1,5 @@
-// CPUID as the guest is to see it: the machine's own, without SVM, and with the
-// leaf that tells of SEV.
+// CPUID as the guest is to see it: that of one CPU, which is the machine's own, without SVM, and
+// with the leaf that tells of SEV.
 #pragma once
 
 #include "guest.h"

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "cpuid_features.h"
+
 namespace sevhost {
 
 inline void out8(uint16_t port, uint8_t value) {
@@ -56,9 +58,6 @@ inline void invalidate_page(const void* address) {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-struct Cpuid {
-    uint32_t eax, ebx, ecx, edx;
-};
 inline Cpuid cpuid(uint32_t leaf, uint32_t subleaf = 0) {
     Cpuid r;
     asm volatile("cpuid"
