@@ -29,6 +29,12 @@ grub-mkrescue grub-common
 sbsign sbsigntool
 openssl openssl
 xorriso xorriso
+/usr/lib/ISOLINUX/isolinux.bin isolinux
+/usr/lib/syslinux/modules/bios/mboot.c32 syslinux-common
+syslinux syslinux
+/usr/lib/PXELINUX/lpxelinux.0 pxelinux
+/usr/lib/u-boot/qemu-x86/u-boot.rom u-boot-qemu
+mke2fs e2fsprogs
 mformat mtools
 bochs-bin bochs
 /usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so bochs-term

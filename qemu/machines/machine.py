@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ RESET = "reset or powered off"
 HANG = "hang"
 
 _LOOK_SECONDS = 0.25  # how often a running machine is looked at
+_PROMPT_SECONDS = 0.05  # how often a prompt is looked for
 
 _OUTCOMES = {0x21: OK, 0x41: FATAL, 0x61: REFUSED, 0: RESET}
 
@@ -33,7 +35,8 @@ _OUTCOMES = {0x21: OK, 0x41: FATAL, 0x61: REFUSED, 0: RESET}
 class Boot:
     """A guest to run. `initrd` entries are joined by commas, as QEMU's Multiboot loader takes
     them ("path string"); an `iso` boots through the firmware instead of `kernel`, through SeaBIOS
-    if no `firmware` is named. `nodes` share the memory, by NUMA."""
+    if no `firmware` is named. `nodes` share the memory, by NUMA. `answers` are typed on the serial
+    port, each as soon as its prompt is seen there behind the one before: (prompt, answer)."""
 
     kernel: Optional[Path] = None
     initrd: Sequence = ()
@@ -46,6 +49,7 @@ class Boot:
     machine: str = "pc"
     accel: str = "tcg"
     extra: Sequence[str] = ()
+    answers: Sequence[tuple] = ()
     timeout: float = 20
 
 
@@ -94,10 +98,12 @@ def run(boot: Boot) -> Result:
     output = cases.scratch_directory()
     process = subprocess.Popen(
         command(boot, output / "serial", output / "debugcon"),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if boot.answers else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    if boot.answers:
+        _start_typing(process, output / "serial", boot.answers)
     patience = Patience(process.pid, boot.timeout, partial(_size, output / "serial"))
     status, errors = _finish(process, patience)
     result = Result(
@@ -116,7 +122,7 @@ def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     line += ["-display", "none", "-no-reboot", "-nodefaults"]
     line += ["-accel", boot.accel, "-cpu", boot.cpu]
     line += _memory(boot)
-    line += ["-serial", f"file:{serial}", "-debugcon", f"file:{debugcon}"]
+    line += _serial(boot, serial) + ["-debugcon", f"file:{debugcon}"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
     if boot.firmware:
         line += ["-bios", str(boot.firmware)]
@@ -141,6 +147,30 @@ def _memory(boot: Boot) -> list:
         line += ram(f"memory{node}", f"{int(boot.memory[:-1]) // boot.nodes}{boot.memory[-1]}")
         line += ["-numa", f"node,memdev=memory{node},cpus={node}"]
     return line
+
+
+def _serial(boot: Boot, path: Path) -> list:
+    if not boot.answers:
+        return ["-serial", f"file:{path}"]
+    return ["-chardev", f"stdio,id=serial,signal=off,logfile={path}", "-serial", "chardev:serial"]
+
+
+def _start_typing(process: subprocess.Popen, serial: Path, answers: Sequence[tuple]) -> None:
+    keyboard, process.stdin = process.stdin, None  # which communicate() would close
+
+    def type_answers() -> None:
+        seen = 0
+        for prompt, answer in answers:
+            while (at := read_text(serial).find(prompt, seen)) < 0:
+                if process.poll() is not None:
+                    return
+                time.sleep(_PROMPT_SECONDS)
+            seen = at + len(prompt)
+            with suppress(BrokenPipeError):
+                keyboard.write(answer.encode())
+                keyboard.flush()
+
+    threading.Thread(target=type_answers, daemon=True).start()
 
 
 def _finish(process: subprocess.Popen, patience: Patience) -> tuple:

@@ -43,7 +43,7 @@ _RELOCATION_MINIMUM_OFFSET = 32  # in the Multiboot 2 header, whose second tag i
 
 # What the firmware keeps at the end of low RAM, at most.
 _FIRMWARE_BYTES = 256 << 10
-_CONVENTIONAL_END = 0x9F000
+CONVENTIONAL_END = 0x9F000
 _SHADOW = (0xD0000, 0xF0000, "nvs")
 
 
@@ -130,7 +130,8 @@ def ram_spans(board: str, memory: str) -> Tuple[int, int]:
     return (size, 0) if size < split else (low, size - low)
 
 
-def expect_ram(report: Report, low: int, high: int) -> None:
+def expect_ram(report: Report, low: int, high: int,
+               conventional: int = CONVENTIONAL_END) -> None:
     """RAM is conventional memory, all from 1 MiB on but for the firmware's at its end, and all
     above 4 GiB; each without a hole. What microvm's firmware shadows its ROM with is left out."""
     ram = merged(r._replace(kind="RAM") for r in report.of_kind(*RAM_KINDS)
@@ -139,7 +140,7 @@ def expect_ram(report: Report, low: int, high: int) -> None:
         ram[0] = ram[0]._replace(start=0x1000)
     end = ram[1].end
     assert low - _FIRMWARE_BYTES <= end <= low, f"RAM below 4 GiB ends at {end:#x}"
-    wanted = [(0x1000, _CONVENTIONAL_END), (MIB, end)]
+    wanted = [(0x1000, conventional), (MIB, end)]
     wanted += [(4 * GIB, 4 * GIB + high)] if high else []
     assert ram == [Range(*span, "RAM") for span in wanted], f"RAM is {[str(r) for r in ram]}"
 

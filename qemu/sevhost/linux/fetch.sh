@@ -5,10 +5,14 @@
 #             later ones have no OVMF image with the SEV-ES code
 #   trixie    its cloud kernel, its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, both as OVMF.fd,
 #             and the one that lets nothing be executed but code) and its GRUB (grubx64.efi)
+#   bookworm-loaders
+#             what is better not installed beside the loader that a machine has: GRUB 0.97
+#             (stage2_eltorito), extlinux, Xen (xen), kexec and the libraries that it wants
 set -eu
 
 directory=$1
-release=$2
+what=$2
+release=${what%-*}
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -51,7 +55,7 @@ unpack() {
 }
 
 debian apt-get update
-case $release in
+case $what in
 bookworm)
     unpack "$(newest_kernel)" './boot/vmlinuz-*' vmlinuz
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
@@ -63,5 +67,20 @@ trixie)
         unpack ovmf "./usr/share/OVMF/$file" "$file"
     done
     unpack grub-efi-amd64-unsigned ./usr/lib/grub/x86_64-efi/monolithic/grubx64.efi grubx64.efi
+    ;;
+bookworm-loaders)
+    unpack grub-legacy ./usr/lib/grub/x86_64-pc/stage2_eltorito stage2_eltorito
+    unpack extlinux ./usr/bin/extlinux extlinux
+    unpack xen-hypervisor-4.17-amd64 ./boot/xen-4.17-amd64.gz xen.gz
+    gzip -d -f "$directory/xen.gz"
+    mkdir -p "$directory/kexec"
+    unpack kexec-tools ./sbin/kexec kexec/kexec
+    unpack libc6 ./lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 kexec/ld.so
+    unpack libc6 ./lib/x86_64-linux-gnu/libc.so.6 kexec/libc.so.6
+    unpack libxenmisc4.17 './usr/lib/x86_64-linux-gnu/libxenctrl.so.4.17.?' kexec/libxenctrl.so.4.17
+    for library in call devicemodel evtchn foreignmemory gnttab toolcore toollog; do
+        unpack "libxen${library}1" "./usr/lib/x86_64-linux-gnu/libxen$library.so.1.*" \
+            "kexec/libxen$library.so.1"
+    done
     ;;
 esac

@@ -1,12 +1,13 @@
 # Guests that know nothing of us: Debian's kernel, with a user space of one program, and
-# Debian's firmware. They are fetched, and never part of this project.
+# Debian's firmware; and loaders. They are fetched, and never part of this project.
 
 LINUX_DIR := $(SEVHOST_DIR)/linux
 DEBIAN := $(BUILD)/debian
 DEBIAN12_FILES := $(DEBIAN)/vmlinuz $(DEBIAN)/OVMF.fd
 DEBIAN13_FILES := $(addprefix $(DEBIAN)/trixie/,OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd \
 	OVMF_VARS_4M.fd OVMF.fd vmlinuz grubx64.efi)
-DEBIAN_GUESTS := $(DEBIAN12_FILES) $(DEBIAN13_FILES)
+LOADER_FILES := $(addprefix $(DEBIAN)/loaders/,stage2_eltorito extlinux xen kexec/kexec)
+DEBIAN_GUESTS := $(DEBIAN12_FILES) $(DEBIAN13_FILES) $(LOADER_FILES)
 INITRAMFS := $(BUILD)/initramfs.cpio
 
 # Once fetched they stay, whatever changes here: a newer kernel comes by `make clean`.
@@ -16,6 +17,9 @@ $(DEBIAN12_FILES) &:
 $(DEBIAN13_FILES) &:
 	@echo "  $(DEBIAN13_FILES)"
 	$(LINUX_DIR)/fetch.sh $(DEBIAN)/trixie trixie
+$(LOADER_FILES) &:
+	@echo "  $(LOADER_FILES)"
+	$(LINUX_DIR)/fetch.sh $(DEBIAN)/loaders bookworm-loaders
 
 $(BUILD)/init: $(LINUX_DIR)/init.c
 	@mkdir -p $(@D)

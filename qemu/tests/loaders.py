@@ -1,0 +1,145 @@
+"""Loaders that others wrote, and that a Debian has or had: SYSLINUX's family, GRUB 0.97, iPXE,
+U-Boot, Xen. Each report is held against what the loader was given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Sequence, Tuple
+
+import cases
+import loader_media
+import machine
+from cases import Case, note
+from guests import CONVENTIONAL_END, expect_ram, expected_paging, ram_spans
+from handoff_report import expect_report
+
+_MEMORY = "128M"
+_TIMEOUT = 30
+_CMDLINE = "a b=c"
+_SIZES = (5000, 70001)
+
+# What each is told to load by Multiboot 1 and by Linux's protocol; the files are `kernel`,
+# `module0` and `module1`.
+_MBOOT = f"kernel mboot.c32\nappend /kernel {_CMDLINE} --- /module0 one two --- /module1\n"
+_SYSLINUX_LINUX = f"linux /kernel\ninitrd /module0\nappend {_CMDLINE}\n"
+_GRUB = f"kernel /kernel {_CMDLINE}\nmodule /module0 one two\nmodule /module1\n"
+_GRUB_LINUX = f"kernel /kernel {_CMDLINE}\ninitrd /module0\n"
+_IPXE = f"kernel kernel {_CMDLINE}\nmodule module0 one two\nmodule module1\n"
+_IPXE_LINUX = f"kernel kernel {_CMDLINE}\ninitrd module0\n"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A loader, and what it makes of a command line and of modules' strings; and what stays
+    its own of conventional memory's end and of RAM's."""
+
+    name: str
+    medium: Callable[[dict, str], list]
+    words: str
+    cmdline: str = _CMDLINE
+    strings: Sequence[str] = ("/module0 one two", "/module1")
+    keeps: Tuple[int, int] = (0, 0)
+
+
+_SYSLINUX_SAYS = f"BOOT_IMAGE=/kernel {_CMDLINE} initrd=/module0"
+_URL = "tftp://10.0.2.2"
+
+_MULTIBOOT1 = [
+    Way("ISOLINUX", loader_media.isolinux, _MBOOT),
+    Way("SYSLINUX", loader_media.syslinux, _MBOOT),
+    Way("EXTLINUX", loader_media.extlinux, _MBOOT),
+    Way("PXELINUX", loader_media.pxelinux, _MBOOT.replace(" /", " "),
+        strings=("module0 one two", "module1"), keeps=(0x3000, 0x90000)),
+    Way("GRUB 0.97", loader_media.grub_legacy, _GRUB),
+    Way("iPXE", loader_media.ipxe, _IPXE,
+        strings=(f"{_URL}/module0 one two", f"{_URL}/module1")),
+]
+
+_LINUX = [
+    Way("ISOLINUX", loader_media.isolinux, _SYSLINUX_LINUX, _SYSLINUX_SAYS),
+    Way("SYSLINUX", loader_media.syslinux, _SYSLINUX_LINUX, _SYSLINUX_SAYS),
+    Way("EXTLINUX", loader_media.extlinux, _SYSLINUX_LINUX, _SYSLINUX_SAYS),
+    Way("PXELINUX", loader_media.pxelinux, _SYSLINUX_LINUX.replace(" /", " "),
+        _SYSLINUX_SAYS.replace("/", "")),
+    Way("GRUB 0.97", loader_media.grub_legacy, _GRUB_LINUX),
+    Way("iPXE", loader_media.ipxe, _IPXE_LINUX),
+]
+
+
+def multiboot1(way: Way, kernel: str = "demo-best-multiboot1") -> Case:
+    modules = [(None, size, string) for size, string in zip(_SIZES, way.strings)]
+    return _starts(way, "multiboot1", cases.BUILD / f"{kernel}.elf", modules)
+
+
+def linux(way: Way, kernel: str = "demo-best-every") -> Case:
+    modules = [(None, _SIZES[0], "")]
+    return _starts(way, "linux", cases.BUILD / f"{kernel}.bzImage", modules)
+
+
+def _starts(way: Way, loader: str, kernel: Path, modules: list) -> Case:
+    def function() -> None:
+        files = {"kernel": kernel, **{f"module{index}": cases.scratch_file(bytes(size), "module")
+                                      for index, size in enumerate(_SIZES)}}
+        try:
+            medium = way.medium(files, way.words)
+        except PermissionError as error:
+            note(f"not tried: {error}")
+            return
+        result = machine.run(machine.Boot(memory=_MEMORY, extra=medium, timeout=_TIMEOUT))
+        report = expect_report(result, kernel.with_suffix(".elf"), loader=loader,
+                               cmdline=way.cmdline, modules=modules,
+                               **expected_paging("demo-best", "max"))
+        low, high = ram_spans("pc", _MEMORY)
+        expect_ram(report, low - way.keeps[1], high, CONVENTIONAL_END - way.keeps[0])
+
+    return Case(f"loaders: {way.name}, {loader}", function)
+
+
+# --- U-Boot -----------------------------------------------------------------------------------
+
+_U_BOOT = Path("/usr/lib/u-boot/qemu-x86/u-boot.rom")
+_U_BOOT_BYTES = 48 << 20  # of RAM, that it may keep for itself
+
+
+def u_boot(kernel: str, cpu: str) -> Case:
+    """By `qfw`, which takes from QEMU what -kernel and -initrd name, and `zboot`."""
+
+    def function() -> None:
+        module = cases.scratch_file(bytes(_SIZES[0]), "module")
+        commands = ("qfw load 1000000 4000000", f"setenv bootargs {_CMDLINE}",
+                    f"zboot 1000000 - 4000000 {_SIZES[0]:x}")
+        result = machine.run(machine.Boot(
+            kernel=cases.BUILD / f"{kernel}.bzImage", initrd=[module], memory="256M", cpu=cpu,
+            firmware=_U_BOOT, timeout=_TIMEOUT,
+            answers=[("stop autoboot", "\n"), *(("=> ", f"{line}\n") for line in commands)]))
+        report = expect_report(
+            result, cases.BUILD / f"{kernel}.elf", loader="linux", cmdline=_CMDLINE,
+            modules=[(0x4000000, _SIZES[0], "")],
+            **expected_paging(kernel.removesuffix("-every"), cpu))
+        usable = sum(r.end - r.start for r in report.of_kind("usable"))
+        assert usable >= (256 << 20) - _U_BOOT_BYTES, f"only {usable:#x} bytes are usable"
+        assert report.fields["rsdp"] != 0, "U-Boot tells where the RSDP is"
+
+    return Case(f"loaders: U-Boot, {kernel} on {cpu}", function)
+
+
+# --- Xen --------------------------------------------------------------------------------------
+
+
+def xen_dom0() -> None:
+    """Xen gives dom0 no memory map; the kernel says so, and Xen's console has its word."""
+    words = "console=com1 com1=115200,8n1 dom0=pvh dom0_mem=128M noreboot guest_loglvl=all"
+    result = machine.run(machine.Boot(
+        kernel=loader_media.fetched("xen"), append=words, memory="512M",
+        machine="q35,kernel-irqchip=off", initrd=[f"{cases.BUILD}/demo-best.elf {_CMDLINE}"],
+        extra=["-device", "intel-iommu,intremap=on"], timeout=60))
+    result.expect(machine.FATAL, r"\(d0\) prologue: fatal: pvh: start info of version 0, as Xen "
+                  "gives it to dom0: ")
+
+
+CASES = [
+    *map(multiboot1, _MULTIBOOT1),
+    *map(linux, _LINUX),
+    u_boot("demo-every", "qemu64"),
+    u_boot("demo-best-every", "max"),
+    Case("loaders: Xen's dom0", xen_dom0),
+]
