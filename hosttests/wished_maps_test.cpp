@@ -19,6 +19,8 @@ namespace prologue::test {
 namespace {
 
 constexpr unsigned kWindows = 3;
+constexpr uint64_t kDevices = PROLOGUE_WITH_DEVICES;
+constexpr unsigned kUncachedMinus = 2; // in the PAT
 
 struct Window {
     uint64_t virt, phys, bytes, rights;
@@ -38,7 +40,7 @@ extern Note __start_prologue_windows[];
 }
 
 constexpr uint64_t kTablesAt = 0x10000000;
-constexpr uint64_t kTablePages = 3600;
+constexpr uint64_t kTablePages = 7000;
 constexpr uint64_t kSeenAt = 0x8000000000; // the early window's place with a wish: entry 1
 
 struct Wishes {
@@ -96,7 +98,7 @@ struct Granted {
         map_kernel(tables, image, machine.guard, ram.map, map);
         handoff.identity_bytes = map.identity.end;
         handoff.cmdline = reinterpret_cast<const char*>(window + kMiB);
-        direct_map = prologue_finish_maps(window, cpu.levels, map, tables, handoff);
+        direct_map = prologue_finish_maps({window, cpu.levels, image, ram.map, map}, tables, handoff);
     }
     static uint64_t seen_at(unsigned levels) { return levels == 5 ? kSeenAt << 9 : kSeenAt; }
 
@@ -124,12 +126,30 @@ bool canonical(uint64_t address, const Limits& limits) {
     return address < limits.half || address >= 0 - limits.half;
 }
 
+// All of the identity map that is not there yet: uncached, but for page 0.
+void add_what_is_no_ram(std::vector<Stretch>& identity, uint64_t start, uint64_t end) {
+    if (start >= end)
+        return;
+    std::vector<Stretch> rest = {{start, end - start, start, true, false, kUncachedMinus}};
+    for (const Stretch& ram : identity)
+        cut(rest, ram.virt, ram.virt + ram.bytes);
+    for (Stretch& stretch : rest) {
+        if (stretch.virt == 0 && stretch.bytes != 0) {
+            identity.push_back({0, kPage, 0, true, false});
+            stretch = {kPage, stretch.bytes - kPage, kPage, true, false, kUncachedMinus};
+        }
+        identity.push_back(stretch);
+    }
+}
+
 // The maps that are due, without the windows; nothing where the wishes cannot be met.
 std::optional<std::vector<Stretch>> maps_due(const Machine& machine, const Wishes& wishes,
                                              const MemoryMap& memory) {
     const Limits limits = limits_of(machine.cpu);
     const uint64_t image = machine.linked.front().virt;
     const uint64_t image_end = image + machine.image_bytes(); // 0 at the end of addresses
+    const Span image_at = {machine.loaded_at, machine.loaded_at + machine.image_bytes()};
+    bool image_within = false; // the direct map
     uint64_t direct_map = limits.direct_map, direct_bytes = limits.direct_map_bytes;
     uint64_t identity_start = kPage, identity_end = wishes.identity_end;
     if (wishes.identity_by_default())
@@ -137,7 +157,8 @@ std::optional<std::vector<Stretch>> maps_due(const Machine& machine, const Wishe
                            ? limits.top_entry
                            : 4 * kGiB;
     else
-        identity_start = wishes.identity_start;
+        identity_start = wishes.identity_start & ~kDevices;
+    const bool with_devices = !wishes.identity_by_default() && wishes.identity_start & kDevices;
 
     if (!wishes.direct_by_default()) {
         const uint64_t seen = Granted::seen_at(machine.cpu.levels), after = seen + limits.top_entry;
@@ -149,13 +170,15 @@ std::optional<std::vector<Stretch>> maps_due(const Machine& machine, const Wishe
                 return std::nullopt;
             direct_bytes = 0;
         } else {
-            if (!canonical(direct_map, limits) || direct_map < identity_end ||
-                (direct_map >= image && direct_map - image < machine.image_bytes()))
+            if (!canonical(direct_map, limits) || direct_map < identity_end)
                 return std::nullopt;
             uint64_t end = direct_map < limits.half ? limits.half : 0;
-            if (image > direct_map && (end == 0 || image < end))
+            image_within = direct_map == image - machine.loaded_at;
+            if (!image_within && direct_map >= image && direct_map - image < machine.image_bytes())
+                return std::nullopt;
+            if (!image_within && image > direct_map && (end == 0 || image < end))
                 end = image;
-            if (end - direct_map < 4 * kGiB)
+            if (end - direct_map < (image_within ? image_at.end : 4 * kGiB))
                 return std::nullopt;
             direct_bytes = std::min(direct_bytes, end - direct_map);
         }
@@ -167,8 +190,12 @@ std::optional<std::vector<Stretch>> maps_due(const Machine& machine, const Wishe
                          kRead | kWrite | kExecute}};
     }
     std::vector<Stretch> identity = ram_at(shown, memory, 0, identity_start, identity_end);
+    if (with_devices)
+        add_what_is_no_ram(identity, identity_start, identity_end);
     cut(identity, image, image_end != 0 ? image_end : ~0ull);
-    const std::vector<Stretch> direct = ram_at(shown, memory, direct_map, kPage, direct_bytes);
+    std::vector<Stretch> direct = ram_at(shown, memory, direct_map, kPage, direct_bytes);
+    if (image_within)
+        cut(direct, image, image_end != 0 ? image_end : ~0ull);
     std::vector<Stretch> all;
     for (const auto& part : {segments_of(shown), identity, direct})
         for (const Stretch& stretch : joined(part))
@@ -222,7 +249,7 @@ uint64_t random_direct_map(Dice& dice, const Machine& machine) {
         DIRECT_MAP_BY_DEFAULT, DIRECT_MAP_BY_DEFAULT, PROLOGUE_NO_DIRECT_MAP,
         0xffff900000000000, 0xfffff00000200000, 0xff40000000000000,
         0x200000000000, 512 * kGiB + dice.below(100) * kGiB,
-        (image - dice.between(1, 6) * kGiB) & ~(k2M - 1), image,
+        (image - dice.between(1, 6) * kGiB) & ~(k2M - 1), image, image - machine.loaded_at,
         (image + machine.image_bytes() + k2M - 1) & ~(k2M - 1),
         dice.below(8) * kGiB, 1ull << 60,
     };
@@ -261,7 +288,7 @@ Wishes random_wishes(Dice& dice, const Machine& machine) {
     wishes.identity_end = dice.one_of<uint64_t>(
         {IDENTITY_MAP_BY_DEFAULT, IDENTITY_MAP_BY_DEFAULT, 0, kGiB, 4 * kGiB, 512 * kGiB,
          dice.below(1 << 20) * kPage});
-    wishes.identity_start = dice.one_in(2) ? 0 : kPage;
+    wishes.identity_start = dice.one_of<uint64_t>({0, kPage, kDevices, kPage | kDevices});
     wishes.writable_text = dice.one_in(4);
     for (unsigned i = 0; i != kWindows; ++i)
         wishes.windows[i] = random_window(dice, machine, i);
@@ -347,6 +374,53 @@ TEST(WishedMaps, IdentityMapsThatCannotBeAreRefused) {
                   failure(Error::wish, {end, kPage},
                           "an identity map up to this address, from this one, cannot be"));
     }
+}
+
+// What a page of the identity map is like, by an independent walk.
+Translation identity_page(const Granted& granted, uint64_t at) {
+    const auto page = walk(state_of(granted.machine.cpu, kTablesAt), reader_of(granted.memory), at,
+                           Access::Write, false);
+    return std::get<Translation>(page);
+}
+
+Wishes everything_below_4_gib() {
+    Wishes wishes = modest();
+    wishes.identity_end = 4 * kGiB;
+    wishes.identity_start = PROLOGUE_FROM_PAGE_0 | PROLOGUE_WITH_DEVICES;
+    return wishes;
+}
+
+TEST(WishedMaps, DevicesAreUncachedAndSoftReservedMemoryAndPage0AreNot) {
+    Machine machine = usual(kHigh + k2M);
+    machine.stated[0] = {3 * kGiB + kMiB, 3 * kGiB + 3 * kMiB, PROLOGUE_MEMORY_SOFT_RESERVED};
+    const Granted granted(machine, everything_below_4_gib());
+    for (const uint64_t ram : {uint64_t{0}, kMiB, 3 * kGiB - kMiB, 3 * kGiB + kMiB})
+        EXPECT_FALSE(identity_page(granted, ram).pcd) << std::hex << ram;
+    for (const uint64_t other : {uint64_t{0xb8000}, 3 * kGiB, 3 * kGiB + 3 * kMiB,
+                                 uint64_t{0xfee00000}, 4 * kGiB - kPage}) {
+        const Translation page = identity_page(granted, other);
+        EXPECT_TRUE(page.pcd && !page.pwt && !page.pat && page.writable && !page.executable)
+            << std::hex << other << page;
+        EXPECT_EQ(page.pa, other);
+    }
+}
+
+TEST(WishedMaps, DevicesOfAnSevGuestAreNotEncrypted) {
+    const Granted granted(usual(kHigh + k2M, {.levels = 4, .has_1g_pages = true,
+                                              .c_bit = 1ull << 51}),
+                          everything_below_4_gib());
+    EXPECT_TRUE(identity_page(granted, kMiB).encrypted);
+    EXPECT_TRUE(identity_page(granted, 0).encrypted);
+    EXPECT_FALSE(identity_page(granted, 0xfee00000).encrypted);
+    EXPECT_FALSE(identity_page(granted, 0xb8000).encrypted);
+}
+
+TEST(WishedMaps, NothingIsWrittenAndRunThroughADirectMapWithTheImageInIt) {
+    Wishes wishes = modest();
+    wishes.direct_map = kHigh;
+    const Granted granted(usual(kHigh + k2M), wishes);
+    EXPECT_EQ(granted.direct_map, kHigh);
+    EXPECT_EQ(writable_and_executable(granted.machine.cpu, granted.memory, kTablesAt), "");
 }
 
 }  // namespace

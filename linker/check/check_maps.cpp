@@ -55,14 +55,18 @@ public:
             room_ = direct_map_ == PROLOGUE_NO_DIRECT_MAP ? 0 : std::min(room_, wished_room());
         }
         if (wishes_.identity_map)
-            identity_ = {wishes_.identity_map->second, wishes_.identity_map->first};
+            identity_ = {wishes_.identity_map->second & ~uint64_t{PROLOGUE_WITH_DEVICES},
+                         wishes_.identity_map->first};
         else if (wishes_.direct_map || top_index(image_.start, levels) == 0)
             identity_ = {kPage, kDefaultLowIdentity};
         else
             shares_tables_ = true;
     }
 
-    Span direct_map() const { return {direct_map_, direct_map_ + room_}; }
+    // Where the image cannot be.
+    Span direct_map() const {
+        return image_in_direct_map() ? Span{} : Span{direct_map_, direct_map_ + room_};
+    }
 
     void check(Findings& findings) const {
         const bool good = check_identity_map(findings) && check_direct_map(findings);
@@ -71,8 +75,19 @@ public:
     }
 
 private:
+    // Is the image where the direct map shows it?
+    bool image_in_direct_map() const {
+        return wishes_.direct_map && *wishes_.direct_map == image_.start - ram_.start;
+    }
+
+    bool with_devices() const {
+        return wishes_.identity_map && wishes_.identity_map->second & PROLOGUE_WITH_DEVICES;
+    }
+
     // From where the direct map is wished for, up to the image or the half's end.
     uint64_t wished_room() const {
+        if (image_in_direct_map())
+            return room_in_half(direct_map_, levels_);
         if (!prologue::is_canonical(direct_map_, levels_) ||
             (direct_map_ >= image_.start && direct_map_ < image_.end))
             return 0;
@@ -83,7 +98,8 @@ private:
         if (!wishes_.identity_map)
             return true;
         const auto [end, start] = *wishes_.identity_map;
-        if (end % kPage == 0 && end <= kMostIdentity && (start == 0 || start == kPage))
+        if (end % kPage == 0 && end <= kMostIdentity &&
+            (identity_.start == 0 || identity_.start == kPage))
             return true;
         findings.add(Rule::identity_map_impossible, every_loader(),
                      sentence("wished for is 0x%lx to 0x%lx", start, end));
@@ -103,7 +119,7 @@ private:
                          sentence("the identity map ends at 0x%lx", identity_.end));
         else if (*wishes_.direct_map != PROLOGUE_NO_DIRECT_MAP &&
                  (direct_map_ % kPage != 0 || direct_map_ < identity_.end ||
-                  room_ < kLeastDirectMap))
+                  room_ < (image_in_direct_map() ? ram_.end : kLeastDirectMap)))
             findings.add(Rule::direct_map_no_room, every_loader(),
                          sentence("at 0x%lx, with %u levels, it has room for 0x%lx bytes; the "
                                   "identity map ends at 0x%lx",
@@ -117,7 +133,7 @@ private:
         std::vector<Span> taken = {image_};
         if (room_ != 0) // the image, as RAM
             taken.push_back({direct_map_ + ram_.start, direct_map_ + ram_.end});
-        const Span in_identity_map = identity_.shared(ram_);
+        const Span in_identity_map = with_devices() ? identity_ : identity_.shared(ram_);
         if (in_identity_map.bytes() != 0)
             taken.push_back(in_identity_map);
         for (const Window& window : wishes_.windows)

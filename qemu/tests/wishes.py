@@ -65,6 +65,7 @@ class Wished:
     direct_map: Optional[int] = None
     direct_map_bytes: Optional[int] = None
     identity: Optional[Tuple[int, int]] = None  # from, to
+    devices: bool = False  # are in it too
     one_mapping: bool = False
 
 
@@ -135,12 +136,31 @@ def expected_mappings(report: StateReport, wished: Wished, image: Image) -> List
     for segment in segments:
         result += without(segment, handoff["stack_bottom"] - PAGE, handoff["stack_bottom"])
     if handoff["direct_map_bytes"]:
-        result += ram_mappings(report, segments, handoff["direct_map"],
-                               (PAGE, handoff["direct_map_bytes"]))
+        direct_map = ram_mappings(report, segments, handoff["direct_map"],
+                                  (PAGE, handoff["direct_map_bytes"]))
+        if handoff["direct_map"] == handoff["kernel_offset"]:  # with the image in it
+            direct_map = outside(segments, direct_map)
+        result += direct_map
     limits = wished.identity or (PAGE, handoff["identity_bytes"])
-    for mapping in ram_mappings(report, segments, 0, limits):
-        result += without(mapping, segments[0].start, segments[-1].end)
+    low = ram_mappings(report, segments, 0, limits)
+    if wished.devices:
+        low += devices_mappings(report, limits)
+    result += outside(segments, low)
     return joined([*result, *(window.mapping for window in wished.windows)])
+
+
+def outside(segments: List[Mapping], mappings: List[Mapping]) -> List[Mapping]:
+    return [piece for mapping in mappings
+            for piece in without(mapping, segments[0].start, segments[-1].end)]
+
+
+def devices_mappings(report: StateReport, limits: tuple) -> List[Mapping]:
+    """What is no RAM, at its own address."""
+    rest = [Mapping(max(limits[0], PAGE), limits[1], max(limits[0], PAGE), True, False, UC_MINUS)]
+    for r in report.memory:
+        if r.type in state_report.RAM:
+            rest = [piece for mapping in rest for piece in without(mapping, r.start, r.end)]
+    return rest
 
 
 def ram_mappings(report: StateReport, segments: list, at: int, limits: tuple) -> List[Mapping]:
@@ -154,8 +174,13 @@ def identity(end: int, start: int = PAGE) -> str:
     return f"IDENTITY_MAP({end:#x}, {start})"
 
 
+def everything(end: int, start: int = PAGE) -> str:
+    return f"IDENTITY_MAP({end:#x}, {start} | PROLOGUE_WITH_DEVICES)"
+
+
 _HIGH_DIRECT = 0xFFFF900000000000
 _TO_IMAGE = 0xFFFFFFFF80100000
+_LINK_BASE = 0xFFFFFFFF80000000
 _VIRTUAL_IN_DEFAULT = "--defsym=PROLOGUE_VIRTUAL=0xffff800000000000"
 _FIVE = ("PAGING(PROLOGUE_PAGING_FIVE)",)
 _NO_1G = "max,-pdpe1gb"
@@ -216,6 +241,24 @@ WISHED = [
     *(Wished(f"an identity map of {end // GIB} GiB from page {start // PAGE}, {cpu}",
              [identity(end, start)], cpu=cpu, memory="6G", identity=(start, end))
       for end in (GIB, 4 * GIB, 512 * GIB) for start in (0, PAGE) for cpu in ("max", _NO_1G)),
+    *(Wished(f"everything below {end // GIB} GiB from page {start // PAGE}, {cpu}",
+             [everything(end, start)], cpu=cpu, memory="6G", identity=(start, end), devices=True)
+      for end, start, cpu in ((4 * GIB, 0, _NO_1G), (4 * GIB, PAGE, "max"), (512 * GIB, PAGE, "max"))),
+    Wished("everything below 4 GiB around a low image", [everything(4 * GIB)],
+           link=["--defsym=PROLOGUE_VIRTUAL=0"], identity=(PAGE, 4 * GIB), devices=True),
+    Wished("everything below 4 GiB and no direct map",
+           ["DIRECT_MAP(PROLOGUE_NO_DIRECT_MAP)", everything(4 * GIB)], direct_map=0,
+           direct_map_bytes=0, identity=(PAGE, 4 * GIB), devices=True),
+    *(Wished(f"a direct map with the image in it, {cpu}, {memory}",
+             [f"DIRECT_MAP({_LINK_BASE:#x})"], cpu=cpu, memory=memory, direct_map=_LINK_BASE,
+             direct_map_bytes=2 * GIB, identity=(PAGE, 4 * GIB))
+      for cpu, memory in (("max", "128M"), (_NO_1G, "1500M"))),
+    Wished("a direct map with the image in it, in the lower half",
+           ["DIRECT_MAP(0x600000000000)"], link=["--defsym=PROLOGUE_VIRTUAL=0x600000000000"],
+           direct_map=0x600000000000, direct_map_bytes=0x200000000000, identity=(PAGE, 4 * GIB)),
+    Wished("a direct map with the image in it, all writable and executable",
+           [f"DIRECT_MAP({_LINK_BASE:#x})", "WRITABLE_TEXT"], direct_map=_LINK_BASE,
+           direct_map_bytes=2 * GIB, identity=(PAGE, 4 * GIB), one_mapping=True),
     Wished("no identity map for a low image", [identity(0)],
            link=["--defsym=PROLOGUE_VIRTUAL=0"], identity=(PAGE, 0)),
     Wished("an identity map around a low image", [identity(GIB, 0)],
@@ -267,6 +310,11 @@ _TEXT_4 = 0xFFFF800000000000
 REFUSED = [
     refused("a direct map on the image", f"{_NO_ROOM} (ffffffff80100000, 0)",
             "DIRECT_MAP(0xffffffff80100000)"),
+    refused("a direct map with the image in it, in the identity map", f"{_NO_ROOM} "
+            "(40000000, 7fffc0000000)", "DIRECT_MAP(0x40000000)",
+            link=("--defsym=PROLOGUE_VIRTUAL=0x40000000",)),
+    refused("a window on a device in the identity map", f"{_MAPPED} (fee00000, 1000)",
+            everything(4 * GIB), window(LAPIC, LAPIC, PAGE)),
     refused("a direct map too near to the image", f"{_NO_ROOM} (fffffffe90100000, f0000000)",
             "DIRECT_MAP(0xfffffffe90100000)"),
     refused("a direct map behind the image", f"{_NO_ROOM} (ffffffffc0000000, 40000000)",

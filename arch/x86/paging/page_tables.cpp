@@ -83,8 +83,8 @@ unsigned PageTables::level_for(uint64_t addresses, uint64_t bytes) const {
     return 3;
 }
 
-MapResult PageTables::map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits) {
-    bits |= PTE_PRESENT | mode_.c_bit_mask;
+MapResult PageTables::map_leaves(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits) {
+    bits |= PTE_PRESENT;
     MapResult result = MapResult::ok;
     while (bytes != 0) {
         const unsigned level = level_for(virt | phys, bytes);

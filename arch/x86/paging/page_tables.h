@@ -44,7 +44,14 @@ public:
     // range does not wrap. `bits` are those of the leaves: PTE_WRITABLE,
     // kNoExecute, caching. A range that is mapped already is a conflict where
     // it has a larger page, and is written over where it does not.
-    [[nodiscard]] MapResult map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits);
+    [[nodiscard]] MapResult map(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits) {
+        return map_leaves(virt, phys, bytes, bits | mode_.c_bit_mask);
+    }
+    // ... what is no memory, and so not encrypted.
+    [[nodiscard]] MapResult map_devices(uint64_t virt, uint64_t phys, uint64_t bytes,
+                                        uint64_t bits) {
+        return map_leaves(virt, phys, bytes, bits);
+    }
 
     // The entry of the 4 KiB page at `virt`, for which large pages are split; null where
     // there is none, or, with a reason, where pages for tables run out.
@@ -65,6 +72,7 @@ private:
     static constexpr unsigned index_of(uint64_t virt, unsigned level) {
         return static_cast<unsigned>(virt >> shift_of(level)) % TABLE_ENTRIES;
     }
+    MapResult map_leaves(uint64_t virt, uint64_t phys, uint64_t bytes, uint64_t bits);
     unsigned level_for(uint64_t addresses, uint64_t bytes) const;
     bool split(uint64_t* entry, unsigned level);
     uint64_t* find_or_add_table(uint64_t virt, unsigned level, MapResult& result);

@@ -112,7 +112,12 @@ void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const Me
     };
     map_segments(tables, image, guard);
     // Physical page 0 is left out, and with it address 0.
-    map_ram(map.direct_map, {kPage, map.direct_map_bytes});
+    if (map.image_in_direct_map) [[unlikely]] {
+        map_ram(map.direct_map, {kPage, image.span().start});
+        map_ram(map.direct_map, {image.span().end, map.direct_map_bytes});
+    } else {
+        map_ram(map.direct_map, {kPage, map.direct_map_bytes});
+    }
 
     // The low half: the direct map's first top-level entry serves both. Only a
     // kernel that lives there itself, or has a wish, gets a low map of its own.

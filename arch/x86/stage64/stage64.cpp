@@ -292,7 +292,8 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     auto* const ranges = const_cast<prologue_range*>(handoff.memory);
     uint64_t seen_at = window;
     if (wished_maps != nullptr)
-        seen_at = wished_maps->second<FinishMaps>()(window, levels, kernel_map, tables, handoff);
+        seen_at = wished_maps->second<FinishMaps>()({window, levels, image, map, kernel_map},
+                                                    tables, handoff);
     uint64_t cr3 = root;
     if (prologue_sev_state.status != 0) [[unlikely]] {
         prologue_sev_finish({tables, image, map, seen_at, handoff});

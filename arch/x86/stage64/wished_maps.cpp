@@ -37,15 +37,29 @@ constexpr unsigned top_index(uint64_t virt, unsigned levels) {
 }
 
 void check_image(const Image& image, unsigned levels, const KernelMap& map) {
-    image.check({map.direct_map, map.direct_map + map.direct_map_bytes}, levels);
+    const Span elsewhere = {map.direct_map, map.direct_map + map.direct_map_bytes};
+    image.check(map.image_in_direct_map ? Span{} : elsewhere, levels);
+}
+
+bool devices_are_wished_for() {
+    return prologue_wish_identity_map[0] != IDENTITY_MAP_BY_DEFAULT &&
+           (prologue_wish_identity_map[1] & PROLOGUE_WITH_DEVICES) != 0;
+}
+
+// Can this CPU address the last byte?
+bool is_addressable(uint64_t last) {
+    return last < kSurelyAddressable || last >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) == 0;
 }
 
 void plan_identity_map(KernelMap& map) {
-    const uint64_t end = prologue_wish_identity_map[0], start = prologue_wish_identity_map[1];
+    const uint64_t end = prologue_wish_identity_map[0], wished = prologue_wish_identity_map[1];
     if (end == IDENTITY_MAP_BY_DEFAULT)
         return;
+    const uint64_t start = wished & ~uint64_t{PROLOGUE_WITH_DEVICES};
     if (end % kPage != 0 || end > kMostIdentity || (start != 0 && start != kPage))
-        refuse("an identity map up to this address, from this one, cannot be", end, start);
+        refuse("an identity map up to this address, from this one, cannot be", end, wished);
+    if (end != 0 && start != wished && !is_addressable(end - 1))
+        refuse("an identity map with devices must show what this CPU can address", end, wished);
     map.identity = end != 0 ? Span{start, end} : Span{kPage, kPage};
 }
 
@@ -78,16 +92,25 @@ void plan_direct_map(uint64_t window, unsigned levels, const Image& image, Kerne
         map.reach = map.identity.end < map.reach ? map.identity.end : map.reach;
         return;
     }
-    const uint64_t room = is_canonical(base, levels) ? room_from(base, kernel, levels) : 0;
-    if (base % kPage != 0 || base < map.identity.end || room < kLeastDirectMap)
+    map.image_in_direct_map = base == image.virtual_offset();
+    uint64_t room = 0, least = kLeastDirectMap;
+    if (map.image_in_direct_map) {
+        room = end_of_half(base, levels) - base;
+        least = image.span().end;
+    } else if (is_canonical(base, levels)) {
+        room = room_from(base, kernel, levels);
+    }
+    if (base % kPage != 0 || base < map.identity.end || room < least)
         refuse("a direct map at this address has no room, or too little", base, room);
     map.direct_map = base;
     if (room < map.direct_map_bytes)
         map.direct_map_bytes = room;
+    if (room < map.reach)
+        map.reach = room;
 }
 
 // Is anything mapped in a span of virtual addresses?
-bool is_mapped(const PageTables& tables, unsigned levels, uint64_t virt, uint64_t bytes) {
+bool has_a_page(const PageTables& tables, unsigned levels, uint64_t virt, uint64_t bytes) {
     const uint64_t last = virt + (bytes - 1);
     for (;;) {
         uint64_t table = tables.root();
@@ -126,7 +149,7 @@ void check_window(const WindowNote& window, unsigned levels, const KernelMap& ma
         (virt ^ last) >> 63 != 0)
         refuse("a window must have addresses that exist", virt, window.bytes);
     const uint64_t highest = window.phys + (window.bytes - 1);
-    if (highest < window.phys || highest >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) != 0)
+    if (highest < window.phys || !is_addressable(highest))
         refuse("a window must show what this CPU can address", window.phys, window.bytes);
     if (caching > kMostCaching || rights > (PROLOGUE_WINDOW_WRITE | PROLOGUE_WINDOW_EXECUTE))
         refuse("a window's rights are unknown", virt, window.rights);
@@ -136,7 +159,7 @@ void check_window(const WindowNote& window, unsigned levels, const KernelMap& ma
     if (top_index(virt, levels) == 0 && shares_first_entry(map, tables))
         refuse("a window in the identity map's entry needs a wish for that map", virt,
                map.identity.end);
-    if (is_mapped(tables, levels, virt, window.bytes))
+    if (has_a_page(tables, levels, virt, window.bytes))
         refuse("a window lies where something is mapped", virt, window.bytes);
 }
 
@@ -168,6 +191,48 @@ void map_window(const WindowNote& window, PageTables& tables) {
     map_part(tables, window.virt + head, window.phys + head, middle, large);
     map_part(tables, window.virt + before_tail, window.phys + before_tail,
              window.bytes - before_tail, small);
+}
+
+// Maps at its own address what of a span lies within the identity map, and not where the
+// kernel is linked.
+template <class Map>
+void map_around_kernel(const MapsMade& made, Span span, Map map) {
+    const Span kernel = made.image.virtual_span();
+    const Span limits = made.map.identity;
+    const Span parts[] = {limits.shared(Span{0, kernel.start}),
+                          limits.shared(Span{kernel.end, limits.end})};
+    for (const Span& part : parts) {
+        const Span piece = part.shared(span);
+        if (map(piece) != MapResult::ok)
+            fail(Error::no_table_memory, piece.start, piece.start, piece.bytes());
+    }
+}
+
+// What the identity map has besides. Uncached by UC-, so that an MTRR may say that it is a
+// write-combining frame buffer (SDM vol. 3, table 12-7); but page 0 and soft-reserved memory
+// are RAM, by whatever name.
+void map_devices(const MapsMade& made, PageTables& tables) {
+    constexpr uint64_t kRam = PTE_WRITABLE | kNoExecute, kDevice = kRam | PTE_CACHE_DISABLE;
+    const auto map_ram = [&](Span span) {
+        return tables.map(span.start, span.start, span.bytes(), kRam);
+    };
+    const auto map_device = [&](Span span) {
+        return tables.map_devices(span.start, span.start, span.bytes(), kDevice);
+    };
+    uint64_t next = 0;
+    for (const prologue_range& range : made.memory) {
+        if (range.type == PROLOGUE_MEMORY_SOFT_RESERVED)
+            map_around_kernel(made, {range.start, range.end}, map_ram);
+        else if (!is_mapped(range.type))
+            continue;
+        if (next == 0 && range.start != 0) {
+            map_around_kernel(made, {0, kPage}, map_ram);
+            next = kPage;
+        }
+        map_around_kernel(made, {next, range.start}, map_device);
+        next = range.end;
+    }
+    map_around_kernel(made, {next, made.map.identity.end}, map_device);
 }
 
 template <class T>
@@ -203,16 +268,19 @@ void prologue_plan_maps(uint64_t window, unsigned levels, Image& image, KernelMa
     all.executable = true;
 }
 
-uint64_t prologue_finish_maps(uint64_t window, unsigned levels, const KernelMap& map,
-                              PageTables& tables, prologue_handoff& handoff) {
+uint64_t prologue_finish_maps(const MapsMade& made, PageTables& tables,
+                              prologue_handoff& handoff) {
+    const KernelMap& map = made.map;
+    if (devices_are_wished_for())
+        map_devices(made, tables);
     for (const WindowNote* note = __start_prologue_windows; note != __stop_prologue_windows;
          ++note) {
-        check_window(*note, levels, map, tables);
+        check_window(*note, made.levels, map, tables);
         map_window(*note, tables);
     }
     if (map.identity.bytes() == 0)
         handoff.identity_bytes = 0;
-    move_pointers(handoff, map.direct_map - window);
+    move_pointers(handoff, map.direct_map - made.window);
     return map.direct_map;
 }
 

@@ -29,10 +29,18 @@ static_assert(sizeof(WindowNote) == 56);
 // virtual address at which physical memory is seen for the time being.
 using PlanMaps = void(uint64_t window, unsigned levels, Image& image, KernelMap& map);
 
-// Maps the windows, and makes the handoff's pointers hold in the kernel's
+// What is known of the machine and the kernel.
+struct MapsMade {
+    uint64_t window; // as above
+    unsigned levels;
+    const Image& image;
+    const MemoryMap& memory;
+    const KernelMap& map;
+};
+
+// Maps what is not RAM, and makes the handoff's pointers hold in the kernel's
 // tables: for those, physical memory is seen at the address returned.
-using FinishMaps = uint64_t(uint64_t window, unsigned levels, const KernelMap& map,
-                            PageTables& tables, prologue_handoff& handoff);
+using FinishMaps = uint64_t(const MapsMade& made, PageTables& tables, prologue_handoff& handoff);
 
 extern "C" {
 PlanMaps prologue_plan_maps;

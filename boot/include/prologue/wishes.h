@@ -44,7 +44,8 @@
 
 /* Where the direct map begins, a multiple of 4096 in either half, or that there
  * is none. Note 0x53: u64. It has room up to the image or the end of its half, for
- * as much as the default's. With none, the handoff is seen through the identity
+ * as much as the default's. At the image's own virtual - physical it has the image in it,
+ * whose pages keep their rights. With none, the handoff is seen through the identity
  * map. Either way the default identity map becomes one of 4 GiB. */
 #define PROLOGUE_NOTE_DIRECT_MAP 0x53
 #define PROLOGUE_WISH_DIRECT_MAP(address)                                                          \
@@ -54,19 +55,22 @@
 #define PROLOGUE_NO_DIRECT_MAP 0
 
 /* RAM below `end` at its own address: a multiple of 4096 up to 512 GiB, or 0
- * for none. It is mapped from PROLOGUE_FROM_PAGE_0 or PROLOGUE_FROM_PAGE_1 on.
- * Note 0x54: u64, u64. */
+ * for none. It is mapped from PROLOGUE_FROM_PAGE_0 or PROLOGUE_FROM_PAGE_1 on; with
+ * `| PROLOGUE_WITH_DEVICES` so is all that is not RAM: firmware's memory, devices, what
+ * nobody has stated, all of it UNCACHED_MINUS and not executable. Note 0x54: u64, u64. */
 #define PROLOGUE_NOTE_IDENTITY_MAP 0x54
 #define PROLOGUE_WISH_IDENTITY_MAP(end, start)                                                     \
     PROLOGUE_RECORD_64_64_(identity_map, PROLOGUE_NOTE_IDENTITY_MAP, end, start)                   \
     PROLOGUE_NEED_(prologue_wished_maps)                                                           \
     PROLOGUE_CHECK_((end) % 4096 == 0 && (end) <= 0x8000000000 &&                                  \
-                    ((start) == PROLOGUE_FROM_PAGE_0 || (start) == PROLOGUE_FROM_PAGE_1))
+                    (((start) & ~PROLOGUE_WITH_DEVICES) == PROLOGUE_FROM_PAGE_0 ||                 \
+                     ((start) & ~PROLOGUE_WITH_DEVICES) == PROLOGUE_FROM_PAGE_1))
 #define PROLOGUE_NO_IDENTITY_MAP 0
 #define PROLOGUE_IDENTITY_1_GIB 0x40000000
 #define PROLOGUE_IDENTITY_4_GIB 0x100000000
 #define PROLOGUE_FROM_PAGE_0 0
 #define PROLOGUE_FROM_PAGE_1 4096 /* address 0 stays unmapped */
+#define PROLOGUE_WITH_DEVICES 1
 
 /* A window: `bytes` at `virt` show what lies at `phys`, RAM or not, all three in
  * whole pages. `rights` is a sum of PROLOGUE_WINDOW_*. Caching other than WRITE_BACK says that it
