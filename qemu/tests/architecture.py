@@ -10,6 +10,7 @@ from cases import Case
 
 _QEMU = cases.ROOT / "qemu"
 _PAGE = (cases.ROOT / "docs/architecture.md").read_text()
+_HARNESS = _PAGE.split("## The harness")[1]
 
 
 def imports(path) -> set:
@@ -36,14 +37,31 @@ def no_import_runs_upwards() -> None:
 
 
 def the_page_names_the_folders() -> None:
-    listed = re.findall(r"^\| `(\w+)/` \|", _PAGE, re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)/` \|", _HARNESS, re.MULTILINE)
     assert listed == list(reversed(rooms.ROOMS)), f"{listed} is not {rooms.ROOMS} from the top"
     programs = re.findall(r"`(\w+)/`", _PAGE.split("Beside these")[1])
     there = {path.name for path in _QEMU.iterdir() if path.is_dir()} - {"__pycache__", "tests"}
     assert there == {*rooms.ROOMS, *programs}, f"{sorted(there)}"
 
 
+def the_page_names_the_targets_folders() -> None:
+    listed = set(re.findall(r"`(arch/x86/\w+)/`", _PAGE))
+    there = {f"arch/x86/{path.name}" for path in (cases.ROOT / "arch/x86").iterdir()
+             if path.is_dir()}
+    assert listed == there, listed ^ there
+
+
+def boot_knows_no_hardware() -> None:
+    """What boot/ includes lies in boot/, in the public headers, or is the compiler's."""
+    own = {path.name for path in (cases.ROOT / "boot").glob("*.h")}
+    for path in (cases.ROOT / "boot").glob("*.[ch]*"):
+        for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+            assert name in own or name.startswith("prologue/"), f"{path.name} includes {name}"
+
+
 CASES = [
+    Case("architecture: the page names the target's folders", the_page_names_the_targets_folders),
+    Case("architecture: boot/ knows no hardware", boot_knows_no_hardware),
     Case("architecture: no import runs upwards", no_import_runs_upwards),
     Case("architecture: the page names the folders", the_page_names_the_folders),
 ]
