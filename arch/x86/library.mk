@@ -123,7 +123,7 @@ $(BUILD)/16/%.o: %.S
 
 $(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
 	@echo "  $@"
-	$(LLD) -m elf_i386 --oformat=binary -Ttext=0 -e 0 -o $@ $<
+	$(LLD) -m elf_i386 --image-base=0 --oformat=binary -Ttext=0 -e 0 -o $@ $<
 
 # The EFI stub of a bzImage: a flat binary without a relocation.
 EFI_STUB := $(BUILD)/prologue-efi.bin
