@@ -75,18 +75,27 @@ def _loaded(selector: int, register: str) -> str:
     return f"movl ${selector:#x}, %eax; movl %eax, %{register}"
 
 
+_CODE32_FLAT = 0x20  # of no use any more in 64-bit mode, where the TSS stands already
+
+
+def _absent(register: str) -> str:
+    """In 64-bit mode: a descriptor becomes one of data that is not present."""
+    return (f"subq $16, %rsp; sgdt (%rsp); movq 2(%rsp), %rbp;"
+            f"movb $0x13, {_CODE32_FLAT + 5}(%rbp); {_loaded(_CODE32_FLAT, register)}")
+
+
 _EITHER = (
     Raised("#DE", _DIVIDE, reports.DE),
     Raised("#BP", "int3", reports.BP, trap=True),
     Raised("#UD", "ud2", reports.UD),
-    Raised("#NP of a selector", _loaded(FREE_SELECTOR, "es"), reports.NP, FREE_SELECTOR,
-           descriptor=_ABSENT_DATA),
-    Raised("#SS of a selector", _loaded(FREE_SELECTOR, "ss"), reports.SS, FREE_SELECTOR,
-           descriptor=_ABSENT_DATA),
     Raised("#GP of a selector", _loaded(BEYOND_GDT, "es"), reports.GP, BEYOND_GDT),
 )
 _RAISED = {
     32: (*_EITHER,
+         Raised("#NP of a selector", _loaded(FREE_SELECTOR, "es"), reports.NP, FREE_SELECTOR,
+                descriptor=_ABSENT_DATA),
+         Raised("#SS of a selector", _loaded(FREE_SELECTOR, "ss"), reports.SS, FREE_SELECTOR,
+                descriptor=_ABSENT_DATA),
          Raised("#DB", "pushfl; orb $1, 1(%esp); popfl; nop", reports.DB, trap=True),
          Raised("#DF", _double_fault(32), reports.DF),
          Raised("#GP of a vector", "int $0x40", reports.GP, 0x40 << 3 | 2),
@@ -96,6 +105,8 @@ _RAISED = {
          Raised("#GP of a far jump", f"ljmp ${BEYOND_GDT:#x}, $0", reports.GP, BEYOND_GDT,
                 last_bytes=7)),
     64: (*_EITHER,
+         Raised("#NP of a selector", _absent("es"), reports.NP, _CODE32_FLAT),
+         Raised("#SS of a selector", _absent("ss"), reports.SS, _CODE32_FLAT),
          Raised("#DB", "pushfq; orb $1, 1(%rsp); popfq; nop", reports.DB, trap=True),
          Raised("#DF", _double_fault(64), reports.DF),
          Raised("#GP of an address", f"movabsq ${_NOT_CANONICAL:#x}, %rax; movb (%rax), %al",

@@ -23,7 +23,7 @@ from reports import Report
 DEMO = cases.BUILD / "demo.elf"
 
 CS_BASED, CS_FLAT, FREE_SELECTOR = 0x18, 0x20, 0x28  # in our GDT; the last is the later TSS
-BEYOND_GDT = 0x40
+BEYOND_GDT = 0x38
 ABSENT_DATA, ABSENT_CODE = 0x00CF13000000FFFF, 0x00CF1B000000FFFF
 
 # Control registers before and after the entry has written them. When it writes CR0 in 32-bit

@@ -68,14 +68,14 @@ def every_field() -> None:
     assert stack_top - PAGE < report.registers["rsp"] < stack_top, hex(report.registers["rsp"])
 
 
-def double_fault() -> None:
-    """On its own stack: the one that it interrupts is nowhere."""
+def nowhere_to_push() -> None:
+    """On a stack of its own: the one that it interrupts is nowhere."""
     code = assemble(f"movabsq ${NOT_MAPPED:#x}, %rsp; ud2", 64)
     kernel = patch(DEMO, EARLY, code)
     image = Image(kernel)
     fault = image.virtual(EARLY) + len(code) - len(UD2)
     _, report = boot_to_report(Boot(kernel=kernel))
-    expect_exception64(report, 4, reports.DF)
+    expect_exception64(report, 4, reports.UD)
     expect_place(report, kernel, fault, image.physical(fault) + WINDOW[4])
     expect_fields(report.registers, rsp=NOT_MAPPED)
 
@@ -101,6 +101,6 @@ CASES = [
     at_place("where the kernel's addresses begin", Place("at_kernel_address", in_window=False)),
     at_place("at the call of the kernel", Place("prologue_calls_kernel", in_window=False)),
     Case("exceptions64: every field is reported", every_field),
-    Case("exceptions64: #DF has its own stack", double_fault),
+    Case("exceptions64: an exception has its own stack", nowhere_to_push),
     Case("exceptions64: a fault in the report is a line", fault_in_the_report),
 ]

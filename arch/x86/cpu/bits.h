@@ -74,8 +74,8 @@
 #define SELECTOR_CODE32_BASED 0x18 // its base is entry_base: 32-bit offsets are link-time constants
 #define SELECTOR_CODE32_FLAT 0x20  // for the C++ of the 32-bit stage
 #define SELECTOR_TSS 0x28
-#define SELECTOR_STACK32 0x38 // ends at the stack's bottom
-#define GDT_BYTES (SELECTOR_STACK32 + 8)
+#define SELECTOR_STACK32 0x30 // ends at the stack's bottom; in 64-bit mode the TSS's upper half
+#define GDT_BYTES (SELECTOR_TSS + 16)
 
 // Page-table entries (SDM 4.5)
 #define PTE_PRESENT 0x001

@@ -39,7 +39,7 @@
 #define BASED(symbol) (symbol - entry_base)
 #define TABLE_BITS (PTE_PRESENT | PTE_WRITABLE)
 #define CODE32_BYTES_5_6 0xcf9b // present, code; flat, 32-bit
-#define STACK32_BYTE_6 0xc0 // counted in pages, 32-bit; and limit 19:16
+#define STACK32_HIGH 0xc09700 // data, expand-down, counted in pages; and limit 19:16
 #define WISH_SEV_REQUIRED 1 // byte of the wish: what SEV_STATUS must have
 #define GIB_BITS (PTE_PRESENT | PTE_WRITABLE | PTE_LARGE)
 
@@ -101,9 +101,7 @@ prologue_entry_base:
 entry_base:
         popl    %ebp
         movl    %edi, (%ebx)
-        .globl  prologue_base_known
-        .hidden prologue_base_known
-prologue_base_known:
+base_known:
         cmpl    $prologue_linked_entry_base, %ebp
         jne     moved
 not_moved:
@@ -259,11 +257,15 @@ unknown_loader:
         movl    %ecx, AT(prologue_entry_state + ENTRY_SP)
         movl    %esi, AT(prologue_entry_state + ENTRY_SI)
         movl    %edx, AT(prologue_entry_state + ENTRY_MODE)
-        jmp     prologue_base_known
+        jmp     base_known
 
         // The image lies elsewhere than it is linked for: what the link has laid out
         // is corrected. In the based code segment the base is bytes 2, 3, 4 and 7, and
-        // what is between them is put back.
+        // what is between them is put back. The stack's segment is made anew: whoever comes
+        // here from 64-bit mode, moved or not, has had a TSS in its place.
+        .globl  prologue_moved
+        .hidden prologue_moved
+prologue_moved:
 moved:  movl    %ebp, %ecx
         subl    $prologue_linked_entry_base, %ecx
         addl    %ecx, AT(gdt_pointer + 2)
@@ -275,9 +277,10 @@ moved:  movl    %ebp, %ecx
         leal    AT(prologue_stack_bottom - 1), %ecx
         shrl    $PAGE_SHIFT, %ecx
         movw    %cx, AT(gdt_stack32)
-        shrl    $16, %ecx
-        orb     $STACK32_BYTE_6, %cl
-        movb    %cl, AT(gdt_stack32 + 6)
+        movw    $0, AT(gdt_stack32 + 2)
+        andl    $0xf0000, %ecx
+        orl     $STACK32_HIGH, %ecx
+        movl    %ecx, AT(gdt_stack32 + 4)
         jmp     not_moved
 
         // EFER.LME cannot have been set without paging being compatibility

@@ -63,16 +63,13 @@ own_segments:
 
         // An SEV guest? Most CPUs lack this MSR: for its read #GP's gate leads
         // to general_protection, until the 64-bit stage fills its own IDT.
-        subq    $16, %rsp
-        sidt    6(%rsp)
-        movq    8(%rsp), %rcx
+        leaq    prologue_idt(%rip), %rcx
         leaq    general_protection(%rip), %rax
         movw    %ax, GENERAL_PROTECTION(%rcx)
         shrq    $16, %rax
         movw    %ax, GENERAL_PROTECTION + 6(%rcx)
         shrq    $16, %rax
         movl    %eax, GENERAL_PROTECTION + 8(%rcx)
-        addq    $16, %rsp
         movl    $MSR_SEV_STATUS, %ecx
 sev_status_read:
         rdmsr

@@ -13,7 +13,7 @@
 prologue_sev_any_mode:
 
         // Expects: RAX = SEV_STATUS, our GDT, CR4 ours, and on the stack the loader's
-        // information and its magic. Leaves, at prologue_base_known, what entry32.S
+        // information and its magic. Leaves, at prologue_moved, what entry32.S
         // expects there. On the way there is no IDT, as on the one to 64-bit mode.
         .globl  prologue_sev_long_mode
         .hidden prologue_sev_long_mode
@@ -40,7 +40,7 @@ compatibility:
         movl    $CR0_PROTECTED_MODE, %eax
         movl    %eax, %cr0
         movl    %esi, %eax
-        jmp     prologue_base_known
+        jmp     prologue_moved
 
         .code64
 too_high:

@@ -14,16 +14,19 @@
 
 #pragma GCC visibility push(hidden)
 
+// A gate: offset 15:0, selector, IST and type, offset 31:16; then offset 63:32.
+typedef uint64_t Gate __attribute__((vector_size(16)));
+
 extern "C" {
 extern const char prologue_isr64[];
+extern Gate prologue_idt[VECTORS];
 void prologue_install_idt();
 void prologue_install_descriptors();
 }
 
-namespace {
+alignas(16) Gate prologue_idt[VECTORS];
 
-// A gate: offset 15:0, selector, IST and type, offset 31:16; then offset 63:32.
-typedef uint64_t Gate __attribute__((vector_size(16)));
+namespace {
 
 struct TablePointer {
     uint16_t limit;
@@ -36,7 +39,6 @@ constexpr uint64_t kInterruptGate = uint64_t{0x8e} << 40 | uint64_t{kIstOfAll} <
                                     uint64_t{SELECTOR_CODE64} << 16;
 constexpr uint64_t kAvailableTss = uint64_t{0x89} << 40;
 
-alignas(16) Gate idt[VECTORS];
 alignas(16) prologue::Tss tss;
 alignas(16) char exception_stack[EXCEPTION_STACK_BYTES], vc_stack[EXCEPTION_STACK_BYTES];
 
@@ -56,8 +58,8 @@ void fill_idt() {
     asm("" : "+x"(next)); // lest each gate be computed from the first
 #pragma clang loop unroll_count(8)
     for (unsigned vector = 0; vector != VECTORS; ++vector, gate += next)
-        idt[vector] = gate;
-    idt[VECTOR_VC][0] ^= uint64_t{kIstOfAll ^ kIstOfVc} << kIstShift;
+        prologue_idt[vector] = gate;
+    prologue_idt[VECTOR_VC][0] ^= uint64_t{kIstOfAll ^ kIstOfVc} << kIstShift;
 }
 
 void fill_tss() {
@@ -78,14 +80,14 @@ void prologue::set_tss(uint64_t* gdt, Tss& tss) {
 }
 
 const char* prologue_idt64() {
-    return reinterpret_cast<const char*>(where_it_is(idt));
+    return reinterpret_cast<const char*>(where_it_is(prologue_idt));
 }
 
 // No gate in it is at any time without a stack: it is in force while it is written again.
 // Expects the TSS.
 [[gnu::noinline]] void prologue_install_idt() {
     fill_idt();
-    const TablePointer pointer = {sizeof idt - 1, where_it_is(idt)};
+    const TablePointer pointer = {sizeof prologue_idt - 1, where_it_is(prologue_idt)};
     asm volatile("lidt %0" : : "m"(pointer));
 }
 
