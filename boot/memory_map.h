@@ -112,14 +112,15 @@ private:
 };
 
 // The types from the weakest to the strongest, of which the stronger wins; and where each
-// stands there. Soft-reserved memory is RAM all the same.
+// stands there. Soft-reserved memory is RAM all the same; what the image and modules lie in
+// has been written to, whoever calls it unaccepted.
 inline constexpr uint32_t kTypes = PROLOGUE_MEMORY_SOFT_RESERVED + 1;
 inline constexpr uint8_t kByRank[kTypes] = {
     0, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_LOADER, PROLOGUE_MEMORY_PROLOGUE,
     PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_SOFT_RESERVED,
-    PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD, PROLOGUE_MEMORY_MODULE,
-    PROLOGUE_MEMORY_KERNEL, PROLOGUE_MEMORY_UNACCEPTED};
-inline constexpr uint8_t kRanks[kTypes] = {0, 1, 2, 3, 9, 4, 5, 7, 8, 10, 11, 6};
+    PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD, PROLOGUE_MEMORY_UNACCEPTED,
+    PROLOGUE_MEMORY_MODULE, PROLOGUE_MEMORY_KERNEL};
+inline constexpr uint8_t kRanks[kTypes] = {0, 1, 2, 3, 10, 4, 5, 7, 8, 11, 9, 6};
 constexpr uint32_t rank_of(uint32_t type) {
     return kRanks[type];
 }

@@ -30,7 +30,7 @@ struct Stored {
         Dice dice(capacity);
         for (uint64_t i = 0; i != capacity; ++i) {
             const uint64_t start = dice.below(64) * kPage;
-            const auto type = static_cast<uint32_t>(dice.between(1, PROLOGUE_MEMORY_KERNEL));
+            const auto type = static_cast<uint32_t>(dice.between(1, kTypes - 1));
             storage[i] = {start, start + dice.between(1, 20) * kPage, type, 0};
         }
         return storage.data();
@@ -81,12 +81,13 @@ Statement random_statement(Dice& dice, uint64_t universe, uint64_t pages) {
     if (dice.one_in(3)) {
         const uint64_t start = universe + dice.below(pages) * kPage;
         const uint64_t most = std::min(last + 1 - start, kTop - start);
-        const auto type = static_cast<uint32_t>(dice.between(1, PROLOGUE_MEMORY_KERNEL));
+        const auto type = static_cast<uint32_t>(dice.between(1, kTypes - 1));
         return {Statement::kOverlay, start, dice.below(most / kPage + 1) * kPage, type};
     }
     const uint64_t start = address_in(dice, universe, pages);
     const uint64_t end = address_in(dice, universe, pages);
-    const auto type = static_cast<uint32_t>(dice.below(8));
+    const auto type = dice.one_in(4) ? dice.one_of({kE820Unaccepted, kE820SoftReserved})
+                                     : static_cast<uint32_t>(dice.below(8));
     if (dice.one_in(20))
         return add(start, 0, type);
     if (dice.one_in(20)) // to the universe's end, which may be that of the address space
@@ -250,7 +251,7 @@ TEST(MemoryMap, KnowsTheEndOfWhatIsMapped) {
 
 // Loaders reserve what they have allocated, and a kernel must read it all the same.
 TEST(MemoryMap, AModulesBytesAreTheModulesWhateverTheLoaderCallsThem) {
-    for (uint32_t type = PROLOGUE_MEMORY_USABLE; type <= PROLOGUE_MEMORY_KERNEL; ++type)
+    for (uint32_t type = PROLOGUE_MEMORY_USABLE; type != kTypes; ++type)
         for (const bool module_first : {false, true}) {
             Stored stored(MemoryMap::storage_for(2));
             const Span all = {kMiB, 2 * kMiB}, module = {kMiB + kPage, kMiB + 3 * kPage};
@@ -266,6 +267,39 @@ TEST(MemoryMap, AModulesBytesAreTheModulesWhateverTheLoaderCallsThem) {
                                     {module.start, module.end, PROLOGUE_MEMORY_MODULE, 0},
                                     {module.end, all.end, type, 0}})) << type;
         }
+}
+
+// A kernel that took its own image for memory to be accepted would use it for something else.
+TEST(MemoryMap, TheImageIsTheKernelsWhateverTheLoaderCallsIt) {
+    for (const uint32_t e820 : {0u, 1u, 2u, 3u, 4u, 5u, kInFirmwaresUse, kE820Unaccepted,
+                                kE820SoftReserved, ~0u}) {
+        const Statement all = add(kMiB, kMiB, e820);
+        const Statement image = overlay(kMiB / kPage + 1, 2, PROLOGUE_MEMORY_KERNEL);
+        const uint32_t type = type_of_e820(e820);
+        const Ranges due = {{kMiB, kMiB + kPage, type, 0},
+                            {kMiB + kPage, kMiB + 3 * kPage, PROLOGUE_MEMORY_KERNEL, 0},
+                            {kMiB + 3 * kPage, 2 * kMiB, type, 0}};
+        EXPECT_EQ(map_of({all, image}), due) << e820;
+        EXPECT_EQ(map_of({image, all}), due) << e820;
+    }
+}
+
+// The numbers of these came too late to be ranks.
+TEST(MemoryMap, UnacceptedMemoryIsThatForAllButWhatIsInUse) {
+    for (uint32_t type = PROLOGUE_MEMORY_USABLE; type != kTypes; ++type) {
+        const bool stronger = type == PROLOGUE_MEMORY_MODULE || type == PROLOGUE_MEMORY_KERNEL;
+        EXPECT_EQ(map_of({overlay(1, 1, PROLOGUE_MEMORY_UNACCEPTED), overlay(1, 1, type)}),
+                  (Ranges{{kPage, 2 * kPage, stronger ? type : PROLOGUE_MEMORY_UNACCEPTED, 0}}));
+    }
+}
+
+TEST(MemoryMap, SoftReservedMemoryIsReservedWhereOthersSaySo) {
+    for (uint32_t type = PROLOGUE_MEMORY_USABLE; type != kTypes; ++type) {
+        const bool weaker = type <= PROLOGUE_MEMORY_PROLOGUE || type == PROLOGUE_MEMORY_ACPI ||
+                            type == PROLOGUE_MEMORY_NVS;
+        EXPECT_EQ(map_of({overlay(1, 1, type), overlay(1, 1, PROLOGUE_MEMORY_SOFT_RESERVED)}),
+                  (Ranges{{kPage, 2 * kPage, weaker ? PROLOGUE_MEMORY_SOFT_RESERVED : type, 0}}));
+    }
 }
 
 // --- Storage ------------------------------------------------------------------------------

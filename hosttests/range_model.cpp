@@ -15,7 +15,7 @@ using Wide = unsigned __int128; // in which no end wraps
 
 constexpr Wide kPageBytes = 4096;
 constexpr Wide kLastPage = (Wide{1} << 64) - kPageBytes;
-constexpr uint32_t kTypes = PROLOGUE_MEMORY_KERNEL + 1; // and 0 for none
+constexpr uint32_t kTypes = PROLOGUE_MEMORY_SOFT_RESERVED + 1; // and 0 for none
 
 // ACPI 6.5, table 15-374, as far as contracts carry it; and the number of our own.
 uint32_t type_of(uint32_t e820) {
@@ -24,13 +24,18 @@ uint32_t type_of(uint32_t e820) {
         PROLOGUE_MEMORY_ACPI,     PROLOGUE_MEMORY_NVS,    PROLOGUE_MEMORY_BAD};
     if (e820 == kInFirmwaresUse)
         return PROLOGUE_MEMORY_LOADER;
+    if (e820 == kE820Unaccepted)
+        return PROLOGUE_MEMORY_UNACCEPTED;
+    if (e820 == kE820SoftReserved)
+        return PROLOGUE_MEMORY_SOFT_RESERVED;
     return e820 < kKnown.size() ? kKnown[e820] : uint32_t{PROLOGUE_MEMORY_RESERVED};
 }
 
 // The types from the weakest to the strongest.
 constexpr std::array<uint32_t, kTypes> kByStrength = {
     0, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_LOADER, PROLOGUE_MEMORY_PROLOGUE,
-    PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD,
+    PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_SOFT_RESERVED,
+    PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD, PROLOGUE_MEMORY_UNACCEPTED,
     PROLOGUE_MEMORY_MODULE, PROLOGUE_MEMORY_KERNEL};
 
 uint32_t strength(uint32_t type) {

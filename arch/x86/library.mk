@@ -15,10 +15,10 @@ FLAGS32 := --target=i386-none-elf -march=i386 -mregparm=3 -mno-sse -Oz -ffunctio
 	$(FREESTANDING)
 FLAGS64 := --target=x86_64-none-elf -mno-red-zone -Oz -ffunction-sections $(FREESTANDING)
 
-SHARED := $(wildcard arch/x86/paging/*.cpp arch/x86/report/*.cpp) boot/image.cpp
-SOURCES32 := $(wildcard arch/x86/stage32/*.cpp) $(SHARED)
-SOURCES64 := $(wildcard arch/x86/stage64/*.cpp arch/x86/cpus/*.cpp boot/*.cpp) \
-	$(filter-out boot/%,$(SHARED))
+REPORT := $(wildcard arch/x86/report/*.cpp)
+SOURCES32 := $(wildcard arch/x86/stage32/*.cpp) $(REPORT) boot/image.cpp
+SOURCES64 := $(wildcard arch/x86/stage64/*.cpp arch/x86/cpus/*.cpp arch/x86/paging/*.cpp boot/*.cpp) \
+	$(REPORT)
 ENTRY := $(wildcard arch/x86/entry/*.S arch/x86/cpus/*.S arch/x86/wishes/*.S)
 
 # What only SEV guests need, and kernels can leave out: a 32-bit stage of its own, and
@@ -39,10 +39,6 @@ $(BUILD)/32/arch/x86/report/console.o: FLAGS32 += -Os
 # %ebp is a frame's pointer, or what it points to might be looked for in the stack's segment,
 # which ends at the stack's bottom: sev32.h.
 $(SEV_OBJECTS32): FLAGS32 += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
-
-# Only the table builder may use SSE in 32-bit mode: the entry has turned it on
-# by then, but not when a report is due.
-$(BUILD)/32/arch/x86/paging/%.o: FLAGS32 += -msse2 -Os
 
 # Small everywhere, and fast where `make bench` sees the difference.
 $(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \

@@ -40,7 +40,9 @@ private:
 Statement take_statement(Reader& reader, bool small, uint64_t universe) {
     const auto control = reader.take<uint8_t>();
     const auto kind = (control & 0x80) != 0 ? Statement::kOverlay : Statement::kAdd;
-    uint32_t type = control % 8;
+    constexpr uint32_t kTypesOfLoaders[] = {0, 1, 2, 3, 4, 5, 6, 7, 1, 1, 2, 3,
+                                            kInFirmwaresUse, kE820Unaccepted, kE820SoftReserved, ~0u};
+    const uint32_t type = kTypesOfLoaders[control % std::size(kTypesOfLoaders)];
     Statement statement;
     if (small) {
         const uint64_t start = reader.take<uint16_t>() % (kPages * kPage);
@@ -52,7 +54,7 @@ Statement take_statement(Reader& reader, bool small, uint64_t universe) {
     }
     if (kind == Statement::kAdd)
         return statement;
-    statement.type = type % PROLOGUE_MEMORY_KERNEL + 1;
+    statement.type = control % 16 % (kTypes - 1) + 1;
     statement.start = page_down(statement.start);
     const uint64_t room = kLastPageStart - statement.start;
     statement.bytes = page_down(std::min(statement.bytes, room));

@@ -2,6 +2,7 @@
 them; and that the commands a user types do what they say."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,12 @@ def same_bytes_at_two_bases() -> None:
     here, elsewhere = (cases.BUILD / f"stage32{name}.bin" for name in ("", "-elsewhere"))
     assert here.read_bytes() == elsewhere.read_bytes()
     assert here.stat().st_size > KIB
+
+
+def no_sse_in_32_bit_mode() -> None:
+    for stage in ("stage32", "sev32"):
+        code = run("llvm-objdump", "-d", cases.BUILD / f"{stage}.elf").stdout
+        assert "%eax" in code and not re.search(r"%x?mm\d", code), stage
 
 
 def absolute_address_refused_64() -> None:
@@ -192,6 +199,7 @@ def gdb_knows_each_stage() -> None:
 
 CASES = [
     Case("build: the 32-bit stage linked at two bases is the same bytes", same_bytes_at_two_bases),
+    Case("build: no 32-bit stage uses SSE", no_sse_in_32_bit_mode),
     Case("build: an absolute address in the 64-bit stage is refused", absolute_address_refused_64),
     Case("build: an absolute address in the 32-bit stage is refused", absolute_address_refused_32),
     Case("build: the library needs only documented symbols", needs_only_documented_symbols),

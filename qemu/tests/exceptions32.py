@@ -185,16 +185,16 @@ def in_stage32(*name: str) -> int:
 
 
 def inside_the_cpp_stage() -> None:
-    """The builder of 2 MiB pages; symbols of that code are in stage32.elf."""
-    at = in_stage32("PageTables", "map")
+    """What writes 2 MiB pages; symbols of that code are in stage32.elf."""
+    at = in_stage32("build_early_tables")
     patched = patch(DEMO, at, UD2)
     report = report_of(Boot(kernel=patched, cpu="qemu64"))
     expect_exception(report, reports.UD)
     expect_physical_place(report, patched, at)
     expect_fields(report.state, cs=CS_FLAT, cr4=CR4_FOUR, efer=0)
     source = reports.symbolize(STAGE32, report.linked - Image(DEMO).virtual("prologue_stage32"))
-    assert source.function.startswith("prologue::PageTables::map("), source
-    assert source.file == "page_tables.cpp", source
+    assert source.function.endswith("build_early_tables(unsigned int, unsigned int, unsigned int)"), source
+    assert source.file == "stage32.cpp", source
 
 
 def address_names_its_line() -> None:

@@ -379,10 +379,8 @@ no_five_levels:
         leal    AT(prologue_early_pml4), %ecx
         jmp     depth_known
 
-        // 2 MiB pages: the page-table builder in the 32-bit stage's C++.
+        // 2 MiB pages: the 32-bit stage's C++ writes them.
 map_2m_pages:
-        movl    $CR0_PROTECTED_MODE, %eax // the builder uses SSE: no EM or TS of the loader's
-        movl    %eax, %cr0
         leal    AT(prologue_early_pd), %eax
         pushl   %eax
         leal    AT(prologue_early_pdpt), %eax

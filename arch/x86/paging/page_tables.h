@@ -1,5 +1,4 @@
-// The page-table builder: the 32-bit stage, the 64-bit stage and the host
-// tests compile this one. Tables of four or five levels; leaves of 4 KiB, 2 MiB
+// The page-table builder: the 64-bit stage and the host tests compile this one. Tables of four or five levels; leaves of 4 KiB, 2 MiB
 // and, where allowed, 1 GiB, always the largest that fits.
 // Source: SDM vol. 3 section 4.5, APM vol. 2 section 5.3.
 #pragma once

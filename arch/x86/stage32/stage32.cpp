@@ -2,8 +2,8 @@
 #include "stage32.h"
 
 #pragma GCC visibility push(hidden)
+#include "bits.h"
 #include "image.h"
-#include "page_tables.h"
 #include "prologue/wishes.h"
 #include "report.h"
 
@@ -45,15 +45,25 @@ const char* vector_names() {
 
 namespace {
 
-void build_early_tables(uint32_t pml4, uint32_t pdpt, uint32_t pds) {
+// The lower half of an entry; the upper one is zero below 4 GiB, as the tables are so far.
+uint32_t& entry(uint32_t table, uint32_t index) {
+    return reinterpret_cast<uint32_t*>(table)[2 * index];
+}
+
+// No SSE: a KVM that has to emulate this mode ends the guest there.
+[[gnu::noinline]] void build_early_tables(uint32_t pml4, uint32_t pdpt, uint32_t pds) {
     const Span image = Image(kWindow, image_address()).span();
     if (image.end > EARLY_PDS * kGiB)
         fail(Error::early_tables, image.end);
-    TablePages pages = {pdpt, pds + uint64_t{EARLY_PDS} * kPage};
-    PageTables tables(kWindow, pml4, {.levels = 4, .has_1g_pages = false}, pages);
-    const uint64_t bytes = (image.end + kGiB - 1) & ~(kGiB - 1);
-    if (tables.map(0, 0, bytes, PTE_WRITABLE) != MapResult::ok)
-        fail(Error::early_tables, image.end);
+    const uint32_t gibs = static_cast<uint32_t>((image.end - 1) >> 30) + 1;
+    constexpr uint32_t kTableBits = PTE_PRESENT | PTE_WRITABLE, kStep = 2 * kMiB;
+    entry(pml4, 0) = pdpt | kTableBits;
+    for (uint32_t gib = 0; gib != gibs; ++gib)
+        entry(pdpt, gib) = (pds + gib * kPage) | kTableBits;
+    uint32_t page = kTableBits | PTE_LARGE;
+#pragma clang loop unroll_count(8)
+    for (uint32_t i = 0; i != gibs * TABLE_ENTRIES; ++i, page += kStep)
+        entry(pds, i) = page;
 }
 
 [[noreturn]] void report(const Frame32& frame, uint32_t efer, uint32_t entry_base) {

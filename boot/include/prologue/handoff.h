@@ -74,8 +74,9 @@ enum prologue_entry_mode {
 };
 
 /* Types of memory, from the most usable to the most restrictive: where what a
- * loader says overlaps, the higher number wins. But a module's bytes are the module's,
- * whatever the loader calls the memory that they lie in. */
+ * loader says overlaps, the higher number wins. But the image is the kernel's and a module's
+ * bytes are the module's, whatever the loader calls the memory that they lie in; and
+ * soft-reserved memory is what it is only where nothing says more than ACPI's types. */
 enum prologue_memory_type {
     PROLOGUE_MEMORY_USABLE = 1,
     PROLOGUE_MEMORY_LOADER = 2,   /* the loader's structures: free once they are not wanted; and
