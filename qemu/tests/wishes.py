@@ -66,13 +66,15 @@ class Wished:
     direct_map_bytes: Optional[int] = None
     identity: Optional[Tuple[int, int]] = None  # from, to
     devices: bool = False  # are in it too
+    more_wishes: str = ""  # in C: they make the last window
     one_mapping: bool = False
 
 
 @functools.lru_cache(maxsize=None)
-def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = ()) -> Path:
+def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = (), more_wishes: str = "") -> Path:
     """The kernel of qemu/tests/state.py with these wishes."""
-    lines = ['#include "prologue/wishes.h"', *(f"PROLOGUE_WISH_{wish};" for wish in wishes)]
+    lines = ['#include "prologue/wishes.h"', *(f"PROLOGUE_WISH_{wish};" for wish in wishes),
+             more_wishes]
     source = cases.scratch_file("\n".join(lines).encode(), "wishes.c")
     made = source.with_name("wishes.o")
     tool = {name: os.environ.get(name) or default
@@ -92,8 +94,9 @@ def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = ()) -> Path:
 
 
 def boot(wished: Wished) -> None:
-    wishes = (*wished.wishes, *(window.wish for window in wished.windows))
-    kernel = linked(wishes, tuple(wished.link))
+    stated = wished.windows[:-1] if wished.more_wishes else wished.windows
+    wishes = (*wished.wishes, *(window.wish for window in stated))
+    kernel = linked(wishes, tuple(wished.link), wished.more_wishes)
     result = machine.run(Boot(kernel=kernel, cpu=wished.cpu, memory=wished.memory, append="a b"))
     report = state_report.read(result.expect(machine.OK))
     state_report.expect_good(report)
@@ -270,6 +273,11 @@ WISHED = [
     Wished("a window across two top-level entries", windows=[_ACROSS_ENTRIES]),
     Wished("windows in an identity map by wish", [identity(4 * GIB)], _LOW,
            identity=(PAGE, 4 * GIB)),
+    Wished("a window by the linker's symbols", windows=[Window(DEVICES, LAPIC, 2 * PAGE, True)],
+           link=[f"--defsym={name}={value:#x}" for name, value in
+                 (("apic_seen", DEVICES), ("apic_phys", LAPIC), ("apic_bytes", 2 * PAGE))],
+           more_wishes="extern char apic_seen[], apic_phys[], apic_bytes[];\n"
+           "PROLOGUE_WISH_WINDOW(apic_seen, apic_phys, apic_bytes, PROLOGUE_WINDOW_WRITE);"),
     Wished("all of the image writable and executable", ["WRITABLE_TEXT"], one_mapping=True),
     Wished("the same with a window that is so", ["WRITABLE_TEXT"],
            [Window(DEVICES, 0x8000, PAGE, True, True)], one_mapping=True),

@@ -76,12 +76,14 @@
  * whole pages. `rights` is a sum of PROLOGUE_WINDOW_*. Caching other than WRITE_BACK says that it
  * is a device's, which an SEV guest does not encrypt. Note 0x55, in a section of
  * its own: u64, u64, u64, u64. Nothing else may be mapped there. One in the
- * first 512 GiB (256 TiB with five levels) needs an identity map by wish. */
+ * first 512 GiB (256 TiB with five levels) needs an identity map by wish.
+ * Each of the first three may be a symbol that the linker script defines, which C
+ * declares as an array; code for -fPIE, and C++, leave that to assembly. */
 #define PROLOGUE_NOTE_WINDOW 0x55
 #define PROLOGUE_WISH_WINDOW(virt, phys, bytes, rights)                                            \
     PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                             \
     PROLOGUE_NEED_(prologue_wished_maps)                                                           \
-    PROLOGUE_CHECK_(((virt) | (phys) | (bytes)) % 4096 == 0 && (bytes) != 0)
+    PROLOGUE_WINDOW_CHECK_(PROLOGUE_64_(virt), PROLOGUE_64_(phys), PROLOGUE_64_(bytes))
 #define PROLOGUE_WINDOW_READ 0x00
 #define PROLOGUE_WINDOW_WRITE 0x01
 #define PROLOGUE_WINDOW_EXECUTE 0x02 /* not with WRITE, unless all of the image is so, by wish */
@@ -226,6 +228,7 @@
 
 #define PROLOGUE_EMIT_(...) __VA_ARGS__
 #define PROLOGUE_CHECK_(condition)
+#define PROLOGUE_WINDOW_CHECK_(virt, phys, bytes)
 
 #define PROLOGUE_NOTE_HEAD_(type, bytes)                                                           \
     .balign 4; .long 9, bytes, type, PROLOGUE_OWNER_LOW_, PROLOGUE_OWNER_HIGH_, 0;
@@ -259,6 +262,16 @@
 #define PROLOGUE_CHECK_(condition) _Static_assert(condition, "see prologue/wishes.h")
 #define PROLOGUE_C_(...) __VA_ARGS__
 #endif
+/* What only the linker knows is checked by prologue-check, and by the boot. But where code may
+ * lie anywhere, and in clang's C++, an address in the note would make its section writable. */
+#define PROLOGUE_WINDOW_CHECK_(virt, phys, bytes)                                                  \
+    PROLOGUE_CHECK_(PROLOGUE_IF_KNOWN_((virt | phys | bytes) % 4096 == 0 && bytes != 0))
+#if defined(__PIC__) || defined(__cplusplus)
+#define PROLOGUE_IF_KNOWN_(condition) (condition)
+#else
+#define PROLOGUE_IF_KNOWN_(condition)                                                              \
+    __builtin_choose_expr(__builtin_constant_p(condition), (condition), 1)
+#endif
 #define PROLOGUE_EMIT_(...) __asm__(PROLOGUE_TEXT_(__VA_ARGS__));
 #define PROLOGUE_TEXT_(...) #__VA_ARGS__
 
@@ -267,6 +280,7 @@
 #define PROLOGUE_PLACED_(section_, alignment)                                                      \
     __attribute__((used, section(section_), aligned(alignment)))
 #define PROLOGUE_SEEN_ __attribute__((visibility("default")))
+#define PROLOGUE_64_(value) ((uint64_t)(value)) /* of an address, too */
 #define PROLOGUE_LOW_(value) (uint32_t)(value)
 #define PROLOGUE_HIGH_(value) (uint32_t)((uint64_t)(value) >> 32)
 #define PROLOGUE_NOTE_HEAD_(type, bytes)                                                           \
@@ -285,7 +299,8 @@
 #define PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                         \
     PROLOGUE_PLACED_(".note.prologue.windows", 4)                                                  \
     static const struct prologue_window_note_ PROLOGUE_UNIQUE_(__COUNTER__) = {                    \
-        {PROLOGUE_NOTE_HEAD_(PROLOGUE_NOTE_WINDOW, 32)}, virt, phys, bytes, rights};               \
+        {PROLOGUE_NOTE_HEAD_(PROLOGUE_NOTE_WINDOW, 32)}, PROLOGUE_64_(virt), PROLOGUE_64_(phys),   \
+        PROLOGUE_64_(bytes), rights};                                                              \
     PROLOGUE_WINDOWS_HERE_
 #define PROLOGUE_UNIQUE_(number) PROLOGUE_UNIQUE_2_(number)
 #define PROLOGUE_UNIQUE_2_(number) prologue_window_##number
