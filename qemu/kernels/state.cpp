@@ -129,7 +129,7 @@ void check_segments(uint64_t image, uint64_t image_end) {
     check("tr", READ("str %0", uint16_t), PROLOGUE_SELECTOR_TSS);
     const auto gdt = READ_TO_MEMORY("sgdt %0", TablePointer);
     check_within("gdtr", gdt.base, image, image_end - gdt.limit);
-    check("gdtr-limit", gdt.limit, PROLOGUE_SELECTOR_TSS + 23); // 32-bit mode's stack is last
+    check("gdtr-limit", gdt.limit, PROLOGUE_SELECTOR_TSS + 15);
     const auto idt = READ_TO_MEMORY("sidt %0", TablePointer);
     check_within("idtr", idt.base, image, image_end - idt.limit);
     check("idtr-limit", idt.limit, 16 * kExceptions - 1);
