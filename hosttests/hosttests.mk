@@ -13,7 +13,8 @@ HOST_C_FLAGS = -std=c11 -g $(HOST_WARNINGS) -Wpedantic $(HOST_INCLUDES)
 # All of the EFI stub but what is the machine's.
 EFI_LOGIC := $(filter-out %/last_words.cpp %/cpu_state.cpp,$(wildcard arch/x86/efi/*.cpp))
 
-HOST_TESTED := $(wildcard boot/*.cpp arch/x86/paging/*.cpp arch/x86/report/*.cpp) \
+HOST_TESTED := $(wildcard boot/*.cpp boot/payload/*.cpp arch/x86/paging/*.cpp \
+	arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp \
 	$(wildcard arch/x86/sev/*.cpp) $(EFI_LOGIC)
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
@@ -58,7 +59,8 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 #   make fuzz-short  each for FUZZ_RUNS inputs, the same ones every time
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
-FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd memory_map confidential madt
+FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd memory_map confidential madt \
+	mover
 FUZZ_SEV_NAMES := sev_instruction sev_ghcb
 FUZZ_GUEST_NAMES := guest_vc
 FUZZ_EFI_NAMES := efi
@@ -67,7 +69,7 @@ FUZZ_FLAGS := -max_len=8192 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp \
 	hosttests/loader_images.cpp hosttests/bsd_images.cpp hosttests/linux_images.cpp \
 	hosttests/confidential_images.cpp \
-	hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp)
+	hosttests/refusing.cpp hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp boot/payload/*.cpp)
 FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
 FUZZ_SEV_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(wildcard $(SEVHOST_DIR)/model/*.cpp))
 $(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
