@@ -111,9 +111,20 @@ RAISES no_coprocessor() {
     asm volatile("fnop"); // here: no_coprocessor
 }
 
-// An exception that finds no stack to be delivered on.
+// An exception that finds its own gate absent: #NP while a #GP is delivered.
 RAISES double_fault() {
-    asm volatile("mov %0, %%rsp; ud2" : : "r"(not_mapped())); // here: double_fault
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idt;
+    asm volatile("sidt %0" : "=m"(idt));
+    reinterpret_cast<volatile uint8_t*>(idt.base)[13 * 16 + 5] = 0x0e;
+    asm volatile("mov %0, %%ds" : : "r"(kBeyondGdt)); // here: double_fault
+}
+
+// One that finds no stack but its own to be delivered on.
+RAISES invalid_opcode_without_stack() {
+    asm volatile("mov %0, %%rsp; ud2" : : "r"(not_mapped())); // here: invalid_opcode_without_stack
 }
 
 RAISES segment_not_present() {
@@ -235,7 +246,8 @@ struct Fault {
 #define FAULT(function) {#function, function}
 const Fault faults[] = {
     FAULT(fill_with_faults), FAULT(divide_by_zero), FAULT(single_step), FAULT(breakpoint),
-    FAULT(invalid_opcode), FAULT(no_coprocessor), FAULT(double_fault), FAULT(segment_not_present),
+    FAULT(invalid_opcode), FAULT(invalid_opcode_without_stack), FAULT(no_coprocessor),
+    FAULT(double_fault), FAULT(segment_not_present),
     FAULT(stack_not_present), FAULT(stack_not_canonical), FAULT(selector_beyond_gdt),
     FAULT(not_canonical), FAULT(vector_beyond_idt), FAULT(read_not_mapped), FAULT(read_null),
     FAULT(write_physical_null), FAULT(write_own_text), FAULT(write_text_in_direct_map),
