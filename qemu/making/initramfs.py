@@ -14,12 +14,12 @@ _CONSOLE = (5, 1)  # major, minor: Linux's Documentation/admin-guide/devices.txt
 
 
 def archive(init: bytes, files: Dict[str, bytes] = {}) -> bytes:
-    """With /init, /dev/console, and the files in the root directory."""
+    """With /init, /dev/console, and the files in the root directory, which may be run."""
     entries = [
         ("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
         ("dev/console", stat.S_IFCHR | 0o600, b"", _CONSOLE),
         ("init", stat.S_IFREG | 0o755, init, (0, 0)),
-        *((name, stat.S_IFREG | 0o644, contents, (0, 0)) for name, contents in files.items()),
+        *((name, stat.S_IFREG | 0o755, contents, (0, 0)) for name, contents in files.items()),
     ]
     return b"".join(_entry(inode, *entry) for inode, entry in enumerate(entries, 1)) + _entry(
         0, _TRAILER, 0, b"", (0, 0))

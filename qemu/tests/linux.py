@@ -12,9 +12,9 @@ from typing import Optional
 import cases
 import e820
 import feeding
-import initramfs
 import machine
 import modes
+import under_linux
 from any_loader import LINUX, PC_128M, Load, Placed, expect_exactly, fed, registers
 from cases import Case
 from guests import expect_ram, expected_paging, ram_spans
@@ -82,25 +82,14 @@ def grub(platform: str, kernel: str = "demo-every", cpu: str = "max", memory: st
 
 # --- kexec ------------------------------------------------------------------------------------
 
-_DEBIAN_KERNEL = cases.BUILD / "debian" / "vmlinuz"
-_KEXEC_INIT = cases.ROOT / "qemu" / "kernels" / "kexec_init.c"
-
 
 def kexec(kernel: str, cpu: str, memory: str = "1G") -> Case:
     """Debian's kernel starts ours, by kexec_file_load."""
 
     def function() -> None:
-        assert _DEBIAN_KERNEL.exists(), f"{_DEBIAN_KERNEL} is not there: make setup fetches it"
-        directory = cases.scratch_directory()
-        init = directory / "init"
-        subprocess.run([os.environ.get("CLANG") or "clang", "-static", "-nostdlib", "-ffreestanding",
-                        "-fno-stack-protector", "-O2", "-fuse-ld=lld", "-o", init, _KEXEC_INIT],
-                       check=True)
-        archive = initramfs.archive(init.read_bytes(), {
-            "initrd": b"x" * 5000, "kernel": (cases.BUILD / f"{kernel}.bzImage").read_bytes()})
-        result = machine.run(machine.Boot(
-            kernel=_DEBIAN_KERNEL, initrd=[cases.scratch_file(archive, "initramfs")],
-            append="console=ttyS0 quiet", memory=memory, cpu=cpu, timeout=120))
+        files = {"initrd": b"x" * 5000,
+                 "kernel": (cases.BUILD / f"{kernel}.bzImage").read_bytes()}
+        result = machine.run(machine.Boot(**under_linux.boot(files), memory=memory, cpu=cpu))
         report = expect_report(
             result, cases.BUILD / f"{kernel}.elf", loader="linux", entry_mode="long64",
             cmdline="from kexec", modules=[(None, 5000, "")],
