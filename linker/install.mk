@@ -6,7 +6,7 @@ INSTALL_ROOT = $(DESTDIR)$(PREFIX)
 VERSION := $(strip $(file < VERSION))
 
 TEMPLATE_FILES := $(wildcard $(addprefix qemu/templates/*/,\
-	Makefile README.md *.txt *.cmake *.ld *.h *.c *.cpp *.S))
+	Makefile README.md *.txt *.cmake *.ld *.h *.c *.cpp *.S *.rs))
 
 # FILE:DIRECTORY, the directory below PREFIX.
 installed_in = $(patsubst %,%:$(strip $(1)),$(2))
@@ -14,6 +14,8 @@ INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
 	$(call installed_in, include/prologue, $(wildcard boot/include/prologue/*.h)) \
 	$(call installed_in, share/prologue, $(wildcard linker/prologue*.ld)) \
 	$(call installed_in, share/prologue, $(LINUX16) $(EFI_STUB)) \
+	$(call installed_in, share/prologue/rust, rust/Cargo.toml) \
+	$(call installed_in, share/prologue/rust/src, $(wildcard rust/src/*.rs)) \
 	$(call installed_in, lib/pkgconfig, $(BUILD)/prologue.pc) \
 	$(call installed_in, lib/cmake/Prologue, linker/PrologueConfig.cmake \
 		$(BUILD)/PrologueConfigVersion.cmake) \

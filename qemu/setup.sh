@@ -41,6 +41,10 @@ bochs-bin bochs
 /usr/share/bochs/BIOS-bochs-latest bochsbios
 /usr/share/bochs/VGABIOS-lgpl-latest vgabios
 gdb gdb
+/usr/bin/rustc rustc
+/usr/lib/rustlib/src/rust/library/core/src/lib.rs rust-src
+meson meson
+ninja ninja-build
 patch patch
 /usr/include/gtest/gtest.h libgtest-dev
 /usr/include/gelf.h libelf-dev
