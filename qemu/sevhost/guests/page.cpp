@@ -78,6 +78,36 @@ static void answer_is_marked() {
 }
 
 // HOST=vmm: only what the answer consists of, and nothing else stands in the page.
+// HOST=vmm: an MSR that it does not have is an exception behind VMGEXIT, and what is written there
+// is dropped.
+static void few_msrs() {
+    constexpr uint32_t kMsrMtrrDefault = 0x2ff, kMsrDeCfg = 0xc0011029, kMsrPatchLevel = 0x8b;
+    set_up_ghcb();
+    begin_request();
+    set(field::kRcx, kMsrDeCfg);
+    EXPECT_DONE(event::kMsr, 0);
+    EXPECT_EQUAL(get(field::kRax), 2);
+    begin_request();
+    set(field::kRcx, kMsrPatchLevel);
+    EXPECT_DONE(event::kMsr, 0);
+    EXPECT_EQUAL(get(field::kRax), 0);
+    begin_request();
+    set(field::kRcx, kMsrMtrrDefault);
+    set(field::kRax, 0);
+    set(field::kRdx, 0);
+    EXPECT_DONE(event::kMsr, 1);
+    begin_request();
+    set(field::kRcx, kMsrMtrrDefault);
+    set(field::kExitCode, event::kMsr);
+    set(field::kExitInfo1, 0);
+    set(field::kExitInfo2, 0);
+    write_msr(kMsrGhcb, address_of(&ghcb_private));
+    Registers r = {};
+    RAISE("rep; vmmcall\n nop", r);
+    EXPECT_EXCEPTION(13);
+    EXPECT(is_valid(field::kRax) && is_valid(field::kRdx));
+}
+
 static void only_the_answer_is_marked() {
     set_up_ghcb();
     begin_request();
@@ -556,6 +586,7 @@ const Scene scenes[] = {
     {"not-registered", not_registered},
     {"another-page", another_page},
     {"shadowed-pat", shadowed_pat},
+    {"few-msrs", few_msrs},
     {"page-in-private-memory", page_in_private_memory},
     {"page-that-is-not-shared", page_that_is_not_shared},
     {"page-outside-memory", page_outside_memory},

@@ -19,6 +19,22 @@ bool is_shadowed(const Guest& guest, uint32_t msr) {
     return msr == kMsrPat && guest.state_is_encrypted() && guest.profile.intercepts_pat;
 }
 
+// All that vmm has (svm_handle_msr); what is written to any other is dropped.
+bool read_vmms(uint32_t msr, uint64_t& value) {
+    constexpr uint64_t kLfenceSerializes = 1u << 1;
+    switch (msr) {
+    case kMsrPlatformId:
+    case kMsrPatchLevel:
+    case kMsrIntPending:
+        value = 0;
+        return true;
+    case kMsrDeCfg:
+        value = kLfenceSerializes;
+        return true;
+    }
+    return false;
+}
+
 uint64_t sev_status(const Guest& guest) {
     switch (guest.settings.sev) {
     case Sev::none:
@@ -87,6 +103,8 @@ bool read_guest_msr(Guest& guest, uint32_t msr, uint64_t& value) {
         value = guest.shadow_pat;
         return true;
     }
+    if (guest.state_is_encrypted() && guest.profile.has_few_msrs)
+        return read_vmms(msr, value);
     return !is_hosts_own(msr) && read_msr_safely(msr, value);
 }
 
@@ -95,6 +113,8 @@ bool write_guest_msr(Guest& guest, uint32_t msr, uint64_t value) {
         guest.shadow_pat = value; // and the processor's own is as it was
         return true;
     }
+    if (guest.state_is_encrypted() && guest.profile.has_few_msrs)
+        return true;
     return !is_hosts_own(msr) && write_msr_safely(msr, value);
 }
 

@@ -29,7 +29,7 @@ constexpr uint64_t kKvmPageEvents[] = {
 };
 
 // OpenBSD's vmm (sys/arch/amd64/amd64/vmm_machdep.c: vcpu_reset_regs_svm,
-// svm_handle_vmgexit, svm_vmgexit_sync_host).
+// svm_handle_vmgexit, svm_vmgexit_sync_host, svm_handle_msr).
 constexpr uint64_t kVmmPat = 0x0007010600070106; // WB, WC, UC-, UC, and so again
 constexpr uint64_t kVmmMsrRequests[] = {ghcb_msr::kCpuidRequest, ghcb_msr::kTerminate};
 constexpr uint64_t kVmmPageEvents[] = {exit::kCpuid, exit::kIoio, exit::kMsr};
@@ -56,6 +56,7 @@ constexpr Profile kvm(const char* name, FirstGhcb first_ghcb) {
         .keeps_first_ghcb = false,
         .returns_all_registers = true,
         .clears_page = false,
+        .has_few_msrs = false,
         .features = kFeatureSnp | kFeatureApCreation,
     };
 }
@@ -82,6 +83,7 @@ constexpr Profile kProfiles[] = {
         .keeps_first_ghcb = true,
         .returns_all_registers = false,
         .clears_page = true,
+        .has_few_msrs = true,
         .features = 0,
     },
     kvm("firmware", FirstGhcb::old_page),

@@ -54,6 +54,7 @@ struct Profile {
     bool keeps_first_ghcb;      // and declines every other
     bool returns_all_registers; // valid in the page, whatever was asked
     bool clears_page;           // before it answers
+    bool has_few_msrs;          // and an exception behind VMGEXIT for reading any other
     uint64_t features;
 };
 

@@ -2,6 +2,7 @@
 
 #include "canary.h"
 #include "diagnosis.h"
+#include "events.h"
 #include "exit_names.h"
 #include "ghcb_msr.h"
 #include "ghcb_msr_protocol.h"
@@ -68,8 +69,11 @@ Answer serve_msr(Call& call) {
         return write_guest_msr(call.guest, msr, value) ? Answer() : general_protection();
     }
     uint64_t value = 0;
-    if (!hostile_msr(call.guest, msr, false, value) && !read_guest_msr(call.guest, msr, value))
-        return general_protection();
+    if (!hostile_msr(call.guest, msr, false, value) && !read_guest_msr(call.guest, msr, value)) {
+        if (!call.guest.profile.has_few_msrs)
+            return general_protection();
+        inject_gp(call.guest); // vmm's vmm_inject_gp: it comes behind VMGEXIT, and the page answers
+    }
     set_registers(call, value & 0xffffffff, value >> 32);
     return {};
 }

@@ -1,18 +1,23 @@
 #!/bin/sh
 # fetch.sh DIRECTORY RELEASE: brings what others wrote there, out of Debian's own packages,
 # whatever release runs here. It needs apt and Debian's keys, but no root.
-#   bookworm  its cloud kernel (vmlinuz) and its firmware for virtual machines (OVMF.fd):
-#             later ones have no OVMF image with the SEV-ES code
-#   trixie    its cloud kernel, its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, both as OVMF.fd,
-#             and the one that lets nothing be executed but code) and its GRUB (grubx64.efi)
-#   bookworm-loaders
-#             what is better not installed beside the loader that a machine has: GRUB 0.97
-#             (stage2_eltorito), extlinux, Xen (xen), kexec and the libraries that it wants
+#   bookworm          its cloud kernel (vmlinuz) and its firmware for virtual machines (OVMF.fd):
+#                     later ones have no OVMF image with the SEV-ES code
+#   trixie            its cloud kernel, its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, both as
+#                     OVMF.fd, and the one that lets nothing be executed but code) and its GRUB
+#                     (grubx64.efi)
+#   trixie-backports  the newest cloud kernel that there is for it
+#   sid               the firmware that only starts what its owner measured (OVMF.amdsev.fd)
+#   bookworm-loaders  what is better not installed beside the loader that a machine has: GRUB 0.97
+#                     (stage2_eltorito), extlinux, Xen (xen), kexec and the libraries that it wants
+# A file .sha256 of that name names the packages that the tests were made with. Debian drops a
+# version when the next one comes: then the newest that Debian signs is taken, and said.
 set -eu
 
 directory=$1
 what=$2
-release=${what%-*}
+release=${what%-loaders}
+pins=$(dirname "$0")/$what.sha256
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -26,9 +31,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/none" "$directory"
 touch "$work/status"
-for suite in "debian $release" "debian-security $release-security"; do
-    echo "deb [signed-by=$keys arch=amd64] $mirror/$suite main"
-done >"$work/sources"
+pins=$(realpath "$pins")
+source_of() {
+    echo "deb [signed-by=$keys arch=amd64] $mirror/$1 main" >>"$work/sources"
+}
+source_of "debian $release"
+case $release in bookworm | trixie) source_of "debian-security $release-security" ;; esac
 
 # An apt that knows these sources only, and nothing that is installed.
 debian() {
@@ -41,15 +49,33 @@ debian() {
         -o APT::Get::List-Cleanup=0 -o APT::Sandbox::User= "$@"
 }
 
-# The kernel's package is named after its version; the one without is always the newest.
-newest_kernel() {
-    debian apt-cache depends linux-image-cloud-amd64 |
-        sed -n 's/.*Depends: \(linux-image-[0-9].*-cloud-amd64\).*/\1/p' | head -n 1
+# The kernel's package is named after its version; the one without is always the newest. KIND is
+# the word behind linux-: from Linux 7 on its file is in a package of its own.
+kernel() { # KIND
+    pinned=$(sed -n "s/^.*  \(linux-$1-.*\)_[^_]*_amd64\.deb$/\1/p" "$pins")
+    if debian apt-cache show "$pinned" >/dev/null 2>&1; then
+        echo "$pinned"
+    else
+        debian apt-cache depends linux-image-cloud-amd64 |
+            sed -n "s/.*Depends: linux-image-\([0-9].*-cloud-amd64\).*/linux-$1-\1/p" | head -n 1
+    fi
+}
+
+# The package's file, which is the pinned one, or another and said so.
+download() {
+    version=$(sed -n "s/^.*  $1_\(.*\)_[a-z0-9]*\.deb$/\1/p" "$pins" | sed "s/%3a/:/")
+    debian apt-get download "$1${version:+=$version}" || debian apt-get download "$1"
+    file=$(echo "$1"_*.deb)
+    if grep -q "  $file\$" "$pins"; then
+        grep "  $file\$" "$pins" | sha256sum --check --quiet
+    else
+        echo "$0: no $1 that the tests were made with; the newest is: $(sha256sum "$file")" >&2
+    fi
 }
 
 # unpack PACKAGE PATTERN FILE: what matches in the package, as a file of the directory.
 unpack() {
-    (cd "$work" && debian apt-get download "$1" && dpkg-deb --fsys-tarfile "$1"_*.deb |
+    (cd "$work" && { [ -e "$1"_*.deb ] || download "$1"; } && dpkg-deb --fsys-tarfile "$1"_*.deb |
         tar -x --wildcards "$2")
     mv "$work"/$2 "$directory/$3"
 }
@@ -57,11 +83,11 @@ unpack() {
 debian apt-get update
 case $what in
 bookworm)
-    unpack "$(newest_kernel)" './boot/vmlinuz-*' vmlinuz
+    unpack "$(kernel image)" './boot/vmlinuz-*' vmlinuz
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
     ;;
 trixie)
-    unpack "$(newest_kernel)" './boot/vmlinuz-*' vmlinuz
+    unpack "$(kernel image)" './boot/vmlinuz-*' vmlinuz
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
     for file in OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd OVMF_VARS_4M.fd; do
         unpack ovmf "./usr/share/OVMF/$file" "$file"
@@ -82,5 +108,11 @@ bookworm-loaders)
         unpack "libxen${library}1" "./usr/lib/x86_64-linux-gnu/libxen$library.so.1.*" \
             "kexec/libxen$library.so.1"
     done
+    ;;
+trixie-backports)
+    unpack "$(kernel binary)" './usr/lib/modules/*/vmlinuz' vmlinuz
+    ;;
+sid)
+    unpack ovmf-amdsev ./usr/share/ovmf/OVMF.amdsev.fd OVMF.amdsev.fd
     ;;
 esac

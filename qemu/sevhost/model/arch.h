@@ -52,6 +52,8 @@ constexpr uint64_t kFlagVm = 1u << 17;
 
 // Model-specific registers (appendix A)
 constexpr uint32_t kMsrTsc = 0x10;
+constexpr uint32_t kMsrPlatformId = 0x17; // Intel's
+constexpr uint32_t kMsrPatchLevel = 0x8b;
 constexpr uint32_t kMsrEfer = 0xc0000080;
 constexpr uint32_t kMsrStar = 0xc0000081;
 constexpr uint32_t kMsrLstar = 0xc0000082;
@@ -65,6 +67,8 @@ constexpr uint32_t kMsrSysenterCs = 0x174;
 constexpr uint32_t kMsrSysenterEsp = 0x175;
 constexpr uint32_t kMsrSysenterEip = 0x176;
 constexpr uint32_t kMsrPat = 0x277;
+constexpr uint32_t kMsrIntPending = 0xc0010055;
+constexpr uint32_t kMsrDeCfg = 0xc0011029;
 constexpr uint32_t kMsrVmCr = 0xc0010114;
 constexpr uint32_t kMsrVmHsavePa = 0xc0010117;
 constexpr uint32_t kMsrGhcb = 0xc0010130;

@@ -128,6 +128,7 @@ _SCENES = {
         Scene("page-outside-memory", says="where no memory is: the guest goes on without an answer$"),
         Scene("only-the-answer-is-marked", sev=_ES, host="vmm"),
         Scene("shadowed-pat", sev=_ES, host="vmm"),
+        Scene("few-msrs", sev=_ES, host="vmm"),
         Scene("another-page", sev=_ES, host="vmm",
               says=r"HOST=vmm keeps the first, at \S+$",
               ends=_refused("is none that HOST=vmm serves: it ends the VM")),
