@@ -16,6 +16,8 @@ _PVH_OWNER = b"Xen"
 _PVH_ENTRY = 18
 _PHDR_PADDR = 24  # offset of p_paddr in an Elf64_Phdr
 
+_MULTIBOOT2_TAGS = 16  # behind the header's fixed part
+
 _MULTIBOOT1_MAGIC = 0x1BADB002
 _MULTIBOOT1_SEARCH = 8192
 _MULTIBOOT1_ADDRESSES = range(12, 32, 4)  # header_addr, load_addr, load_end, bss_end, entry
@@ -121,6 +123,17 @@ def mangled(symbols_: dict, *names: str) -> str:
     fragment = "".join(f"{len(name)}{name}" for name in names) + "E"
     (found,) = (symbol for symbol in symbols_ if fragment in symbol)
     return found
+
+
+def multiboot2_tag(image: Image, kind: int) -> int:
+    """The virtual address of the first tag of that type in the Multiboot 2 header."""
+    header = image.virtual("prologue_multiboot2")
+    at = start = image.file_offset(header)
+    at += _MULTIBOOT2_TAGS
+    while (tag := struct.unpack_from("<HHI", image.contents, at))[0] != kind:
+        assert tag[0] != 0, f"the Multiboot 2 header has no tag {kind}"
+        at += _round_up(tag[2], 8)
+    return header + at - start
 
 
 def patch(path: Path, where: Where, replacement: bytes) -> Path:

@@ -1,5 +1,6 @@
 """Bootable ISOs with GRUB, for a BIOS or for UEFI, in front of a kernel."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,6 +42,13 @@ def grub_iso(
     (tree / "boot" / "grub").mkdir(parents=True)
     (tree / "boot" / "grub" / "grub.cfg").write_text(_config(lines))
     return _make(tree, platform)
+
+
+def grub_starts_by_efi() -> bool:
+    """Whether `linux` on UEFI lets the firmware start the file, as from GRUB 2.12 on (Debian 13);
+    older ones enter it in 32-bit mode."""
+    said = subprocess.run(["grub-mkrescue", "--version"], check=True, capture_output=True, text=True)
+    return tuple(map(int, re.search(r"(\d+)\.(\d+)", said.stdout).groups())) >= (2, 12)
 
 
 def run_iso(iso: Path, **options) -> machine.Result:

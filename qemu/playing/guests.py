@@ -8,7 +8,7 @@ from typing import List, Optional, Sequence, Tuple
 import cases
 import machine
 from handoff_report import GIB, MIB, RAM_KINDS, Range, Report, expect_report, merged
-from images import Image, patch, rebased
+from images import Image, multiboot2_tag, patch, rebased
 from iso import grub_iso
 
 QEMU_PVH, QEMU_MULTIBOOT1 = "QEMU pvh", "QEMU multiboot1"
@@ -39,7 +39,7 @@ _CPUS = {
 BEST, FOUR, FIVE = 0, 4, 5
 _WISHES = {"demo": FOUR, "demo-multiboot1": FOUR, "demo-best": BEST, "demo-five": FIVE}
 _WISHES["demo-low"] = FOUR
-_RELOCATION_MINIMUM_OFFSET = 32  # in the Multiboot 2 header, whose second tag it is of
+_RELOCATABLE, _RELOCATION_MINIMUM_OFFSET = 10, 8  # the Multiboot 2 header's tag; in it
 
 # What the firmware keeps at the end of low RAM, at most.
 _FIRMWARE_BYTES = 256 << 10
@@ -99,7 +99,7 @@ def guest_kernel(guest: Guest) -> Path:
     if guest.base is None:
         return path
     if guest.loader == GRUB_MULTIBOOT2:  # which moves an image by itself, to the first such place
-        minimum = Image(path).virtual("prologue_multiboot2") + _RELOCATION_MINIMUM_OFFSET
+        minimum = multiboot2_tag(Image(path), _RELOCATABLE) + _RELOCATION_MINIMUM_OFFSET
         return patch(path, minimum, guest.base.to_bytes(4, "little"))
     return rebased(path, guest.base)
 

@@ -15,7 +15,7 @@ from any_loader import MULTIBOOT2, Load, expect_exactly, fed
 from cases import Case
 from guests import expected_paging
 from handoff_report import MIB, PAGE, expect_report
-from images import Image, patch
+from images import Image, multiboot2_tag, patch
 from iso import EFI, OVMF, grub_iso
 from refusals import wrong
 from uefi_map import MEANS_RUNNING, expect_efi
@@ -74,7 +74,7 @@ def services(cpu: str, memory: str = "256M", board: str = "pc",
 def services_moved() -> None:
     """GRUB moves the image, and with it the entry for a firmware that runs."""
     image = Image(cases.BUILD / "demo-services.elf")
-    path = patch(image.path, image.virtual("prologue_multiboot2") + _LOWEST_BASE,
+    path = patch(image.path, multiboot2_tag(image, _RELOCATABLE) + _LOWEST_BASE,
                  struct.pack("<I", 96 * MIB))
     report = expect_report(
         machine.run(_services_boot(path)), path, loader="multiboot2", cmdline="a b",
@@ -109,7 +109,7 @@ def services_elsewhere(name: str, boot: Callable[[], machine.Boot], loader: str)
 
 
 _INVALID_PARAMETER, _UNSUPPORTED = "0x8000000000000002", "0x8000000000000003"
-_LOWEST_BASE = 32  # of min_addr in the header's relocatable tag
+_RELOCATABLE, _LOWEST_BASE = 10, 8  # the header's tag, and its min_addr
 
 
 # What stands beside the memory map, through the feeder.

@@ -20,7 +20,7 @@ from cases import Case
 from guests import expect_ram, expected_paging, ram_spans
 from handoff_report import GIB, MIB, expect_report
 from images import Image, patch
-from iso import BIOS, EFI, OVMF, grub_iso
+from iso import BIOS, EFI, OVMF, grub_iso, grub_starts_by_efi
 from linux_image import TOOL, bzimage
 from refusals import wrong
 from uefi_map import expect_efi
@@ -68,9 +68,11 @@ def grub(platform: str, kernel: str = "demo-every", cpu: str = "max", memory: st
         firmware, timeout = (OVMF, _UEFI_TIMEOUT) if platform == EFI else (None, 20)
         result = machine.run(machine.Boot(
             iso=iso, firmware=firmware, memory=memory, cpu=cpu, timeout=timeout))
+        started = platform == EFI and grub_starts_by_efi()
+        way = {"loader": "efi", "entry_mode": "long64"} if started else {"loader": "linux"}
         report = expect_report(
-            result, cases.BUILD / f"{kernel}.elf", loader="linux",
-            cmdline=f"BOOT_IMAGE=/kernel {cmdline}".rstrip(), modules=modules,
+            result, cases.BUILD / f"{kernel}.elf", modules=modules, **way,
+            cmdline=f"BOOT_IMAGE=/kernel {cmdline}".rstrip(),
             **expected_paging(kernel.removesuffix("-every"), cpu))
         if platform == EFI:
             expect_efi(report)

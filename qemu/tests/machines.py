@@ -42,7 +42,7 @@ _BOARDS = [
     Board("microvm without ACPI, by SeaBIOS", "microvm,acpi=off", firmware="bios-microvm.bin",
           rsdp=False),
     Board("isapc", "isapc", rsdp=False),
-    Board("a PC without ACPI", "pc", extra=["-no-acpi"], rsdp=False),
+    Board("a PC without ACPI", "pc,acpi=off", rsdp=False),
     Board("q35 without SMM, HPET, PIT", "q35,smm=off,hpet=off,pit=off"),
     Board("two NUMA nodes", nodes=2),
     Board("four NUMA nodes, memory above 4 GiB", "q35", "8G", nodes=4),

@@ -199,17 +199,25 @@ def refusal_ends_qemu() -> None:
     machine.run(stick(image)).expect(machine.FATAL, "^prologue: fatal: efi: a file that initrd= ")
 
 
+def image_base(image: bytes) -> int:
+    """What addresses of a PE image are counted from: 0 in Debian 12's stub, and not in 13's."""
+    start, = struct.unpack_from("<I", image, _PE_AT)
+    return struct.unpack_from("<Q", image, start + _SECTIONS_BEHIND + _IMAGE_BASE)[0]
+
+
 def unified(cmdline: str) -> Path:
     """A unified kernel image: systemd's stub with the kernel, its words and its initrd."""
     parts = {".osrel": (b"ID=ours\n", 0x20000), ".cmdline": (cmdline.encode(), 0x30000),
              ".initrd": (_INITRD, 0x1000000),
              ".linux": (image_of("demo-every").read_bytes(), 0x2000000)}
+    stub = _SYSTEMD / "linuxx64.efi.stub"
+    base = image_base(stub.read_bytes())
     command = ["objcopy"]
     for name, (contents, address) in parts.items():
         command += ["--add-section", f"{name}={cases.scratch_file(contents, 'part')}",
-                    "--change-section-vma", f"{name}={address:#x}"]
+                    "--change-section-vma", f"{name}={base + address:#x}"]
     made = cases.scratch_directory() / "unified.efi"
-    subprocess.run([*command, _SYSTEMD / "linuxx64.efi.stub", made], check=True)
+    subprocess.run([*command, stub, made], check=True)
     return made
 
 
@@ -269,6 +277,7 @@ def is_not_started(name: str, files: Callable[[bytes], dict], says: str) -> Case
 
 _MOST_MORE_BYTES = 10 * 1024
 _PE_AT, _SECTIONS_BEHIND, _SECTION_BYTES = 0x3C, 24, 40
+_IMAGE_BASE = 24  # in the optional header
 _EXECUTE, _WRITE = 0x20000000, 0x80000000
 
 
