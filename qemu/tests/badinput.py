@@ -232,6 +232,10 @@ _IMAGE = [
     *on_both("nothing to load", _TYPES_GONE, _NOT_OURS),
     *on_both("a segment writable and executable", [(header(1, _FLAGS), b"\7")],
              "image: segment 1 (<segment 1>) is writable and executable"),
+    *on_both("code in a segment that is not executable", [(header(0, _FLAGS), b"\4")],
+             "image: segment 0 (<segment 0>) has this code, and is not executable"),
+    *on_both("the stack in a segment that is not writable", [(header(3, _FLAGS), b"\4")],
+             "image: segment 3 (<segment 3>) has the stack, and is not writable"),
     *on_both("segments out of order",
              [(header(2, _VADDR), u64(0xFFFFFFFF80100000) + u64(0x100000))],
              "image: segment 2 (ffffffff80100000) begins before the one before it ends "
