@@ -97,6 +97,8 @@ known_loader:
         call    entry_base
         .globl  prologue_entry_base
         .hidden prologue_entry_base
+        .globl  prologue_place_of_entry_base // for the script, which sees no hidden ones
+prologue_place_of_entry_base:
 prologue_entry_base:
 entry_base:
         popl    %ebp

@@ -18,6 +18,8 @@
         // meaning until the kernel runs, whatever becomes of the low half.
         .globl  prologue_start64
         .hidden prologue_start64
+        .globl  prologue_place_of_start64 // for the script, which sees no hidden ones
+prologue_place_of_start64:
 prologue_start64:
         .cfi_startproc
         .cfi_undefined rip // the outermost frame of every backtrace
