@@ -26,6 +26,8 @@ _FED = (*_VMD, "freebsd")
 _LINUX64, _UEFI = "linux64", "efi"
 _LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, _UEFI, *_FED)
 _MODULE_AT = 0x1000000
+# What the SEV host starts with FIRMWARE=ovmf: it loads nothing but what the hashes name.
+_MEASURED_FIRMWARE = cases.BUILD / "debian/sid/OVMF.amdsev.fd"
 
 # The demonstration kernel by its wish for paging: as many levels as there are, five, four.
 _KERNELS = {"auto": "demo-best", "on": "demo-five", "off": "demo"}
@@ -98,12 +100,25 @@ def modules_of(initrd: str, string: Optional[str] = None) -> list:
     return [Placed(_MODULE_AT, Path(initrd).read_bytes(), string)] if initrd else []
 
 
-def run_under_sev_host(sev: str) -> int:
-    """The same kernel as a guest of the SEV host, which brings it by PVH."""
+def guest_by_pvh() -> dict:
     setting("LOADER", "pvh", ("pvh",))
-    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}.elf"
+    setting("FIRMWARE", "none", ("none",))
+    return {"image": cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}.elf"}
+
+
+def guest_by_firmware() -> dict:
+    setting("LOADER", _UEFI, (_UEFI,))
+    if not _MEASURED_FIRMWARE.exists():
+        sys.exit(f"{_MEASURED_FIRMWARE} is not there: make debian-guests fetches it")
+    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}-every.bzImage"
+    return {"image": _MEASURED_FIRMWARE, "kernel": kernel}
+
+
+def run_under_sev_host(sev: str) -> int:
+    """The same kernel as a guest of the SEV host, which brings it by PVH, or by a firmware."""
+    images = guest_by_firmware() if os.environ.get("FIRMWARE") == "ovmf" else guest_by_pvh()
     result = sev_guest.run(sev_guest.Run(
-        kernel, sev=sev, cmdline=os.environ.get("CMDLINE", ""),
+        **images, sev=sev, cmdline=os.environ.get("CMDLINE", ""),
         initrd=os.environ.get("INITRD") or None, memory=setting("MEM", "512M"),
         c_bit=int(setting("CBIT", "51")), timeout=60))
     report = result.serial[max(result.serial.find("loader: "), 0):]

@@ -7,12 +7,12 @@
 #   sh try-on-hardware.sh WAY...       those alone
 #   DRY_RUN=1 sh try-on-hardware.sh    prints each command, and runs none
 #
-# QEMU= OVMF= STAGE0= name the programs and firmware where they are not where one looks for them.
+# QEMU= OVMF= AMDSEV= STAGE0= name the programs and firmware where they are not where one looks for them.
 # Nothing is installed; two of the host's settings are changed for the run, and put back.
 set -u
 cd "$(dirname "$0")" || exit 1
 
-WAYS="grub-sev grub-es grub-snp stage0-es stage0-snp vmd vmd-es"
+WAYS="grub-sev grub-es grub-snp kernel-es kernel-snp stage0-es stage0-snp vmd vmd-es"
 SECONDS_EACH=${SECONDS_EACH:-120}
 DRY_RUN=${DRY_RUN:-}
 QEMU=${QEMU:-qemu-system-x86_64}
@@ -35,6 +35,16 @@ if [ -z "${OVMF:-}" ]; then
     else
         OVMF=$(first_of /usr/share/ovmf/OVMF.amdsev.fd /usr/share/edk2/ovmf/OVMF.amdsev.fd \
             /usr/share/ovmf/OVMF.fd /usr/share/edk2/ovmf/OVMF.fd OVMF.fd)
+    fi
+fi
+
+# The OVMF that starts nothing but the kernel whose hash QEMU has put into its memory.
+if [ -z "${AMDSEV:-}" ]; then
+    if [ -n "$DRY_RUN" ]; then
+        AMDSEV=OVMF.amdsev.fd
+    else
+        AMDSEV=$(first_of /usr/share/ovmf/OVMF.amdsev.fd /usr/share/edk2/ovmf/OVMF.amdsev.fd \
+            OVMF.amdsev.fd)
     fi
 fi
 
@@ -78,6 +88,10 @@ command_of() {
     grub-*)
         echo "$QEMU -enable-kvm -cpu EPYC-v4 -machine q35,confidential-guest-support=sev0 $guest" \
             "-bios $OVMF -cdrom grub-efi.iso $common"
+        ;;
+    kernel-*)
+        echo "$QEMU -enable-kvm -cpu EPYC-v4 -machine q35,confidential-guest-support=sev0" \
+            "$guest,kernel-hashes=on -bios $AMDSEV -kernel demo.bzImage -append hardware $common"
         ;;
     stage0-*)
         echo "$QEMU -enable-kvm -cpu EPYC-v4 -machine microvm,acpi=on,confidential-guest-support=sev0" \
@@ -123,6 +137,7 @@ missing_for() {
     esac
     case $way in
     grub-*) [ -e "$OVMF" ] || echo "OVMF with SEV (name it by OVMF=)" ;;
+    kernel-*) [ -e "$AMDSEV" ] || echo "OVMF's AmdSev build (Debian: ovmf-amdsev; name it by AMDSEV=)" ;;
     stage0-*) [ -e "$STAGE0" ] || echo "oak's stage0 (build it, name it by STAGE0=)" ;;
     esac
 }
@@ -136,7 +151,9 @@ describe_machine() {
     say "kvm_amd: sev $(parameter sev), sev_es $(parameter sev_es), sev_snp $(parameter sev_snp)"
     say "c-bit: $C_BIT"
     say "qemu: $("$QEMU" --version 2>/dev/null | head -n 1)"
-    say "ovmf: $OVMF $(sha256sum "$OVMF" 2>/dev/null | cut -c 1-16)"
+    for firmware in "$OVMF" "$AMDSEV"; do
+        say "firmware: $firmware $(sha256sum "$firmware" 2>/dev/null | cut -c 1-16)"
+    done
     for image in grub-efi.iso demo.bzImage demo.elf; do
         say "image: $image $(sha256sum $image 2>/dev/null | cut -c 1-16)"
     done
