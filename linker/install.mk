@@ -10,7 +10,8 @@ TEMPLATE_FILES := $(wildcard $(addprefix qemu/templates/*/,\
 
 # FILE:DIRECTORY, the directory below PREFIX.
 installed_in = $(patsubst %,%:$(strip $(1)),$(2))
-INSTALLED = $(call installed_in, lib, $(LIBRARY)) \
+INSTALLED = $(call installed_in, lib, $(BUILD)/installed/libprologue.a) \
+	$(call installed_in, lib/prologue-debug, $(LIBRARY)) \
 	$(call installed_in, include/prologue, $(wildcard boot/include/prologue/*.h)) \
 	$(call installed_in, share/prologue, $(wildcard linker/prologue*.ld)) \
 	$(call installed_in, share/prologue, $(LINUX16) $(EFI_STUB)) \
@@ -31,16 +32,23 @@ INSTALLED_TOOLS = $(call installed_in, bin, linker/prologue-bzimage linker/prolo
 INSTALLED_LIST := share/prologue/installed
 INSTALLED_PATHS = $(INSTALLED_LIST) $(foreach entry,$(INSTALLED) $(INSTALLED_TOOLS),\
 	$(lastword $(subst :, ,$(entry)))/$(notdir $(firstword $(subst :, ,$(entry)))))
-INSTALLED_OWN := include/prologue lib/cmake/Prologue share/prologue share/doc/prologue
+INSTALLED_OWN := include/prologue lib/cmake/Prologue lib/prologue-debug share/prologue share/doc/prologue
 
 $(BUILD)/prologue.pc $(BUILD)/PrologueConfigVersion.cmake: $(BUILD)/%: linker/%.in VERSION
 	@mkdir -p $(@D)
 	@echo "  $@"
 	sed 's/@VERSION@/$(VERSION)/' $< > $@
 
+# What a kernel links has no debug sections, which are five times what is loaded of it. Who debugs
+# Prologue itself finds them in the other.
+$(BUILD)/installed/libprologue.a: $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(OBJCOPY) --strip-debug $< $@
+
 # Takes the place of an earlier version, with all its files.
 .PHONY: install
-install: $(LIBRARY) $(LINUX16) $(EFI_STUB) $(CHECK_TOOL) $(BUILD)/prologue.pc \
+install: $(BUILD)/installed/libprologue.a $(LINUX16) $(EFI_STUB) $(CHECK_TOOL) $(BUILD)/prologue.pc \
 		$(BUILD)/PrologueConfigVersion.cmake
 	[ ! -e "$(INSTALL_ROOT)/$(INSTALLED_LIST)" ] || $(REMOVE_INSTALLED)
 	set -e; \

@@ -196,6 +196,21 @@ def _uninstall_leaves_nothing() -> None:
     assert not named, named
 
 
+def _no_debug_sections() -> None:
+    """In a kernel that asks for none; a directory of the library has them."""
+    source = _least_source()
+    run("gcc", *_LEAST_FLAGS, *_pkg_config("--cflags"), "-c", "c_kernel.c", cwd=source)
+    sizes = {}
+    for title, flags in (("plain", ()), ("debug", ("-L", *_pkg_config("--variable=debug")))):
+        kernel = source / f"{title}.elf"
+        run("ld", "-static", "-z", "max-page-size=4096", *flags, *_pkg_config("--libs-only-L"), "-T",
+            "prologue.ld", "-o", kernel, "c_kernel.o", *_pkg_config("--libs-only-l"), cwd=source)
+        sizes[title] = kernel.stat().st_size
+        has_debug = b".debug_info" in kernel.read_bytes()
+        assert has_debug == (title == "debug"), title
+    assert 3 * sizes["plain"] < sizes["debug"], sizes
+
+
 def _install_replaces_an_earlier_one() -> None:
     stage = cases.scratch_directory()
     prefix = install(stage)
@@ -215,5 +230,6 @@ CASES = [
     Case("install: CMake's layout, in a tree that was moved", _layout_links_and_links_again),
     *(Case(build.name, lambda build=build: _boots(build)) for build in BUILDS),
     Case("install: uninstall leaves nothing of it", _uninstall_leaves_nothing),
+    Case("install: a kernel has no debug sections that it does not ask for", _no_debug_sections),
     Case("install: an earlier install is replaced", _install_replaces_an_earlier_one),
 ]

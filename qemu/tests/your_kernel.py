@@ -27,9 +27,9 @@ def new_user(prefix: Path) -> dict:
             "PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig"}
 
 
-def type_in(lines: List[str], here: Path, settings: tuple = ()) -> None:
+def type_in(lines: List[str], here: Path, settings: tuple = (), installed: bool = True) -> None:
     """Lines for a shell; `make` gets the settings that the page offers."""
-    environment = {**os.environ, **new_user(staging.staged())}
+    environment = {**os.environ, **(new_user(staging.staged()) if installed else {})}
     for name in ("MAKEFLAGS", "MAKELEVEL", "CC", "LD"):
         environment.pop(name, None)
     for line in lines:
@@ -69,6 +69,31 @@ def from_nothing(compiler: str) -> None:
     if compiler == "gcc":
         type_in([configure, build], here)
         says(boot.replace("kernel.elf", "build/kernel.elf"), here)
+
+
+def as_part_of_a_build(tool: str) -> None:
+    """By CMake and Meson, which find the checkout where they would have put it."""
+    nothing = doc_pages.section(_PAGE, "## From nothing")
+    blocks = {language: text for language, text in reversed(doc_pages.blocks(nothing))}
+    more = dict(doc_pages.blocks(doc_pages.section(_PAGE, "## As part of your build")))
+    here = cases.scratch_directory()
+    (here / "kernel.c").write_text(blocks["c"])
+    if tool == "CMake":
+        toolchain = [text for language, text in doc_pages.blocks(nothing) if language == "cmake"][1]
+        (here / "gcc.cmake").write_text(toolchain)
+        (here / "CMakeLists.txt").write_text(more["cmake"])
+        type_in([f"cmake -B build -DCMAKE_TOOLCHAIN_FILE=gcc.cmake -DPROLOGUE_BUILD={cases.BUILD} "
+                 f"-DFETCHCONTENT_SOURCE_DIR_PROLOGUE={cases.ROOT}", "cmake --build build"], here,
+                installed=False)
+    else:
+        (here / "subprojects").mkdir()
+        (here / "subprojects/prologue.wrap").write_text(more["ini"])
+        (here / "subprojects/prologue").symlink_to(cases.ROOT)
+        (here / "meson.build").write_text(more["meson"])
+        setup, build = doc_pages.lines(doc_pages.section(_PAGE, "## As part of your build"))
+        type_in([f"{setup} -Dprologue:build={cases.BUILD}", build], here, installed=False)
+    says("qemu-system-x86_64 -display none -serial stdio -kernel build/kernel.elf -append 'a b=c'",
+         here)
 
 
 def from_a_boot_stub(compiler: str) -> None:
@@ -128,5 +153,7 @@ CASES = [
       for compiler in _WITH),
     *(Case(f"your-kernel: from a boot stub, {compiler}",
            functools.partial(from_a_boot_stub, compiler)) for compiler in _WITH),
+    *(Case(f"your-kernel: as part of a build by {tool}", functools.partial(as_part_of_a_build, tool))
+      for tool in ("CMake", "Meson")),
     Case("docs: every link leads somewhere", links_lead_somewhere),
 ]
