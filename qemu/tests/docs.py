@@ -1,8 +1,11 @@
 """What docs/ says of layouts, wishes and helpers, held against the headers and the sources."""
 
+import fnmatch
+import importlib
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import cases
 import doc_pages
@@ -99,7 +102,20 @@ def _sev_example_compiles() -> None:
     assert "prologue_sev_share" in assembly and "prologue_sev_vc" in assembly
 
 
+def _each_way_has_a_kernel() -> None:
+    """The table of kernels' ways names a file, and a test that boots such a kernel."""
+    rows = _rows(doc_pages.section("docs/your-kernel.md", "## Ways that kernels have"))
+    assert len(rows) > 8
+    names = [case.name for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__"
+             for case in importlib.import_module(f"tests.{path.stem}").CASES]
+    for way, _, example in rows:
+        file, test = re.findall(r"`([^`]+)`", example)
+        assert (cases.ROOT / file).exists(), (way, file)
+        assert fnmatch.filter(names, test), (way, test)
+
+
 CASES = [
+    Case("docs: each way that kernels have has a kernel that is so", _each_way_has_a_kernel),
     Case("docs: the example of prologue/sev.h compiles", _sev_example_compiles),
     Case("docs: the layouts are those of handoff.h", _layouts_are_the_headers),
     Case("docs: wishes and their notes are those of wishes.h", _wishes_are_the_headers),
