@@ -16,7 +16,7 @@ using kernel::print_hex;
 constexpr uint64_t kBootServices = 0x60;
 constexpr uint64_t kGetMemoryMap = 0x38, kExitBootServices = 0xe8;
 
-uint8_t map[32768];
+uint8_t map[(1 << 20) + (64 << 10)]; // as much as Prologue takes, and what has come since
 uint64_t map_bytes, key, stride, version;
 
 uint64_t word_at(const prologue_handoff* handoff, uint64_t phys) {

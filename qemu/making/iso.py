@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Iterable, Tuple
+from typing import Iterable, Optional, Tuple
 
 import cases
 import machine
@@ -25,16 +25,20 @@ def grub_iso(
     cmdline: str = "",
     modules: Iterable[Tuple[Path, str]] = (),
     platform: str = BIOS,
+    before: Optional[Path] = None,
 ) -> Path:
     """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot", "multiboot2" or, with
     a bzImage, "linux" and, on UEFI, "chainloader".
 
     `modules` are (file, string) pairs. Strings are GRUB script: quotes, `$` and `;` mean there
-    what they mean in a shell.
+    what they mean in a shell. `before` is an EFI program that runs first, and comes back.
     """
     tree = cases.scratch_directory()
     module = {"multiboot": "module", "multiboot2": "module2", "linux": "initrd"}.get(protocol)
     lines = [f"{protocol} /kernel {cmdline}"]
+    if before:
+        shutil.copy(before, tree / "before.efi")
+        lines[:0] = ["chainloader /before.efi", "boot"]
     shutil.copy(kernel, tree / "kernel")
     for index, (path, string) in enumerate(modules):
         shutil.copy(path, tree / f"module{index}")

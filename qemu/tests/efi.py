@@ -3,9 +3,10 @@ what a loader on UEFI could get wrong, through the feeder."""
 
 import os
 import struct
+import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 import cases
 import composers
@@ -46,16 +47,32 @@ def ovmf(kernel: str, cpu: str, memory: str = "256M", board: str = "pc", cmdline
     return Case(f"efi: GRUB on OVMF, {kernel} on {cpu}, {memory} {board} {note}".rstrip(), function)
 
 
+def fragments(pages: int) -> Optional[Path]:
+    """An EFI program that makes the firmware's map that many descriptors longer."""
+    if pages == 0:
+        return None
+    directory = cases.scratch_directory()
+    source = cases.ROOT / "qemu" / "kernels" / "fragments.c"
+    for command in (
+            [os.environ.get("CLANG") or "clang", "--target=x86_64-unknown-windows",
+             "-ffreestanding", "-mno-red-zone", "-O1", f"-DPAGES={pages}", "-c", "-o", "code.obj",
+             source],
+            ["lld-link", "-subsystem:efi_application", "-entry:efi_main", "-nodefaultlib",
+             "-out:fragments.efi", "code.obj"]):
+        subprocess.run(command, cwd=directory, check=True)
+    return directory / "fragments.efi"
+
+
 def services(cpu: str, memory: str = "256M", board: str = "pc",
-             modules: Sequence[Tuple[int, str]] = ()) -> Case:
+             modules: Sequence[Tuple[int, str]] = (), pages: int = 0) -> Case:
     """A kernel that wishes for the boot services calls them, and ends them."""
     path = cases.BUILD / "demo-services.elf"
 
     def function() -> None:
         files = [(cases.scratch_file(b"m" * size, "module"), string) for size, string in modules]
         result = machine.run(machine.Boot(
-            iso=grub_iso(path, "multiboot2", "a b=c", files, EFI), firmware=OVMF, memory=memory,
-            cpu=cpu, machine=board, timeout=_TIMEOUT))
+            iso=grub_iso(path, "multiboot2", "a b=c", files, EFI, fragments(pages)), firmware=OVMF,
+            memory=memory, cpu=cpu, machine=board, timeout=_TIMEOUT))
         report = expect_report(
             result, path, loader="multiboot2", cmdline="a b=c", entry_mode="long64",
             boot_services="0x1", get_memory_map="0x0", exit_with_wrong_key=_INVALID_PARAMETER,
@@ -63,12 +80,14 @@ def services(cpu: str, memory: str = "256M", board: str = "pc",
             modules=[(None, size, string) for size, string in modules],
             **expected_paging("demo", cpu))
         expect_efi(report, MEANS_RUNNING)
+        assert len(report.efi_memory) > pages, len(report.efi_memory)
         own = sum(r.end - r.start for r in report.of_kind("usable", "prologue"))
         assert own == _OWN_BYTES, f"{own:#x} bytes are usable, or Prologue's"
         for what in ("pages", "runtime-pages"):
             assert report.fields[what] == report.fields[f"{what}-at-boot"], what
 
-    return Case(f"efi: boot services by wish on {cpu}, {memory} {board}", function)
+    words = f"efi: boot services by wish on {cpu}, {memory} {board}"
+    return Case(words + f", {pages} descriptors" * (pages != 0), function)
 
 
 def services_moved() -> None:
@@ -152,6 +171,7 @@ CASES = [
     services("max", modules=[(5000, "one"), (70001, "two words")]),
     services("Opteron_G1", "1G", "q35"),
     Case("efi: boot services by wish, the image moved", services_moved),
+    services("qemu64", pages=10000),
     Case("efi: boot services by wish, at another depth than the firmware's",
          services_at_another_depth),
     services_elsewhere("GRUB on a BIOS", lambda: machine.Boot(

@@ -50,9 +50,9 @@ struct SystemTable {
 };
 static_assert(__builtin_offsetof(SystemTable, boot_services) == 0x60);
 
-constexpr uint64_t kMostMapBytes = 32 * 1024;
-alignas(16) uint8_t map_bytes[kMostMapBytes];
-RawRange ranges[ranges_for(kMostMapBytes / kLeastDescriptorBytes)];
+constexpr Status kBufferTooSmall = uint64_t{1} << 63 | 5;
+constexpr uint64_t kMostMapBytes = kMiB;  // eight times as much is what the handoff can need
+constexpr uint64_t kMoreDescriptors = 64; // asking for memory makes some
 
 // Tables in which the code of the switch is seen where it runs for the kernel, and
 // all else as the firmware has it: for the moment between two CR3s.
@@ -65,6 +65,7 @@ alignas(kPage) Bridge bridge;
 struct Asked {
     BootServicesTags tags;
     Span own;
+    Span map, ranges; // pages of the firmware's, for its map and for what that becomes
     uint64_t map_bytes = 0, stride = 0;
     uint32_t version = 0;
     bool five_levels = false;
@@ -93,34 +94,53 @@ const BootServices& boot_services() {
     return *reinterpret_cast<const SystemTable*>(asked.tags.system_table)->boot_services;
 }
 
-void allocate_own() {
+Span allocate(uint64_t bytes) {
     uint64_t start = 4 * kGiB - 1;
-    const Status status = boot_services().allocate_pages(kAllocateMaxAddress, kLoaderData,
-                                                         kOwnBytes / kPage, &start);
+    const uint64_t pages = page_up(bytes) / kPage;
+    const Status status =
+        boot_services().allocate_pages(kAllocateMaxAddress, kLoaderData, pages, &start);
     if (status != 0)
-        fail_in("EFI has no memory for Prologue: status, bytes", Error::entry, status, kOwnBytes);
-    asked.own = {start, start + kOwnBytes};
+        fail_in("EFI has no memory for Prologue: status, bytes", Error::entry, status, bytes);
+    return {start, start + pages * kPage};
+}
+
+// What GetMemoryMap says, with room for so many bytes.
+Status ask_for_map(uint64_t& bytes) {
+    uint64_t key = 0;
+    const Status status =
+        boot_services().get_memory_map(&bytes, reinterpret_cast<void*>(asked.map.start), &key,
+                                       &asked.stride, &asked.version);
+    if (status != 0 && (status != kBufferTooSmall || asked.map.start != 0))
+        fail_in("EFI's memory map is not to be had: status, bytes of it", Error::entry, status,
+                bytes);
+    if (bytes > kMostMapBytes || asked.stride < kLeastDescriptorBytes || asked.stride > kPage)
+        fail_in("EFI's memory map makes no sense: bytes, bytes of a descriptor", Error::entry,
+                bytes, asked.stride);
+    return status;
 }
 
 void get_memory_map() {
-    uint64_t bytes = sizeof map_bytes, key = 0;
-    const Status status =
-        boot_services().get_memory_map(&bytes, map_bytes, &key, &asked.stride, &asked.version);
-    if (status != 0)
-        fail_in("EFI's memory map is not to be had: status, bytes of it", Error::entry, status,
-                bytes);
-    if (bytes > sizeof map_bytes || asked.stride < kLeastDescriptorBytes)
-        fail_in("EFI's memory map makes no sense: bytes, bytes of a descriptor", Error::entry,
-                bytes, asked.stride);
-    asked.map_bytes = bytes - bytes % asked.stride;
+    uint64_t bytes = 0;
+    ask_for_map(bytes);
+    const uint64_t most = bytes / asked.stride + kMoreDescriptors;
+    asked.ranges = allocate(ranges_for(most) * sizeof(RawRange));
+    asked.map = allocate(most * asked.stride);
+    bytes = most * asked.stride;
+    ask_for_map(bytes);
+    asked.map_bytes = (bytes < most * asked.stride ? bytes : most * asked.stride) / asked.stride *
+                      asked.stride;
 }
 
-void put_map(LoaderInfo& loader) {
-    loader.uefi.memory_map = map_bytes;
+void put_map(PhysMemory& memory, LoaderInfo& loader) {
+    constexpr char kWhat[] = "EFI's memory map";
+    const uint8_t* const map = memory.at(kWhat, asked.map.start, asked.map.bytes());
+    memory.at(kWhat, asked.ranges.start, asked.ranges.bytes());
+    loader.uefi.memory_map = map;
     loader.uefi.memory_map_bytes = asked.map_bytes;
     loader.uefi.descriptor_bytes = static_cast<uint32_t>(asked.stride);
     loader.uefi.descriptor_version = asked.version;
-    loader.memory = translate({map_bytes, asked.map_bytes, asked.stride}, asked.own, ranges);
+    loader.memory = translate({map, asked.map_bytes, asked.stride}, asked.own,
+                              memory.seen<RawRange>(asked.ranges.start));
 }
 
 // Shows the page of the switch at the kernel's address for it. False where the firmware
@@ -165,7 +185,7 @@ void prologue_ask_firmware(const uint8_t* info, uint32_t magic) {
     prologue_firmware_code_phys = address(prologue_firmware_code);
     if (magic == LINUX_MAGIC)
         return;
-    allocate_own();
+    asked.own = allocate(kOwnBytes);
     get_memory_map();
 }
 
@@ -176,9 +196,9 @@ void prologue_parse_running_multiboot2(PhysMemory& memory, uint64_t info, Loader
         return prologue_parse_multiboot2(memory, info, loader);
     loader.uefi.boot_services = 1;
     loader.uefi.image_handle = asked.tags.image_handle;
-    put_map(loader);
+    put_map(memory, loader);
     prologue_parse_multiboot2(memory, info, loader);
-    put_map(loader); // not the loader's, which might call memory free that is the firmware's
+    put_map(memory, loader); // not the loader's, which might call memory free that is the firmware's
 }
 
 #pragma GCC visibility pop
