@@ -1,6 +1,7 @@
 """The crate `prologue`: its structures, constants and notes are those of the C headers, to the byte;
 and the template of a kernel in Rust, by Debian's rustc alone."""
 
+import random
 import re
 import shutil
 
@@ -162,6 +163,62 @@ def _same_wishes() -> None:
         assert ours.get(name) == theirs.get(name), (name, ours.get(name), theirs.get(name))
 
 
+# Words, quotes, dashes, blanks and what ends them, at random.
+_PIECES = ("a", " key=b", "k-y", " k_y", "=", '"', " ", "\t", "--", "-", "b c", "/", "==")
+
+
+def _options_as_in_c() -> None:
+    dice = random.Random(17)
+    lines = ["".join(dice.choice(_PIECES) for _ in range(dice.randrange(12))) for _ in range(400)]
+    keys = ("a", "key", "k_y", "k-y", "-", "ab")
+    literals = [line.replace('"', '\\"').replace("\t", "\\t") for line in lines]
+    c = f"""
+#include <stdio.h>
+#include <string.h>
+#include <prologue/kernel.h>
+static const char *const lines[] = {{{", ".join(f'"{line}"' for line in literals)}}};
+static const char *const keys[] = {{{", ".join(f'"{key}"' for key in keys)}}};
+int main(void) {{
+    for (size_t i = 0; i != sizeof lines / sizeof *lines; ++i)
+        for (size_t k = 0; k != sizeof keys / sizeof *keys; ++k) {{
+            prologue_handoff handoff = {{.cmdline = lines[i], .cmdline_bytes = strlen(lines[i])}};
+            uint64_t bytes = 0;
+            const char *value = prologue_option(&handoff, keys[k], &bytes);
+            if (value)
+                printf("<%.*s>\\n", (int)bytes, value);
+            else
+                puts("none");
+        }}
+}}
+"""
+    rust = f"""
+fn main() {{
+    for line in [{", ".join(f'"{line}"' for line in literals)}] {{
+        for key in [{", ".join(f'"{key}"' for key in keys)}] {{
+            // Safety: zero is good for every field, and the command line is as it says.
+            let mut handoff: prologue::Handoff = unsafe {{ std::mem::zeroed() }};
+            handoff.cmdline = line.as_ptr();
+            handoff.cmdline_bytes = line.len() as u64;
+            match handoff.option(key) {{
+                Some(value) => println!("<{{}}>", std::str::from_utf8(value).unwrap()),
+                None => println!("none"),
+            }}
+        }}
+    }}
+}}
+"""
+    made = compiled(c, "gcc", "-std=c11", INCLUDE)
+    do("gcc", "-o", made.with_suffix(""), made)
+    path = cases.scratch_file(rust.encode(), "options.rs")
+    do(_RUSTC, *_crate(), "-o", path.with_suffix(""), path)
+    ours = do(path.with_suffix("")).split("\n")
+    theirs = do(made.with_suffix("")).split("\n")
+    assert len(theirs) - theirs.count("none") > 300, theirs.count("none")
+    for at, (mine, other) in enumerate(zip(ours, theirs)):
+        assert mine == other, (lines[at // len(keys)], keys[at % len(keys)], mine, other)
+    assert len(ours) == len(theirs)
+
+
 def _template() -> None:
     here = cases.scratch_directory() / "rust"
     shutil.copytree(staging.staged() / "share/prologue/templates/rust", here)
@@ -186,5 +243,6 @@ def _template() -> None:
 CASES = [
     Case("rust: every field and every number is as in C", _as_in_c),
     Case("rust: wishes leave what they leave in C", _same_wishes),
+    Case("rust: options are read as in C", _options_as_in_c),
     Case("rust: the template, with GNU ld and with lld", _template),
 ]
