@@ -65,7 +65,8 @@
     X(vmd_info, "vmd: %s (%x, %x)")                                                                \
     X(freebsd_info, "freebsd: %s (%x, %x)")                                                        \
     X(no_long_mode_contract, "entry: in 64-bit mode, for which this kernel has no contract")       \
-    X(entry, "entry: %s (%x, %x)")
+    X(entry, "entry: %s (%x, %x)")                                                                 \
+    X(igvm_info, "igvm: %s (%x, %x)")
 
 // By the EFI stub alone.
 #define PROLOGUE_EFI_ERRORS(X)                                                                     \

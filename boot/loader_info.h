@@ -147,10 +147,10 @@ using NextModule = bool(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& 
 
 extern "C" {
 ParseLoaderInfo prologue_parse_pvh, prologue_parse_multiboot1, prologue_parse_multiboot2,
-    prologue_parse_linux, prologue_parse_vmd, prologue_parse_freebsd;
+    prologue_parse_linux, prologue_parse_vmd, prologue_parse_freebsd, prologue_parse_igvm;
 NextModule prologue_next_pvh_module, prologue_next_multiboot1_module,
     prologue_next_multiboot2_module, prologue_next_linux_module, prologue_next_vmd_module,
-    prologue_next_freebsd_module;
+    prologue_next_freebsd_module, prologue_next_igvm_module;
 }
 
 // The longest string that is believed: the bound on a search for its end.

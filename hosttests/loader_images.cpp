@@ -1,5 +1,7 @@
 #include "loader_images.h"
 
+#include <algorithm>
+
 namespace prologue::test {
 namespace {
 
@@ -64,6 +66,34 @@ uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places)
         memory.put_text(places.cmdline, *stated.cmdline);
     }
     memory.put(info + pvh::kRsdp, stated.rsdp);
+    return info;
+}
+
+// Ranges are whole pages here. A module's text has no place.
+uint64_t put_igvm(FakeMemory& memory, const Stated& stated, const Places& places) {
+    const uint64_t info = places.info;
+    const uint64_t room = std::max<uint64_t>(igvm::kRoom, stated.memory.size() * igvm::kEntryBytes);
+    memory.put(info, std::array<uint8_t, igvm::kBytes>{});
+    memory.put<uint32_t>(info + igvm::kMagic, 0x4d564749);
+    memory.put<uint32_t>(info + igvm::kVersion, 1);
+    memory.put<uint64_t>(info + igvm::kMap, places.map);
+    memory.put<uint64_t>(info + igvm::kMapBytes, room);
+    memory.put_text(places.map, std::string(room - 1, '\0'));
+    for (size_t i = 0; i != stated.memory.size(); ++i) {
+        const uint64_t entry = places.map + i * igvm::kEntryBytes;
+        const StatedRange& range = stated.memory[i];
+        memory.put<uint64_t>(entry, range.start / 4096);
+        memory.put<uint64_t>(entry + igvm::kEntryPages, (range.bytes + 4095) / 4096);
+        memory.put<uint16_t>(entry + igvm::kEntryType, range.type == 1 ? 0 : 1);
+    }
+    if (stated.cmdline) {
+        memory.put<uint64_t>(info + igvm::kCmdline, places.cmdline);
+        memory.put_text(places.cmdline, *stated.cmdline);
+    }
+    if (!stated.modules.empty()) {
+        memory.put(info + igvm::kInitrd, stated.modules[0].start);
+        memory.put(info + igvm::kInitrdBytes, stated.modules[0].bytes);
+    }
     return info;
 }
 

@@ -73,6 +73,7 @@ uint64_t put_multiboot2(FakeMemory& memory, const Stated& stated, const Places& 
 uint64_t put_linux(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_vmd(FakeMemory& memory, const Stated& stated, const Places& places = {});
 uint64_t put_freebsd(FakeMemory& memory, const Stated& stated, const Places& places = {});
+uint64_t put_igvm(FakeMemory& memory, const Stated& stated, const Places& places = {});
 
 // PVH's fields, as offsets into hvm_start_info (Xen public/arch-x86/hvm/start_info.h).
 namespace pvh {
@@ -88,6 +89,26 @@ enum : uint64_t {
     kBytes = 0x38,
     kMapEntryBytes = 24,
     kModuleBytes = 32,
+};
+}
+
+// The information page of an IGVM file (docs/loaders/igvm.md), and the host's memory map in it
+// (Microsoft's igvm_defs, IGVM_VHS_MEMORY_MAP_ENTRY).
+namespace igvm {
+enum : uint64_t {
+    kMagic = 0x00,
+    kVersion = 0x04,
+    kMap = 0x08,
+    kMapBytes = 0x10,
+    kCmdline = 0x18,
+    kInitrd = 0x20,
+    kInitrdBytes = 0x28,
+    kBytes = 0x30,
+    kEntryPages = 0x08,
+    kEntryType = 0x10,
+    kEntryReserved = 0x14,
+    kEntryBytes = 24,
+    kRoom = 8 * kEntryBytes, // that the put function leaves for a map, or more
 };
 }
 

@@ -17,8 +17,8 @@ from typing import Iterator, List, Tuple
 import rooms  # noqa: F401, the harness's folders
 import cases
 
-_FUZZERS = ("pvh", "multiboot1", "multiboot2", "linux", "vmd", "freebsd", "memory_map",
-            "confidential", "madt", "sev_instruction", "sev_ghcb", "guest_vc")
+_FUZZERS = ("pvh", "multiboot1", "multiboot2", "linux", "vmd", "freebsd", "igvm",
+            "memory_map", "confidential", "madt", "sev_instruction", "sev_ghcb", "guest_vc")
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Runs a guest under the SEV host, as `make guest` asks: GUEST= is a Linux bzImage, an ELF64 file
-with a PVH note, or a flat firmware image. The guest's serial port and the host's words go to
+with a PVH note, an IGVM file, or a flat firmware image. The guest's serial port and the host's words go to
 standard output; the exit status tells how the run ended."""
 
 import os
@@ -165,6 +165,8 @@ def image_kind(guest: Path) -> str:
         start = file.read(0x206)
     if start[:4] == b"\x7fELF":
         return "elf"
+    if start[:4] == b"IGVM":
+        return "igvm"
     return "bzimage" if start[0x202:0x206] == b"HdrS" else "flat"
 
 

@@ -4,7 +4,7 @@ RUN_SETTINGS := LOADER FIRMWARE LA57 SEV MEM CPU CMDLINE INITRD ACCEL
 export $(RUN_SETTINGS)
 
 .PHONY: run
-run: kernels
+run: kernels $(SEVHOST)
 	@$(PYTHON) qemu/run.py
 
 .PHONY: iso

@@ -12,6 +12,7 @@ import any_loader
 import bsd_loaders
 import cases
 import feeding
+import igvm_image
 import iso
 import machine
 import modes
@@ -23,8 +24,9 @@ from images import Image
 _VMD = {"vmd": bsd_loaders.PAGING_OFF, "vmd-compat": bsd_loaders.COMPATIBILITY,
         "vmd-paged": bsd_loaders.PAGED}
 _FED = (*_VMD, "freebsd")
-_LINUX64, _UEFI = "linux64", "efi"
-_LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, _UEFI, *_FED)
+_LINUX64, _UEFI, _IGVM = "linux64", "efi", "igvm"
+_LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, _UEFI, _IGVM,
+            *_FED)
 _MODULE_AT = 0x1000000
 # What the SEV host starts with FIRMWARE=ovmf: it loads nothing but what the hashes name.
 _MEASURED_FIRMWARE = cases.BUILD / "debian/sid/OVMF.amdsev.fd"
@@ -114,9 +116,22 @@ def guest_by_firmware() -> dict:
     return {"image": _MEASURED_FIRMWARE, "kernel": kernel}
 
 
+def guest_by_igvm() -> dict:
+    """Command line and initrd are the file's: the host's own are nobody's."""
+    setting("FIRMWARE", "none", ("none",))
+    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}-every.elf"
+    initrd = os.environ.get("INITRD")
+    return {"image": igvm_image.igvm(kernel, "--cmdline", os.environ.get("CMDLINE", ""),
+                                     *(["--initrd", initrd] if initrd else []))}
+
+
 def run_under_sev_host(sev: str) -> int:
-    """The same kernel as a guest of the SEV host, which brings it by PVH, or by a firmware."""
-    images = guest_by_firmware() if os.environ.get("FIRMWARE") == "ovmf" else guest_by_pvh()
+    """The same kernel as a guest of the SEV host, which brings it by PVH, in an IGVM file, or by a
+    firmware."""
+    if os.environ.get("LOADER") == _IGVM:
+        images = guest_by_igvm()
+    else:
+        images = guest_by_firmware() if os.environ.get("FIRMWARE") == "ovmf" else guest_by_pvh()
     result = sev_guest.run(sev_guest.Run(
         **images, sev=sev, cmdline=os.environ.get("CMDLINE", ""),
         initrd=os.environ.get("INITRD") or None, memory=setting("MEM", "512M"),
@@ -132,7 +147,7 @@ def run_under_sev_host(sev: str) -> int:
 
 def main() -> int:
     sev = setting("SEV", "none", ("none", "sev", "es", "snp"))
-    if sev != "none":
+    if sev != "none" or os.environ.get("LOADER") == _IGVM:
         return run_under_sev_host(sev)
     result = machine.run(boot())
     # GRUB talks on the serial port too, before the kernel does.

@@ -56,6 +56,7 @@ void check_entry(const Kernel& kernel, Findings& findings) {
     check_masked(kernel, openbsd_vmd, findings);
     check_masked(kernel, freebsd_userboot, findings);
     check_carried(kernel, efi_firmware, "prologue-bzimage makes no PE image of it", findings);
+    check_carried(kernel, igvm_host, "prologue-igvm makes no file of it", findings);
 }
 
 }  // namespace check

@@ -258,6 +258,8 @@ void check_parts(const Kernel& kernel, Findings& findings) {
             "FreeBSD's parser");
     require(LINUX_MAGIC, kernel.carries(Contract::efi), loaders_by(Contract::efi),
             "Linux's parser");
+    require(IGVM_MAGIC, kernel.carries(Contract::igvm), loaders_by(Contract::igvm),
+            "IGVM's parser");
     require(WISHED_MAPS_MAGIC, kernel.wishes.for_mappings(), every_loader(),
             "what grants wishes for mappings");
 }

@@ -38,7 +38,8 @@ void check_wishes(const Kernel& kernel, Findings& findings) {
         findings.add(rule, every_loader(), text);
     constexpr uint64_t kKnown =
         PROLOGUE_HEADER_pvh | PROLOGUE_HEADER_multiboot1 | PROLOGUE_HEADER_multiboot2 |
-        PROLOGUE_HEADER_linux | PROLOGUE_HEADER_vmd | PROLOGUE_HEADER_freebsd;
+        PROLOGUE_HEADER_linux | PROLOGUE_HEADER_vmd | PROLOGUE_HEADER_freebsd |
+        PROLOGUE_HEADER_igvm;
     if (wishes.headers == 0 || (wishes.headers & ~kKnown) != 0)
         findings.add(Rule::headers_unknown, every_loader(),
                      sentence("wished for is 0x%lx", wishes.headers));

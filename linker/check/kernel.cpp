@@ -5,6 +5,8 @@
 
 #include <elf.h>
 
+#include "igvm_note.h"
+
 namespace check {
 namespace {
 
@@ -54,6 +56,19 @@ bool Kernel::is_own_header(uint64_t offset, std::string_view symbol) const {
     return own && file.offset_of(*own) == offset;
 }
 
+// As prologue-igvm reads the note (igvm_note.h).
+static std::optional<uint64_t> igvm_entry(const ElfFile& file) {
+    for (const Note& note : file.notes) {
+        if (note.owner != PROLOGUE_NOTE_OWNER || note.type != IGVM_NOTE || note.truncated)
+            continue;
+        const uint64_t field = note.desc_offset + sizeof(uint32_t);
+        const std::optional<uint64_t> phys = file.physical_of_file(field);
+        const auto to_entry = static_cast<int32_t>(file.word(field));
+        return phys ? std::optional(*phys + static_cast<int64_t>(to_entry)) : std::nullopt;
+    }
+    return std::nullopt;
+}
+
 std::optional<uint64_t> Kernel::multiboot1_header(LoaderId loader) const {
     return multiboot1.taken(kMultiboot1Reach, kMultiboot1Alignment,
                             loader == qemu_multiboot1 ? kQemuHeaderBytes : kGrubHeaderBytes);
@@ -79,6 +94,8 @@ bool Kernel::carries(Contract contract) const {
         return (wished & PROLOGUE_HEADER_freebsd) != 0 || file.symbol("prologue_freebsd");
     case Contract::efi: // the stub enters as a loader of Linux
         return (wished & PROLOGUE_HEADER_linux) != 0 || file.symbol("prologue_linux");
+    case Contract::igvm:
+        return (wished & PROLOGUE_HEADER_igvm) != 0 || file.symbol("prologue_igvm");
     }
     return false;
 }
@@ -121,6 +138,8 @@ std::optional<uint64_t> Kernel::entry(LoaderId loader) const {
         if (file.loads.empty())
             return std::nullopt;
         return file.loads.front().phys + kLinux64Entry;
+    case Contract::igvm:
+        return igvm_entry(file);
     }
     return std::nullopt;
 }

@@ -9,7 +9,7 @@
 namespace check {
 
 // How a loader finds its way into a kernel.
-enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd, efi };
+enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd, efi, igvm };
 
 enum LoaderId {
     qemu_pvh,
@@ -23,6 +23,7 @@ enum LoaderId {
     openbsd_vmd,
     freebsd_userboot,
     efi_firmware,
+    igvm_host,
     kLoaderCount,
 };
 
@@ -43,6 +44,7 @@ inline constexpr std::array<Loader, kLoaderCount> kLoaders = {{
     {"openbsd-vmd", Contract::vmd},
     {"freebsd-userboot", Contract::freebsd},
     {"efi", Contract::efi},
+    {"igvm", Contract::igvm},
 }};
 
 using Loaders = std::bitset<kLoaderCount>;
@@ -61,6 +63,8 @@ constexpr std::string_view name_of(Contract contract) {
         return "freebsd";
     case Contract::efi:
         return "efi";
+    case Contract::igvm:
+        return "igvm";
     }
     return "none";
 }

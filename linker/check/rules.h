@@ -110,7 +110,7 @@
       "Let PROLOGUE_VIRTUAL be a multiple of 256 MiB (vmd) or 16 MiB (userboot), and load the "    \
       "image below that.")                                                                         \
     X(contract_not_carried, error, "The kernel does not carry this loader's contract.",            \
-      "Add vmd, freebsd or, for efi, linux to the names in `PROLOGUE_WISH_HEADERS`.")                               \
+      "Add vmd, freebsd, igvm or, for efi, linux to the names in `PROLOGUE_WISH_HEADERS`.")                               \
                                                                                                    \
     /* ---- PVH ---- */                                                                            \
     X(pvh_note_missing, error, "There is no PVH note (owner Xen, type 18) in what is loaded.",     \

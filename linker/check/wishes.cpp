@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernel.h"
+#include "igvm_note.h"
 #include "linux_note.h"
 
 namespace check {
@@ -29,7 +30,8 @@ public:
 
     Wishes read() {
         for (const Note& note : file_.notes)
-            if (note.owner == PROLOGUE_NOTE_OWNER && note.type != LINUX_NOTE)
+            if (note.owner == PROLOGUE_NOTE_OWNER && note.type != LINUX_NOTE &&
+                note.type != IGVM_NOTE)
                 read_note(note);
         return std::move(wishes_);
     }

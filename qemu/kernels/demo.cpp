@@ -18,7 +18,7 @@ PROLOGUE_WISH_SNP_ACCEPT(KERNEL_ACCEPT);
 PROLOGUE_WISH_SEV(KERNEL_SEV);
 #endif
 #ifdef KERNEL_EVERY_HEADER
-PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd, igvm);
 #endif
 
 #ifdef KERNEL_BOOT_SERVICES
@@ -49,6 +49,8 @@ const char* loader_name(uint32_t loader) {
         return "freebsd";
     case PROLOGUE_LOADER_EFI:
         return "efi";
+    case PROLOGUE_LOADER_IGVM:
+        return "igvm";
     }
     return "unknown";
 }

@@ -14,7 +14,7 @@
 
 PROLOGUE_WISH_QEMU_EXIT;
 #ifdef KERNEL_EVERY_HEADER
-PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd, igvm);
 #endif
 #ifndef WISHES_ELSEWHERE // in an object of their own
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);

@@ -87,7 +87,7 @@ def _right_kernels() -> None:
         if "multiboot1" in name or "every" in name:
             wanted = (wanted | wrong_kernels.MULTIBOOT1) - {"qemu-pvh"}
         if "every" in name:
-            wanted |= {"openbsd-vmd", "freebsd-userboot"}
+            wanted |= {"openbsd-vmd", "freebsd-userboot", "igvm"}
         if "every" in name or "low_memory" in name:
             wanted |= {"efi"}
         assert taken == wanted, (name, taken)

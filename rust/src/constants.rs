@@ -27,6 +27,7 @@ pub const LOADER_LINUX: u32 = 4;
 pub const LOADER_VMD: u32 = 5;
 pub const LOADER_FREEBSD: u32 = 6;
 pub const LOADER_EFI: u32 = 7;
+pub const LOADER_IGVM: u32 = 8;
 pub const ENTRY_PROTECTED32: u32 = 1;
 pub const ENTRY_PAGED32: u32 = 2;
 pub const ENTRY_COMPAT32: u32 = 3;

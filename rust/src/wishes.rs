@@ -193,4 +193,5 @@ macro_rules! prologue_header {
     (linux) => { 8 };
     (vmd) => { 16 };
     (freebsd) => { 32 };
+    (igvm) => { 64 };
 }

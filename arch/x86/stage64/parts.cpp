@@ -15,7 +15,7 @@ namespace {
 
 [[gnu::always_inline]] constexpr bool is_known(uint32_t magic) {
     return magic == PVH_MAGIC || magic == MULTIBOOT1_MAGIC || magic == MULTIBOOT2_MAGIC ||
-           magic == LINUX_MAGIC;
+           magic == LINUX_MAGIC || magic == IGVM_MAGIC;
 }
 
 // Four printable characters, as an integer.

@@ -63,6 +63,7 @@ enum prologue_loader {
     PROLOGUE_LOADER_VMD = 5,     /* OpenBSD's, and its own boot loader */
     PROLOGUE_LOADER_FREEBSD = 6, /* bhyve's, and its own boot loader */
     PROLOGUE_LOADER_EFI = 7,     /* UEFI itself, by the stub in the kernel's file */
+    PROLOGUE_LOADER_IGVM = 8,    /* a file that prologue-igvm has made of the kernel */
 };
 
 /* The state of the CPU at the loader's jump. */

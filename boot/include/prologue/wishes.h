@@ -123,7 +123,7 @@
 #define PROLOGUE_EXIT_FATAL 0x20   /* 65 */
 
 /* The contracts whose headers the image carries, in place of the default's pvh
- * and multiboot2: one to six names. Note 0x59: u32, a sum of PROLOGUE_HEADER_*.
+ * and multiboot2: one to seven names. Note 0x59: u32, a sum of PROLOGUE_HEADER_*.
  * `linux` may be a macro: it is one of GCC's and clang's, if not by -std=c11. */
 #define PROLOGUE_NOTE_HEADERS 0x59
 #define PROLOGUE_WISH_HEADERS(...)                                                                 \
@@ -135,6 +135,7 @@
 #define PROLOGUE_HEADER_linux 8 /* for a bzImage */
 #define PROLOGUE_HEADER_vmd 16 /* known by its stack, as FreeBSD's: no header */
 #define PROLOGUE_HEADER_freebsd 32
+#define PROLOGUE_HEADER_igvm 64 /* for an IGVM file */
 
 /* How the kernel serves AMD SEV guests: PROLOGUE_SEV_NONE leaves out all that knows of
  * it, some 12 KiB, and ends such a boot by name. By default SEV guests are served as
@@ -205,7 +206,8 @@
                    PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_multiboot2, prologue_multiboot2)      \
                    PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_1, prologue_linux)              \
                    PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_vmd, prologue_vmd)                    \
-                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_freebsd, prologue_freebsd))
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_freebsd, prologue_freebsd)        \
+                   PROLOGUE_NEED_IF_((sum) & PROLOGUE_HEADER_igvm, prologue_igvm))
 
 /* A reference, for the linker's eyes alone; and a symbol by which prologue-wishes.ld
  * knows that there is one. */

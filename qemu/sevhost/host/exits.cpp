@@ -236,6 +236,9 @@ void place_guest(Guest& guest, const Images& images) {
     case ImageKind::flat:
         place_flat(guest, images);
         break;
+    case ImageKind::igvm:
+        place_igvm(guest, images, tables);
+        break;
     }
     if (guest.state_is_encrypted())
         set_hosts_state(guest);

@@ -41,14 +41,17 @@ Images find_images(const HostMemory& host) {
                 images.kind = ImageKind::elf;
             else if (kind == "flat")
                 images.kind = ImageKind::flat;
+            else if (kind == "igvm")
+                images.kind = ImageKind::igvm;
             else
                 fail("module ", decimal(i), " is a \"", kind,
-                     "\", which is none of bzimage, elf, flat, initrd, kernel, hashes, state, file");
+                     "\", which is none of bzimage, elf, flat, igvm, initrd, kernel, hashes, state, "
+                     "file");
             note(images.image, module, "image");
         }
     }
     if (!images.image)
-        fail("no guest: no module is a bzimage, an elf or a flat image");
+        fail("no guest: no module is a bzimage, an elf, a flat image or an igvm file");
     return images;
 }
 

@@ -17,7 +17,7 @@ struct Module {
     explicit operator bool() const { return data != nullptr; }
 };
 
-enum class ImageKind : uint8_t { bzimage, elf, flat };
+enum class ImageKind : uint8_t { bzimage, elf, flat, igvm };
 
 struct Images {
     ImageKind kind = ImageKind::bzimage;

@@ -21,6 +21,7 @@ FirmwareTables place_tables(Guest& guest);
 void place_linux(Guest& guest, const Images& images, const FirmwareTables& tables);
 void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables);
 void place_flat(Guest& guest, const Images& images);
+void place_igvm(Guest& guest, const Images& images, const FirmwareTables& tables);
 
 // Linux's e820 types, which PVH's memory map uses too.
 enum MemoryType : uint32_t { kRam = 1, kReserved = 2, kAcpi = 3 };
