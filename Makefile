@@ -26,6 +26,7 @@ endif
 all: kernels check-tool
 
 include arch/x86/library.mk
+include arch/x86/payload/payload.mk
 include linker/check/check.mk
 include linker/install.mk
 include qemu/kernels/kernels.mk

@@ -39,6 +39,14 @@ public:
     // physical 0. Fails on headers that are not those of a loadable kernel.
     Image(uint64_t window, uint64_t phys);
 
+    // Of segments that are known already, in ascending order, one at least.
+    Image(const Segment* segments, unsigned count)
+        : count_(count), virtual_offset_(segments->virt - segments->phys),
+          span_{segments->phys, segments[count - 1].span().end} {
+        for (unsigned i = 0; i != count; ++i)
+            segments_[i] = segments[i];
+    }
+
     // Fails unless what runs `code` may do so, and the stack may be written to (both are
     // virtual addresses).
     void check_rights(uint64_t code, uint64_t stack) const;

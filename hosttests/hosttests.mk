@@ -60,7 +60,7 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
 FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd igvm memory_map confidential \
-	madt mover
+	madt mover payload
 FUZZ_SEV_NAMES := sev_instruction sev_ghcb
 FUZZ_GUEST_NAMES := guest_vc
 FUZZ_EFI_NAMES := efi

@@ -136,15 +136,15 @@ Span Rooms::largest() const {
     return largest;
 }
 
-void Rooms::check_destination(Span destination) const {
+Span Rooms::obstacle(Span destination) const {
     uint64_t next = destination.start;
     for (const prologue_range* range = memory_; range != memory_ + count_; ++range) {
         if (range->end <= next)
             continue;
         if (next >= destination.end)
-            return;
+            return {};
         if (range->start > next)
-            refuse(Refusal::not_ram, destination.start, destination.end, next, range->start);
+            return {next, range->start};
         switch (range->type) {
         case PROLOGUE_MEMORY_USABLE:
         case PROLOGUE_MEMORY_LOADER:
@@ -153,12 +153,17 @@ void Rooms::check_destination(Span destination) const {
         case PROLOGUE_MEMORY_KERNEL:
             break;
         default:
-            refuse(Refusal::not_ram, destination.start, destination.end, range->start, range->end);
+            return {range->start, range->end};
         }
         next = range->end;
     }
-    if (next < destination.end)
-        refuse(Refusal::not_ram, destination.start, destination.end, next, kMostPhysical);
+    return next < destination.end ? Span{next, kMostPhysical} : Span{};
+}
+
+void Rooms::check_destination(Span destination) const {
+    const Span found = obstacle(destination);
+    if (found.bytes() != 0)
+        refuse(Refusal::not_ram, destination.start, destination.end, found.start, found.end);
 }
 
 }  // namespace prologue

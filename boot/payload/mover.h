@@ -64,8 +64,11 @@ public:
     // The largest free piece, which is not kept; empty where there is none.
     Span largest() const;
 
-    // Refuses a destination that does not lie in RAM that is free once the payload runs:
-    // usable, a module's, the loader's, or this image's and its handoff's.
+    // What of a destination is no RAM that is free once the payload runs: usable, a
+    // module's, the loader's, or this image's and its handoff's. Empty where all of it is.
+    Span obstacle(Span destination) const;
+
+    // Refuses a destination that has one.
     void check_destination(Span destination) const;
 
 private:

@@ -1,11 +1,22 @@
 // Every way in which the loader image can refuse its payload, with the sentence that says
-// so: %x prints a number in hexadecimal, %u in decimal, in order.
+// so: %x prints a number in hexadecimal, %u in decimal, in order, and %s what refuse_in names.
 #pragma once
 #pragma GCC visibility push(hidden)
 
 #include <stdint.h>
 
 #define PROLOGUE_PAYLOAD_REFUSALS(X)                                                               \
+    X(no_module, "payload: no module is there to start: QEMU's -initrd, or GRUB's module2")        \
+    X(sev_guest, "payload: in an SEV guest (SEV_STATUS is %x) none is started")                    \
+    X(unknown_format, "payload: %x bytes at %x are no ELF file and no bzImage (%x, %x)")           \
+    X(elf_header, "payload: elf: %s is %x, not %x")                                                \
+    X(elf_cut, "payload: elf: %s ends at %x, the file at %x")                                      \
+    X(elf_segment, "payload: elf: segment %u %s (%x, %x)")                                         \
+    X(elf_entry, "payload: elf: e_entry %x is in no executable segment")                           \
+    X(elf_contract, "payload: elf: no note says by which contract it is to be started")            \
+    X(linux_cut, "payload: linux: %s ends at %x, the file at %x")                                  \
+    X(linux_header, "payload: linux: %s (%x, %x)")                                                 \
+    X(linux_modules, "payload: linux: one initrd is served, not %u modules")                       \
     X(too_many_moves, "payload: more than %u pieces must be moved")                                \
     X(same_place, "payload: %x to %x and %x to %x belong at one place")                            \
     X(no_scratch, "payload: %x to %x is in the way of %x to %x, and no memory is free to put it aside") \
@@ -23,6 +34,8 @@ enum class Refusal : uint32_t {
 // Ends the boot with that line. As fail() of errors.h, each environment brings its own.
 [[noreturn]] void refuse(Refusal refusal, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0,
                          uint64_t d = 0);
+[[noreturn]] void refuse_in(const char* what, Refusal refusal, uint64_t a = 0, uint64_t b = 0,
+                            uint64_t c = 0);
 
 }  // namespace prologue
 

@@ -2,15 +2,20 @@
 // `key: value` a line (docs/report.md), and ends.
 #include "console.h"
 #include "prologue/handoff.h"
+#include "prologue/payload.h"
 #include "prologue/wishes.h"
 
 #ifndef KERNEL_PAGING
 #define KERNEL_PAGING PROLOGUE_PAGING_FOUR
 #endif
 
+#ifdef KERNEL_PAYLOAD
+PROLOGUE_PAYLOAD;
+#else
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_RELOCATABLE;
+#endif
 #ifdef KERNEL_ACCEPT
 PROLOGUE_WISH_SNP_ACCEPT(KERNEL_ACCEPT);
 #endif

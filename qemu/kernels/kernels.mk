@@ -73,6 +73,7 @@ KERNEL_NAMES := own_parser cpus-four cpus-five low_memory-four low_memory-five d
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+VARIANT_payload := -DKERNEL_PAYLOAD
 VARIANT_services := -DKERNEL_BOOT_SERVICES
 VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_mark := -DKERNEL_ACCEPT=0x2000000
@@ -126,7 +127,26 @@ $(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(EFI_STUB) linker/prologue-bzimag
 	@echo "  $@"
 	linker/prologue-bzimage --setup $(LINUX16) $< $@
 
+# Payloads of the loader image, without the library: high by a script of their own, and low as
+# lld lays it out.
+PAYLOADS := $(addprefix $(BUILD)/payload-,high.elf sums.elf low.elf)
+payload-high := demo-payload console
+payload-sums := sums console
+payload-low := demo-payload-pie console-pie
+payload_objects = $($(1):%=$(BUILD)/kernels/%.o)
+KERNEL_OBJECTS += $(sort $(foreach name,high sums low,$(call payload_objects,payload-$(name))))
+PAYLOAD_LINK := $(LLD) -static -e kernel_main
+
+$(BUILD)/payload-high.elf: $(call payload_objects,payload-high)
+$(BUILD)/payload-sums.elf: $(call payload_objects,payload-sums)
+$(BUILD)/payload-high.elf $(BUILD)/payload-sums.elf: qemu/kernels/payload.ld
+	@echo "  $@"
+	$(PAYLOAD_LINK) -z max-page-size=4096 -T qemu/kernels/payload.ld -o $@ $(filter %.o,$^)
+$(BUILD)/payload-low.elf: $(call payload_objects,payload-low)
+	@echo "  $@"
+	$(PAYLOAD_LINK) --image-base=0x100000 -o $@ $^
+
 .PHONY: kernels
-kernels: $(KERNELS) $(BZIMAGES)
+kernels: $(KERNELS) $(BZIMAGES) $(LOADER_IMAGES) $(PAYLOADS)
 
 -include $(KERNEL_OBJECTS:.o=.d)

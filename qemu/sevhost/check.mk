@@ -13,4 +13,4 @@ sev-guests: $(SEVHOST) $(GUESTS) $(INITRAMFS) kernels debian-guests-if-there
 check-sev: sev-guests
 	@$(CHECK) sev
 check: sev-guests
-check-qemu: debian-guests-if-there # kexec's test wants a Linux
+check-qemu: debian-guests-if-there $(INITRAMFS) # kexec's test, and payloads', want a Linux

@@ -184,7 +184,7 @@ def _uninstall_leaves_nothing() -> None:
     run(prefix / "bin/prologue-check", "--list", cwd=stage)
     installed = _files(prefix)
     for path in ("lib/libprologue.a", "include/prologue/handoff.h", "share/prologue/prologue.ld",
-                 "bin/prologue-check",
+                 "share/prologue/prologue.elf", "bin/prologue-check",
                  "lib/pkgconfig/prologue.pc", "lib/cmake/Prologue/PrologueConfig.cmake",
                  "share/prologue/templates/identity/kernel.c", "share/doc/prologue/README.md"):
         assert path in installed, path

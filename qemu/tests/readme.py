@@ -28,7 +28,8 @@ def twenty_lines_boot() -> None:
 
 
 def fatal_lines_are_explained() -> None:
-    source = (cases.ROOT / "boot" / "errors.h").read_text()
+    source = "".join((cases.ROOT / "boot" / name).read_text()
+                     for name in ("errors.h", "payload/refusals.h"))
     sentences = re.findall(r'X\(\w+,\s*"([^"]*)"\)', source)
     report = (cases.ROOT / "docs" / "report.md").read_text()
     missing = [sentence for sentence in sentences if sentence not in report]

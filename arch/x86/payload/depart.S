@@ -1,0 +1,102 @@
+// The way out of the loader image: what must move moves, what must be zero is cleared, and
+// the payload runs. Copied into a page that none of that touches, so nothing here may know
+// where it lies.
+//
+// Expects: RDI = a Departure that lies there too; this page, it, and all that moves mapped
+// at their own addresses, writable; interrupts off; DF clear.
+// Leaves: the payload's tables, GDT and stack, no IDT, DS to SS = its data selector, FS and
+// GS with a base of 0, RDI and RSI as the Departure says; RBP = 0.
+
+#include "departure.h"
+
+        .section .rodata.prologue_depart, "a"
+        .code64
+        .globl  prologue_depart
+        .hidden prologue_depart
+        .balign 16
+prologue_depart:
+        movq    %rdi, %rbp
+        leaq    DEPARTURE_MOVES(%rbp), %rbx
+next_move:
+        movq    MOVE_BYTES(%rbx), %rcx
+        testq   %rcx, %rcx
+        jz      moved
+        movq    MOVE_FROM(%rbx), %rsi
+        movq    MOVE_TO(%rbx), %rdi
+        addq    $MOVE_SIZE, %rbx
+        movq    %rdi, %rax
+        subq    %rsi, %rax
+        cmpq    %rcx, %rax // below it, only if the source reaches into the destination
+        jb      move_up
+        rep     movsb
+        jmp     next_move
+
+        // From the last byte on: the few above a multiple of eight, then words.
+move_up:
+        std
+        leaq    -1(%rsi,%rcx), %rsi
+        leaq    -1(%rdi,%rcx), %rdi
+        movq    %rcx, %rdx
+        andl    $7, %ecx
+        rep     movsb
+        subq    $7, %rsi
+        subq    $7, %rdi
+        shrq    $3, %rdx
+        movq    %rdx, %rcx
+        rep     movsq
+        cld
+        jmp     next_move
+
+moved:
+        xorl    %eax, %eax
+        leaq    DEPARTURE_CLEARS(%rbp), %rbx
+next_clear:
+        movq    8(%rbx), %rcx // a Span
+        movq    (%rbx), %rdi
+        addq    $16, %rbx
+        subq    %rdi, %rcx
+        jz      cleared
+        rep     stosb
+        jmp     next_clear
+
+        // Everything is in registers before the tables change: behind that the Departure
+        // need not be mapped. The old IDT's handlers may be gone.
+cleared:
+        lidt    DEPARTURE_NO_IDT(%rbp)
+        lgdt    DEPARTURE_GDT(%rbp)
+        movq    DEPARTURE_RDI(%rbp), %rdi
+        movq    DEPARTURE_RSI(%rbp), %rsi
+        movq    DEPARTURE_ENTRY(%rbp), %rax
+        movl    DEPARTURE_CODE(%rbp), %r8d
+        movl    DEPARTURE_DATA(%rbp), %r9d
+        movl    DEPARTURE_TSS(%rbp), %r10d
+        movq    DEPARTURE_CR3(%rbp), %rcx
+        movq    DEPARTURE_RSP(%rbp), %rsp
+        xorl    %ebp, %ebp
+        movq    %rcx, %cr3
+        movl    %r9d, %ds
+        movl    %r9d, %es
+        movl    %r9d, %ss
+        movl    %r9d, %fs
+        movl    %r9d, %gs
+        testl   %r10d, %r10d
+        jz      1f
+        ltr     %r10w
+1:      pushq   %r8
+        pushq   %rax
+        lretq
+        .globl  prologue_depart_end
+        .hidden prologue_depart_end
+prologue_depart_end:
+
+        .text
+        // To the copy of it, on other tables that show this page where it is now.
+        // RDI = the Departure, RSI = the copy, RDX = those tables.
+        .globl  prologue_leave_image
+        .hidden prologue_leave_image
+prologue_leave_image:
+        cli
+        cld
+        movq    %rdx, %cr3
+        jmp     *%rsi
+        .section .note.GNU-stack, "", @progbits

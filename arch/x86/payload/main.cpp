@@ -1,0 +1,62 @@
+// The loader image, prologue.elf: a kernel whose work is to start another that was not
+// linked with Prologue. That is the first module; the others and the command line are its.
+#include "payload/elf64.h"
+#include "payload/linux_image.h"
+#include "payload/refusals.h"
+#include "prologue/wishes.h"
+#include "report.h"
+#include "way.h"
+
+PROLOGUE_WISH_RELOCATABLE;
+PROLOGUE_WISH_HEADERS(pvh, multiboot2, linux, vmd, freebsd);
+
+namespace prologue {
+namespace {
+
+constexpr char kSentences[] =
+#define PROLOGUE_REFUSAL_SENTENCE(name, sentence) sentence "\0"
+    PROLOGUE_PAYLOAD_REFUSALS(PROLOGUE_REFUSAL_SENTENCE);
+#undef PROLOGUE_REFUSAL_SENTENCE
+
+[[noreturn]] void end(const char* what, Refusal refusal, const uint64_t* numbers) {
+    const char* sentence = kSentences;
+    for (auto left = static_cast<uint32_t>(refusal); left != 0; --left)
+        while (*sentence++ != 0) {
+        }
+    Console console;
+    print_error(console, sentence, what, numbers);
+    end_boot(prologue_wish_qemu_exit);
+}
+
+}  // namespace
+
+void refuse(Refusal refusal, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    const uint64_t numbers[] = {a, b, c, d};
+    end("", refusal, numbers);
+}
+
+void refuse_in(const char* what, Refusal refusal, uint64_t a, uint64_t b, uint64_t c) {
+    const uint64_t numbers[] = {a, b, c};
+    end(what, refusal, numbers);
+}
+
+}  // namespace prologue
+
+void kernel_main(const prologue_handoff* handoff) {
+    using namespace prologue;
+    if (handoff->sev.status != 0)
+        refuse(Refusal::sev_guest, handoff->sev.status);
+    if (handoff->module_count == 0)
+        refuse(Refusal::no_module);
+    const prologue_module& file = handoff->modules[0];
+    Way way(*handoff);
+    const uint8_t* const bytes = way.seen(file.start);
+    if (is_elf(bytes, file.bytes))
+        start_elf(way, file);
+    if (is_linux(bytes, file.bytes))
+        start_linux(way, file);
+    const auto word = [&](uint64_t at) {
+        return file.bytes >= at + 4 ? read_unaligned<uint32_t>(bytes + at) : 0;
+    };
+    refuse(Refusal::unknown_format, file.bytes, file.start, word(0), word(4));
+}

@@ -1,0 +1,76 @@
+// Linux, by its 64-bit protocol: entered 0x200 behind its start, with all RAM at its own
+// address and boot_params in RSI. Source: Linux, Documentation/arch/x86/boot.rst.
+#include "bits.h"
+#include "payload/linux_image.h"
+#include "payload/refusals.h"
+#include "way.h"
+
+namespace prologue {
+namespace {
+
+constexpr uint64_t kStackBytes = 4096;
+constexpr unsigned kBootCs = 0x10, kBootDs = 0x18; // as the protocol says
+
+// Where it prefers to lie, or, where that is taken, anywhere.
+uint64_t claim_place(Way& way, const LinuxImage& image) {
+    const Span preferred = {image.preferred, page_up(image.preferred + image.init_bytes)};
+    if (way.can_claim(preferred) || !image.is_relocatable) {
+        way.claim(preferred);
+        return preferred.start;
+    }
+    const Span room = way.room(page_up(image.init_bytes) + image.alignment);
+    return (room.start + image.alignment - 1) & ~(image.alignment - 1);
+}
+
+void fill_descriptors(Way& way, Departure& departure) {
+    departure.descriptors[kBootCs / 8] = kCode64;
+    departure.descriptors[kBootDs / 8] = kData;
+    departure.gdt = {sizeof departure.descriptors - 1, way.phys_of(departure.descriptors), {}};
+    departure.code = kBootCs;
+    departure.data = kBootDs;
+}
+
+}  // namespace
+
+void start_linux(Way& way, const prologue_module& file) {
+    const uint8_t* const bytes = way.seen(file.start);
+    const LinuxImage image = read_linux(bytes, file.bytes);
+    const prologue_handoff& from = way.handoff();
+    if (way.module_count() > 1)
+        refuse(Refusal::linux_modules, way.module_count());
+    if (from.cmdline_bytes > image.most_cmdline)
+        refuse_in("the command line is longer than it takes", Refusal::linux_header,
+                  from.cmdline_bytes, image.most_cmdline);
+
+    const uint64_t start = claim_place(way, image);
+    way.move({file.start + image.kernel_offset, start, image.kernel_bytes});
+    const prologue_module* const modules = way.place_modules();
+    const Span initrd = way.module_count() == 0
+                            ? Span{}
+                            : Span{modules->start, modules->start + modules->bytes};
+    if (initrd.end > 4 * kGiB && !image.reaches_above_4g)
+        refuse_in("it takes no initrd above 4 GiB", Refusal::linux_header, initrd.start,
+                  initrd.end);
+
+    const char* const cmdline = way.copy(from.cmdline, from.cmdline_bytes + 1);
+    auto* const params = way.objects<BootParams>();
+    const uint64_t most_entries = from.memory_count + Rooms::kMost;
+    auto* const more_e820 = reinterpret_cast<SetupData*>(
+        way.objects<uint8_t>(sizeof(SetupData) + most_entries * sizeof(RawRange)));
+    const Span stack = way.room(kStackBytes);
+    Departure& departure = way.departure();
+    const uint64_t tables = way.moving_tables();
+    const MemoryMap memory = way.memory(modules);
+    const LinuxGuest guest = {memory.begin(), memory.size(), way.phys_of(cmdline), initrd,
+                              more_e820, way.phys_of(more_e820)};
+    fill_boot_params(*params, bytes, from, guest);
+
+    fill_descriptors(way, departure);
+    departure.cr3 = tables;
+    departure.entry = start + kLinuxEntry64;
+    departure.rsp = stack.end;
+    departure.rsi = way.phys_of(params);
+    way.go(tables);
+}
+
+}  // namespace prologue

@@ -1,0 +1,148 @@
+#include "way.h"
+
+#include "bits.h"
+#include "errors.h"
+#include "payload/refusals.h"
+
+namespace prologue {
+namespace {
+
+// Pages for tables of one map of RAM: at both ends of a range one of each level, and one of
+// 2 MiB pages for each GiB where the CPU has none of 1 GiB.
+uint64_t table_pages(const prologue_handoff& handoff) {
+    uint64_t pages = 8 + 6 * handoff.memory_count;
+    if (handoff.page_size < kGiB)
+        for (uint64_t i = 0; i != handoff.memory_count; ++i)
+            if (is_mapped(handoff.memory[i].type))
+                pages += (handoff.memory[i].end - handoff.memory[i].start) / kGiB;
+    return pages;
+}
+
+void map_or_fail(PageTables& tables, uint64_t virt, Span span, uint64_t bits) {
+    if (span.bytes() != 0 && tables.map(virt, span.start, span.bytes(), bits) != MapResult::ok)
+        fail(Error::no_table_memory, virt, span.start, span.bytes());
+}
+
+}  // namespace
+
+void Way::claim(Span pages) {
+    rooms_.check_destination(pages);
+    if (claimed_count_ == kMostSegments)
+        refuse(Refusal::too_many_moves, kMostSegments);
+    rooms_.keep(pages);
+    claimed_[claimed_count_++] = pages;
+}
+
+bool Way::is_claimed(Span span) const {
+    for (const Span* claimed = claimed_; claimed != claimed_ + claimed_count_; ++claimed)
+        if (claimed->overlaps(span))
+            return true;
+    return false;
+}
+
+void Way::clear(Span span) {
+    if (span.bytes() != 0)
+        departure().clears[clears_++] = span;
+}
+
+Span Way::room(uint64_t bytes, uint64_t limit) {
+    const Span room = rooms_.take(bytes, limit);
+    clear_bytes(seen(room.start), room.bytes());
+    taken_[taken_count_++] = room;
+    return room;
+}
+
+prologue_module* Way::place_modules() {
+    auto* const placed = objects<prologue_module>(module_count() + 1);
+    uint64_t text_bytes = 1;
+    for (uint64_t i = 0; i != module_count(); ++i)
+        text_bytes += handoff_.modules[i + 1].cmdline_bytes + 1;
+    auto* text = objects<char>(text_bytes);
+    for (uint64_t i = 0; i != module_count(); ++i) {
+        prologue_module& module = placed[i];
+        module = handoff_.modules[i + 1];
+        copy_bytes(text, module.cmdline, module.cmdline_bytes);
+        module.cmdline = text;
+        text += module.cmdline_bytes + 1;
+        const Span span = {module.start, module.start + module.bytes};
+        if (module.bytes == 0 || !is_claimed(span))
+            continue;
+        // Where 32 bits could say where it is, they still can.
+        const uint64_t limit = span.end <= 4 * kGiB ? 4 * kGiB : kMostPhysical;
+        module.start = rooms_.take(module.bytes, limit).start;
+        mover_.add({span.start, module.start, module.bytes});
+    }
+    return placed;
+}
+
+MemoryMap Way::memory(const prologue_module* modules) {
+    const uint64_t most = handoff_.memory_count + kMostRooms + module_count() + kMostSegments;
+    const uint64_t capacity = MemoryMap::storage_for(most);
+    MemoryMap memory(objects<prologue_range>(capacity), capacity);
+    for (uint64_t i = 0; i != handoff_.memory_count; ++i) {
+        const prologue_range& range = handoff_.memory[i];
+        const bool is_ours = range.type == PROLOGUE_MEMORY_PROLOGUE ||
+                             range.type == PROLOGUE_MEMORY_KERNEL ||
+                             range.type == PROLOGUE_MEMORY_MODULE;
+        memory.overlay({range.start, range.end}, is_ours ? PROLOGUE_MEMORY_USABLE : range.type);
+    }
+    for (unsigned i = 0; i != taken_count_; ++i)
+        memory.overlay(taken_[i], PROLOGUE_MEMORY_PROLOGUE);
+    for (uint64_t i = 0; i != module_count(); ++i)
+        if (modules[i].bytes != 0)
+            memory.overlay({page_down(modules[i].start),
+                            page_up(modules[i].start + modules[i].bytes)},
+                           PROLOGUE_MEMORY_MODULE);
+    for (unsigned i = 0; i != claimed_count_; ++i)
+        memory.overlay(claimed_[i], PROLOGUE_MEMORY_KERNEL);
+    return memory;
+}
+
+PageTables Way::tables(TablePages& pages, unsigned maps) {
+    const Span span = room(maps * table_pages(handoff_) * kPage);
+    pages = {span.start, span.end};
+    const PagingMode mode = {handoff_.paging_levels, handoff_.page_size == kGiB};
+    return PageTables(handoff_.direct_map, pages.take(handoff_.direct_map), mode, pages);
+}
+
+uint64_t Way::moving_tables() {
+    TablePages pages;
+    PageTables tables = this->tables(pages, 1);
+    // The first MiB whole: Linux asks the BIOS's data area, in page 0, before it has tables
+    // of its own.
+    Span run = {0, kMiB};
+    for (uint64_t i = 0; i != handoff_.memory_count; ++i) {
+        const prologue_range& range = handoff_.memory[i];
+        if (!is_mapped(range.type) || range.end <= run.end)
+            continue;
+        if (range.start > run.end) {
+            map_or_fail(tables, run.start, run, PTE_WRITABLE);
+            run.start = range.start;
+        }
+        run.end = range.end;
+    }
+    map_or_fail(tables, run.start, run, PTE_WRITABLE);
+    map_or_fail(tables, handoff_.load_base + handoff_.kernel_offset,
+                {handoff_.load_base, page_up(handoff_.load_end)}, 0);
+    return tables.root();
+}
+
+Departure& Way::departure() {
+    if (departure_.bytes() == 0) {
+        departure_ = room(2 * kPage);
+        copy_bytes(seen(departure_.start), prologue_depart,
+                   static_cast<uintptr_t>(prologue_depart_end - prologue_depart));
+    }
+    return *seen<Departure>(departure_.start + kPage);
+}
+
+void Way::go(uint64_t moving_tables) {
+    Departure& departure = this->departure();
+    mover_.order(rooms_.largest());
+    Move* to = departure.moves;
+    for (const Move& move : mover_)
+        *to++ = move;
+    prologue_leave_image(phys_of(&departure), departure_.start, moving_tables);
+}
+
+}  // namespace prologue

@@ -1,0 +1,93 @@
+// The way from the loader image to a payload: what belongs where, what must give way to it,
+// and the memory that nothing of both touches, where all that is made for the payload lies.
+//
+// First all places of the payload's are claimed, then rooms are taken, then it goes.
+#pragma once
+#pragma GCC visibility push(hidden)
+
+#include "bytes.h"
+#include "departure.h"
+#include "memory_map.h"
+#include "page_tables.h"
+#include "payload/mover.h"
+
+namespace prologue {
+
+class Way {
+public:
+    explicit Way(const prologue_handoff& handoff)
+        : handoff_(handoff), rooms_(handoff.memory, handoff.memory_count) {}
+
+    const prologue_handoff& handoff() const { return handoff_; }
+    template <class T = uint8_t>
+    T* seen(uint64_t phys) const {
+        return reinterpret_cast<T*>(handoff_.direct_map + phys);
+    }
+    uint64_t phys_of(const void* seen) const {
+        return reinterpret_cast<uint64_t>(seen) - handoff_.direct_map;
+    }
+
+    // Pages that will be the payload's: refuses what is no RAM.
+    void claim(Span pages);
+    bool can_claim(Span pages) const { return rooms_.obstacle(pages).bytes() == 0; }
+    void keep(Span span) { rooms_.keep(span); }
+    void move(Move move) { mover_.add(move); }
+    void clear(Span span);
+
+    // Zeroed pages; and of objects, that the payload sees where this image does.
+    Span room(uint64_t bytes, uint64_t limit = 4 * kGiB);
+    template <class T>
+    T* objects(uint64_t count = 1) {
+        return seen<T>(room(count * sizeof(T)).start);
+    }
+    template <class T>
+    T* copy(const T* from, uint64_t bytes);
+
+    // All modules but the payload, those that lie on claimed pages where they will be. Their
+    // strings are copies.
+    prologue_module* place_modules();
+    uint64_t module_count() const { return handoff_.module_count - 1; }
+
+    // The memory map when the payload runs, all rooms that are taken till then marked.
+    MemoryMap memory(const prologue_module* modules);
+
+    // Tables in a room of their own, enough for all RAM by so many addresses.
+    PageTables tables(TablePages& pages, unsigned maps);
+
+    // Those on which it all moves: RAM and the first MiB at their own addresses, and this
+    // image.
+    uint64_t moving_tables();
+
+    Departure& departure();
+    Span code_page() const { return {departure_.start, departure_.start + kPage}; }
+    [[noreturn]] void go(uint64_t moving_tables);
+
+private:
+    bool is_claimed(Span span) const;
+
+    const prologue_handoff& handoff_;
+    Rooms rooms_;
+    Mover mover_;
+    static constexpr unsigned kMostRooms = Rooms::kMost;
+    Span claimed_[kMostSegments];
+    unsigned claimed_count_ = 0;
+    Span taken_[kMostRooms];
+    unsigned taken_count_ = 0;
+    Span departure_; // a page of code, then a Departure
+    unsigned clears_ = 0;
+};
+
+template <class T>
+T* Way::copy(const T* from, uint64_t bytes) {
+    auto* const to = seen<T>(room(bytes).start);
+    copy_bytes(to, from, bytes);
+    return to;
+}
+
+// Each starts the payload, or refuses it.
+[[noreturn]] void start_elf(Way& way, const prologue_module& file);
+[[noreturn]] void start_linux(Way& way, const prologue_module& file);
+
+}  // namespace prologue
+
+#pragma GCC visibility pop

@@ -1,0 +1,30 @@
+// Payloads' files of any bytes: refused by name, or sound.
+#include "fuzzing.h"
+#include "payload_files.h"
+#include "refusing.h"
+
+namespace prologue::test {
+namespace {
+
+std::vector<Input> seeds() {
+    return {elf_file(), linux_file()};
+}
+
+}  // namespace
+}  // namespace prologue::test
+
+using namespace prologue;
+using namespace prologue::test;
+
+extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
+    write_seeds_if_asked(*argc, *argv, seeds);
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    if (is_elf(data, size))
+        (void)refusal_of([&] { expect_sound_elf(data, size); });
+    if (is_linux(data, size))
+        (void)refusal_of([&] { expect_sound_linux(data, size); });
+    return 0;
+}

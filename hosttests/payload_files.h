@@ -1,0 +1,105 @@
+// Payloads' files for tests, and what must hold of all that is read out of any.
+#pragma once
+
+#include "elf.h"
+#include "payload/elf64.h"
+#include "payload/linux_image.h"
+
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+namespace prologue::test {
+
+inline constexpr uint64_t kElfVirtual = 0xffffffff80200000;
+inline constexpr size_t kElfNoteAt = 64 + 3 * 56;
+
+// Text of 0x1000 bytes at 2 MiB; data of 0x20 bytes, and .bss, in the middle of a page; the note
+// of prologue/payload.h. It ends with the data.
+inline std::vector<uint8_t> elf_file() {
+    std::vector<uint8_t> file(0x1820);
+    ElfHeader header = {};
+    std::memcpy(header.ident, "\177ELF\2\1\1", 7);
+    header.type = 2;
+    header.machine = 62;
+    header.version = 1;
+    header.entry = kElfVirtual + 0x10;
+    header.program_headers = sizeof header;
+    header.header_bytes = sizeof header;
+    header.program_header_bytes = sizeof(ProgramHeader);
+    header.program_header_count = 3;
+    std::memcpy(file.data(), &header, sizeof header);
+    const ProgramHeader headers[] = {
+        {kElfLoad, kElfExecutable | 4, 0x800, kElfVirtual, 0x200000, 0x1000, 0x1000, 0x1000},
+        {kElfLoad, kElfWritable | 4, 0x1800, kElfVirtual + 0x2800, 0x202800, 0x20, 0x3000, 0x1000},
+        {kElfNote, 4, kElfNoteAt, 0, 0, 28, 28, 4}};
+    std::memcpy(file.data() + sizeof header, headers, sizeof headers);
+    const uint32_t note[] = {9, 4, 0x70, 0x6c6f7250, 0x6575676f, 0, 1};
+    std::memcpy(file.data() + kElfNoteAt, note, sizeof note);
+    return file;
+}
+
+inline void check(bool holds, const char* what) {
+    if (!holds)
+        throw std::logic_error(what);
+}
+
+inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
+    const ElfPayload elf = read_elf64(file, bytes);
+    bool executable = false;
+    check(elf.count != 0 && elf.count <= kMostSegments, "there are segments, no more than fit");
+    uint64_t end = 0;
+    for (const PayloadSegment& segment : elf) {
+        check(segment.file_offset <= bytes && segment.file_bytes <= bytes - segment.file_offset,
+              "a segment lies in the file");
+        check(segment.file_bytes <= segment.bytes, "and has room in memory");
+        check(segment.phys + segment.bytes <= kMostPhysical, "which there can be");
+        check(!(segment.writable && segment.executable), "it is not writable and executable");
+        check(page_down(segment.virt) >= end, "it has its pages for itself");
+        check(segment.virt - segment.phys == elf.segments[0].virt - elf.segments[0].phys,
+              "all are at one distance");
+        end = page_up(segment.virt + segment.bytes);
+        executable |= segment.executable && elf.entry - segment.virt < segment.bytes;
+    }
+    check(executable, "the entry can be executed");
+}
+
+inline constexpr size_t kSetupBytes = 2 * 512;
+
+// A bzImage of protocol 2.15 with one sector of setup code, and 0x800 bytes of kernel.
+inline std::vector<uint8_t> linux_file() {
+    std::vector<uint8_t> file(kSetupBytes + 0x800, 0x90);
+    const auto put = [&](size_t at, auto value) {
+        std::memcpy(file.data() + at, &value, sizeof value);
+    };
+    put(0x1f1, uint8_t{1});
+    put(0x1f4, uint32_t{0x80});
+    put(0x1fe, uint16_t{0xaa55});
+    put(0x200, uint16_t{0x6aeb});
+    put(0x202, uint32_t{0x53726448});
+    put(0x206, uint16_t{0x20f});
+    put(0x211, uint8_t{1});
+    put(0x22c, uint32_t{0x7fffffff});
+    put(0x230, uint32_t{0x200000});
+    put(0x234, uint8_t{1});
+    put(0x236, uint16_t{3});
+    put(0x238, uint32_t{2047});
+    put(0x250, uint64_t{0});
+    put(0x258, uint64_t{0x1000000});
+    put(0x260, uint32_t{0x3000000});
+    return file;
+}
+
+inline void expect_sound_linux(const uint8_t* file, uint64_t bytes) {
+    const LinuxImage image = read_linux(file, bytes);
+    check(image.kernel_offset <= bytes && image.kernel_bytes <= bytes - image.kernel_offset,
+          "the kernel lies in the file");
+    check(image.kernel_bytes <= image.init_bytes, "and has room in memory");
+    check(image.kernel_bytes > kLinuxEntry64, "its entry lies in it");
+    check(image.alignment != 0 && (image.alignment & (image.alignment - 1)) == 0,
+          "an alignment is a power of two");
+    check(image.preferred % kPage == 0, "a place is a page's");
+}
+
+}  // namespace prologue::test

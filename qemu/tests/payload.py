@@ -1,0 +1,212 @@
+"""prologue.elf, the loader image: kernels that were not linked with Prologue, started as a module,
+by QEMU, by GRUB and by the feeder, wherever modules and payload lie; Debian's Linux to user space."""
+
+import re
+import struct
+from dataclasses import replace
+from typing import Callable, Sequence
+
+import cases
+import machine
+from any_loader import PC_128M, PVH, Load, Placed, fed
+from cases import Case
+from handoff_report import MIB, expect_report
+from images import Image, patch
+from iso import grub_iso, run_iso
+from refusals import expect_fatal
+
+_LOADER = cases.BUILD / "prologue.elf"
+_LOADER_1 = cases.BUILD / "prologue-multiboot1.elf" # QEMU gives it more than one module
+_LINUX = cases.BUILD / "debian" / "vmlinuz"
+_INITRAMFS = cases.BUILD / "initramfs.cpio"
+_SUMS = cases.BUILD / "payload-sums.elf"
+
+
+# ---- Prologue's handoff ----
+
+def by_qemu(payload: str, **options) -> Case:
+    def function() -> None:
+        file = cases.BUILD / f"payload-{payload}.elf"
+        result = machine.run(machine.Boot(
+            kernel=_LOADER, initrd=[file], append="a b", **options))
+        report = expect_report(result, file, loader="pvh", cmdline="a b", modules=[],
+                               load_base=Image(file).base, paging="4-level")
+        assert report.fields["rsdp"] != 0
+
+    return Case(" ".join(["payload: QEMU by PVH,", payload, *map(str, options.values())]), function)
+
+
+def by_grub() -> None:
+    """Modules behind the payload are its own, with their strings."""
+    payload = cases.BUILD / "payload-low.elf"
+    files = [(payload, "payload"), (cases.scratch_file(b"x" * 5000), "first one"),
+             (cases.scratch_file(b"y" * 3), "second")]
+    result = run_iso(grub_iso(_LOADER, "multiboot2", "to the payload", files), memory="128M")
+    expect_report(result, payload, loader="multiboot2", cmdline="to the payload", load_base=MIB,
+                  modules=[(None, 5000, "first one"), (None, 3, "second")])
+
+
+# ---- Nothing is overwritten before it was read ----
+
+def noise(size: int, seed: int) -> bytes:
+    """Bytes that are their own at every offset."""
+    return b"".join(struct.pack("<I", (i * 0x9E3779B1 + seed) & 0xFFFFFFFF)
+                    for i in range(size // 4 + 1))[:size]
+
+
+def fnv(data: bytes) -> int:
+    result = 0xCBF29CE484222325
+    for byte in data:
+        result = (result ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return result
+
+
+def stripped(path) -> bytes:
+    """An ELF's bytes up to the end of the last that is loaded."""
+    contents = path.read_bytes()
+    (count,) = struct.unpack_from("<H", contents, 56)
+    headers = [struct.unpack_from("<Q16xQ16x", contents, 64 + 56 * i + 8) for i in range(count)]
+    return contents[:max(offset + size for offset, size in headers)]
+
+
+def placed(name: str, payload_at: int, *modules: Sequence[int]) -> Case:
+    """The payload's file and modules, (start, bytes) each, at these addresses. It belongs at 2 MiB
+    to 4 MiB and a bit."""
+
+    def function() -> None:
+        contents = [noise(size, index) for index, (_, size) in enumerate(modules)]
+        load = Load(PVH, "prologue", modules=(
+            Placed(payload_at, stripped(_SUMS), "payload"),
+            *(Placed(start, data, f"module {i}")
+              for i, ((start, _), data) in enumerate(zip(modules, contents)))))
+        result = machine.run(fed(load)).expect(machine.OK, "^image: whole\r?$")
+        sums = re.findall(r"^sum: (\w+) (.*?)\r?$", result.serial, re.MULTILINE)
+        due = [(f"{fnv(data):#x}", f"module {i}") for i, data in enumerate(contents)]
+        assert sums == due, f"{sums}, not {due}"
+
+    return Case(f"payload: placed {name}", function)
+
+
+# ---- What is refused ----
+
+def loader(path=_LOADER):
+    """With the exit device, which it does not wish for by itself."""
+    return patch(path, "prologue_wish_qemu_exit", b"\1\0\0\0")
+
+
+def refused(name: str, message: str, change: Callable[[bytearray], object],
+            payload: str = "payload-high.elf") -> Case:
+    """A changed payload ends in one fatal line."""
+
+    def function() -> None:
+        contents = bytearray((cases.BUILD / payload).read_bytes())
+        contents = change(contents) or contents
+        expect_fatal(machine.run(machine.Boot(
+            kernel=loader(), initrd=[cases.scratch_file(bytes(contents))])), message)
+
+    return Case(f"payload: refused, {name}", function)
+
+
+def without_a_module() -> None:
+    expect_fatal(machine.run(machine.Boot(kernel=loader())),
+                 "payload: no module is there to start: QEMU's -initrd, or GRUB's module2")
+
+
+def linux_with_two_initrds() -> None:
+    files = [_LINUX, cases.scratch_file(b"x"), cases.scratch_file(b"y")]
+    expect_fatal(machine.run(machine.Boot(kernel=loader(_LOADER_1), initrd=files, memory="256M")),
+                 "payload: linux: one initrd is served, not 2 modules")
+
+
+def put(layout: str, at: int, value: int) -> Callable[[bytearray], object]:
+    return lambda contents: struct.pack_into(layout, contents, at, value)
+
+
+_CODE, _PHYS, _MEMSZ = 64, 24, 40 # payload-high.elf's first program header, fields of one
+
+
+def at_2_gib(contents: bytearray) -> None:
+    for header in (_CODE, _CODE + 56):
+        (phys,) = struct.unpack_from("<Q", contents, header + _PHYS)
+        struct.pack_into("<Q", contents, header + _PHYS, phys + 0x80000000)
+
+
+def without_note(contents: bytearray) -> None:
+    struct.pack_into("<I", contents, contents.index(b"Prologue\0") - 4, 0x71)
+
+
+# ---- Linux ----
+
+def linux(name: str, run: Callable[[], machine.Result], *patterns: str) -> Case:
+    """Debian's kernel to a program of ours, in user space."""
+
+    def function() -> None:
+        for file in (_LINUX, _INITRAMFS):
+            assert file.exists(), f"{file} is not there: make debian-guests"
+        serial = run().serial
+        for pattern in (r"Run /init as init process", r"^init: user space", *patterns):
+            assert re.search(pattern, serial, re.MULTILINE), f"no {pattern!r} in {serial[-2000:]}"
+
+    return Case(f"payload: Linux {name}", function)
+
+
+_CMDLINE = "console=ttyS0 panic=-1"
+
+
+def by_multiboot1() -> machine.Result:
+    return machine.run(machine.Boot(kernel=_LOADER_1, initrd=[_LINUX, _INITRAMFS], memory="256M",
+                                    append=_CMDLINE, timeout=60))
+
+
+def by_multiboot2() -> machine.Result:
+    iso = grub_iso(_LOADER, "multiboot2", _CMDLINE, [(_LINUX, ""), (_INITRAMFS, "")])
+    return run_iso(iso, memory="256M", timeout=60)
+
+
+def by_pvh() -> machine.Result:
+    """The initrd lies where the kernel belongs, and right behind the kernel's file."""
+    kernel, initrd = _LINUX.read_bytes(), _INITRAMFS.read_bytes()
+    load = Load(PVH, "prologue", cmdline=_CMDLINE, memory_map=_PC_256M,
+                modules=(Placed(16 * MIB - len(kernel), kernel), Placed(16 * MIB, initrd)))
+    return machine.run(replace(fed(load, memory="256M"), timeout=60))
+
+
+_PC_256M = tuple((start, size + (128 * MIB if start == MIB else 0), kind) if start != 0x7FE0000
+                 else (0xFFE0000, size, kind) for start, size, kind in PC_128M)
+
+CASES = [
+    by_qemu("high"),
+    by_qemu("low"),
+    by_qemu("low", cpu="qemu64", memory="16M"),
+    by_qemu("high", cpu="qemu64", memory="512G"),
+    Case("payload: GRUB by Multiboot 2, two modules", by_grub),
+    placed("high", 0x4000000, (0x4800000, 5000)),
+    placed("where it belongs", 0x200000),
+    placed("where it belongs, its text's first byte at its own place", 0x1FF000),
+    placed("a page above", 0x201000),
+    placed("across the end", 0x3FF123),
+    placed("with modules where it belongs", 0x4000000, (0x1F0001, 0x20000), (0x300000, 5000),
+           (0x3FFFFF, 2)),
+    placed("right behind this image's place", 0x180000, (0x2A0000, 0x80001)),
+    refused("no file of a known kind", "payload: 5 bytes at <*> are no ELF file and no bzImage "
+            "(6c6c6568, 0)", lambda contents: b"hello"),
+    refused("for another machine", "payload: elf: e_machine is b7, not 3e", put("<H", 18, 183)),
+    refused("an ELF32", "payload: elf: EI_CLASS is 1, not 2", put("<B", 4, 1)),
+    refused("a PIE", "payload: elf: e_type is 3, not 2", put("<H", 16, 3)),
+    refused("cut off", "payload: elf: the table of program headers ends at <*>, the file at 64",
+            lambda contents: contents[:100]),
+    refused("no note", "payload: elf: no note says by which contract it is to be started",
+            without_note),
+    refused("an entry in its data", "payload: elf: e_entry 1234 is in no executable segment",
+            put("<Q", 24, 0x1234)),
+    refused("a segment that wraps", "payload: elf: segment 0 lies beyond all physical memory "
+            "(200000, ffffffffffffffff)", put("<Q", _CODE + _MEMSZ, (1 << 64) - 1)),
+    refused("where no RAM is", "payload: 80200000 to <*> belongs where no RAM is, or what must "
+            "stay: 80200000 to fffc0000", at_2_gib),
+    Case("payload: refused, no module", without_a_module),
+    Case("payload: refused, Linux with two initrds", linux_with_two_initrds),
+    linux("by Multiboot 1 and QEMU", by_multiboot1, r"^\[.*Command line: console=ttyS0 panic=-1"),
+    linux("by Multiboot 2 and GRUB", by_multiboot2),
+    linux("by PVH, its initrd where it belongs", by_pvh, r"e820: \[mem 0x0000000000100000-"
+          r"0x000000000ffdffff\] usable"),
+]
