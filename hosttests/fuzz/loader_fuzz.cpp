@@ -178,9 +178,11 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
         {.efi_descriptors = 5},
     };
     std::vector<Input> seeds;
-    for (const Stated& stated : some) {
+    const auto add = [&](const Stated& stated, Quirk* quirk) {
         FakeMemory memory(kPage);
         const auto info = static_cast<uint32_t>(contract.put(memory, stated, kPacked));
+        if (quirk != nullptr)
+            quirk(memory, info);
         const uint8_t* const start = memory.at(0);
         const uint8_t* end = start + kPage;
         while (end[-1] == 0)
@@ -189,6 +191,11 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
         std::memcpy(seed.data(), &info, sizeof info);
         seed.insert(seed.end(), start, end);
         seeds.push_back(seed);
+    };
+    for (const Stated& stated : some) {
+        add(stated, nullptr);
+        for (Quirk* const* quirk = contract.quirks; *quirk != nullptr; ++quirk)
+            add(stated, *quirk);
     }
     return seeds;
 }

@@ -12,10 +12,14 @@
 
 namespace prologue::test {
 
+// Changes what a well-meaning loader has left into what some loader really leaves.
+using Quirk = void(FakeMemory& memory, uint64_t info);
+
 struct FuzzedContract {
     ParseLoaderInfo* parse;
     NextModule* next_module;
     uint64_t (*put)(FakeMemory& memory, const Stated& stated, const Places& places);
+    Quirk* quirks[4] = {}; // seeds of their own, up to the first that is null
 };
 
 void fuzz_loader(const FuzzedContract& contract, const uint8_t* data, size_t size);
