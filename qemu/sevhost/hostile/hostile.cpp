@@ -10,7 +10,7 @@ namespace {
 constexpr const HostileTable* kTables[] = {
     &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,   &kLiesOfStates,
     &kEventsUnasked, &kMemoryTaken, &kPageThatChanges, &kLiesAtLaunch,
-    &kLiesOfTheKept, &kSilentHosts, &kLiesOfPlaces, &kStorms,
+    &kLiesOfTheKept, &kSilentHosts, &kLiesOfPlaces, &kStorms, &kOldHosts,
 };
 
 uint64_t wanted_occasion, occasions;

@@ -56,8 +56,12 @@ void act(Guest& guest) {
     guest.vmcb->control.misc1 |= kInterceptIoio; // or the guest ends more than itself
 }
 
-bool is_right(const TrialResult& result, bool has_acted) {
+// A host that ends its VM at what it does not serve makes a denial of many a lie, and others are
+// about what nobody asks it: there an end is enough.
+bool is_right(const Guest& guest, const TrialResult& result, bool has_acted) {
     const bool ended = result.how == TrialEnd::ended;
+    if (guest.profile.ends_on_wrong_requests)
+        return ended;
     const bool well = ended && result.outcome == Outcome::success;
     switch (now->kind) {
     case HostileClass::detected:
@@ -80,7 +84,7 @@ bool try_behaviour(Guest& guest) {
     const Text what = words.join(now->name, ":", decimal(now_occasion));
     count_try(result);
     judge_secrets(result, what);
-    if (!is_right(result, has_acted))
+    if (!is_right(guest, result, has_acted))
         tell_finding("not as a right guest", result, what);
     return has_acted && counts;
 }

@@ -219,6 +219,10 @@ _LIES = {
     "secrets-page-usable": Lie("map(-n)?"),
     "window-no-memory": Lie("map(-n)?"),
 
+    "unknown-requests-end": Lie(ends=sev_guest.REFUSED,
+                                says="an old host does not know this request, and ends the VM$"),
+    "malformed-requests-end": Lie(ends=sev_guest.REFUSED, says="GHCB request .*, and ends the VM$"),
+
     "cmdline-changed": Lie(ends=sev_guest.TERMINATED,
                            says=f"reason set 15, reason {_NO_SCENE}:"),
 }
@@ -232,7 +236,8 @@ _SNP_ONLY = {
     "cmdline-at-secrets", "secrets-page-usable",
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
-_ES_ONLY = {"jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
+_ES_ONLY = {"unknown-requests-end", "malformed-requests-end",
+            "jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
             "memory-replayed", "pat-shadowed"}
 
 

@@ -22,13 +22,20 @@ _HOST_RAN_CODE = "ran host's code"
 # The boot in 64-bit mode leaves it on its way, and has the switch both ways.
 _ENTRIES = {"pvh": ("demo", ("es", "snp")), "pvh64": ("demo-every", ("es",))}
 _SWEPT = (("pvh", "es"), ("pvh", "snp"))
+_BEHAVING = (
+    *((entry, sev, "") for entry, (_, sevs) in _ENTRIES.items() for sev in sevs),
+    ("vmd", "es", "vmm"), ("pvh", "es", "firmware"),
+)
 
 
 def _run(entry: str, sev: str, sweep: str, **settings) -> sev_guest.Result:
     with tempfile.TemporaryDirectory() as directory:
         if entry == "pvh64":
             settings["state"] = sev_states.pvh64(Path(directory) / "state")
-        image = cases.BUILD / f"{settings.pop('kernel', _ENTRIES[entry][0])}.elf"
+        elif entry == "vmd":
+            settings["state"] = cases.ROOT / "qemu/sevhost/states/vmd.state"
+        kernel = settings.pop("kernel", _ENTRIES.get(entry, ("demo-every",))[0])
+        image = cases.BUILD / f"{kernel}.elf"
         result = sev_guest.run(Run(image, sev=sev, memory="32M", canary=_CANARY, sweep=sweep,
                                    timeout=_TIMEOUT, **settings))
     assert result.outcome == machine.OK, result.outcome
@@ -51,8 +58,8 @@ def _events(entry: str, sev: str) -> None:
     assert not _findings(result), _findings(result)
 
 
-def _behaviours(entry: str, sev: str) -> None:
-    result = _run(entry, sev, "behaviours")
+def _behaviours(entry: str, sev: str, host: str) -> None:
+    result = _run(entry, sev, "behaviours", host=host)
     count, acted = result.lines(
         r"^sevhost: sweep: (\d+) behaviours, (\d+) times acted$")[0]
     assert int(count) > _LEAST_BEHAVIOURS and int(acted) > int(count), (count, acted)
@@ -78,9 +85,9 @@ def _ends_at_hosts_code(sev: str) -> None:
 CASES = [
     *(Case(f"sev sweep: every event at every instruction, {entry}, {sev}",
            lambda e=entry, s=sev: _events(e, s)) for entry, sev in _SWEPT),
-    *(Case(f"sev sweep: every behaviour at many of its occasions, {entry}, {sev}",
-           lambda e=entry, s=sev: _behaviours(e, s))
-      for entry, (_, sevs) in _ENTRIES.items() for sev in sevs),
+    *(Case(f"sev sweep: every behaviour at many of its occasions, {entry}, {sev}"
+           f"{host and f', HOST={host}'}", lambda e=entry, s=sev, h=host: _behaviours(e, s, h))
+      for entry, sev, host in _BEHAVING),
     Case("sev sweep: a guest that shows its secret is found",
          lambda: _finds("canary seen", "behaviours", "es", kernel="sev_calls",
                         cmdline="leak-page")),
