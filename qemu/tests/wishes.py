@@ -12,6 +12,7 @@ from typing import List, Optional, Sequence, Tuple
 
 import cases
 import machine
+import prologue_check
 import state_report
 from cases import Case
 from images import Image
@@ -97,6 +98,8 @@ def boot(wished: Wished) -> None:
     stated = wished.windows[:-1] if wished.more_wishes else wished.windows
     wishes = (*wished.wishes, *(window.wish for window in stated))
     kernel = linked(wishes, tuple(wished.link), wished.more_wishes)
+    foreseen = prologue_check.check(kernel)
+    assert foreseen.status == prologue_check.TAKEN, foreseen.output
     result = machine.run(Boot(kernel=kernel, cpu=wished.cpu, memory=wished.memory, append="a b"))
     report = state_report.read(result.expect(machine.OK))
     state_report.expect_good(report)
