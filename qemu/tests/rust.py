@@ -109,12 +109,13 @@ PROLOGUE_WISH_WINDOW(0xffffffffc0001000, 0xfec00000, 0x1000, PROLOGUE_WINDOW_REA
 PROLOGUE_WISH_RELOCATABLE;
 PROLOGUE_WISH_WRITABLE_TEXT;
 PROLOGUE_WISH_QEMU_EXIT;
-PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd);
+PROLOGUE_WISH_HEADERS(ALL);
 PROLOGUE_WISH_SEV(PROLOGUE_SEV_NONE);
 PROLOGUE_WISH_SNP_ACCEPT(0x1000000);
 PROLOGUE_WISH_BOOT_SERVICES;
 PROLOGUE_WISH_FREE_BEHIND_IMAGE(0x200000);
-"""
+""".replace("ALL", ", ".join(re.findall(r"^#define PROLOGUE_HEADER_([a-z]\w+) ",
+                                       (_HEADERS / "wishes.h").read_text(), re.MULTILINE)))
 
 
 def _rust_wishes() -> str:

@@ -194,4 +194,5 @@ macro_rules! prologue_header {
     (vmd) => { 16 };
     (freebsd) => { 32 };
     (igvm) => { 64 };
+    (igvm) => { 64 };
 }
