@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 import cases
-from patience import Patience
+from patience import IDLE_SECONDS, Patience
 
 OK = "ok"
 FATAL = "fatal"
@@ -36,7 +36,8 @@ class Boot:
     """A guest to run. `initrd` entries are joined by commas, as QEMU's Multiboot loader takes
     them ("path string"); an `iso` boots through the firmware instead of `kernel`, through SeaBIOS
     if no `firmware` is named. `nodes` share the memory, by NUMA. `answers` are typed on the serial
-    port, each as soon as its prompt is seen there behind the one before: (prompt, answer)."""
+    port, each as soon as its prompt is seen there behind the one before: (prompt, answer).
+    `timeout` and `idle` are for machines.patience."""
 
     kernel: Optional[Path] = None
     initrd: Sequence = ()
@@ -51,6 +52,7 @@ class Boot:
     extra: Sequence[str] = ()
     answers: Sequence[tuple] = ()
     timeout: float = 20
+    idle: float = IDLE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def run(boot: Boot) -> Result:
     )
     if boot.answers:
         _start_typing(process, output / "serial", boot.answers)
-    patience = Patience(process.pid, boot.timeout, partial(_size, output / "serial"))
+    patience = Patience(process.pid, boot.timeout, partial(_size, output / "serial"), boot.idle)
     status, errors = _finish(process, patience)
     result = Result(
         serial=read_text(output / "serial"),

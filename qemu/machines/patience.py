@@ -7,7 +7,7 @@ import time
 import psutil
 
 _LOOK_SECONDS = 0.2  # between two looks: they cost a little
-_IDLE_SECONDS = 3
+IDLE_SECONDS = 3
 # A halted CPU's QEMU still looks at its own clocks now and then.
 _IDLE_SHARE = 0.02
 _WAITING = (psutil.STATUS_SLEEPING, psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED,
@@ -18,10 +18,11 @@ class Patience:
     """For the process `pid` and its children. `seconds` of processor time are granted. What
     `progress` returns (bytes that came out, say) is progress when it changes."""
 
-    def __init__(self, pid: int, seconds: float, progress=lambda: 0):
+    def __init__(self, pid: int, seconds: float, progress=lambda: 0,
+                 idle: float = IDLE_SECONDS):
         self._seconds = seconds
         self._progress = progress
-        self._idle_seconds = min(_IDLE_SECONDS, seconds)
+        self._idle_seconds = min(idle, seconds)
         try:
             self._process = psutil.Process(pid)
         except psutil.NoSuchProcess:

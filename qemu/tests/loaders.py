@@ -14,6 +14,7 @@ from handoff_report import expect_report
 
 _MEMORY = "128M"
 _TIMEOUT = 30
+_IDLE = 15  # a network's ROM waits for its server's answer
 _CMDLINE = "a b=c"
 _SIZES = (5000, 70001)
 
@@ -48,7 +49,7 @@ _MULTIBOOT1 = [
     Way("SYSLINUX", loader_media.syslinux, _MBOOT),
     Way("EXTLINUX", loader_media.extlinux, _MBOOT),
     Way("PXELINUX", loader_media.pxelinux, _MBOOT.replace(" /", " "),
-        strings=("module0 one two", "module1"), keeps=(0x3000, 0x90000)),
+        strings=("module0 one two", "module1"), keeps=(0x3000, 0xC0000)),
     Way("GRUB 0.97", loader_media.grub_legacy, _GRUB),
     Way("iPXE", loader_media.ipxe, _IPXE,
         strings=(f"{_URL}/module0 one two", f"{_URL}/module1")),
@@ -84,7 +85,8 @@ def _starts(way: Way, loader: str, kernel: Path, modules: list) -> Case:
         except PermissionError as error:
             note(f"not tried: {error}")
             return
-        result = machine.run(machine.Boot(memory=_MEMORY, extra=medium, timeout=_TIMEOUT))
+        result = machine.run(machine.Boot(
+            memory=_MEMORY, extra=medium, timeout=_TIMEOUT, idle=_IDLE))
         report = expect_report(result, kernel.with_suffix(".elf"), loader=loader,
                                cmdline=way.cmdline, modules=modules,
                                **expected_paging("demo-best", "max"))

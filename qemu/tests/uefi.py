@@ -207,7 +207,7 @@ def image_base(image: bytes) -> int:
 
 def unified(cmdline: str) -> Path:
     """A unified kernel image: systemd's stub with the kernel, its words and its initrd."""
-    parts = {".osrel": (b"ID=ours\n", 0x20000), ".cmdline": (cmdline.encode(), 0x30000),
+    parts = {".cmdline": (cmdline.encode(), 0x30000),  # newer stubs add .osrel to the initrd
              ".initrd": (_INITRD, 0x1000000),
              ".linux": (image_of("demo-every").read_bytes(), 0x2000000)}
     stub = _SYSTEMD / "linuxx64.efi.stub"
