@@ -40,6 +40,7 @@ TABLE = (
     Fed(("boot/linux.cpp", "arch/x86/linux16/*", "linker/prologue-bzimage"), "qemu",
         ("linux: *",)),
     Fed(("boot/vmd.cpp", "boot/freebsd.cpp"), "qemu", ("bsd: *",)),
+    Fed(("boot/igvm.cpp", "linker/prologue-igvm", "qemu/sevhost/*igvm*"), "sev", ("igvm: *",)),
     Fed(("boot/*", "arch/*"), "qemu", ("badinput: *",)),
     Fed(("linker/check/*",), "qemu", ("check: *",)),
     Fed(("linker/*", "boot/include/*"), "qemu", ("link: *",)),

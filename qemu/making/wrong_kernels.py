@@ -353,6 +353,7 @@ ENTRY = [
           linked(*at(virtual=0xFFFFFFFF81000000)), also=("contract-not-carried",),
           asked=("openbsd-vmd", "freebsd-userboot")),
     Wrong("contract-not-carried", frozenset({"openbsd-vmd"}), plain, asked=("openbsd-vmd",)),
+    Wrong("contract-not-carried", frozenset({"igvm"}), plain, asked=("igvm", "qemu-pvh")),
     Wrong("contract-not-carried", frozenset({"freebsd-userboot"}), wishing("HEADERS(pvh, vmd)"),
           asked=("openbsd-vmd", "freebsd-userboot")),
 ]
