@@ -12,7 +12,7 @@ namespace prologue::test {
 namespace {
 
 std::optional<Refused> refusal_of_file(const std::vector<uint8_t>& file) {
-    return refusal_of([&] { read_elf64(file.data(), file.size()); });
+    return refusal_of([&] { read_elf(file.data(), file.size()); });
 }
 
 // The file with another value in one field.
@@ -29,7 +29,7 @@ constexpr size_t kFlags = 4, kOffset = 8, kVirt = 16, kPhys = 24, kFileBytes = 3
 
 TEST(ElfPayload, IsReadWhole) {
     const std::vector<uint8_t> file = elf_file();
-    const ElfPayload elf = read_elf64(file.data(), file.size());
+    const ElfPayload elf = read_elf(file.data(), file.size());
     EXPECT_EQ(elf.entry, kElfVirtual + 0x10);
     EXPECT_TRUE(elf.wants_handoff);
     ASSERT_EQ(elf.count, 2u);
@@ -44,12 +44,12 @@ TEST(ElfPayload, IsReadWhole) {
     EXPECT_EQ(elf.virtual_span().end, kElfVirtual + 0x6000);
 }
 
-TEST(ElfPayload, WithoutTheNoteItAsksForNothing) {
+TEST(ElfPayload, WithoutTheNoteItCannotBeStarted) {
     const std::vector<std::vector<uint8_t>> files = {
         with(kNote, uint32_t{6}), with(kElfNoteAt + 8, uint32_t{0x71}),
         with(kElfNoteAt + 12, uint8_t{'p'}), with(kNote + kFileBytes, uint64_t{0})};
     for (const auto& file : files)
-        EXPECT_FALSE(read_elf64(file.data(), file.size()).wants_handoff);
+        EXPECT_EQ(refusal_of_file(file), refused(Refusal::elf_contract, {}));
 }
 
 TEST(ElfPayload, EachFieldOfTheHeaderIsChecked) {
@@ -57,7 +57,8 @@ TEST(ElfPayload, EachFieldOfTheHeaderIsChecked) {
         return refused(Refusal::elf_header, {is, due}, field);
     };
     EXPECT_EQ(refusal_of_file(with(1, uint8_t{'e'})), header(0x464c657f, 0x464c457f, "EI_MAG"));
-    EXPECT_EQ(refusal_of_file(with(4, uint8_t{1})), header(1, 2, "EI_CLASS"));
+    EXPECT_EQ(refusal_of_file(with(4, uint8_t{1})), header(62, 3, "e_machine"));
+    EXPECT_EQ(refusal_of_file(with(4, uint8_t{3})), header(3, 2, "EI_CLASS"));
     EXPECT_EQ(refusal_of_file(with(5, uint8_t{2})), header(2, 1, "EI_DATA"));
     EXPECT_EQ(refusal_of_file(with(6, uint8_t{0})), header(0, 1, "EI_VERSION"));
     EXPECT_EQ(refusal_of_file(with(16, uint16_t{3})), header(3, 2, "e_type"));
@@ -109,6 +110,56 @@ TEST(ElfPayload, IsRefusedWhereverItIsCutOff) {
         EXPECT_TRUE(refused->refusal == Refusal::elf_cut ||
                     refused->what == "does not lie in the file")
             << bytes << *refused;
+    }
+}
+
+// --- In 32-bit mode -------------------------------------------------------------------------
+
+TEST(ElfPayload, Of32BitsIsEnteredWherePvhsNoteSays) {
+    const std::vector<uint8_t> file = elf32_file(false);
+    const ElfPayload elf = read_elf(file.data(), file.size());
+    EXPECT_FALSE(elf.wants_handoff || elf.has_multiboot1);
+    ASSERT_EQ(elf.count, 1u);
+    EXPECT_EQ(elf.segments[0].phys, 0x200000u);
+    EXPECT_EQ(elf.segments[0].bytes, 0x3000u);
+    EXPECT_EQ(elf.physical_entry(), 0x200014u);
+}
+
+TEST(ElfPayload, OfMultibootIsEnteredWhereItsEntryLies) {
+    const std::vector<uint8_t> file = elf32_file(true);
+    const ElfPayload elf = read_elf(file.data(), file.size());
+    EXPECT_TRUE(elf.has_multiboot1 && elf.aligns_modules);
+    EXPECT_EQ(elf.physical_entry(), 0x200010u);
+}
+
+TEST(ElfPayload, LiesIn32BitsAreRefused) {
+    const auto with32 = [](bool multiboot1, size_t at, uint32_t value) {
+        std::vector<uint8_t> file = elf32_file(multiboot1);
+        std::memcpy(file.data() + at, &value, sizeof value);
+        return refusal_of_file(file);
+    };
+    EXPECT_EQ(with32(false, kElf32Note + 16, 0x203000), refused(Refusal::elf_entry, {0x203000}));
+    EXPECT_EQ(with32(false, kElf32Note + 4, 0),
+              refused(Refusal::elf_header, {0, 4}, "PVH's note's n_descsz"));
+    EXPECT_EQ(with32(false, kElf32Note + 8, 17), refused(Refusal::elf_contract, {}));
+    EXPECT_EQ(with32(true, 24, 0x200010), refused(Refusal::elf_entry, {0x200010})) << "physical";
+    for (const uint32_t flags : {4u, 0x10003u, 0x8000u}) {
+        std::vector<uint8_t> file = elf32_file(true);
+        const uint32_t header[] = {0x1badb002, flags, -(0x1badb002 + flags)};
+        std::memcpy(file.data() + 0x1000, header, sizeof header);
+        EXPECT_EQ(refusal_of_file(file),
+                  refused(Refusal::elf_header, {flags, 3}, "the Multiboot header's flags"));
+    }
+    EXPECT_FALSE(with32(true, 0x1008, 1)) << "no checksum: no header, and PVH's note is there";
+}
+
+TEST(ElfPayload, Of32BitsIsRefusedWhereverItIsCutOff) {
+    for (const bool multiboot1 : {false, true}) {
+        const std::vector<uint8_t> file = elf32_file(multiboot1);
+        for (size_t bytes = 0; bytes != file.size(); ++bytes)
+            ASSERT_TRUE(refusal_of_file({file.begin(),
+                                         file.begin() + static_cast<ptrdiff_t>(bytes)}))
+                << bytes;
     }
 }
 

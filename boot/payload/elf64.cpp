@@ -10,7 +10,29 @@ namespace {
 constexpr uint32_t kElfMagic = 0x464c457f;
 constexpr uint32_t kInterpreter = 3; // ProgramHeader.type
 constexpr uint32_t kPayloadNote = 0x70; // prologue/payload.h
-constexpr char kOwner[] = "Prologue";
+constexpr uint32_t kPvhNote = 18;       // XEN_ELFNOTE_PHYS32_ENTRY
+constexpr char kOwner[] = "Prologue", kXen[] = "Xen";
+constexpr uint32_t kMultiboot1 = 0x1badb002; // Multiboot 0.6.96, section 3.1
+constexpr uint64_t kMultiboot1Reach = 8192;
+constexpr uint32_t kAlignsModules = 1, kMultiboot1Known = 3;
+constexpr uint32_t kMultiboot1Needs = 0xffff; // what a loader must know or give up
+constexpr uint32_t kAddressFields = 1 << 16;
+constexpr uint8_t kClass32 = 1, kClass64 = 2;
+constexpr uint16_t kI386 = 3, kX86_64 = 62;
+
+struct ElfHeader32 {
+    uint8_t ident[16];
+    uint16_t type, machine;
+    uint32_t version, entry, program_headers, section_headers, flags;
+    uint16_t header_bytes, program_header_bytes, program_header_count;
+    uint16_t section_header_bytes, section_header_count, section_names;
+};
+static_assert(sizeof(ElfHeader32) == 52);
+
+struct ProgramHeader32 {
+    uint32_t type, file_offset, virt, phys, file_bytes, bytes, flags, alignment;
+};
+static_assert(sizeof(ProgramHeader32) == 32);
 
 struct NoteHeader {
     uint32_t name_bytes, bytes, type;
@@ -37,30 +59,78 @@ void expect(const char* field, uint64_t is, uint64_t due) {
         refuse_in(field, Refusal::elf_header, is, due);
 }
 
-ElfHeader read_header(const File& file) {
-    const auto header = file.at<ElfHeader>("the header", 0);
-    expect("EI_MAG", read_unaligned<uint32_t>(header.ident), kElfMagic);
-    expect("EI_CLASS", header.ident[4], 2);
-    expect("EI_DATA", header.ident[5], 1);
-    expect("EI_VERSION", header.ident[6], 1);
+// What is left is the same for both classes: a header of the larger one.
+template <class Header, class Program>
+ElfHeader read_rest(const File& file, uint16_t machine) {
+    const auto header = file.at<Header>("the header", 0);
     expect("e_type", header.type, 2); // ET_EXEC
-    expect("e_machine", header.machine, 62);
+    expect("e_machine", header.machine, machine);
     expect("e_version", header.version, 1);
-    expect("e_ehsize", header.header_bytes, sizeof(ElfHeader));
-    expect("e_phentsize", header.program_header_bytes, sizeof(ProgramHeader));
+    expect("e_ehsize", header.header_bytes, sizeof(Header));
+    expect("e_phentsize", header.program_header_bytes, sizeof(Program));
     if (header.program_header_count == 0 || header.program_header_count > kMostHeaders)
         refuse_in("e_phnum", Refusal::elf_header, header.program_header_count, kMostHeaders);
     file.check("the table of program headers", header.program_headers,
-               header.program_header_count * sizeof(ProgramHeader));
-    return header;
+               header.program_header_count * sizeof(Program));
+    ElfHeader elf = {};
+    elf.ident[4] = header.ident[4];
+    elf.entry = header.entry;
+    elf.program_headers = header.program_headers;
+    elf.program_header_count = header.program_header_count;
+    return elf;
+}
+
+ElfHeader read_header(const File& file) {
+    struct Ident {
+        uint32_t magic;
+        uint8_t elf_class, data, version;
+    };
+    const auto ident = file.at<Ident>("the header", 0);
+    expect("EI_MAG", ident.magic, kElfMagic);
+    expect("EI_DATA", ident.data, 1);
+    expect("EI_VERSION", ident.version, 1);
+    if (ident.elf_class == kClass32)
+        return read_rest<ElfHeader32, ProgramHeader32>(file, kI386);
+    expect("EI_CLASS", ident.elf_class, kClass64);
+    return read_rest<ElfHeader, ProgramHeader>(file, kX86_64);
+}
+
+ProgramHeader read_program_header(const File& file, const ElfHeader& elf, unsigned index) {
+    if (elf.ident[4] == kClass64)
+        return file.at<ProgramHeader>("a program header",
+                                      elf.program_headers + index * sizeof(ProgramHeader));
+    const auto header = file.at<ProgramHeader32>(
+        "a program header", elf.program_headers + index * sizeof(ProgramHeader32));
+    return {header.type, header.flags, header.file_offset, header.virt, header.phys,
+            header.file_bytes, header.bytes, header.alignment};
 }
 
 constexpr uint64_t align4(uint64_t bytes) {
     return (bytes + 3) & ~uint64_t{3};
 }
 
-// Is there the note in a PT_NOTE? Each note's fields have 32 bits: their sums cannot wrap.
-bool has_payload_note(const File& file, const ProgramHeader& notes) {
+template <unsigned N>
+bool is_owner(const File& file, const NoteHeader& note, uint64_t name, const char (&owner)[N]) {
+    return note.name_bytes == N && __builtin_memcmp(file.bytes + name, owner, N) == 0;
+}
+
+void read_note(const File& file, const NoteHeader& note, uint64_t name, ElfPayload& payload) {
+    const uint8_t* const descriptor = file.bytes + name + align4(note.name_bytes);
+    if (note.type == kPayloadNote && is_owner(file, note, name, kOwner)) {
+        expect("the payload note's n_descsz", note.bytes, 4);
+        expect("the payload note's version", read_unaligned<uint32_t>(descriptor), 1);
+        payload.wants_handoff = true;
+    }
+    if (note.type == kPvhNote && is_owner(file, note, name, kXen)) {
+        if (note.bytes != 8)
+            expect("PVH's note's n_descsz", note.bytes, 4);
+        payload.pvh_entry = note.bytes == 8 ? read_unaligned<uint64_t>(descriptor)
+                                            : read_unaligned<uint32_t>(descriptor);
+    }
+}
+
+// Each note's fields have 32 bits: their sums cannot wrap.
+void read_notes(const File& file, const ProgramHeader& notes, ElfPayload& payload) {
     file.check("a note segment", notes.file_offset, notes.file_bytes);
     const uint64_t end = notes.file_offset + notes.file_bytes;
     for (uint64_t at = notes.file_offset; end - at >= sizeof(NoteHeader);) {
@@ -69,17 +139,9 @@ bool has_payload_note(const File& file, const ProgramHeader& notes) {
         const uint64_t next = name + align4(note.name_bytes) + align4(note.bytes);
         if (next > end)
             refuse_in("a note", Refusal::elf_cut, next, end);
-        if (note.type == kPayloadNote && note.name_bytes == sizeof kOwner &&
-            __builtin_memcmp(file.bytes + name, kOwner, sizeof kOwner) == 0) {
-            if (note.bytes != 4)
-                refuse_in("the payload note's n_descsz", Refusal::elf_header, note.bytes, 4);
-            expect("the payload note's version",
-                   read_unaligned<uint32_t>(file.bytes + name + align4(note.name_bytes)), 1);
-            return true;
-        }
+        read_note(file, note, name, payload);
         at = next;
     }
-    return false;
 }
 
 void check_segment(const File& file, const ProgramHeader& header, unsigned index) {
@@ -92,6 +154,10 @@ void check_segment(const File& file, const ProgramHeader& header, unsigned index
     if (header.phys >= kMostPhysical || header.bytes > kMostPhysical - header.phys)
         refuse_in("lies beyond all physical memory", Refusal::elf_segment, index, header.phys,
                   header.bytes);
+}
+
+// Of one that is to be mapped as its header says.
+void check_mapping(const ProgramHeader& header, unsigned index) {
     if (header.virt + header.bytes > kLastPageStart || header.virt + header.bytes < header.virt)
         refuse_in("wraps", Refusal::elf_segment, index, header.virt, header.bytes);
     if (header.virt % kPage != header.phys % kPage)
@@ -115,21 +181,43 @@ void check_order(const PayloadSegment& segment, const PayloadSegment& before) {
 void add_segment(ElfPayload& payload, const File& file, const ProgramHeader& header,
                  unsigned index) {
     check_segment(file, header, index);
+    if (payload.wants_handoff)
+        check_mapping(header, index);
     if (payload.count == kMostSegments)
         refuse_in("is one too many", Refusal::elf_segment, index, kMostSegments, 0);
     PayloadSegment& segment = payload.segments[payload.count];
     segment = {header.file_offset, header.file_bytes, header.virt, header.phys, header.bytes,
                (header.flags & kElfWritable) != 0, (header.flags & kElfExecutable) != 0,
                static_cast<uint8_t>(index)};
-    if (payload.count++ != 0)
+    if (payload.count++ != 0 && payload.wants_handoff)
         check_order(segment, (&segment)[-1]);
 }
 
-bool can_execute(const ElfPayload& payload) {
+void check_entry(const ElfPayload& payload) {
     for (const PayloadSegment& segment : payload)
         if (payload.entry - segment.virt < segment.bytes && segment.executable)
-            return true;
-    return false;
+            return;
+    refuse(Refusal::elf_entry, payload.entry);
+}
+
+struct Multiboot1Header {
+    uint32_t magic, flags, checksum;
+};
+
+void find_multiboot1(const File& file, ElfPayload& payload) {
+    for (uint64_t at = 0; at + sizeof(Multiboot1Header) <= file.size && at < kMultiboot1Reach;
+         at += 4) {
+        const auto header = read_unaligned<Multiboot1Header>(file.bytes + at);
+        if (header.magic != kMultiboot1 || header.magic + header.flags + header.checksum != 0)
+            continue;
+        if ((header.flags & kMultiboot1Needs & ~kMultiboot1Known) != 0 ||
+            (header.flags & kAddressFields) != 0)
+            refuse_in("the Multiboot header's flags", Refusal::elf_header, header.flags,
+                      kMultiboot1Known);
+        payload.has_multiboot1 = true;
+        payload.aligns_modules = (header.flags & kAlignsModules) != 0;
+        return;
+    }
 }
 
 }  // namespace
@@ -138,28 +226,48 @@ Span ElfPayload::virtual_span() const {
     return {page_down(segments[0].virt), page_up(end()[-1].virt + end()[-1].bytes)};
 }
 
+uint64_t ElfPayload::physical_entry() const {
+    for (const PayloadSegment& segment : *this) {
+        if (!has_multiboot1 && pvh_entry - segment.phys < segment.bytes)
+            return pvh_entry;
+        if (has_multiboot1 && entry - segment.virt < segment.bytes)
+            return entry - segment.virt + segment.phys;
+    }
+    refuse(Refusal::elf_entry, has_multiboot1 ? entry : pvh_entry);
+}
+
 bool is_elf(const uint8_t* file, uint64_t bytes) {
     return bytes >= sizeof kElfMagic && read_unaligned<uint32_t>(file) == kElfMagic;
 }
 
-ElfPayload read_elf64(const uint8_t* bytes, uint64_t size) {
+ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
     const File file = {bytes, size};
     const ElfHeader elf = read_header(file);
     ElfPayload payload;
     payload.entry = elf.entry;
     for (unsigned i = 0; i != elf.program_header_count; ++i) {
-        const auto header = file.at<ProgramHeader>(
-            "a program header", elf.program_headers + i * sizeof(ProgramHeader));
+        const ProgramHeader header = read_program_header(file, elf, i);
         if (header.type == kInterpreter)
             refuse_in("wants an interpreter", Refusal::elf_segment, i, header.file_offset,
                       header.file_bytes);
         if (header.type == kElfNote)
-            payload.wants_handoff |= has_payload_note(file, header);
+            read_notes(file, header, payload);
+    }
+    if (payload.wants_handoff)
+        expect("EI_CLASS", elf.ident[4], kClass64);
+    else
+        find_multiboot1(file, payload);
+    if (!payload.wants_handoff && !payload.has_multiboot1 && payload.pvh_entry == 0)
+        refuse(Refusal::elf_contract);
+    for (unsigned i = 0; i != elf.program_header_count; ++i) {
+        const ProgramHeader header = read_program_header(file, elf, i);
         if (header.type == kElfLoad && header.bytes != 0)
             add_segment(payload, file, header, i);
     }
-    if (!can_execute(payload))
-        refuse(Refusal::elf_entry, payload.entry);
+    if (payload.wants_handoff)
+        check_entry(payload);
+    else
+        (void)payload.physical_entry();
     return payload;
 }
 

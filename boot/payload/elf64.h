@@ -1,5 +1,5 @@
-// A payload's ELF64 file, as the loader left it in memory. Source: System V ABI, "Object
-// files" and its AMD64 supplement.
+// A payload's ELF file, as the loader left it in memory. Source: System V ABI, "Object files"
+// and its supplements for i386 and AMD64; Xen public/elfnote.h.
 //
 // The rule for where segments belong: at p_paddr, which is believed as it stands.
 #pragma once
@@ -21,20 +21,26 @@ struct PayloadSegment {
 struct ElfPayload {
     uint64_t entry = 0;
     bool wants_handoff = false; // by the note of prologue/payload.h
+    uint64_t pvh_entry = 0;     // physical, of 32-bit code; 0 where no note names one
+    bool has_multiboot1 = false; // its header, in the first 8 KiB
+    bool aligns_modules = false; // by that header: to pages
     unsigned count = 0;
     PayloadSegment segments[kMostSegments];
 
     const PayloadSegment* begin() const { return segments; }
     const PayloadSegment* end() const { return segments + count; }
     Span virtual_span() const; // in whole pages
+    uint64_t physical_entry() const; // of 32-bit code: refused where it is in no segment
 };
 
 bool is_elf(const uint8_t* file, uint64_t bytes);
 
-// Refuses, by name, what is not a static ELF64 for x86-64; segments that do not lie in the
-// file, that are writable and executable, that share a page or do not ascend, that are not
-// all at one distance from physical to virtual; and an entry that cannot be executed.
-ElfPayload read_elf64(const uint8_t* file, uint64_t bytes);
+// Refuses, by name, what is not a static ELF for x86, in the class that its contract wants, or
+// does not lie in the file. One that wants the handoff has segments that are not writable and
+// executable, ascend in pages of their own and are all at one distance from physical to
+// virtual, and an entry that can be executed; with other contracts it lies in a segment.
+// Contracts are looked for in this order: the handoff's note, Multiboot 1's header, PVH's note.
+ElfPayload read_elf(const uint8_t* file, uint64_t bytes);
 
 }  // namespace prologue
 

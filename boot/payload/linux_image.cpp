@@ -49,28 +49,6 @@ SetupHeader header_of(const uint8_t* file) {
     return read_unaligned<SetupHeader>(file + kHeaderStart);
 }
 
-uint32_t e820_type_of(uint32_t type) {
-    switch (type) {
-    case PROLOGUE_MEMORY_USABLE:
-    case PROLOGUE_MEMORY_LOADER:
-    case PROLOGUE_MEMORY_PROLOGUE:
-    case PROLOGUE_MEMORY_MODULE:
-    case PROLOGUE_MEMORY_KERNEL:
-        return kE820Usable;
-    case PROLOGUE_MEMORY_ACPI:
-        return 3;
-    case PROLOGUE_MEMORY_NVS:
-        return 4;
-    case PROLOGUE_MEMORY_BAD:
-        return 5;
-    case PROLOGUE_MEMORY_UNACCEPTED:
-        return kE820Unaccepted;
-    case PROLOGUE_MEMORY_SOFT_RESERVED:
-        return kE820SoftReserved;
-    }
-    return 2;
-}
-
 // Neighbours that Linux calls the same are one entry.
 void fill_e820(BootParams& params, const LinuxGuest& guest) {
     auto* const more = reinterpret_cast<RawRange*>(guest.more_e820 + 1);
@@ -115,6 +93,28 @@ void fill_screen(ScreenInfo& screen, const prologue_framebuffer& from) {
 }
 
 }  // namespace
+
+uint32_t e820_type_of(uint32_t type) {
+    switch (type) {
+    case PROLOGUE_MEMORY_USABLE:
+    case PROLOGUE_MEMORY_LOADER:
+    case PROLOGUE_MEMORY_PROLOGUE:
+    case PROLOGUE_MEMORY_MODULE:
+    case PROLOGUE_MEMORY_KERNEL:
+        return kE820Usable;
+    case PROLOGUE_MEMORY_ACPI:
+        return 3;
+    case PROLOGUE_MEMORY_NVS:
+        return 4;
+    case PROLOGUE_MEMORY_BAD:
+        return 5;
+    case PROLOGUE_MEMORY_UNACCEPTED:
+        return kE820Unaccepted;
+    case PROLOGUE_MEMORY_SOFT_RESERVED:
+        return kE820SoftReserved;
+    }
+    return 2;
+}
 
 bool is_linux(const uint8_t* file, uint64_t bytes) {
     return bytes >= kHeaderMagic + 4 && read_unaligned<uint32_t>(file + kHeaderMagic) == kHdrS;

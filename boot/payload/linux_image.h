@@ -32,6 +32,9 @@ struct LinuxGuest {
     uint64_t more_e820_phys;
 };
 
+// A memory type's e820 number; RAM is RAM, whoever had it before the payload ran.
+uint32_t e820_type_of(uint32_t type);
+
 // Fills a zeroed page with the file's setup header and what the handoff says.
 void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_handoff& handoff,
                       const LinuxGuest& guest);

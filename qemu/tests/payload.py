@@ -3,10 +3,12 @@ by QEMU, by GRUB and by the feeder, wherever modules and payload lie; Debian's L
 
 import re
 import struct
+import subprocess
 from dataclasses import replace
 from typing import Callable, Sequence
 
 import cases
+import loader_media
 import machine
 from any_loader import PC_128M, PVH, Load, Placed, fed
 from cases import Case
@@ -44,6 +46,37 @@ def by_grub() -> None:
     result = run_iso(grub_iso(_LOADER, "multiboot2", "to the payload", files), memory="128M")
     expect_report(result, payload, loader="multiboot2", cmdline="to the payload", load_base=MIB,
                   modules=[(None, 5000, "first one"), (None, 3, "second")])
+
+
+# ---- 32-bit mode ----
+
+def by_pvh_note(name: str, convert: bool, **options) -> Case:
+    """A kernel that is linked with Prologue is one with PVH's note, at this image's own place."""
+
+    def function() -> None:
+        kernel = cases.BUILD / "demo-best.elf"
+        file = kernel
+        if convert:
+            file = cases.scratch_directory() / "kernel"
+            subprocess.run([cases.ROOT / "linker/prologue-elf32", kernel, file], check=True)
+        result = machine.run(machine.Boot(kernel=_LOADER, initrd=[file], append="a b", **options))
+        report = expect_report(result, kernel, loader="pvh", cmdline="a b", modules=[])
+        assert report.fields["rsdp"] != 0
+
+    return Case(f"payload: PVH's note, {name}", function)
+
+
+def xen() -> None:
+    """Xen's hypervisor, an ELF32 with Multiboot's header, unmodified, starts its module as dom0."""
+    words = "console=com1 com1=115200,8n1 dom0=pvh dom0_mem=128M noreboot guest_loglvl=all"
+    result = machine.run(machine.Boot(
+        kernel=loader(_LOADER_1), append=f"xen {words}", memory="512M",
+        machine="q35,kernel-irqchip=off",
+        initrd=[loader_media.fetched("xen"), f"{cases.BUILD}/demo-best.elf dom0"],
+        extra=["-device", "intel-iommu,intremap=on"], timeout=60))
+    result.expect(machine.FATAL, r"^\(XEN\) Bootloader: Prologue",
+                  r"^\(XEN\) Command line: .*dom0_mem=128M",
+                  r"\(d0\) prologue: fatal: pvh: start info of version 0, as Xen gives it to dom0")
 
 
 # ---- Nothing is overwritten before it was read ----
@@ -180,6 +213,10 @@ CASES = [
     by_qemu("low", cpu="qemu64", memory="16M"),
     by_qemu("high", cpu="qemu64", memory="512G"),
     Case("payload: GRUB by Multiboot 2, two modules", by_grub),
+    by_pvh_note("ELF64", False),
+    by_pvh_note("ELF64 512G", False, cpu="qemu64", memory="512G"),
+    by_pvh_note("ELF32", True),
+    Case("payload: Xen by Multiboot 1", xen),
     placed("high", 0x4000000, (0x4800000, 5000)),
     placed("where it belongs", 0x200000),
     placed("where it belongs, its text's first byte at its own place", 0x1FF000),
@@ -191,7 +228,7 @@ CASES = [
     refused("no file of a known kind", "payload: 5 bytes at <*> are no ELF file and no bzImage "
             "(6c6c6568, 0)", lambda contents: b"hello"),
     refused("for another machine", "payload: elf: e_machine is b7, not 3e", put("<H", 18, 183)),
-    refused("an ELF32", "payload: elf: EI_CLASS is 1, not 2", put("<B", 4, 1)),
+    refused("of no class", "payload: elf: EI_CLASS is 3, not 2", put("<B", 4, 3)),
     refused("a PIE", "payload: elf: e_type is 3, not 2", put("<H", 16, 3)),
     refused("cut off", "payload: elf: the table of program headers ends at <*>, the file at 64",
             lambda contents: contents[:100]),

@@ -7,6 +7,7 @@
 // Leaves: the payload's tables, GDT and stack, no IDT, DS to SS = its data selector, FS and
 // GS with a base of 0, RDI and RSI as the Departure says; RBP = 0.
 
+#include "bits.h"
 #include "departure.h"
 
         .section .rodata.prologue_depart, "a"
@@ -70,6 +71,9 @@ cleared:
         movl    DEPARTURE_CODE(%rbp), %r8d
         movl    DEPARTURE_DATA(%rbp), %r9d
         movl    DEPARTURE_TSS(%rbp), %r10d
+        movl    DEPARTURE_CODE32(%rbp), %ecx
+        testl   %ecx, %ecx
+        jnz     to_32_bits
         movq    DEPARTURE_CR3(%rbp), %rcx
         movq    DEPARTURE_RSP(%rbp), %rsp
         xorl    %ebp, %ebp
@@ -85,6 +89,42 @@ cleared:
 1:      pushq   %r8
         pushq   %rax
         lretq
+
+        // By compatibility mode, out of paging, and only then out of long mode (SDM vol. 3,
+        // 9.8.5.4). R9 = the data selector, R10 = the TSS's, RAX = the entry.
+to_32_bits:
+        movq    %rbp, %r11
+        leaq    DEPARTURE_BYTES(%rbp), %rsp
+        movl    %esi, %ebx
+        movl    %eax, %edi
+        movl    %r9d, %esi
+        movl    %r10d, %ebp
+        pushq   DEPARTURE_RDI(%r11)
+        pushq   %rcx
+        leaq    in_32_bits(%rip), %rcx
+        pushq   %rcx
+        lretq
+        .code32
+in_32_bits:
+        movl    %esi, %ds
+        movl    %esi, %es
+        movl    %esi, %ss
+        movl    %esi, %fs
+        movl    %esi, %gs
+        movl    $CR0_PE, %eax
+        movl    %eax, %cr0
+        xorl    %eax, %eax
+        xorl    %edx, %edx
+        movl    $MSR_EFER, %ecx
+        wrmsr
+        movl    %eax, %cr4
+        ltr     %bp
+        xorl    %esi, %esi
+        xorl    %ebp, %ebp
+        xorl    %ecx, %ecx
+        popl    %eax
+        jmp     *%edi
+        .code64
         .globl  prologue_depart_end
         .hidden prologue_depart_end
 prologue_depart_end:

@@ -18,6 +18,8 @@
 #define DEPARTURE_CODE 3696
 #define DEPARTURE_DATA 3700
 #define DEPARTURE_TSS 3704
+#define DEPARTURE_CODE32 3708
+#define DEPARTURE_BYTES 4096
 
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
@@ -30,6 +32,7 @@ namespace prologue {
 
 // Descriptors: flat, accessed already.
 inline constexpr uint64_t kCode64 = 0x00af9b000000ffff, kData = 0x00cf93000000ffff;
+inline constexpr uint64_t kCode32 = 0x00cf9b000000ffff;
 
 struct DescriptorTable {
     uint16_t limit;
@@ -44,7 +47,7 @@ struct Departure {
     DescriptorTable gdt, no_idt;
     uint64_t cr3, entry, rsp, rdi, rsi;
     uint32_t code, data, tss; // selectors; a TSS of 0 is none
-    uint32_t reserved;
+    uint32_t code32; // a selector; not 0: entered in 32-bit mode without paging, EAX = rdi, EBX = rsi
     uint64_t descriptors[8]; // the GDT
     uint8_t task[104];       // the TSS
 };
@@ -62,7 +65,8 @@ static_assert(offsetof(Departure, rsi) == DEPARTURE_RSI);
 static_assert(offsetof(Departure, code) == DEPARTURE_CODE);
 static_assert(offsetof(Departure, data) == DEPARTURE_DATA);
 static_assert(offsetof(Departure, tss) == DEPARTURE_TSS);
-static_assert(sizeof(Departure) <= kPage);
+static_assert(offsetof(Departure, code32) == DEPARTURE_CODE32);
+static_assert(sizeof(Departure) < DEPARTURE_BYTES - 64); // the rest is its stack
 
 }  // namespace prologue
 

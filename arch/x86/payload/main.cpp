@@ -28,6 +28,12 @@ constexpr char kSentences[] =
     end_boot(prologue_wish_qemu_exit);
 }
 
+[[noreturn]] void start_elf(Way& way, const prologue_module& file, const ElfPayload& elf) {
+    if (elf.wants_handoff)
+        start_handoff(way, file, elf);
+    start_32(way, file, elf);
+}
+
 }  // namespace
 
 void refuse(Refusal refusal, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
@@ -52,7 +58,7 @@ void kernel_main(const prologue_handoff* handoff) {
     Way way(*handoff);
     const uint8_t* const bytes = way.seen(file.start);
     if (is_elf(bytes, file.bytes))
-        start_elf(way, file);
+        start_elf(way, file, read_elf(bytes, file.bytes));
     if (is_linux(bytes, file.bytes))
         start_linux(way, file);
     const auto word = [&](uint64_t at) {

@@ -2,8 +2,6 @@
 #include "bits.h"
 #include "errors.h"
 #include "kernel_map.h"
-#include "payload/elf64.h"
-#include "payload/refusals.h"
 #include "way.h"
 
 namespace prologue {
@@ -38,29 +36,6 @@ void move_segments(Way& way, const ElfPayload& elf, const prologue_module& file)
         way.move({file.start + segment.file_offset, segment.phys, segment.file_bytes});
         way.clear({segment.phys + segment.file_bytes, segment.pages().end});
     }
-}
-
-uint32_t type_at(const prologue_handoff& handoff, uint64_t phys) {
-    for (uint64_t i = 0; i != handoff.memory_count; ++i)
-        if (phys >= handoff.memory[i].start && phys < handoff.memory[i].end)
-            return handoff.memory[i].type;
-    return PROLOGUE_MEMORY_RESERVED;
-}
-
-// What lies in memory that is given back, or may be written over, is copied.
-void copy_what_is_pointed_to(Way& way, prologue_handoff& handoff) {
-    constexpr uint64_t kRsdpBytes = 36;
-    handoff.cmdline = way.copy(handoff.cmdline, handoff.cmdline_bytes + 1);
-    if (handoff.boot.environment)
-        handoff.boot.environment =
-            way.copy(handoff.boot.environment, handoff.boot.environment_bytes + 1);
-    if (handoff.efi.memory_map)
-        handoff.efi.memory_map = way.copy(static_cast<const char*>(handoff.efi.memory_map),
-                                          handoff.efi.memory_map_bytes);
-    const uint32_t type = type_at(way.handoff(), handoff.rsdp_phys);
-    if (handoff.rsdp_phys != 0 &&
-        (type == PROLOGUE_MEMORY_LOADER || type == PROLOGUE_MEMORY_PROLOGUE))
-        handoff.rsdp_phys = way.phys_of(way.copy(way.seen(handoff.rsdp_phys), kRsdpBytes));
 }
 
 // Has something of the loader's been written over?
@@ -120,10 +95,7 @@ void fill_descriptors(Departure& departure) {
 
 }  // namespace
 
-void start_elf(Way& way, const prologue_module& file) {
-    const ElfPayload elf = read_elf64(way.seen(file.start), file.bytes);
-    if (!elf.wants_handoff)
-        refuse(Refusal::elf_contract);
+void start_handoff(Way& way, const prologue_module& file, const ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
     const Image image = image_of(elf);
     image.check({from.direct_map, from.direct_map + direct_map_room(from.paging_levels)},
@@ -134,7 +106,7 @@ void start_elf(Way& way, const prologue_module& file) {
     prologue_handoff& handoff = *way.copy(&from, sizeof from);
     handoff.modules = way.place_modules();
     handoff.module_count = way.module_count();
-    copy_what_is_pointed_to(way, handoff);
+    way.copy_what_is_pointed_to(handoff);
     if (loses_loader_info(way, elf))
         handoff.loader_info_phys = 0;
     handoff.load_base = image.span().start;

@@ -23,6 +23,13 @@ void map_or_fail(PageTables& tables, uint64_t virt, Span span, uint64_t bits) {
         fail(Error::no_table_memory, virt, span.start, span.bytes());
 }
 
+uint32_t type_at(const prologue_handoff& handoff, uint64_t phys) {
+    for (uint64_t i = 0; i != handoff.memory_count; ++i)
+        if (phys >= handoff.memory[i].start && phys < handoff.memory[i].end)
+            return handoff.memory[i].type;
+    return PROLOGUE_MEMORY_RESERVED;
+}
+
 }  // namespace
 
 void Way::claim(Span pages) {
@@ -52,7 +59,7 @@ Span Way::room(uint64_t bytes, uint64_t limit) {
     return room;
 }
 
-prologue_module* Way::place_modules() {
+prologue_module* Way::place_modules(bool page_aligned) {
     auto* const placed = objects<prologue_module>(module_count() + 1);
     uint64_t text_bytes = 1;
     for (uint64_t i = 0; i != module_count(); ++i)
@@ -65,7 +72,8 @@ prologue_module* Way::place_modules() {
         module.cmdline = text;
         text += module.cmdline_bytes + 1;
         const Span span = {module.start, module.start + module.bytes};
-        if (module.bytes == 0 || !is_claimed(span))
+        const bool is_odd = page_aligned && module.start % kPage != 0;
+        if (module.bytes == 0 || !(is_odd || is_claimed(span)))
             continue;
         // Where 32 bits could say where it is, they still can.
         const uint64_t limit = span.end <= 4 * kGiB ? 4 * kGiB : kMostPhysical;
@@ -73,6 +81,21 @@ prologue_module* Way::place_modules() {
         mover_.add({span.start, module.start, module.bytes});
     }
     return placed;
+}
+
+void Way::copy_what_is_pointed_to(prologue_handoff& handoff) {
+    constexpr uint64_t kRsdpBytes = 36;
+    handoff.cmdline = copy(handoff.cmdline, handoff.cmdline_bytes + 1);
+    if (handoff.boot.environment)
+        handoff.boot.environment =
+            copy(handoff.boot.environment, handoff.boot.environment_bytes + 1);
+    if (handoff.efi.memory_map)
+        handoff.efi.memory_map = copy(static_cast<const char*>(handoff.efi.memory_map),
+                                          handoff.efi.memory_map_bytes);
+    const uint32_t type = type_at(handoff_, handoff.rsdp_phys);
+    if (handoff.rsdp_phys != 0 &&
+        (type == PROLOGUE_MEMORY_LOADER || type == PROLOGUE_MEMORY_PROLOGUE))
+        handoff.rsdp_phys = phys_of(copy(seen(handoff.rsdp_phys), kRsdpBytes));
 }
 
 MemoryMap Way::memory(const prologue_module* modules) {

@@ -9,6 +9,7 @@
 #include "departure.h"
 #include "memory_map.h"
 #include "page_tables.h"
+#include "payload/elf64.h"
 #include "payload/mover.h"
 
 namespace prologue {
@@ -45,8 +46,12 @@ public:
 
     // All modules but the payload, those that lie on claimed pages where they will be. Their
     // strings are copies.
-    prologue_module* place_modules();
+    prologue_module* place_modules(bool page_aligned = false);
     uint64_t module_count() const { return handoff_.module_count - 1; }
+
+    // What a handoff's copy points to in memory that is given back, or may be written over, is
+    // copied; but for its lists.
+    void copy_what_is_pointed_to(prologue_handoff& handoff);
 
     // The memory map when the payload runs, all rooms that are taken till then marked.
     MemoryMap memory(const prologue_module* modules);
@@ -85,7 +90,8 @@ T* Way::copy(const T* from, uint64_t bytes) {
 }
 
 // Each starts the payload, or refuses it.
-[[noreturn]] void start_elf(Way& way, const prologue_module& file);
+[[noreturn]] void start_handoff(Way& way, const prologue_module& file, const ElfPayload& elf);
+[[noreturn]] void start_32(Way& way, const prologue_module& file, const ElfPayload& elf);
 [[noreturn]] void start_linux(Way& way, const prologue_module& file);
 
 }  // namespace prologue
