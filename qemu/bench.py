@@ -95,7 +95,7 @@ def counted(kernel, memory_map=TEN_RANGES, cpu="max", start=None, until="kernel_
 
 def counted_script(kernel, script, until, cpu, start=None, **options):
     """The count of what the feeder's script enters."""
-    options = {"windows": WINDOWS, "memory": "1G", **options}
+    options = {"windows": WINDOWS, "memory": "2G", **options}
     result = count.count(
         str(kernel), until=until, start=start, boot=str(cases.BUILD / "feeder.elf"),
         initrd=str(script), cpu=cpu, **options,

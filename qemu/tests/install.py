@@ -158,7 +158,7 @@ def _headers_compile_alone() -> None:
     """With the compiler's own headers, and without any other's before them."""
     headers = sorted(path.name for path in (staged() / "include/prologue").iterdir())
     assert headers == ["boot_services.h", "cpus.h", "handoff.h", "kernel.h", "multiboot.h",
-                       "paging_depth.h", "sev.h", "sev_reasons.h", "wishes.h"], headers
+                       "paging_depth.h", "payload.h", "sev.h", "sev_reasons.h", "wishes.h"], headers
     for compiler, flags in _COMPILERS.items():
         own = run(compiler, "-print-file-name=", cwd=staged()).strip()
         flags = [flag.format(own=own) for flag in flags]
