@@ -94,8 +94,11 @@ void handle_undefined(Guest& guest) {
         inject_ud(guest);
 }
 
-// TCG exits from INVD as from WBINVD, and from RDTSCP as from RDTSC.
+// TCG exits from INVD as from WBINVD, and from RDTSCP as from RDTSC; QEMU 10's from MOV of
+// any control register as from CR0's (decode-new.c.inc adds the number to a code that is not 0).
 uint64_t code_on_hardware(const Guest& guest, uint64_t code) {
+    if (code == exit::kReadCr0 && instruction_at(guest).op == Op::mov_from_cr)
+        return code + instruction_at(guest).control_register;
     if (code == exit::kWbinvd && instruction_at(guest).op == Op::invd)
         return exit::kInvd;
     if (code == exit::kRdtsc && instruction_at(guest).op == Op::rdtscp)

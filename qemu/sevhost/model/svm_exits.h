@@ -5,6 +5,7 @@
 
 namespace sevhost::exit {
 
+constexpr uint64_t kReadCr0 = 0x00;
 constexpr uint64_t kReadDr7 = 0x27;
 constexpr uint64_t kWriteDr7 = 0x37;
 constexpr uint64_t kDb = 0x41;
