@@ -20,7 +20,7 @@ static _Alignas(4096) uint8_t memory[PROLOGUE_CPUS_SHARED_BYTES * 3 +
                                      MOST * (STACK + PROLOGUE_CPU_OWN_BYTES)];
 static uint32_t lock;
 static uint64_t sum, arrivals;
-static uint32_t wrong, rounds;
+static uint32_t wrong, rounds, quiet;
 
 static void take(void) {
     while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
@@ -65,8 +65,11 @@ static int is_as_the_boot_processor(const prologue_cpu *cpu) {
 static void second_main(prologue_cpu *cpu) {
     if (!is_as_the_boot_processor(cpu))
         __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
-    if (cpu->own == (void *)1)
+    if (cpu->own == (void *)1) {
+        while (!__atomic_load_n(&quiet, __ATOMIC_ACQUIRE)) /* the port is one for all */
+            __asm__ volatile("pause");
         __asm__ volatile("ud2");
+    }
     for (unsigned i = 0; i != rounds; ++i) {
         take();
         sum += cpu->index;
@@ -137,6 +140,7 @@ static enum prologue_cpus_result start(prologue_cpus *cpus, uint32_t first, uint
     print_number("started", how.started);
     print_number("faults", how.faults);
     print_number("vector", how.fault_vector);
+    __atomic_store_n(&quiet, 1, __ATOMIC_RELEASE);
     if (hurry && result != PROLOGUE_CPUS_DONE)
         end(0);
     return result;

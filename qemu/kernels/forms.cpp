@@ -272,7 +272,10 @@ void one(const char* name) {
     if (is(name, "xsetbv"))
         FORM("xsetbv", .rax = 1, .rcx = 0, .rdx = 0);
     if (is(name, "bad-stack"))
-        asm volatile("movq $0x1000, %%rsp; cpuid" : : "a"(0), "c"(0) : "rbx", "rdx");
+        asm volatile("movq %%rsp, %%r12; movq $8, %%rsp; cpuid; movq %%r12, %%rsp"
+                     :
+                     : "a"(0), "c"(0)
+                     : "rbx", "rdx", "r12");
     if (is(name, "nested")) // the data of an OUTS is itself a device's
         FORM("outsb", .rdx = kScratch, .rsi = IO_APIC);
 }

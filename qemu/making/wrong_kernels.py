@@ -447,7 +447,7 @@ WISHES = [
     Wrong("wish-size", EVERY, rich, wish_bytes(0x51, 3)),
     Wrong("wish-truncated", EVERY, rich, wish_bytes(0x55, 0x1000)),
     Wrong("wish-duplicate", EVERY, rich, wish_twice),
-    Wrong("headers-unknown", EVERY, rich, wish(0x59, word=1 | 4 | 64)),
+    Wrong("headers-unknown", EVERY, rich, wish(0x59, word=1 | 4 | 128)),
     Wrong("paging-unknown", EVERY, rich, wish(0x51, word=3)),
     Wrong("stack-too-small", EVERY, rich, wish(0x52, f0=0x1000)),
     Wrong("stack-too-small", EVERY, rich, wish(0x52, f0=0x8010)),
