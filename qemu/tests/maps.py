@@ -24,8 +24,6 @@ from guests import expected_paging
 from handoff_report import GIB, MIB, expect_not_usable
 from images import Image
 
-_NEAR_4G = {"memory": "4070M", "machine": "pc,max-ram-below-4g=4G"}
-
 
 def load_case(name: str, load: Load, cpu: str = "max", **options) -> Case:
     """`cpu` and options as for machine.Boot."""
@@ -48,7 +46,7 @@ def run_load(load: Load, cpu: str = "max", reads: Optional[str] = None, **option
 
 def at(contract: str, base: int, cpu: str, low_end: int = 128 * MIB, **others) -> Case:
     """The image at an address, in a guest with as much RAM as the map says."""
-    options = _NEAR_4G if low_end > 0xE0000000 else {"memory": f"{low_end // MIB}M"}
+    options = e820.NEAR_4G if low_end > 0xE0000000 else {"memory": f"{low_end // MIB}M"}
     others = {"memory_map": e820.simple(low_end), **others}
     load = Load(contract, base=base, cmdline="here", **others)
     name = f"image at {base:#x}, information at {load.info_at:#x}"
@@ -86,12 +84,12 @@ def mapped(name: str, memory_map: list, contract: str, cpu: str, **options) -> C
 
 
 _MAPS = [
-    mapped("a desktop", e820.DESKTOP, PVH, "max", memory="256M"),
-    mapped("a desktop", e820.DESKTOP, MULTIBOOT1, "qemu64", memory="256M"),
-    mapped("a laptop", e820.LAPTOP, MULTIBOOT2, "max", memory="1280M"),
-    mapped("a laptop", e820.LAPTOP, MULTIBOOT1, "qemu64", memory="1280M"),
-    mapped("a server", e820.SERVER, MULTIBOOT2, "max"),
-    mapped("a server", e820.SERVER, PVH, "qemu64"),
+    mapped("a desktop", e820.DESKTOP, PVH, "max", **e820.NEAR_4G),
+    mapped("a desktop", e820.DESKTOP, MULTIBOOT1, "qemu64", **e820.NEAR_4G),
+    mapped("a laptop", e820.LAPTOP, MULTIBOOT2, "max", **e820.NEAR_4G),
+    mapped("a laptop", e820.LAPTOP, MULTIBOOT1, "qemu64", **e820.NEAR_4G),
+    mapped("a server", e820.SERVER, MULTIBOOT2, "max", **e820.NEAR_4G),
+    mapped("a server", e820.SERVER, PVH, "qemu64", **e820.NEAR_4G),
     mapped("partial pages", e820.PARTIAL_PAGES, PVH, "max"),
     mapped("partial pages", e820.PARTIAL_PAGES, MULTIBOOT1, "qemu64"),
     mapped("partial pages", e820.PARTIAL_PAGES, MULTIBOOT2, "max,pdpe1gb=off"),

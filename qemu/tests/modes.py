@@ -101,9 +101,9 @@ _DEPTHS = [
 # page, so it is the same from all contracts.
 _MAPS = {
     "a PC": ({}, {"memory": "128M"}),
-    "a desktop": ({"memory_map": e820.DESKTOP}, {"memory": "256M"}),
-    "a laptop": ({"memory_map": e820.LAPTOP}, {"memory": "1280M"}),
-    "a server": ({"memory_map": e820.SERVER}, {"memory": "128M"}),
+    "a desktop": ({"memory_map": e820.DESKTOP}, e820.NEAR_4G),
+    "a laptop": ({"memory_map": e820.LAPTOP}, e820.NEAR_4G),
+    "a server": ({"memory_map": e820.SERVER}, e820.NEAR_4G),
     "partial pages": ({"memory_map": e820.PARTIAL_PAGES}, {"memory": "128M"}),
     "overlaps": ({"memory_map": e820.OVERLAPS}, {"memory": "128M"}),
 }
