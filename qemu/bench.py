@@ -230,7 +230,7 @@ def depth():
     """A 64-bit entry that changes paging's depth, with the image above 4 GiB: the change alone,
     and all of its price over an entry that needs none."""
     plain = deep_entry(modes.LONG64, "demo-every").until.instructions
-    yield Row("to the 64-bit stage: Linux, 64-bit, above 4 GiB", plain, 250)
+    yield Row(ABOVE_4_GIB, plain, 250)
     for mode, kernel_name, what in DEPTHS:
         alone = deep_entry(mode, kernel_name, "prologue_toggles_depth", "prologue_toggled_depth")
         yield Row(f"a change of depth, {what}", alone.until.instructions, 20)
