@@ -235,9 +235,12 @@ static void devices() {
         EXPECT_DONE(event::kMmioRead, kApicDivider, 4);
         EXPECT_EQUAL(*reinterpret_cast<volatile uint32_t*>(shared_buffer()), value);
     }
-    begin_request(); // memory is no device
+    // Where memory is, it is that which is written, as the host sees it.
+    *reinterpret_cast<volatile uint32_t*>(shared_buffer()) = 0x5a5a1234;
+    begin_request();
     set(field::kScratch, shared_buffer_address());
-    EXPECT_MALFORMED(kInvalidInput, event::kMmioRead, address_of(&ghcb_private), 4);
+    EXPECT_DONE(event::kMmioWrite, shared_buffer_address() + 8, 4);
+    EXPECT_EQUAL(*reinterpret_cast<volatile uint32_t*>(shared_buffer() + 8), 0x5a5a1234);
 }
 
 static void caches() {

@@ -150,6 +150,19 @@ unsigned piece_at(GuestPhys at, uint64_t rest) {
     return bytes;
 }
 
+// Where memory is, it is memory that is read or written, as the host sees it: KVM leaves what no
+// device of its own has to its user (arch/x86/kvm/x86.c, kvm_sev_es_mmio), and QEMU finds RAM.
+bool memory_access(Call& call, GuestPhys at, uint8_t* data, unsigned bytes) {
+    uint8_t* const memory = call.guest.memory.at(at, bytes, Backing::shared);
+    if (memory == nullptr)
+        return false;
+    if (call.request.code == nae::kMmioRead)
+        memcpy(data, memory, bytes);
+    else
+        memcpy(memory, data, bytes);
+    return true;
+}
+
 Answer serve_mmio(Call& call) {
     GuestPhys at = call.request.info1;
     uint64_t rest = call.request.info2;
@@ -158,9 +171,10 @@ Answer serve_mmio(Call& call) {
         return malformed(Malformed::scratch);
     while (rest != 0) {
         const unsigned bytes = piece_at(at, rest);
-        const bool done = call.request.code == nae::kMmioRead
-                              ? mmio_read(call.guest, at, data, bytes)
-                              : mmio_write(call.guest, at, data, bytes);
+        const bool done = memory_access(call, at, data, bytes) ||
+                          (call.request.code == nae::kMmioRead
+                               ? mmio_read(call.guest, at, data, bytes)
+                               : mmio_write(call.guest, at, data, bytes));
         if (!done)
             return malformed(Malformed::invalid_input);
         at += bytes;
