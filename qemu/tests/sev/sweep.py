@@ -15,7 +15,7 @@ from sev_guest import Run
 
 _CANARY = 0x5ec7e7a1b2c3d4e5
 _MEMORY = 32 << 20
-_TIMEOUT = 60
+_TIMEOUT = 240
 _LEAST_STEPS, _LEAST_BEHAVIOURS = 3000, 80
 _HOST_RAN_CODE = "ran host's code"
 
