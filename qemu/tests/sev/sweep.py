@@ -58,8 +58,8 @@ def _events(entry: str, sev: str) -> None:
     assert not _findings(result), _findings(result)
 
 
-# Later than at their first occasion these two have an end that is right, too, and is not the class's:
-# a page that the guest does not come to again is zeroed; CPUID's own answers begin on the way, and
+# Later than at their first occasion these two have an end that is right, too, and is not the
+# class's: a page that the guest does not come to again is zeroed; CPUID's own answers begin on the way, and
 # contradict what the guest has been told, so that it ends. Never is anything shown.
 _RIGHT_LATER = (r"not as a right guest: page-zeroed:\d+; it goes on ",
                 r"not as a right guest: cpuid-not-intercepted:\d+; terminated ")
