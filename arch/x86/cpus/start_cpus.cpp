@@ -17,7 +17,7 @@ static_assert(kAreaTableBytes == PROLOGUE_CPUS_SHARED_BYTES);
 static_assert((2 + kStacksForExceptions) * kPage == PROLOGUE_CPU_OWN_BYTES);
 static_assert(sizeof(ApArea) <= kPage);
 
-// In microseconds. Linux waits ten seconds for a processor, too (kernel/cpu.c, cpuhp_bringup_ap).
+// In microseconds. Linux 6.1 waits ten seconds, too (arch/x86/kernel/smpboot.c, do_boot_cpu).
 constexpr uint64_t kPatience = 10000000, kForEach = 10000;
 constexpr uint64_t kAfterInit = 10000, kAfterStartup = 200; // SDM vol. 3, 9.4.4.1
 constexpr uint64_t kBelow1M = 0x100000;
