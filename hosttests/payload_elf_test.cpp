@@ -61,7 +61,7 @@ TEST(ElfPayload, EachFieldOfTheHeaderIsChecked) {
     EXPECT_EQ(refusal_of_file(with(4, uint8_t{3})), header(3, 2, "EI_CLASS"));
     EXPECT_EQ(refusal_of_file(with(5, uint8_t{2})), header(2, 1, "EI_DATA"));
     EXPECT_EQ(refusal_of_file(with(6, uint8_t{0})), header(0, 1, "EI_VERSION"));
-    EXPECT_EQ(refusal_of_file(with(16, uint16_t{3})), header(3, 2, "e_type"));
+    EXPECT_EQ(refusal_of_file(with(16, uint16_t{4})), header(4, 2, "e_type"));
     EXPECT_EQ(refusal_of_file(with(18, uint16_t{183})), header(183, 62, "e_machine"));
     EXPECT_EQ(refusal_of_file(with(20, uint32_t{2})), header(2, 1, "e_version"));
     EXPECT_EQ(refusal_of_file(with(52, uint16_t{52})), header(52, 64, "e_ehsize"));

@@ -4,6 +4,7 @@
 #include "elf.h"
 #include "payload/elf64.h"
 #include "payload/linux_image.h"
+#include "payload/relocate.h"
 
 #include <cstdint>
 #include <cstring>
@@ -37,6 +38,46 @@ inline std::vector<uint8_t> elf_file() {
     std::memcpy(file.data() + sizeof header, headers, sizeof headers);
     const uint32_t note[] = {9, 4, 0x70, 0x6c6f7250, 0x6575676f, 0, 1};
     std::memcpy(file.data() + kElfNoteAt, note, sizeof note);
+    return file;
+}
+
+// The same as a PIE, linked at 0, with data of 0x200 bytes: relocations of each kind that is
+// served, for quadwords that begin at kPieData.
+inline constexpr uint64_t kPieData = 0x2800; // virtual; kPieDataAt in the file
+inline constexpr size_t kPieDataAt = 0x1800, kPieDynamic = 0x1900, kPieRela = 0x1000,
+                        kPieRelr = 0xc00, kPieSymbols = 0x1400;
+inline constexpr uint64_t kPieSlide = 0xffffffff80200000;
+inline std::vector<uint8_t> pie_file() {
+    std::vector<uint8_t> file = elf_file();
+    file.resize(0x1a00);
+    const auto put = [&](size_t at, const auto& value) {
+        std::memcpy(file.data() + at, &value, sizeof value);
+    };
+    put(16, uint16_t{3});
+    put(24, uint64_t{0x10});
+    put(56, uint16_t{4});
+    const ProgramHeader headers[] = {
+        {kElfLoad, kElfExecutable | 4, 0x800, 0, 0, 0x1000, 0x1000, 0x1000},
+        {kElfLoad, kElfWritable | 4, kPieDataAt, kPieData, kPieData, 0x200, 0x3000, 0x1000},
+        {kElfNote, 4, kElfNoteAt + 56, 0, 0, 28, 28, 4},
+        {kElfDynamic, 4, kPieDynamic, 0x2900, 0x2900, 0xd0, 0xd0, 8}};
+    put(64, headers);
+    const uint32_t note[] = {9, 4, 0x70, 0x6c6f7250, 0x6575676f, 0, 1};
+    put(kElfNoteAt + 56, note);
+    const uint64_t dynamic[] = {7,  0x800, 8,  4 * 24, 9,  24, 6,  0xc00, 11, 24, 36, 0x400,
+                                35, 16,    37, 8,      23, 0,  2,  0,     20, 7,  0,  0};
+    put(kPieDynamic, dynamic);
+    const uint64_t rela[] = {kPieData,        8,             0x10,   // RELATIVE
+                             kPieData + 8,    1ULL << 32 | 1, 4,      // 64
+                             kPieData + 0x10, 2ULL << 32 | 6, 0,      // GLOB_DAT
+                             0,               0,             0};     // NONE
+    put(kPieRela, rela);
+    const uint64_t relr[] = {kPieData + 0x18, 1 | 1 << 1 | 1 << 3};
+    put(kPieRelr, relr);
+    for (const size_t index : {3, 4, 6})
+        put(kPieDataAt + 8 * index, uint64_t{0x100} * index);
+    const uint64_t symbols[] = {0, 0, 0, 1ULL << 48, 0x40, 8, 0xfff1ULL << 48, 0x1234, 8};
+    put(kPieSymbols, symbols);
     return file;
 }
 
@@ -74,6 +115,16 @@ inline void check(bool holds, const char* what) {
         throw std::logic_error(what);
 }
 
+// Relocating writes to nothing but what will be a segment's bytes.
+inline void expect_sound_relocations(const uint8_t* file, uint64_t bytes, const ElfPayload& elf) {
+    std::vector<uint8_t> relocated(file, file + bytes);
+    relocate(relocated.data(), elf, kPieSlide);
+    for (const PayloadSegment& segment : elf)
+        std::memcpy(relocated.data() + segment.file_offset, file + segment.file_offset,
+                    segment.file_bytes);
+    check(std::memcmp(relocated.data(), file, bytes) == 0, "only segments' bytes are changed");
+}
+
 inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
     const ElfPayload elf = read_elf(file, bytes);
     bool executable = false;
@@ -94,6 +145,9 @@ inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
         executable |= segment.executable && elf.entry - segment.virt < segment.bytes;
     }
     check(executable || !elf.wants_handoff, "the entry can be executed");
+    check(!elf.is_pie || elf.wants_handoff, "a PIE has the handoff's note");
+    if (elf.is_pie)
+        expect_sound_relocations(file, bytes, elf);
     if (elf.wants_handoff)
         return;
     bool inside = false;

@@ -18,6 +18,7 @@ constexpr uint32_t kAlignsModules = 1, kMultiboot1Known = 3;
 constexpr uint32_t kMultiboot1Needs = 0xffff; // what a loader must know or give up
 constexpr uint32_t kAddressFields = 1 << 16;
 constexpr uint8_t kClass32 = 1, kClass64 = 2;
+constexpr uint16_t kExecutable = 2, kPie = 3; // ElfHeader.type
 constexpr uint16_t kI386 = 3, kX86_64 = 62;
 
 struct ElfHeader32 {
@@ -63,7 +64,8 @@ void expect(const char* field, uint64_t is, uint64_t due) {
 template <class Header, class Program>
 ElfHeader read_rest(const File& file, uint16_t machine) {
     const auto header = file.at<Header>("the header", 0);
-    expect("e_type", header.type, 2); // ET_EXEC
+    if (header.type != kPie)
+        expect("e_type", header.type, kExecutable);
     expect("e_machine", header.machine, machine);
     expect("e_version", header.version, 1);
     expect("e_ehsize", header.header_bytes, sizeof(Header));
@@ -74,6 +76,7 @@ ElfHeader read_rest(const File& file, uint16_t machine) {
                header.program_header_count * sizeof(Program));
     ElfHeader elf = {};
     elf.ident[4] = header.ident[4];
+    elf.type = header.type;
     elf.entry = header.entry;
     elf.program_headers = header.program_headers;
     elf.program_header_count = header.program_header_count;
@@ -183,6 +186,9 @@ void add_segment(ElfPayload& payload, const File& file, const ProgramHeader& hea
     check_segment(file, header, index);
     if (payload.wants_handoff)
         check_mapping(header, index);
+    if (payload.is_pie && header.alignment > kPieAlignment)
+        refuse_in("wants more than 2 MiB of alignment", Refusal::elf_segment, index,
+                  header.alignment, kPieAlignment);
     if (payload.count == kMostSegments)
         refuse_in("is one too many", Refusal::elf_segment, index, kMostSegments, 0);
     PayloadSegment& segment = payload.segments[payload.count];
@@ -226,6 +232,18 @@ Span ElfPayload::virtual_span() const {
     return {page_down(segments[0].virt), page_up(end()[-1].virt + end()[-1].bytes)};
 }
 
+Span ElfPayload::physical_span() const {
+    return {segments[0].pages().start, end()[-1].pages().end};
+}
+
+void ElfPayload::slide(uint64_t virt, uint64_t phys) {
+    entry += virt;
+    for (PayloadSegment* segment = segments; segment != segments + count; ++segment) {
+        segment->virt += virt;
+        segment->phys += phys;
+    }
+}
+
 uint64_t ElfPayload::physical_entry() const {
     for (const PayloadSegment& segment : *this) {
         if (!has_multiboot1 && pvh_entry - segment.phys < segment.bytes)
@@ -245,6 +263,7 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
     const ElfHeader elf = read_header(file);
     ElfPayload payload;
     payload.entry = elf.entry;
+    payload.is_pie = elf.type == kPie;
     for (unsigned i = 0; i != elf.program_header_count; ++i) {
         const ProgramHeader header = read_program_header(file, elf, i);
         if (header.type == kInterpreter)
@@ -252,11 +271,17 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
                       header.file_bytes);
         if (header.type == kElfNote)
             read_notes(file, header, payload);
+        if (header.type == kElfDynamic && payload.is_pie) {
+            file.check("the dynamic section", header.file_offset, header.file_bytes);
+            payload.dynamic = {header.file_offset, header.file_offset + header.file_bytes};
+        }
     }
-    if (payload.wants_handoff)
+    if (payload.wants_handoff) {
         expect("EI_CLASS", elf.ident[4], kClass64);
-    else
+    } else {
+        expect("e_type", elf.type, kExecutable);
         find_multiboot1(file, payload);
+    }
     if (!payload.wants_handoff && !payload.has_multiboot1 && payload.pvh_entry == 0)
         refuse(Refusal::elf_contract);
     for (unsigned i = 0; i != elf.program_header_count; ++i) {

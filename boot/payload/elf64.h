@@ -1,7 +1,8 @@
 // A payload's ELF file, as the loader left it in memory. Source: System V ABI, "Object files"
 // and its supplements for i386 and AMD64; Xen public/elfnote.h.
 //
-// The rule for where segments belong: at p_paddr, which is believed as it stands.
+// The rule for where segments belong: at p_paddr, which is believed as it stands, but for a
+// PIE: see slide().
 #pragma once
 #pragma GCC visibility push(hidden)
 
@@ -24,19 +25,28 @@ struct ElfPayload {
     uint64_t pvh_entry = 0;     // physical, of 32-bit code; 0 where no note names one
     bool has_multiboot1 = false; // its header, in the first 8 KiB
     bool aligns_modules = false; // by that header: to pages
+    bool is_pie = false;         // ET_DYN: it runs wherever its relocations are applied for
+    Span dynamic;                // of the file: what a PIE's PT_DYNAMIC says
     unsigned count = 0;
     PayloadSegment segments[kMostSegments];
 
     const PayloadSegment* begin() const { return segments; }
     const PayloadSegment* end() const { return segments + count; }
     Span virtual_span() const; // in whole pages
+    Span physical_span() const;      // of a PIE: all of it, in whole pages
     uint64_t physical_entry() const; // of 32-bit code: refused where it is in no segment
+
+    // A PIE is elsewhere than it was linked to be, by these distances.
+    void slide(uint64_t virt, uint64_t phys);
 };
+
+// What a PIE slides by: so its segments' alignment, up to this, holds.
+inline constexpr uint64_t kPieAlignment = 2 * kMiB;
 
 bool is_elf(const uint8_t* file, uint64_t bytes);
 
 // Refuses, by name, what is not a static ELF for x86, in the class that its contract wants, or
-// does not lie in the file. One that wants the handoff has segments that are not writable and
+// does not lie in the file. A PIE is taken with the handoff's note alone. One that wants the handoff has segments that are not writable and
 // executable, ascend in pages of their own and are all at one distance from physical to
 // virtual, and an entry that can be executed; with other contracts it lies in a segment.
 // Contracts are looked for in this order: the handoff's note, Multiboot 1's header, PVH's note.

@@ -84,6 +84,7 @@ VARIANT_restricted := -DKERNEL_SEV=PROLOGUE_SEV_RESTRICTED_REQUIRED
 VARIANT_large := -mcmodel=large
 VARIANT_wishless := -DWISHES_ELSEWHERE
 VARIANT_pie := -mcmodel=small -fPIE
+VARIANT_pic := -mcmodel=small -fPIC
 VARIANT_wishes := -DC_KERNEL_WISHES
 variants_of = $(foreach variant,$(wordlist 2,9,$(subst -, ,$(1))),$(VARIANT_$(variant)))
 source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.c .cpp .S))
@@ -127,24 +128,31 @@ $(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(EFI_STUB) linker/prologue-bzimag
 	@echo "  $@"
 	linker/prologue-bzimage --setup $(LINUX16) $< $@
 
-# Payloads of the loader image, without the library: high by a script of their own, and low as
-# lld lays it out.
-PAYLOADS := $(addprefix $(BUILD)/payload-,high.elf sums.elf low.elf)
+# Payloads of the loader image, without the library: high by a script of their own; low as lld lays
+# it out; as PIEs with each kind of relocations.
+PAYLOAD_NAMES := high sums low pie relr shared
+PAYLOADS := $(PAYLOAD_NAMES:%=$(BUILD)/payload-%.elf)
 payload-high := demo-payload console
 payload-sums := sums console
 payload-low := demo-payload-pie console-pie
+payload-pie := sums-pie console-pie
+payload-relr := sums-pie console-pie
+payload-shared := sums-pic console-pic
+PAYLOAD_high := -z max-page-size=4096 -T qemu/kernels/payload.ld
+PAYLOAD_sums := $(PAYLOAD_high)
+PAYLOAD_low := --image-base=0x100000
+PAYLOAD_pie := -pie --no-dynamic-linker
+PAYLOAD_relr := $(PAYLOAD_pie) --pack-dyn-relocs=relr
+PAYLOAD_shared := -shared -Bsymbolic-functions
 payload_objects = $($(1):%=$(BUILD)/kernels/%.o)
-KERNEL_OBJECTS += $(sort $(foreach name,high sums low,$(call payload_objects,payload-$(name))))
-PAYLOAD_LINK := $(LLD) -static -e kernel_main
+KERNEL_OBJECTS += $(sort $(foreach name,$(PAYLOAD_NAMES),$(call payload_objects,payload-$(name))))
 
-$(BUILD)/payload-high.elf: $(call payload_objects,payload-high)
-$(BUILD)/payload-sums.elf: $(call payload_objects,payload-sums)
-$(BUILD)/payload-high.elf $(BUILD)/payload-sums.elf: qemu/kernels/payload.ld
-	@echo "  $@"
-	$(PAYLOAD_LINK) -z max-page-size=4096 -T qemu/kernels/payload.ld -o $@ $(filter %.o,$^)
-$(BUILD)/payload-low.elf: $(call payload_objects,payload-low)
-	@echo "  $@"
-	$(PAYLOAD_LINK) --image-base=0x100000 -o $@ $^
+define PAYLOAD_RULE
+$(BUILD)/payload-$(1).elf: $(call payload_objects,payload-$(1)) qemu/kernels/payload.ld
+	@echo "  $$@"
+	$$(LLD) -static -e kernel_main $$(PAYLOAD_$(1)) -o $$@ $$(filter %.o,$$^)
+endef
+$(foreach name,$(PAYLOAD_NAMES),$(eval $(call PAYLOAD_RULE,$(name))))
 
 .PHONY: kernels
 kernels: $(KERNELS) $(BZIMAGES) $(LOADER_IMAGES) $(PAYLOADS)

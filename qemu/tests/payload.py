@@ -38,6 +38,31 @@ def by_qemu(payload: str, **options) -> Case:
     return Case(" ".join(["payload: QEMU by PVH,", payload, *map(str, options.values())]), function)
 
 
+# A physical place, a virtual one, and where the direct map begins.
+_PLACE = re.compile(r"^place: (\w+) (\w+) (\w+)\r?$", re.MULTILINE)
+
+
+def place(result: machine.Result) -> Sequence[int]:
+    """Where a payload that is whole says that it lies."""
+    result.expect(machine.OK, "^pointers: right\r?$", "^image: whole\r?$")
+    return [int(number, 16) for number in _PLACE.search(result.serial).groups()]
+
+
+def pie(name: str, **options) -> Case:
+    """One linked for 0 lies in free memory and in the last 2 GiB, relocated."""
+
+    def function() -> None:
+        phys, virt, direct_map = place(machine.run(machine.Boot(
+            kernel=_LOADER, initrd=[cases.BUILD / f"payload-{name}.elf"], **options)))
+        assert phys >= MIB and phys % (2 * MIB) == 0, f"{phys:#x}"
+        assert (virt, direct_map) == (_PIE_VIRTUAL, 0xFFFF800000000000), f"{virt:#x}"
+
+    return Case(" ".join(["payload: a PIE,", name, *map(str, options.values())]), function)
+
+
+_PIE_VIRTUAL = 0xFFFFFFFF80200000
+
+
 def by_grub() -> None:
     """Modules behind the payload are its own, with their strings."""
     payload = cases.BUILD / "payload-low.elf"
@@ -164,6 +189,11 @@ def at_2_gib(contents: bytearray) -> None:
         struct.pack_into("<Q", contents, header + _PHYS, phys + 0x80000000)
 
 
+def with_ifunc(contents: bytearray) -> None:
+    relative = struct.pack("<Q", 8) # a RELA's r_info: R_X86_64_RELATIVE
+    struct.pack_into("<Q", contents, contents.index(relative, 0x238 + 0x1C), 37)
+
+
 def without_note(contents: bytearray) -> None:
     struct.pack_into("<I", contents, contents.index(b"Prologue\0") - 4, 0x71)
 
@@ -212,6 +242,9 @@ CASES = [
     by_qemu("low"),
     by_qemu("low", cpu="qemu64", memory="16M"),
     by_qemu("high", cpu="qemu64", memory="512G"),
+    pie("pie"),
+    pie("relr", cpu="qemu64", memory="16M"),
+    pie("shared"),
     Case("payload: GRUB by Multiboot 2, two modules", by_grub),
     by_pvh_note("ELF64", False),
     by_pvh_note("ELF64 512G", False, cpu="qemu64", memory="512G"),
@@ -229,7 +262,9 @@ CASES = [
             "(6c6c6568, 0)", lambda contents: b"hello"),
     refused("for another machine", "payload: elf: e_machine is b7, not 3e", put("<H", 18, 183)),
     refused("of no class", "payload: elf: EI_CLASS is 3, not 2", put("<B", 4, 3)),
-    refused("a PIE", "payload: elf: e_type is 3, not 2", put("<H", 16, 3)),
+    refused("a core file", "payload: elf: e_type is 4, not 2", put("<H", 16, 4)),
+    refused("a PIE with an IFUNC", "payload: elf: relocation: R_X86_64_IRELATIVE is not served "
+            "(25, <*>)", with_ifunc, "payload-pie.elf"),
     refused("cut off", "payload: elf: the table of program headers ends at <*>, the file at 64",
             lambda contents: contents[:100]),
     refused("no note", "payload: elf: no note says by which contract it is to be started",

@@ -28,7 +28,7 @@ constexpr char kSentences[] =
     end_boot(prologue_wish_qemu_exit);
 }
 
-[[noreturn]] void start_elf(Way& way, const prologue_module& file, const ElfPayload& elf) {
+[[noreturn]] void start_elf(Way& way, const prologue_module& file, ElfPayload elf) {
     if (elf.wants_handoff)
         start_handoff(way, file, elf);
     start_32(way, file, elf);

@@ -2,6 +2,7 @@
 #include "bits.h"
 #include "errors.h"
 #include "kernel_map.h"
+#include "payload/relocate.h"
 #include "way.h"
 
 namespace prologue {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr uint64_t kStackBytes = 16384;
 constexpr uint64_t kNoGuard = kLastPageStart; // nothing of an image is there
+constexpr uint64_t kLastGiBs = 0xffffffff80000000; // where -mcmodel=kernel lies
 constexpr uint64_t kTss = 0x0000890000000000; // available: LTR makes it busy
 
 Image image_of(const ElfPayload& elf) {
@@ -20,6 +22,25 @@ Image image_of(const ElfPayload& elf) {
                        from.executable, from.index};
     }
     return Image(segments, elf.count);
+}
+
+// The first address from `start` on that lies as `linked` does to what a PIE slides by.
+uint64_t slid_to(uint64_t start, uint64_t linked) {
+    return start + (linked - start) % kPieAlignment;
+}
+
+// A PIE stays where it was linked to be, as far as it can: in the last 2 GiB, and in free RAM
+// from 1 MiB on.
+void place_pie(Way& way, ElfPayload& elf, const prologue_module& file) {
+    const uint64_t virt = elf.virtual_span().start;
+    const uint64_t slide =
+        virt >= kLastGiBs ? 0 : slid_to(kLastGiBs + kPieAlignment, virt) - virt;
+    const Span pages = elf.physical_span();
+    uint64_t phys = 0;
+    if (pages.start < kMiB || !way.can_claim(pages))
+        phys = slid_to(way.room(pages.bytes() + kPieAlignment).start, pages.start) - pages.start;
+    relocate(way.seen(file.start), elf, slide);
+    elf.slide(slide, phys);
 }
 
 void claim_places(Way& way, const ElfPayload& elf) {
@@ -95,8 +116,10 @@ void fill_descriptors(Departure& departure) {
 
 }  // namespace
 
-void start_handoff(Way& way, const prologue_module& file, const ElfPayload& elf) {
+void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
+    if (elf.is_pie)
+        place_pie(way, elf, file);
     const Image image = image_of(elf);
     image.check({from.direct_map, from.direct_map + direct_map_room(from.paging_levels)},
                 from.paging_levels);

@@ -90,7 +90,7 @@ T* Way::copy(const T* from, uint64_t bytes) {
 }
 
 // Each starts the payload, or refuses it.
-[[noreturn]] void start_handoff(Way& way, const prologue_module& file, const ElfPayload& elf);
+[[noreturn]] void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf);
 [[noreturn]] void start_32(Way& way, const prologue_module& file, const ElfPayload& elf);
 [[noreturn]] void start_linux(Way& way, const prologue_module& file);
 
