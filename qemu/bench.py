@@ -25,12 +25,14 @@ import footprint
 import images
 import machine
 import modes
+import pages
 import sev_guest
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 USABLE, RESERVED = 1, 2
 WINDOWS = (0xFFFF800000000000, 0xFF00000000000000)
 INFO_AT = 0x2000
+QEMU = os.environ.get("QEMU") or "qemu-system-x86_64"
 MODULE = (0x4000000, 5000)
 
 # Ten sorted ranges of a PC with 6 GiB; edges of RAM above the first MiB lie at GiBs.
@@ -63,6 +65,7 @@ LOW_PAGE = 0x9d000 # the highest two below SeaBIOS's share begin there
 BYTES_WITH_SEV = "  with SEV guests, as by default"
 BYTES_OF_SEV = "  of these, what only SEV guests need"
 BYTES_WITH_CONTRACTS = "  without them, with the contracts linux, vmd and freebsd"
+PAGES = "pages of memory touched first, to kernel_main"
 ABOVE_4_GIB = "to the 64-bit stage: Linux, 64-bit, above 4 GiB"
 # Where these are over their limits, they must not grow further.
 NEVER_MORE = {TEN_SORTED: 7440, EACH_FURTHER: 64, BYTES_ADDED: 30420, BYTES_WITH_SEV: 46380,
@@ -86,13 +89,16 @@ class Row:
 
 def counted(kernel, memory_map=TEN_RANGES, cpu="max", start=None, until="kernel_main"):
     """The count of a PVH boot with this map and one module, through the feeder."""
-    image = images.Image(kernel)
+    return counted_script(kernel, fed(images.Image(kernel), memory_map), until, cpu, start)
+
+
+def fed(image, memory_map=TEN_RANGES):
+    """The feeder's script of that boot."""
     info = composers.pvh_info(
         INFO_AT, memory_map=memory_map, modules=[composers.Module(*MODULE, "init arg")],
         cmdline="console=ttyS0 root=/dev/ram0")
     registers = feeding.Registers(ebx=info.pointer, eip=image.pvh_entry())
-    script = cases.scratch_file(feeding.script(image.records() + info.records, registers))
-    return counted_script(kernel, script, until, cpu, start)
+    return cases.scratch_file(feeding.script(image.records() + info.records, registers))
 
 
 def counted_script(kernel, script, until, cpu, start=None, **options):
@@ -101,7 +107,7 @@ def counted_script(kernel, script, until, cpu, start=None, **options):
     result = count.count(
         str(kernel), until=until, start=start, boot=str(cases.BUILD / "feeder.elf"),
         initrd=str(script), cpu=cpu, **options,
-        qemu=os.environ.get("QEMU") or "qemu-system-x86_64", qemu_args=["-serial", "null"])
+        qemu=QEMU, qemu_args=["-serial", "null"])
     assert result.reached, result.ended
     return result.tally
 
@@ -295,7 +301,7 @@ def processors():
     ranges = [(LOW_PAGE, 0x1000), (lands, symbols["prologue_ap_lands_end"] - lands),
               (symbols["second_main"], 4)]
     result = count.count(str(path), until="second_main", start=hex(LOW_PAGE), ranges=ranges,
-                         memory="256M", qemu=os.environ.get("QEMU") or "qemu-system-x86_64",
+                         memory="256M", qemu=QEMU,
                          qemu_args=["-smp", "2", "-serial", "null"])
     assert result.reached, result.ended
     yield Row("another processor, from SIPI to its entry", result.tally.until.instructions,
@@ -319,6 +325,35 @@ def held_row(what, name, added, limit=None):
                f"tables and handoff {held:,}, .bss {added['nobits']:,}")
 
 
+def pages_touched():
+    """Each is a nested fault where a hypervisor gives memory when it is touched. Beside ours those
+    of kernels that others built, where they were fetched."""
+    path = str(kernel("demo"))
+    yield page_row(PAGES, pages.touched(
+        path, {images.Image(path).pvh_entry()}, count.Image(path).run_addresses("kernel_main"),
+        options=["-initrd", str(cases.scratch_file(bytes(MODULE[1])))], qemu=QEMU), 40)
+    debian = cases.BUILD / "debian"
+    for what, path, options in OTHERS_PAGES:
+        if (debian / path).exists():
+            yield page_row(what, pages.of_boot(str(debian / path), qemu=QEMU, **options))
+
+
+# Linux's decompressor runs at 1 MiB, and what it decompressed at 16 MiB; Xen's way to 64-bit mode
+# leads through the BIOS's memory, and asks for a screen.
+OTHERS_PAGES = (
+    ("  Debian's Linux, to its first 64-bit instruction", "vmlinuz", {}),
+    ("  and decompressed, to the kernel's first", "vmlinuz",
+     {"start": "0x100000", "until": "0x1000000", "append": "nokaslr"}),
+    ("  Debian's Xen, to its first 64-bit instruction", "loaders/xen",
+     {"start": "0x200000", "ranges": [(0, 0xA0000), (0x200000, 8 * MIB)],
+      "qemu_args": ["-vga", "std"]}),
+)
+
+
+def page_row(what, new, limit=None):
+    return Row(what, len(new.others), limit, f"and {len(new.image):,} of the image's own")
+
+
 def sev_guest_costs():
     """What an SEV guest asks of its host, but for SNP's own pages."""
     for what, name, sev, host, most in (
@@ -340,8 +375,8 @@ def sev_host():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, sizes, processors, sev_guest_costs,
-                 sev_host):
+    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, pages_touched, sizes, processors,
+                 sev_guest_costs, sev_host):
         for row in part():
             print(row, flush=True)
     return 0

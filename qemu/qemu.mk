@@ -29,7 +29,12 @@ COUNT_WINDOWS := --window 0xffff800000000000 --window 0xff00000000000000
 # With KERNEL=, counts that image's way up; otherwise ours, beside what it may cost.
 .PHONY: bench
 bench: kernels $(FEEDERS)
-	@$(PYTHON) $(if $(KERNEL),qemu/measuring/count.py --profile --kernel $(KERNEL) $(COUNT_WINDOWS) $(COUNT),qemu/bench.py)
+ifdef KERNEL
+	@$(PYTHON) qemu/measuring/count.py --profile --kernel $(KERNEL) $(COUNT_WINDOWS) $(COUNT)
+	@$(PYTHON) qemu/measuring/pages.py --kernel $(KERNEL) $(COUNT_WINDOWS) $(COUNT)
+else
+	@$(PYTHON) qemu/bench.py
+endif
 
 .PHONY: debug
 debug: kernels

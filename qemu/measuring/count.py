@@ -566,8 +566,8 @@ def parse_range(text):
     return start, size
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description="Counts guest instructions with QEMU's TCG.")
+def add_what_to_run(parser):
+    """The options that say what is booted, and which part of the boot is looked at."""
     parser.add_argument("--kernel", required=True, metavar="IMAGE", help="ELF or bzImage")
     parser.add_argument("--until", metavar="SYMBOL_OR_ADDR",
                         help="where to end (default: the first 64-bit instruction)")
@@ -585,6 +585,11 @@ def parse_arguments():
     parser.add_argument("--qemu", default="qemu-system-x86_64")
     parser.add_argument("--qemu-arg", dest="qemu_args", action="append", default=[],
                         metavar="'-option value'", help="more for QEMU, split like a shell does")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="Counts guest instructions with QEMU's TCG.")
+    add_what_to_run(parser)
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
     parser.add_argument("--profile", action="store_true", help="instructions by function")
     parser.add_argument("--json", action="store_true")

@@ -14,6 +14,7 @@ import tempfile
 import types
 
 import count
+import pages
 
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 COUNT = pathlib.Path(count.__file__)
@@ -396,6 +397,32 @@ def test_command(kernels):
                          capture_output=True, text=True, check=True)
     report = json.loads(run.stdout)
     expect((report["first64"]["instructions"], report["until"]["symbol"]), (13, "kernel_main+0x0"))
+
+
+def test_pages_touched_first(kernels):
+    """Two read or written, one of them twice; one that the loader wrote; one before the
+    beginning."""
+    kernel = kernels.multiboot("""
+        movb $1, 0x500000
+        .globl begin
+    begin:
+        movb $1, 0x500008
+        movb $1, 0x600000
+        mov 0x600ff8, %eax
+        mov 0x701000, %eax
+        movb $1, 0x100ff0
+    """)
+    new = pages.of_boot(str(kernel), start="begin", until="done", qemu=QEMU)
+    expect((new.others, len(new.image)), ({0x600, 0x701}, 0))
+
+
+def test_pages_of_a_guest_that_ends_are_refused(kernels):
+    leaves = kernels.multiboot("mov $1, %al\n out %al, $0xf4\n 1: jmp 1b")
+    try:
+        pages.of_boot(str(leaves), until="done", qemu=QEMU)
+    except count.CountError:
+        return
+    raise AssertionError("a count of pages came of it")
 
 
 def run_test(test, kernels):
