@@ -59,9 +59,10 @@ helpers-five := helpers-five
 helpers-multiboot1 := helpers-four
 c_kernel-wishes := c_kernel-wishes
 own_parser := own_parser
+first_header := first_header
 cpus-four := cpus-four
 cpus-five := cpus-five
-KERNEL_NAMES := own_parser cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
+KERNEL_NAMES := own_parser first_header cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
 	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services \
 	demo-services-every demo-mark \
 	demo-nosev demo-nosev-every demo-required demo-snponly demo-restricted demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
