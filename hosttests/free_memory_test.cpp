@@ -338,7 +338,8 @@ TEST_F(ArenaTest, MakesVisibleNoMoreThanItWillUse) {
     EXPECT_EQ(last.rest().start, 3 * kGiB - Arena::kMost);
     EXPECT_EQ(last.rest().end, 3 * kGiB);
     PhysMemory less = {.window = 0, .mapped = 3 * kGiB - kPage};
-    EXPECT_EQ(failure_of([&] { Arena(less, {kMiB, 3 * kGiB}); }),
+    const auto beyond = [&] { Arena(less, {kMiB, 3 * kGiB}); };
+    EXPECT_EQ(failure_of(beyond),
               failure(Error::out_of_reach, {Arena::kMost, 3 * kGiB - Arena::kMost}, "free memory"));
 }
 

@@ -92,8 +92,9 @@ const std::vector<std::pair<std::string, std::string>> kPairs = {
 std::set<std::string> lacking;
 uint32_t filling;
 
-uint32_t Cpuid::*member(Register word) {
-    constexpr uint32_t Cpuid::*kMembers[] = {&Cpuid::eax, &Cpuid::ebx, &Cpuid::ecx, &Cpuid::edx};
+using Member = uint32_t Cpuid::*;
+Member member(Register word) {
+    constexpr Member kMembers[] = {&Cpuid::eax, &Cpuid::ebx, &Cpuid::ecx, &Cpuid::edx};
     return kMembers[word];
 }
 

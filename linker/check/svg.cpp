@@ -102,9 +102,12 @@ unsigned height_of(const Box& box) {
     return kLine * lines + 2 * kPadding + 3 * std::bit_width(box.bytes / 4096);
 }
 
+template <class T>
+using FieldOfBox = T Box::*;
+
 // Puts the boxes below each other by their address on one side.
 template <class Address>
-unsigned place(std::vector<Box>& boxes, uint64_t Box::*address, Address Box::*y) {
+unsigned place(std::vector<Box>& boxes, FieldOfBox<uint64_t> address, FieldOfBox<Address> y) {
     std::vector<Box*> sorted;
     for (Box& box : boxes)
         sorted.push_back(&box);

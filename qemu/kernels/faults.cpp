@@ -243,7 +243,8 @@ struct Fault {
     void (*raise)();
 };
 
-#define FAULT(function) {#function, function}
+constexpr Fault named(const char* name, void (*raise)()) { return {name, raise}; }
+#define FAULT(function) named(#function, function)
 const Fault faults[] = {
     FAULT(fill_with_faults), FAULT(divide_by_zero), FAULT(single_step), FAULT(breakpoint),
     FAULT(invalid_opcode), FAULT(invalid_opcode_without_stack), FAULT(no_coprocessor),

@@ -17,10 +17,11 @@ static inline void print(const char *text) {
 static inline void print_number(const char *name, uint64_t value) {
     print(name);
     print(": 0x");
+    static const char digits[] = "0123456789abcdef";
     int shift = 60;
     while (shift != 0 && value >> shift == 0)
         shift -= 4;
     for (; shift >= 0; shift -= 4)
-        out8(SERIAL, (uint8_t)"0123456789abcdef"[value >> shift & 15]);
+        out8(SERIAL, (uint8_t)digits[value >> shift & 15]);
     print("\n");
 }

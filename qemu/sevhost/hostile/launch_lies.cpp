@@ -60,7 +60,7 @@ void wrong_c_bit_everywhere(Guest& guest) {
 }
 uint64_t wrong_c_bit_by_msr(Guest&, uint64_t, uint64_t honest) {
     const bool sev_info = (honest & ghcb_msr::kCodeMask) == ghcb_msr::kSevInfo;
-    return sev_info ? honest ^ uint64_t{1} << ghcb_msr::kCBitShift : honest;
+    return sev_info ? honest ^ 1ull << ghcb_msr::kCBitShift : honest;
 }
 Cpuid wrong_c_bit_by_cpuid(Guest&, uint32_t leaf, uint32_t, Cpuid honest) {
     if (leaf == kCpuidMemoryEncryption)

@@ -43,7 +43,7 @@ void not_preset(Guest& guest) {
 }
 
 uint64_t wrong_c_bit(uint64_t honest) {
-    return honest ^ uint64_t{1} << kCBitShift;
+    return honest ^ 1ull << kCBitShift;
 }
 uint64_t low_c_bit(uint64_t honest) {
     return with_c_bit(honest, kLowCBit);
@@ -112,7 +112,7 @@ uint64_t page_address(Guest&, uint64_t, uint64_t honest) {
 }
 
 uint64_t other_register(Guest&, uint64_t, uint64_t honest) {
-    return code_of(honest) == kCpuidResponse ? honest ^ uint64_t{1} << kCpuidRegisterShift
+    return code_of(honest) == kCpuidResponse ? honest ^ 1ull << kCpuidRegisterShift
                                              : honest;
 }
 

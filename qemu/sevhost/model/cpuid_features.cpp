@@ -5,10 +5,12 @@
 namespace sevhost {
 namespace {
 
+using Word = uint32_t Cpuid::*;
+
 // A register of a leaf, and bits in it.
 struct Features {
     uint32_t leaf, subleaf;
-    uint32_t Cpuid::*word;
+    Word word;
     uint32_t bits;
 };
 
@@ -25,7 +27,7 @@ constexpr Features basic_edx(Bits... numbers) {
     return {kCpuidFeatures, 0, &Cpuid::edx, bits(numbers...)};
 }
 template <typename... Bits>
-constexpr Features structured(uint32_t subleaf, uint32_t Cpuid::*word, Bits... numbers) {
+constexpr Features structured(uint32_t subleaf, Word word, Bits... numbers) {
     return {kCpuidStructured, subleaf, word, bits(numbers...)};
 }
 template <typename... Bits>
@@ -33,7 +35,7 @@ constexpr Features xsave_eax(Bits... numbers) {
     return {kCpuidXsave, 1, &Cpuid::eax, bits(numbers...)};
 }
 template <typename... Bits>
-constexpr Features extended(uint32_t Cpuid::*word, Bits... numbers) {
+constexpr Features extended(Word word, Bits... numbers) {
     return {kCpuidExtendedFeatures, 0, word, bits(numbers...)};
 }
 

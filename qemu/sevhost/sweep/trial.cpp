@@ -235,7 +235,8 @@ bool go_on(Guest& guest, void (*act)(Guest&)) {
 
 void learn_what_boot_writes(Guest& guest, unsigned exits) {
     learns = true;
-    attempt(guest, [](Guest&) {}, exits);
+    const auto nothing = [](Guest&) {};
+    attempt(guest, nothing, exits);
     learns = false;
 }
 
