@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Changes the SEV path line by line, and tells which changes no test notices.
 
-    mutants.py [--files PATTERN] [--sample N] [--most N] [--jobs N] [--list] [--fresh]
+    mutants.py [--files PATTERN] [--sample N] [--most N] [--jobs N] [--quick] [--list] [--fresh]
 
 A mutant is one change of one line: a condition that is dropped or negated, a comparison or a
 constant that is another, a statement or an instruction that is removed, a jump that is inverted.
-Each is built in a copy of the tree, and tried by the host's tests, if those compile the file, and
-then by a few boots under the SEV host; the first that fails has killed it. What lets it pass is in
-docs/mutants.md with a reason, or the status is 1. Results are kept in BUILD/mutants, by the text
-of the file, so that a run goes on where the last one was ended.
+Each is built in a copy of the tree, and tried by the host's tests, if those compile the file, then
+by two kernels under the SEV host that come by nearly everything, by more boots, and at last, without
+--quick, by the sweeps; the first that fails has killed it. What lets it pass is in docs/mutants.md
+with a reason, or the status is 1. Results are kept in BUILD/mutants, by the text of the file, so
+that a run goes on where the last one was ended.
 """
 
 import argparse
@@ -39,26 +40,48 @@ _BRANCHES = ("arch/x86/entry/entry32.S", "arch/x86/entry/entry64.S", "arch/x86/e
 _IS_SEV = re.compile(r"sev|SEV|GHCB|VC_|isr32_29|isr32_13")
 _LINES_BEHIND = 5  # of a line of an entry that is about SEV
 
-_KERNELS = ("demo", "demo-every", "sev_calls", "forms", "cpuid32")
-_HOST_TESTS = "*Vc*:*Decode*:*Ghcb*:*Msr*:*Accept*:*Cpuid*:*Confidential*:*Sev*:*Fuzz*"
-# The quick ones first.
-_BOOTS = (
-    "sev: guest boots: pvh, 4 levels, es, C-bit 51",
-    "sev: guest boots: pvh, 4 levels, snp, C-bit 51",
-    "sev: guest boots: linux32, 4 levels, snp, C-bit 47",
-    "sev: guest boots: pvh64, 4 levels, es, C-bit 51",
-    "sev: guest kernel calls all of prologue/sev.h, *",
-    "sev: guest executes CPUID in 32-bit mode, *",
-    "sev: guest: each instruction's every form, forms, *",
-    "sev: guest ends: *",
-    "sev: guest accepts all of its memory",
-    "sev sweep: every behaviour *",
-    "sev sweep: every event *",
+_KERNELS = ("demo", "demo-every", "demo-best-every", "sev_calls", "forms")
+_MORE_KERNELS = ("demo-nosev", "demo-nosev-every", "demo-required", "demo-snponly",
+                 "demo-restricted", "demo-mark")
+_HOST_TESTS = ":".join(f"{suite}.*" for suite in (
+    "Accept", "AcceptMemory", "Confidential", "CpuidPage", "Decode", "Ghcb", "MmioTest",
+    "MsrProtocol", "Registers", "SevFeatures", "VcTest", "VcWalk", "XsaveTest"))
+# The quick ones first. A stage is one call of the runner; it ends with the first failure.
+_FIRST = (
+    "sev: guest kernel calls all of prologue/sev.h, (es|snp)",
+    "sev: guest boots: pvh, 4 levels, (es|snp), C-bit 51",
 )
-_TIMEOUT = 900
+_LOGIC = (
+    "sev: guest: each instruction's every form, forms, (es|snp)",
+    "sev: guest ends: ",
+    "sev: guest goes on: ",
+)
+_START = (
+    "sev: guest boots: (linux32|linux64), 4 levels, snp, C-bit 47",
+    "sev: guest boots: pvh64, 5 levels, (sev|es), C-bit 51",
+    "sev: guest boots with 2 MiB pages, es",
+    "sev: guest ends where memory begins at the C-bit, (es|sev)",
+    "sev: guest exits: ",
+    "sev: guest has no gate between its modes: pvh(64)?, vector (4|29)",
+    "sev: guest finds out that it is hidden: pvh(64)?, (1|2), es",
+    "sev: guest of a kernel that (must|wishes)",
+    "sev: guest boots on OpenBSD's vmm: vmd, 4 levels",
+    "sev: guest boots after another",
+    "sev: guest (boots|ends) behind a firmware.*(51|table|blob|page)$",
+    "sev: guest (ends where it runs below|accepts memory up to|ends where its memory is taken: page-z)",
+    "sev: guest (is told once|takes large|shares what it has|kernel ends itself)",
+    "sev: guest shows what it shares, and the host sees it, (es|snp)",
+    "sev: guest withstands a host that turns hostile on its way",
+    "sev: guest withstands a host that turns hostile later: (vc|nmi)-at-step, es",
+    "sev: guest withstands events in the handlers of events: vc-storm, es",
+    "sev: guest withstands hostile hosts: (detected|harmless), ",
+)
+_LAST = ("sev sweep: every behaviour ", "sev sweep: every event ")
+_HOST_SECONDS, _GUEST_SECONDS = 60, 5  # more than either takes
 _WORDS = 120  # of a failure
 
 _KILLED, _SURVIVES, _SAME, _UNBUILT = "killed", "survives", "same code", "does not build"
+_SO_FAR = "survives so far"  # it has not been tried by all
 _INVERSE = {a: b for pair in (("e", "ne"), ("z", "nz"), ("c", "nc"), ("s", "ns"), ("b", "ae"),
                               ("a", "be"), ("l", "ge"), ("g", "le")) for a, b in (pair, pair[::-1])}
 
@@ -137,9 +160,10 @@ def changes_of_assembly(line: str) -> Iterator[tuple]:
 class Tree:
     """A copy of the tree that is built and tried in."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, quick: bool):
         self.path = _HOME / f"tree{number}"
-        self.environment = dict(os.environ, BUILD="build")
+        self.quick = quick
+        self.environment = dict(os.environ, BUILD="build", GUEST_SECONDS=str(_GUEST_SECONDS))
         files = subprocess.run(["git", "ls-files"], cwd=_ROOT, check=True, text=True,
                                stdout=subprocess.PIPE).stdout.split("\n")
         for name in filter(None, files):
@@ -152,9 +176,9 @@ class Tree:
         self.honest = self.code()
 
     @staticmethod
-    def kernels() -> list:
+    def kernels(names: tuple = _KERNELS) -> list:
         return ["sevhost", "build/prologue-linux16.bin",
-                *(f"build/{name}.elf" for name in _KERNELS)]
+                *(f"build/{name}.elf" for name in names)]
 
     def make(self, *targets: str) -> int:
         return self.call("make", "-s", "CLANGXX=clang++ -w", "HOST_CXX=clang++ -w", *targets)[0]
@@ -170,7 +194,7 @@ class Tree:
         return hashlib.sha1(b"".join(
             subprocess.run(["llvm-objcopy", "-O", "binary", self.path / f"build/{name}.elf", "-"],
                            check=True, stdout=subprocess.PIPE).stdout
-            for name in ("demo-every", "sev_calls"))).hexdigest()
+            for name in _KERNELS)).hexdigest()
 
     def judge(self, mutant: Mutant) -> str:
         path = self.path / mutant.path
@@ -186,27 +210,30 @@ class Tree:
         if "/sev/" in mutant.path:
             if self.make("build/hosttests") != 0:
                 return _UNBUILT
-            status, said = self.call("timeout", str(_TIMEOUT), "build/hosttests", "--gtest_brief=1",
+            status, said = self.call("timeout", str(_HOST_SECONDS), "build/hosttests", "--gtest_brief=1",
                                      f"--gtest_filter={_HOST_TESTS}", "--gtest_fail_fast")
             if status != 0:
                 failed = re.search(r"\[  FAILED  \] (\S+)", said)
-                return f"{_KILLED} by {failed[1] if failed else 'a sanitizer'}"
+                return f"{_KILLED} by {failed[1] if failed else 'a sanitizer, or the clock'}"
         if self.make(*self.kernels()) != 0:
             return _UNBUILT
-        return _SAME if self.code() == self.honest else self.boot()
+        return _SAME if self.code() == self.honest else self.boot(mutant.path)
 
-    def boot(self) -> str:
-        for pattern in _BOOTS:
-            process = subprocess.Popen(
-                [sys.executable, "qemu/runner.py", "--sev", "--jobs=1", f"--test={pattern}"],
-                cwd=self.path, env=self.environment, text=True, errors="replace",
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            for line in process.stdout:
-                if line.startswith("FAIL "):
-                    process.terminate()
-                    return f"{_KILLED} by {line[5:_WORDS].strip()}"
-            process.wait()
-        return _SURVIVES
+    def boot(self, path: str) -> str:
+        logic = "/sev/" in path and not path.endswith(".h")
+        stages = [_FIRST, _LOGIC if logic else _START, _LAST]
+        for stage in stages[:2] if self.quick else stages:
+            if stage is _START and self.make(*self.kernels(_MORE_KERNELS)) != 0:
+                return _UNBUILT
+            if failed := self.first_failure(stage):
+                return f"{_KILLED} by {failed}"
+        return _SO_FAR if self.quick else _SURVIVES
+
+    def first_failure(self, patterns: tuple) -> str:
+        status, said = self.call(sys.executable, "qemu/runner.py", "--sev", "--fail-fast",
+                                 *(f"--test={pattern}" for pattern in patterns))
+        failed = re.search(rf"^FAIL (.{{,{_WORDS}}})", said, re.MULTILINE)
+        return failed[1] if failed else "" if status == 0 else "the runner"
 
 
 class Results:
@@ -248,12 +275,14 @@ def choose(options: argparse.Namespace) -> List[Mutant]:
 
 
 def try_all(chosen: List[Mutant], options: argparse.Namespace, results: Results) -> None:
-    todo = [mutant for mutant in chosen if mutant.key not in results.verdicts][:options.most]
+    known = (_KILLED, _SURVIVES, _SAME, _UNBUILT) + ((_SO_FAR,) if options.quick else ())
+    todo = [mutant for mutant in chosen
+            if not results.verdicts.get(mutant.key, "?").startswith(known)][:options.most]
     print(f"{len(chosen)} mutants, {len(todo)} to be tried", flush=True)
     trees: Queue = Queue()
     for number in range(min(options.jobs, len(todo))):
-        tree = Tree(number)
-        if number == 0 and (failure := tree.boot()) != _SURVIVES:
+        tree = Tree(number, options.quick)
+        if number == 0 and (failure := tree.boot("")).startswith(_KILLED):
             sys.exit(f"the tests fail without a change: {failure}")
         trees.put(tree)
 
@@ -270,7 +299,7 @@ def conclude(chosen: List[Mutant], results: Results) -> int:
     told = [(mutant, results.verdicts[mutant.key]) for mutant in chosen
             if mutant.key in results.verdicts]
     known = reasons()
-    survivors = [mutant for mutant, verdict in told if verdict == _SURVIVES]
+    survivors = [mutant for mutant, verdict in told if verdict in (_SURVIVES, _SO_FAR)]
     without = [mutant for mutant in survivors if not has_reason(mutant, known)]
     for mutant in without:
         print(f"survives without a reason: {mutant} -> `{mutant.new.strip()}`")
@@ -289,6 +318,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=None, help="tries no more this time")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or 2))
+    parser.add_argument("--quick", action="store_true", help="without the sweeps")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="forgets what was found")
     options = parser.parse_args(arguments)

@@ -3,7 +3,8 @@
 
 BUILD names the directory of the kernels; --test picks cases by a shell pattern or a regular
 expression that matches anywhere in the name, and may be given more than once. With --sev those in
-qemu/tests/sev are run, and no others. The slowest are listed at the end.
+qemu/tests/sev are run, and no others; with --fail-fast one after the other, up to the first that
+fails. The slowest are listed at the end.
 """
 
 import argparse
@@ -43,11 +44,13 @@ def main() -> int:
               if any(chosen_by(pattern, case.name) for pattern in options.test or ["*"])]
     verdicts = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for verdict in pool.map(judge, chosen):
+        for verdict in (map if options.fail_fast else pool.map)(judge, chosen):
             report(verdict)
             verdicts.append(verdict)
+            if options.fail_fast and verdict.reason is not None:
+                break
     passed = sum(verdict.reason is None for verdict in verdicts)
-    failed = len(chosen) - passed
+    failed = len(verdicts) - passed
     if len(chosen) > _SLOWEST:
         list_slowest(verdicts)
     print(f"{passed} passed, {failed} failed")
@@ -59,6 +62,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--test", metavar="PATTERN", action="append")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count()))
     parser.add_argument("--sev", action="store_true")
+    parser.add_argument("--fail-fast", action="store_true")
     return parser.parse_args()
 
 

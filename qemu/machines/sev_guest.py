@@ -19,6 +19,7 @@ REFUSED = "refused"  # by the host: the guest did what hardware forbids
 DENIED = "denied"  # by a hostile host
 ENDED_BY_TEST = "ended by the test"
 
+_SECONDS = float(os.environ.get("GUEST_SECONDS") or 20)  # of the processor
 _LOOK_SECONDS = 0.25
 
 
@@ -47,7 +48,7 @@ class Run:
     kernel: Optional[Path] = None
     disk: Optional[Path] = None
     seed: str = ""
-    timeout: float = 20
+    timeout: float = _SECONDS
     until: str = ""
 
     def settings(self) -> dict:
