@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Changes the SEV path line by line, and tells which changes no test notices.
 
-    mutants.py [--files PATTERN] [--sample N] [--most N] [--jobs N] [--quick] [--list] [--fresh]
+    mutants.py [--files PATTERN,...] [--sample N] [--most N] [--jobs N] [--quick] [--list] [--fresh]
 
 A mutant is one change of one line: a condition that is dropped or negated, a comparison or a
 constant that is another, a statement or an instruction that is removed, a jump that is inverted.
@@ -177,7 +177,7 @@ class Tree:
 
     @staticmethod
     def kernels(names: tuple = _KERNELS) -> list:
-        return ["sevhost", "build/prologue-linux16.bin",
+        return ["sevhost", "build/prologue-linux16.bin", "build/prologue-efi.bin",
                 *(f"build/{name}.elf" for name in names)]
 
     def make(self, *targets: str) -> int:
@@ -265,8 +265,9 @@ def has_reason(mutant: Mutant, known: List[tuple]) -> bool:
 def choose(options: argparse.Namespace) -> List[Mutant]:
     files = subprocess.run(["git", "ls-files", *_WHOLE, *_BRANCHES], cwd=_ROOT, check=True,
                            text=True, stdout=subprocess.PIPE).stdout.split()
-    all_of_them = [mutant for path in files if fnmatch.fnmatch(path, options.files)
-                   for mutant in mutants_of(path)]
+    wanted = [path for pattern in options.files.split(",") for path in files
+              if fnmatch.fnmatch(path, pattern)]
+    all_of_them = [mutant for path in dict.fromkeys(wanted) for mutant in mutants_of(path)]
     if options.sample:
         chosen = random.Random(options.seed).sample(all_of_them,
                                                     min(options.sample, len(all_of_them)))
@@ -313,7 +314,7 @@ def conclude(chosen: List[Mutant], results: Results) -> int:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", metavar="PATTERN", default="*")
+    parser.add_argument("--files", metavar="PATTERN,...", default="*", help="in this order")
     parser.add_argument("--sample", type=int, default=0, help="so many of them, at random")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=None, help="tries no more this time")

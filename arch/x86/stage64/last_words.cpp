@@ -70,6 +70,11 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
 
 void prologue_exception(const prologue::Frame64& frame) {
     using namespace prologue;
+    // Of a #VC whose stack is gone: any look at memory would lead here again, without end. So it is
+    // EFER that tells what this is, where the boot leaves SVME clear but as SEV-ES.
+    if (frame.vector == VECTOR_DOUBLE_FAULT && !kReportToHost &&
+        (read_msr(MSR_EFER) & EFER_SVME) != 0)
+        end_sev_guest(PROLOGUE_SEV_EXCEPTION(VECTOR_DOUBLE_FAULT));
     if (prologue_sev_state.unknown != 0)
         prologue_sev_unknown_end(PROLOGUE_SEV_VC_EARLY);
     if (prologue_sev_state.es() && !kReportToHost)
