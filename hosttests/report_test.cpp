@@ -191,6 +191,15 @@ TEST_F(Exceptions, Of64BitModeAreReportedWhole) {
               "7777777700000007\n");
 }
 
+TEST_F(Exceptions, OfPrivateMemoryNothingIsReported) {
+    for (const unsigned bits : {32u, 64u}) {
+        ExceptionReport of_sev_guest = report(bits);
+        of_sev_guest.of_private_memory = true;
+        const std::string all = print(report(bits), kImage);
+        EXPECT_EQ(print(of_sev_guest, kImage), all.substr(0, all.find("prologue:  bytes:")));
+    }
+}
+
 TEST_F(Exceptions, Of32BitModeAreReportedWhole) {
     EXPECT_EQ(print(report(32), kImage),
               "prologue: fatal: #PF page fault (vector 14), error 0002, 32-bit, at "

@@ -140,7 +140,8 @@ void print_exception(Console& console, const ExceptionReport& report, const Repo
     put_headline(console, report, image);
     put_state(console, report);
     put_registers(console, report);
-    put_memory(console, report);
+    if (!report.of_private_memory)
+        put_memory(console, report);
 }
 
 void end_boot(uint32_t wish_qemu_exit) {

@@ -16,6 +16,7 @@ struct ExceptionReport {
     uint64_t cs, flags, sp;
     uint64_t registers[16]; // AX CX DX BX SP BP SI DI, then R8 to R15: the encoding's order
     uint64_t cr0, cr2, cr3, cr4, efer;
+    bool of_private_memory; // an SEV guest's: what lies at ip and sp is not for who reads this
 };
 
 // Where addresses in a report come from.
@@ -29,7 +30,7 @@ struct ReportedImage {
 // who read it, each is a question mark.
 void print_error(Console& console, const char* sentence, const char* what, const uint64_t* numbers);
 
-// What may itself fault, the bytes at the fault and the stack, comes last.
+// What may itself fault, the bytes at the fault and the stack, comes last, unless it is private.
 void print_exception(Console& console, const ExceptionReport& report, const ReportedImage& image);
 
 // The names of all vectors in order, each ended by a NUL. They stand in the image

@@ -66,7 +66,8 @@ uint32_t& entry(uint32_t table, uint32_t index) {
         entry(pds, i) = page;
 }
 
-[[noreturn]] void report(const Frame32& frame, uint32_t efer, uint32_t entry_base) {
+[[noreturn]] void report(const Frame32& frame, uint32_t efer, uint32_t entry_base,
+                         uint32_t sev_status) {
     const bool based = (frame.cs & ~7u) == SELECTOR_CODE32_BASED;
     const uint32_t sp = reinterpret_cast<uintptr_t>(&frame) + sizeof frame;
     uint32_t cr0, cr2, cr3, cr4;
@@ -89,6 +90,7 @@ uint32_t& entry(uint32_t table, uint32_t index) {
         .cr3 = cr3,
         .cr4 = cr4,
         .efer = efer,
+        .of_private_memory = sev_status != 0,
     };
     const Image image(kWindow, image_address());
     Console console;
@@ -122,7 +124,7 @@ void stage32_main(uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32
         build_early_tables(a, b, c);
         return;
     case STAGE32_REPORT:
-        report(*reinterpret_cast<const Frame32*>(a), b, c);
+        report(*reinterpret_cast<const Frame32*>(a), b, c, d);
     default:
         if (a == ERROR_NESTED_FAULT)
             Console().put('\n'); // the report was in the middle of a line

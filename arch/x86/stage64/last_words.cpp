@@ -102,6 +102,7 @@ void prologue_exception(const prologue::Frame64& frame) {
         .cr3 = read_cr3(),
         .cr4 = read_cr4(),
         .efer = read_msr(MSR_EFER),
+        .of_private_memory = prologue_sev_state.status != 0 && !kReportToHost,
     };
     Console console;
     print_exception(console, exception, reported_image());

@@ -31,10 +31,13 @@ constexpr uint32_t kRdtscp = 1u << 7;
 constexpr uint16_t kControlRegisters = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 8;
 constexpr uint16_t kDr7 = 1u << 7;
 
-bool wants_tsc; // RDTSC, and not only what TCG needs for RDTSCP
-
-alignas(kPageBytes) uint8_t iopm[kIopmBytes];
-alignas(kPageBytes) uint8_t msrpm[kMsrpmBytes];
+struct Maps {
+    alignas(kPageBytes) uint8_t iopm[kIopmBytes];
+    alignas(kPageBytes) uint8_t msrpm[kMsrpmBytes];
+    bool wants_tsc; // RDTSC, and not only what TCG needs for RDTSCP
+};
+Maps maps, kept;
+bool have_changed; // since they were kept
 
 // The MSR permission map: two bits an MSR, in three ranges (15.11).
 constexpr uint32_t kMsrsInRange = 0x2000;
@@ -47,8 +50,8 @@ void set_msr(uint32_t msr, bool intercepted) {
             continue;
         const uint32_t bit = (range * kMsrsInRange + msr - kMsrRanges[range]) * kMsrBits;
         const uint8_t both = static_cast<uint8_t>(3u << bit % 8);
-        msrpm[bit / 8] = static_cast<uint8_t>(intercepted ? msrpm[bit / 8] | both
-                                                          : msrpm[bit / 8] & ~both);
+        uint8_t& byte = maps.msrpm[bit / 8];
+        byte = static_cast<uint8_t>(intercepted ? byte | both : byte & ~both);
     }
 }
 
@@ -64,7 +67,7 @@ constexpr uint32_t kHostsMsrs[] = {
 };
 
 void set_port(uint16_t port) {
-    iopm[port / 8] = static_cast<uint8_t>(iopm[port / 8] | 1u << port % 8);
+    maps.iopm[port / 8] = static_cast<uint8_t>(maps.iopm[port / 8] | 1u << port % 8);
 }
 
 void set_plain_maps() {
@@ -75,8 +78,8 @@ void set_plain_maps() {
 }
 
 void set_encrypted_maps(const Profile& profile) {
-    memset(msrpm, 0xff, sizeof msrpm);
-    memset(iopm, 0xff, sizeof iopm);
+    memset(maps.msrpm, 0xff, sizeof maps.msrpm);
+    memset(maps.iopm, 0xff, sizeof maps.iopm);
     for (uint32_t msr : kGuestsOwnMsrs)
         set_msr(msr, false);
     set_msr(kMsrPat, profile.intercepts_pat);
@@ -131,25 +134,38 @@ void set_intercepts(Guest& guest) {
     } else {
         set_plain_maps();
     }
-    control.iopm = guest.host.phys_of(iopm);
-    control.msrpm = guest.host.phys_of(msrpm);
+    control.iopm = guest.host.phys_of(maps.iopm);
+    control.msrpm = guest.host.phys_of(maps.msrpm);
 }
 
 void intercept_tsc(Guest& guest) {
-    wants_tsc = true;
+    maps.wants_tsc = have_changed = true;
     guest.vmcb->control.misc1 |= kRdtsc;
     guest.vmcb->control.misc2 |= kRdtscp;
 }
 
 bool intercepts_tsc() {
-    return wants_tsc;
+    return maps.wants_tsc;
 }
 
 void intercept_msr(uint32_t msr) {
+    have_changed = true;
     set_msr(msr, true);
 }
 
+void keep_intercepts() {
+    kept = maps;
+    have_changed = false;
+}
+
+void take_back_intercepts() {
+    if (have_changed)
+        maps = kept;
+    have_changed = false;
+}
+
 void intercept_memory_ports() {
+    have_changed = true;
     for (uint16_t port : kMemoryPorts)
         set_port(port);
 }

@@ -18,6 +18,10 @@ void intercept_msr(uint32_t msr);
 // The ports that tell of memory, where those of the guest's devices are its own.
 void intercept_memory_ports();
 
+// The permission maps, which are no part of the VMCB, as they are now; and back to that.
+void keep_intercepts();
+void take_back_intercepts();
+
 // HLT is let through once, when an interrupt can end it: the host has nothing to wait with.
 void let_halt_through(Guest& guest);
 void intercept_halt(Guest& guest);

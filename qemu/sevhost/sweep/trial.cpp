@@ -6,6 +6,7 @@
 #include "code_pages.h"
 #include "diagnosis.h"
 #include "exits.h"
+#include "intercepts.h"
 #include "launch.h"
 #include "snp.h"
 #include "until_end.h"
@@ -132,6 +133,7 @@ void take_back(Guest& guest) {
     protect_again();
     *guest.vmcb = kept_vmcb;
     memcpy(static_cast<void*>(&guest), kept_guest, sizeof guest);
+    take_back_intercepts();
     take_back_reverse_map(guest);
     for (unsigned i = 0; i != guest.memory.count(); ++i)
         if (guest.memory[i].seen != nullptr)
@@ -215,6 +217,7 @@ void keep_state(Guest& guest) {
     memcpy(kept_guest, static_cast<const void*>(&guest), sizeof guest);
     for (unsigned i = 0; i != guest.memory.count(); ++i)
         keep_maps(guest, i);
+    keep_intercepts();
     asm volatile("fxsave %0" : "=m"(kept_sse));
 }
 

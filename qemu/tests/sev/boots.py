@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import cases
+import images
 import machine
 import sev_guest
 import sev_states
@@ -20,6 +21,7 @@ _ENCRYPTED = ("sev", "es", "snp")
 _ES = ("es", "snp")
 _MEMORY = 64 << 20
 _4_GIB = 4 << 30
+_UD2 = b"\x0f\x0b"
 _STILL_FITS, _LONG, _VERY_LONG = 150, 400, 10_000  # ranges: .bss has room for the first
 _KERNELS = {4: "demo-every", 5: "demo-best-every"}
 _ENTRIES = ("pvh", "linux32", "pvh64", "linux64")
@@ -135,6 +137,16 @@ def _forms(kernel: str, sev: str) -> list:
     result.expect(machine.OK, "^result: ok$")
     lines = result.serial.splitlines()
     return lines[1:lines.index("result: ok")]
+
+
+def _reports_no_memory(where: str, sev: str) -> None:
+    """A host of plain SEV has the registers anyway, but no byte of memory."""
+    kernel = images.patch(_elf("demo"), where, _UD2)
+    result = sev_guest.run(Run(kernel, sev=sev, memory="64M"))
+    result.expect(machine.FATAL, r"^prologue: fatal: #UD invalid opcode \(vector 6\), ",
+                  "^prologue:  cs=", "^prologue:  [er]ax=")
+    shown = re.findall("^prologue:  (bytes|stack):", result.serial, re.MULTILINE)
+    assert set(shown) == (set() if sev == "sev" else {"bytes", "stack"}), shown
 
 
 def _ends(what: str, sev: str, *codes: int) -> None:
@@ -546,6 +558,10 @@ CASES = [
       for kernel in ("forms", "forms-five") for sev in _ENCRYPTED),
     *(Case(f"sev: guest ends: {what}, {sev}", lambda w=what, s=sev, c=codes: _ends(w, s, *c))
       for what, codes in _FORM_ENDS.items() for sev in _ES),
+    *(Case(f"sev: guest reports registers and no memory: at {where}, {sev}",
+           lambda w=where, s=sev: _reports_no_memory(w, s))
+      for where, sev in (("sev_base", "sev"), ("prologue_sev_begin", "sev"), ("kernel_main", "sev"),
+                         ("prologue_reports32", "none"), ("kernel_main", "none"))),
     Case("sev: guest exits: two CPUIDs, SEV-ES with four levels", lambda: _exits(4, "es", 2, 0)),
     Case("sev: guest exits: one more with five", lambda: _exits(5, "es", 3, 0)),
     *(Case(f"sev: guest of a kernel that wishes for no SEV, {kernel}, {sev}",

@@ -58,21 +58,12 @@ def _events(entry: str, sev: str) -> None:
     assert not _findings(result), _findings(result)
 
 
-# As SNP, later than at their first occasion, these two have an end that is right, too, and is not
-# the class's: a page that the guest does not come to again is zeroed; CPUID's own answers begin on
-# the way, and contradict what the guest has been told, so that it ends. Never is anything shown.
-_RIGHT_LATER = (r"not as a right guest: page-zeroed:\d+; it goes on ",
-                r"not as a right guest: cpuid-not-intercepted:\d+; terminated ")
-
-
 def _behaviours(entry: str, sev: str, host: str) -> None:
     result = _run(entry, sev, "behaviours", host=host)
     count, acted = result.lines(
         r"^sevhost: sweep: (\d+) behaviours, (\d+) times acted$")[0]
     assert int(count) > _LEAST_BEHAVIOURS and int(acted) > int(count), (count, acted)
-    wrong = [told for told in _findings(result)
-             if sev != "snp" or not any(re.match(right, told) for right in _RIGHT_LATER)]
-    assert not wrong, wrong
+    assert not _findings(result), _findings(result)
 
 
 def _finds(what: str, sweep: str, sev: str, **settings) -> None:
