@@ -63,7 +63,7 @@ _START = (
     "sev: guest ends where memory begins at the C-bit, (es|sev)",
     "sev: guest exits: ",
     "sev: guest has no gate between its modes: pvh(64)?, vector (4|29)",
-    "sev: guest finds out that it is hidden: pvh(64)?, (1|2), es",
+    "sev: guest finds out that it is hidden: pvh(64)?, gp-hides-sev:(1|2), es",
     "sev: guest of a kernel that (must|wishes)",
     "sev: guest boots on OpenBSD's vmm: vmd, 4 levels",
     "sev: guest boots after another",

@@ -8,9 +8,9 @@ namespace sevhost {
 namespace {
 
 constexpr const HostileTable* kTables[] = {
-    &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,   &kLiesOfStates,
-    &kEventsUnasked, &kMemoryTaken, &kPageThatChanges, &kLiesAtLaunch,
-    &kLiesOfTheKept, &kSilentHosts, &kLiesOfPlaces, &kStorms, &kOldHosts,
+    &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,      &kLiesOfStates, &kEventsUnasked,
+    &kMemoryTaken,   &kPageThatChanges, &kLiesAtLaunch, &kLiesOfTheKept, &kSilentHosts,
+    &kLiesOfPlaces,  &kStorms,      &kHiddenGuests,    &kOldHosts,
 };
 
 uint64_t wanted_occasion, occasions;

@@ -80,6 +80,7 @@ extern const HostileTable kLiesOfTheKept;   // kept_lies.cpp
 extern const HostileTable kSilentHosts;     // silent_hosts.cpp
 extern const HostileTable kLiesOfPlaces;    // pointer_lies.cpp
 extern const HostileTable kStorms;          // storms.cpp
+extern const HostileTable kHiddenGuests;    // hidden_guests.cpp
 extern const HostileTable kOldHosts;        // old_hosts.cpp
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.

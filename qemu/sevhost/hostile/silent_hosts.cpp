@@ -57,26 +57,12 @@ void choose_memory(Guest& guest) {
     hostile_acted(guest);
 }
 
-// Data of a guest that takes itself for a plain one is the host's, and its code its own: each
-// page that is mapped without the C-bit has two frames, one for either.
-void share_image(Guest& guest) {
-    for_each_launched(guest, [&](GuestPhys page) { // but what it was not to know
-        const uint8_t* own = guest.memory.at(page, kPageBytes, Backing::private_);
-        if (!holds_canary(guest, own, kPageBytes))
-            memcpy(guest.memory.at(page, kPageBytes, Backing::shared), own, kPageBytes);
-    });
-    do_not_intercept<kInterceptCpuid | kInterceptIoio>(guest);
-}
-
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "cpuid-not-intercepted", .kind = harmless, .guests = kOnBoth,
      .right_guest = "does not count on a #VC", .at_launch = do_not_intercept<kInterceptCpuid>},
     {.name = "ports-not-intercepted", .kind = harmless, .guests = kOnBoth,
      .right_guest = "does not count on a #VC", .at_launch = do_not_intercept<kInterceptIoio>},
-    {.name = "two-frames-a-page", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "has the C-bit in all of its tables", .at_launch = share_image,
-     .code_apart = true},
     {.name = "launch-bss-chosen", .kind = not_detectable, .guests = kOnSnp,
      .right_guest = "believes it: its owner sees another measurement", .at_launch = choose_bss},
     {.name = "launch-memory-chosen", .kind = detected, .guests = kOnSnp,

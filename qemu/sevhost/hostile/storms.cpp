@@ -1,10 +1,7 @@
-// Events that nothing caused, one in the handler of the other, as many as the host likes; and
-// those by which a guest that does not know yet what it is shall believe that it is a plain one.
+// Events that nothing caused, one in the handler of the other, as many as the host likes.
 #include "deliver.h"
 #include "diagnosis.h"
-#include "guest_cpuid.h"
 #include "hostile.h"
-#include "intercepts.h"
 #include "stepping.h"
 #include "svm_exits.h"
 #include "vc.h"
@@ -112,87 +109,12 @@ void in_both_widths(Guest& guest) {
     raise_exception(guest, static_cast<unsigned>(occasion()), 0);
 }
 
-// ---- A guest that shall not know that it is one ----
-
-// Where the canary is: free memory; on SNP the secrets page, if there is one.
-uint32_t secret(const Guest& guest) {
-    constexpr uint32_t kFreeMemory = 0x200000, kFirstKey = 0x20;
-    return guest.snp() && guest.snp_pages.secrets != 0
-               ? static_cast<uint32_t>(guest.snp_pages.secrets) + kFirstKey
-               : kFreeMemory;
-}
-
-// An exception without an error code that gets one: EIP is what the host says, of which a report
-// would print the bytes.
-void point_to_secret(Guest& guest) {
-    raise_exception(guest, kVectorUd, secret(guest));
-}
-
-// No port is a #VC: what is printed is seen.
-void let_ports_through(Guest& guest) {
-    constexpr uint32_t kIoio = 1u << 27;
-    guest.vmcb->control.misc1 &= ~kIoio;
-}
-
-void early_report(Guest& guest) {
-    constexpr uint32_t kIdtOf32Bits = 0xff, kIdtOf64Bits = 0x1ff;
-    const uint32_t limit = guest.save().idtr.limit;
-    if (limit != kIdtOf32Bits && limit != kIdtOf64Bits)
-        return;
-    hostile_acted(guest);
-    let_ports_through(guest);
-    step(guest, false);
-    point_to_secret(guest);
-}
-
-// #GP at the read of SEV_STATUS, as a CPU has it that lacks it. The occasion says what comes
-// then: at 1 nothing, at n behind n - 1 instructions more an exception whose report would tell.
-// CPUID is not intercepted either: it is the CPU's own.
-bool hidden;
-uint64_t behind;
-void hide_sev(Guest& guest) {
-    const VmcbSave& save = guest.save();
-    if (hidden) {
-        if (++behind != occasion() - 1)
-            return;
-        step(guest, false);
-        point_to_secret(guest);
-        return;
-    }
-    uint8_t code[2] = {};
-    constexpr uint8_t kRdmsr[] = {0x0f, 0x32};
-    const uint64_t at = (guest.in_64_bit_code() ? 0 : save.cs.base) + save.rip;
-    const uint8_t* bytes = guest.memory.at(at, sizeof code, Backing::private_);
-    if (bytes == nullptr || bytes[0] != kRdmsr[0] || bytes[1] != kRdmsr[1] ||
-        static_cast<uint32_t>(guest.gprs[rcx]) != kMsrSevStatus)
-        return;
-    hostile_acted(guest);
-    let_ports_through(guest);
-    hidden = true;
-    raise_exception(guest, kVectorGp, 0);
-    if (occasion() == 1)
-        step(guest, false);
-}
-bool cpuid_of_the_cpu(Guest& guest) {
-    if (!hidden || exit_code_of(guest) != exit::kCpuid)
-        return false;
-    const Cpuid r = guest_cpuid(guest, static_cast<uint32_t>(guest.gprs[rax]),
-                                static_cast<uint32_t>(guest.gprs[rcx]));
-    guest.gprs[rax] = r.eax;
-    guest.gprs[rbx] = r.ebx;
-    guest.gprs[rcx] = r.ecx;
-    guest.gprs[rdx] = r.edx;
-    skip_instruction(guest, Op::cpuid);
-    return true;
-}
-
 void from_first_instruction(Guest& guest) {
     step(guest, true);
 }
 
 using enum HostileClass;
 constexpr const char kEnds[] = "terminates; or shuts down, where it has no gate or its stack ends";
-constexpr const char kPlain[] = "terminates, without a word: it does not know yet what it is";
 constexpr Hostile kEntries[] = {
     {.name = "vc-storm", .kind = detected, .guests = kOnBoth, .right_guest = kEnds,
      .at_launch = storm_from_first_instruction<of_vc>, .after_step = storm<of_vc>},
@@ -218,10 +140,6 @@ constexpr Hostile kEntries[] = {
      .after_step = storm<of_everything>},
     {.name = "gate-of-both-widths", .kind = detected, .guests = kOnBoth, .right_guest = kEnds,
      .at_launch = from_first_instruction, .after_step = in_both_widths},
-    {.name = "early-report", .kind = detected, .guests = kOnBoth, .right_guest = kPlain,
-     .at_launch = from_first_instruction, .after_step = early_report},
-    {.name = "gp-hides-sev", .kind = detected, .guests = kOnBoth, .right_guest = kPlain,
-     .at_launch = from_first_instruction, .at_exit = cpuid_of_the_cpu, .after_step = hide_sev},
 };
 
 } // namespace
