@@ -91,7 +91,7 @@ def command_line(guest: Path, directory: Path) -> list:
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
               for name in ("HOST", "HOSTILE", "TRACE", "ACCEPT", "RMP", "SEED", "INTERCEPT",
-                           "CANARY", "STACKS", "SWEEP")
+                           "CANARY", "STACKS", "SWEEP", "CPUS", "SCHEDULE")
               if os.environ.get(name)]
     words += [f"high={high}"] if high else []
     copies = 1 if sev == "none" else 2
@@ -119,7 +119,7 @@ def kernel_modules(directory: Path, kind: str) -> list:
 def machine_line(memory: int, words: list) -> list:
     """QEMU with that much memory, and the host with these words on its command line."""
     line = [os.environ.get("QEMU") or "qemu-system-x86_64"]
-    line += ["-display", "none", "-no-reboot", "-nodefaults", "-accel", "tcg"]
+    line += ["-display", "none", "-no-reboot", "-nodefaults", *processors()]
     line += ["-cpu", setting("CPU", default_cpu())]
     line += ["-machine", "pc,memory-backend=memory", "-m", f"{memory // _MIB}M"]
     line += ["-object", f"memory-backend-ram,id=memory,size={memory // _MIB}M,reserve=off"]
@@ -128,6 +128,14 @@ def machine_line(memory: int, words: list) -> list:
     line += ["-device", "isa-debugcon,iobase=0xea,chardev=console"]
     line += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
     return line + ["-kernel", str(_BUILD / "sevhost.elf"), "-append", " ".join(words)]
+
+
+def processors() -> list:
+    """One thread runs all of them, in turns, so that a run is the same each time."""
+    count = os.environ.get("CPUS", "1")
+    if not count.isdecimal():
+        sys.exit(f"CPUS={count} is no number")
+    return ["-accel", "tcg"] if count == "1" else ["-accel", "tcg,thread=single", "-smp", count]
 
 
 def module(directory: Path, path: Path, kind: str, rest: str, link_name: str = "") -> str:

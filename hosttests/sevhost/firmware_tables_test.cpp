@@ -14,8 +14,8 @@ namespace {
 
 constexpr char kFooter[] = "96b582de-1fb2-45f7-baea-a366c55a082d";
 constexpr char kMetadata[] = "dc886566-984a-4798-a75e-5585a7bf67cc";
+constexpr char kApReset[] = "00f771de-1a7e-4fcb-890e-68c77e2fb44e";
 constexpr char kHashes[] = "7255371f-3a3b-4b04-927b-1da6efa8d454";
-constexpr char kOther[] = "00f771de-1a7e-4fcb-890e-68c77e2fb44e";
 constexpr unsigned kMetadataFromEnd = 0x400, kImageBytes = 0x2000;
 
 using Bytes = std::vector<uint8_t>;
@@ -53,12 +53,13 @@ struct Image {
             append(metadata, section);
         put(kMetadataFromEnd, metadata);
 
-        Bytes from_end, place, entries, table;
+        Bytes from_end, place, ap_reset, entries, table;
         append(from_end, uint32_t{kMetadataFromEnd});
         append(place, uint64_t{0x100'00010c00});
+        append(ap_reset, uint32_t{0x0080b004});
         append_entry(entries, kMetadata, from_end);
         append_entry(entries, kHashes, place);
-        append_entry(entries, kOther, {1, 2, 3, 4});
+        append_entry(entries, kApReset, ap_reset);
         append_entry(table, kFooter, entries);
         put(32 + static_cast<unsigned>(table.size()), table);
     }
@@ -86,6 +87,12 @@ TEST(SevFirmwareTables, PlaceOfHashesIsFound) {
     const HashesPlace place = read_hashes_place({image.bytes.data(), image.bytes.size()});
     EXPECT_EQ(place.base, 0x10c00u);
     EXPECT_EQ(place.bytes, 0x100u);
+}
+
+TEST(SevFirmwareTables, TheOtherProcessorsBeginWhereItSays) {
+    const Image image(kThree);
+    EXPECT_EQ(read_ap_reset({image.bytes.data(), image.bytes.size()}), 0x0080b004u);
+    EXPECT_EQ(read_ap_reset({image.bytes.data(), 0x100}), 0u);
 }
 
 TEST(SevFirmwareTables, WhatIsNoOvmfIsRefused) {

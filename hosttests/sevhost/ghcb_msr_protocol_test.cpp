@@ -41,6 +41,11 @@ TEST(SevGhcbMsr, VmplAndTermination) {
     EXPECT_EQ(end.reason, 0x5au);
 }
 
+TEST(SevGhcbMsr, TheEndOfAHoldSaysWhetherASipiHasCome) {
+    EXPECT_EQ(hold_response(0), 0x0007u);
+    EXPECT_EQ(hold_response(1), 0x1007u);
+}
+
 // One bit at a time: which may be set beside the request's code.
 TEST(SevGhcbMsr, ReservedBitsOfARequestAreZero) {
     struct {

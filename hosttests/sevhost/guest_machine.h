@@ -25,9 +25,13 @@ enum class Paging { off, bits32, pae, four_levels, five_levels };
 inline constexpr Paging kPagingModes[] = {Paging::bits32, Paging::pae, Paging::four_levels,
                                           Paging::five_levels};
 
-class GuestMachine : public Processor {
+struct GuestMachineMemory {
+    GuestMemory own_memory;
+};
+
+class GuestMachine : private GuestMachineMemory, public Processor {
 public:
-    explicit GuestMachine(uint64_t c_bit = kCBit51) {
+    explicit GuestMachine(uint64_t c_bit = kCBit51) : Processor(own_memory) {
         vmcb = &block_;
         c_bit_mask = c_bit;
         memory.add({0, kMachineBytes, private_.data(), c_bit ? shared_.data() : private_.data()});

@@ -151,6 +151,33 @@ TEST_F(SevReverseMap, RightsAreForLessPrivilegedLevelsOnly) {
     EXPECT_EQ(map.rmpadjust(kPage, false, 1).code, kAdjustSuccess);
 }
 
+TEST_F(SevReverseMap, APageIsAVmsaByTheFirstLevelsWordOnly) {
+    EXPECT_FALSE(map.is_vmsa(kPage));
+    EXPECT_EQ(map.rmpadjust(kPage, false, 1, true).code, kAdjustSuccess);
+    EXPECT_TRUE(map.is_vmsa(kPage));
+    EXPECT_EQ(map.rmpadjust(kPage, false, 1).code, kAdjustSuccess);
+    EXPECT_FALSE(map.is_vmsa(kPage));
+    map.set_vmpl(1);
+    EXPECT_EQ(map.rmpadjust(kPage, false, 2, true).code, kAdjustSuccess);
+    EXPECT_FALSE(map.is_vmsa(kPage));
+}
+
+TEST_F(SevReverseMap, AVmsaThatIsInUseStaysOne) {
+    map.rmpadjust(kPage, false, 1, true);
+    map.set_in_use(kPage, true);
+    EXPECT_EQ(map.rmpadjust(kPage, false, 1).code, kAdjustFailInUse);
+    EXPECT_TRUE(map.is_vmsa(kPage));
+    map.set_in_use(kPage, false);
+    EXPECT_EQ(map.rmpadjust(kPage, false, 1).code, kAdjustSuccess);
+}
+
+TEST_F(SevReverseMap, APageThatTheHostTakesIsNoVmsa) {
+    map.rmpadjust(kPage, false, 1, true);
+    map.share(kPage, kPageBytes);
+    map.assign(kPage, kPageBytes);
+    EXPECT_FALSE(map.is_vmsa(kPage));
+}
+
 TEST_F(SevReverseMap, BelowTheFirstLevelNothingIsValidated) {
     map.set_vmpl(1);
     EXPECT_EQ(map.pvalidate(kPage, false, true).code, kAdjustFailPermission);

@@ -48,6 +48,8 @@ class Run:
     kernel: Optional[Path] = None
     disk: Optional[Path] = None
     seed: str = ""
+    cpus: int = 1
+    schedule: str = ""
     timeout: float = _SECONDS
     until: str = ""
 
@@ -59,7 +61,8 @@ class Run:
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
                 "KERNEL": self.kernel or "", "DISK": self.disk or "", "SEED": self.seed,
                 "CANARY": hex(self.canary) if self.canary else "",
-                "STACKS": self.stacks, "SWEEP": self.sweep}
+                "STACKS": self.stacks, "SWEEP": self.sweep,
+                "CPUS": self.cpus, "SCHEDULE": self.schedule}
 
 
 class Result(machine.Result):

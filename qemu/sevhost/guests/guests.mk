@@ -1,7 +1,7 @@
 # Small test guests, a file of scenes each: for 64-bit mode, for 32-bit mode, or for both.
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
-GUESTS64 := vc msr page memory snp probe
+GUESTS64 := vc msr page memory snp probe processors
 GUESTS32 := vc msr page memory snp probe
 GUESTS_ALONE := state intercepted # in assembly, without scenes
 GUESTS57 := vc memory snp # 64-bit mode with five levels of tables

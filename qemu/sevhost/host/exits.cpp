@@ -15,19 +15,19 @@
 #include "operand.h"
 #include "place.h"
 #include "port_io.h"
+#include "processors.h"
 #include "snp.h"
 #include "stepping.h"
 #include "svm_exits.h"
 #include "vc.h"
 #include "vmcb.h"
 #include "vmgexit.h"
+#include "waiting_room.h"
 #include "watchdog.h"
 #include "world_switch.h"
 
 namespace sevhost {
 namespace {
-
-Vmcb vmcb;
 
 void handle_cpuid(Guest& guest) {
     const auto leaf = static_cast<uint32_t>(guest.gprs[rax]);
@@ -40,9 +40,15 @@ void handle_cpuid(Guest& guest) {
 }
 
 void handle_halt(Guest& guest) {
-    if (!(guest.save().rflags & kFlagIf))
-        finish(guest, Outcome::halted, "the guest halted at ", hex(guest.save().rip),
-               " with interrupts off");
+    if (!(guest.save().rflags & kFlagIf)) {
+        if (guest.alone())
+            finish(guest, Outcome::halted, "the guest halted at ", hex(guest.save().rip),
+                   " with interrupts off");
+        guest.standing.activity = Activity::halted;
+        return skip_instruction(guest, Op::hlt);
+    }
+    guest.standing.halt_at = guest.save().rip;
+    guest.standing.is_halting = true;
     let_halt_through(guest);
 }
 
@@ -134,6 +140,9 @@ void handle(Guest& guest) {
     case exit::kNestedFault:
         keep_interrupted_event(guest);
         return handle_nested_fault(guest);
+    case exit::kNmi:
+        keep_interrupted_event(guest);
+        return handle_stop(guest);
     case exit::kMsr:
         return handle_msr(guest);
     case exit::kHlt:
@@ -168,7 +177,10 @@ void handle(Guest& guest) {
 
 void handle_exit(Guest& guest) {
     record_exit(guest);
-    intercept_halt(guest);
+    if (exit_code_of(guest) != exit::kNmi) {
+        intercept_halt(guest);
+        guest.standing.is_halting = false;
+    }
     if (!hostile_exit(guest))
         handle(guest);
 }
@@ -176,22 +188,6 @@ void handle_exit(Guest& guest) {
 bool all_is_accepted(Accepted accepted, ImageKind kind) {
     return accepted == Accepted::all ||
            (accepted == Accepted::by_image && kind == ImageKind::bzimage);
-}
-
-// What the host writes into the VMSA, whoever has loaded the guest.
-void set_hosts_state(Guest& guest) {
-    guest.save().cr4 |= guest.profile.cr4;
-    guest.save().pat = guest.shadow_pat = guest.profile.pat;
-    switch (guest.profile.first_ghcb) {
-    case FirstGhcb::sev_info:
-        guest.ghcb_msr = sev_info(guest);
-        break;
-    case FirstGhcb::zero:
-        break;
-    case FirstGhcb::old_page:
-        guest.ghcb_msr = layout::kOldGhcb;
-        break;
-    }
 }
 
 // SNP: a firmware has shared and registered it.
@@ -210,15 +206,32 @@ void require_profile(const Guest& guest, ImageKind kind) {
 
 } // namespace
 
+void set_hosts_state(Guest& guest) {
+    guest.save().cr4 |= guest.profile.cr4;
+    guest.save().pat = guest.shadow_pat = guest.profile.pat;
+    switch (guest.profile.first_ghcb) {
+    case FirstGhcb::sev_info:
+        guest.ghcb_msr = sev_info(guest);
+        break;
+    case FirstGhcb::zero:
+        break;
+    case FirstGhcb::old_page:
+        guest.ghcb_msr = layout::kOldGhcb;
+        break;
+    }
+}
+
 void prepare_guest(Guest& guest) {
-    guest.vmcb = &vmcb;
-    guest.vmcb_phys = guest.host.phys_of(&vmcb);
+    prepare_processor(guest);
+    guest.vm.processors[0] = &guest;
+    guest.standing.activity = Activity::runs;
     guest.hostile = find_hostile(guest.settings);
     guest.by_c_bit.create(guest.host);
     guest.all_private.create(guest.host);
-    vmcb.control.asid = 1;
-    vmcb.control.tlb_control = kTlbFlushAll;
-    vmcb.control.nested_enable = kNestedPaging;
+    VmcbControl& control = guest.vmcb->control;
+    control.asid = 1;
+    control.tlb_control = kTlbFlushAll;
+    control.nested_enable = kNestedPaging;
     set_intercepts(guest);
 }
 
@@ -245,6 +258,8 @@ void place_guest(Guest& guest, const Images& images) {
     }
     if (guest.state_is_encrypted())
         set_hosts_state(guest);
+    if (guest.profile.first_ghcb == FirstGhcb::old_page && !guest.alone() && !guest.snp())
+        place_waiting_room(guest);
     if (guest.snp()) {
         place_snp_pages(guest);
         if (all_is_accepted(guest.settings.accepted, images.kind))
@@ -262,10 +277,12 @@ void place_guest(Guest& guest, const Images& images) {
 
 void run_to_next_exit(Guest& guest) {
     hostile_before_entry(guest);
-    const bool one_step = is_stepping();
+    const bool one_step = is_stepping(guest);
     const uint64_t rip = guest.save().rip;
     begin_step(guest);
+    let_others_in(guest);
     run_guest(guest);
+    take_turn(guest);
     if (!end_step(guest))
         handle_exit(guest);
     if (one_step && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))
@@ -273,8 +290,10 @@ void run_to_next_exit(Guest& guest) {
 }
 
 void run(Guest& guest) {
-    for (;;)
+    for (;;) {
+        wait_to_run(guest);
         run_to_next_exit(guest);
+    }
 }
 
 } // namespace sevhost

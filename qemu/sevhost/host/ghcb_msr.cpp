@@ -7,6 +7,7 @@
 #include "guest_cpuid.h"
 #include "hostile.h"
 #include "journal.h"
+#include "processor_start.h"
 #include "snp.h"
 
 namespace sevhost {
@@ -50,7 +51,8 @@ uint64_t answer(Guest& guest, const GhcbMsrRequest& request) {
     case kPageStateRequest:
         return answer_page_state(guest, request);
     case kApResetHoldRequest:
-        finish(guest, Outcome::halted, "AP reset hold: there is no other processor to end it");
+        hold(guest, ResetHold::by_msr);
+        return hold_response(0); // unless a SIPI comes
     }
     finish_terminated(guest, request.set, request.reason);
 }

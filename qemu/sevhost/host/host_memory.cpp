@@ -94,7 +94,7 @@ volatile uint8_t* HostMemory::window(HostPhys phys) {
     auto* seen = reinterpret_cast<volatile uint8_t*>(kWindow + slot * kPageBytes);
     const uint64_t entry = (phys & kEntryAddress) | kEntryNoExecute | kEntryDirty |
                            kEntryAccessed | kEntryUncached | kEntryWritable | kEntryPresent;
-    if (window_table_[slot] != entry) {
+    if (window_table_[slot] != entry || several_processors) {
         window_table_[slot] = entry;
         invalidate_page(const_cast<uint8_t*>(seen));
     }

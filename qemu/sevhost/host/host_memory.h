@@ -42,6 +42,9 @@ public:
     // The pointer holds until another page with the same low bits of its number is asked for.
     volatile uint8_t* window(HostPhys phys);
 
+    // Each of them has a TLB of its own, that knows of the window what it has seen last.
+    bool several_processors = false;
+
     const prologue_handoff& handoff() const { return handoff_; }
 
 private:

@@ -5,6 +5,8 @@
 
 namespace sevhost {
 
+constexpr uint32_t kInterceptNmi = 1u << 1;
+
 // Writes the intercepts and the permission maps into the guest's VMCB.
 void set_intercepts(Guest& guest);
 

@@ -8,6 +8,7 @@
 #include "outcome.h"
 #include "place.h"
 #include "probe.h"
+#include "processors.h"
 #include "prologue/handoff.h"
 #include "prologue/wishes.h"
 #include "safe_msr.h"
@@ -29,7 +30,8 @@ void kernel_main(const prologue_handoff* handoff) {
     require_machine(host, settings);
     const Images images = find_images(host);
 
-    Guest guest(host, settings);
+    Vm vm(host, settings);
+    Guest guest(vm);
     prepare_guest(guest);
     place_guest(guest, images);
     say("sevhost: guest of ", decimal(settings.memory_bytes >> 20), " MiB, sev ",
@@ -39,5 +41,6 @@ void kernel_main(const prologue_handoff* handoff) {
     say("\n");
     if (settings.sweep != Sweep::none)
         sweep(guest);
+    start_processors(guest);
     run(guest);
 }

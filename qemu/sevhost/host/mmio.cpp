@@ -1,5 +1,7 @@
 #include "mmio.h"
 
+#include "local_apic.h"
+
 #include <string.h>
 
 namespace sevhost {
@@ -54,6 +56,8 @@ bool mmio_read(Guest& guest, GuestPhys at, uint8_t* to, unsigned bytes) {
 bool mmio_write(Guest& guest, GuestPhys at, const uint8_t* from, unsigned bytes) {
     if (!accessible(guest, at, bytes))
         return false;
+    if (apic_takes_write(guest, at, from, bytes))
+        return true;
     volatile uint8_t* to = guest.host.window(at);
     switch (bytes) {
     case 1:

@@ -3,6 +3,7 @@
 #include "control_registers.h"
 #include "diagnosis.h"
 #include "events.h"
+#include "local_apic.h"
 #include "safe_msr.h"
 #include "vc.h"
 
@@ -114,6 +115,8 @@ bool write_guest_msr(Guest& guest, uint32_t msr, uint64_t value) {
         return true;
     }
     if (guest.state_is_encrypted() && guest.profile.has_few_msrs)
+        return true;
+    if (apic_takes_msr(guest, msr, value))
         return true;
     return !is_hosts_own(msr) && write_msr_safely(msr, value);
 }

@@ -15,6 +15,9 @@ struct FirmwareTables {
 
 void place_memory(Guest& guest);
 
+// The machine's own, where its BIOS has left it; 0: nowhere.
+HostPhys find_rsdp(HostMemory& host);
+
 // What a firmware leaves in memory for whom it starts.
 FirmwareTables place_tables(Guest& guest);
 
@@ -56,6 +59,7 @@ constexpr GuestPhys kStartInfo = 0x96000;
 constexpr GuestPhys kRsdp = 0x97000;
 constexpr GuestPhys kCmdline = 0x98000;
 constexpr uint64_t kCmdlineBytes = 0x4000;
+constexpr GuestPhys kWaitingRoom = 0x9c000; // code, and the AP jump table
 constexpr GuestPhys kHostPagesEnd = 0xa0000;
 constexpr GuestPhys kHighMemory = 0x100000;
 } // namespace layout

@@ -78,6 +78,7 @@ void place_flat(Guest& guest, const Images& images) {
         place_low_copy(guest, image);
     if (guest.encrypted())
         place_hashes(guest, {image.data, image.bytes}, images.hashes);
+    guest.vm.ap_reset = read_ap_reset({image.data, image.bytes});
     hide_host_memory(guest);
     offer_kernel(images);
     intercept_memory_ports();

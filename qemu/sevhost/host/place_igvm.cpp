@@ -6,6 +6,7 @@
 #include "launch.h"
 #include "outcome.h"
 #include "place.h"
+#include "vmsa.h"
 
 namespace sevhost {
 namespace {
@@ -13,14 +14,6 @@ namespace {
 using namespace igvm;
 
 constexpr Platform kPlatforms[] = {Platform::native, Platform::sev, Platform::es, Platform::snp};
-
-// Of the VMSA, what the VMCB has not at the same place (APM vol. 2, tables B-2 and B-4).
-struct SavedRegisters {
-    uint64_t rcx, rdx, rbx, reserved, rbp, rsi, rdi, r8_to_r15[8];
-};
-constexpr uint64_t kSavedRegisters = 0x308;
-constexpr uint64_t kSevFeatures = 0x3b0;
-constexpr uint64_t kFeatureSnp = 1;
 
 constexpr unsigned kMostAreas = 4;
 
@@ -125,20 +118,12 @@ void enter_native(Guest& guest, const uint8_t* page) {
 }
 
 void enter_encrypted(Guest& guest, const uint8_t* page) {
-    uint64_t features;
-    memcpy(&features, page + kSevFeatures, sizeof features);
-    if (features != (guest.snp() ? kFeatureSnp : 0))
+    const uint64_t features = read_vmsa_fields(page).features;
+    if (features != (guest.snp() ? kVmsaFeatureSnp : 0))
         fail("the IGVM file's VMSA has the features ", hex(features), ", which are not those of ",
              name(guest.settings.sev));
-    VmcbSave& save = guest.save();
-    memcpy(&save, page, offsetof(VmcbSave, reserved7));
-    guest.efer = save.efer & ~kEferSvme;
-    SavedRegisters saved;
-    memcpy(&saved, page + kSavedRegisters, sizeof saved);
-    const uint64_t low[] = {save.rax, saved.rcx, saved.rdx, saved.rbx,
-                            save.rsp, saved.rbp, saved.rsi, saved.rdi};
-    memcpy(guest.gprs, low, sizeof low);
-    memcpy(guest.gprs + sizeof low / sizeof *low, saved.r8_to_r15, sizeof saved.r8_to_r15);
+    load_vmsa(guest, page);
+    guest.efer = guest.save().efer & ~kEferSvme;
 }
 
 void enter(Guest& guest, const uint8_t* page) {

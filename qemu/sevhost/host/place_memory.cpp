@@ -34,13 +34,6 @@ bool is_rsdp(HostMemory& host, HostPhys phys) {
     return true;
 }
 
-HostPhys find_rsdp(HostMemory& host) {
-    for (HostPhys at = kBiosArea; at != kBiosAreaEnd; at += kRsdpAlignment)
-        if (is_rsdp(host, at))
-            return at;
-    return 0;
-}
-
 void copy_window(Guest& guest, HostPhys from, uint64_t bytes, GuestPhys to) {
     for (uint64_t i = 0; i != bytes; ++i) {
         const uint8_t byte = *guest.host.window(from + i);
@@ -60,6 +53,13 @@ bool reserved_range(const HostMemory& host, HostPhys phys, prologue_range& found
 }
 
 } // namespace
+
+HostPhys find_rsdp(HostMemory& host) {
+    for (HostPhys at = kBiosArea; at != kBiosAreaEnd; at += kRsdpAlignment)
+        if (is_rsdp(host, at))
+            return at;
+    return 0;
+}
 
 void place_memory(Guest& guest) {
     add_memory(guest, 0, guest.settings.memory_bytes, "the guest");

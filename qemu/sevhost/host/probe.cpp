@@ -47,7 +47,9 @@ void require_nested_paging_without_paging(HostMemory& host) {
     memset(host.at(code), 0xf4, kPageMisses);
     memcpy(host.at(code), kVmmcall, sizeof kVmmcall);
 
-    Guest guest(host, {});
+    Vm vm(host, {});
+    Guest guest(vm);
+    guest.host_vmcb_phys = prepare_world_switch(host);
     guest.vmcb = host.at<Vmcb>(vmcb_page);
     guest.vmcb_phys = vmcb_page;
     guest.by_c_bit.create(host);
@@ -93,7 +95,6 @@ void require_machine(HostMemory& host, const Settings& settings) {
         require_c_bit(host, settings.c_bit);
     if (settings.intercepted.xsetbv)
         require_xsetbv_exit();
-    prepare_world_switch(host);
     require_nested_paging_without_paging(host);
 }
 

@@ -8,6 +8,7 @@ extern "C" {
 bool sevhost_rdmsr(uint32_t msr, uint64_t* value);
 bool sevhost_wrmsr(uint32_t msr, uint64_t value);
 void sevhost_gp();
+void sevhost_nmi();
 uint64_t sevhost_prologue_gp;
 }
 
@@ -46,7 +47,12 @@ void catch_general_protection() {
     memcpy(idt, reinterpret_cast<const void*>(pointer.base), sizeof idt);
     sevhost_prologue_gp = idt[kVectorGp].offset();
     idt[kVectorGp].set_offset(reinterpret_cast<uint64_t>(&sevhost_gp));
-    pointer = {sizeof idt - 1, reinterpret_cast<uint64_t>(idt)};
+    idt[kVectorNmi].set_offset(reinterpret_cast<uint64_t>(&sevhost_nmi));
+    use_hosts_idt();
+}
+
+void use_hosts_idt() {
+    const TablePointer pointer = {sizeof idt - 1, reinterpret_cast<uint64_t>(idt)};
     asm volatile("lidt %0" : : "m"(pointer));
 }
 

@@ -56,4 +56,11 @@ sevhost_gp:
         jmpq    *sevhost_prologue_gp(%rip)
         .size   sevhost_gp, . - sevhost_gp
 
+// The gate of NMI: one that has stopped the guest's processor (processors.cpp), and has done so.
+        .globl  sevhost_nmi
+        .type   sevhost_nmi, @function
+sevhost_nmi:
+        iretq
+        .size   sevhost_nmi, . - sevhost_nmi
+
         .section .note.GNU-stack, "", @progbits

@@ -59,6 +59,13 @@ uint64_t parse_canary(Text key, Text value) {
     return canary;
 }
 
+unsigned parse_processors(Text key, Text value) {
+    const uint64_t number = parse_value(key, value);
+    if (number == 0 || number > kMostProcessors)
+        refuse(key, value, "is out of range: 1 to 32");
+    return static_cast<unsigned>(number);
+}
+
 bool parse_large_pages(Text key, Text value) {
     if (value == "4k")
         return false;
@@ -148,6 +155,16 @@ Intercepted parse_intercepted(Text key, Text value) {
     return intercepted;
 }
 
+// The APICs of a plain guest's processors are the machine's own, and start the host's.
+void require_together(const Settings& settings) {
+    if (settings.processors == 1)
+        return;
+    if (settings.sev < Sev::es)
+        fail("the host's command line: several processors need sev=es or sev=snp");
+    if (settings.sweep != Sweep::none)
+        fail("the host's command line: a sweep is of one processor");
+}
+
 } // namespace
 
 Settings parse_settings(const char* cmdline) {
@@ -185,11 +202,16 @@ Settings parse_settings(const char* cmdline) {
             parse_stacks(key, value, settings);
         else if (key == "sweep")
             settings.sweep = parse_sweep(key, value);
+        else if (key == "cpus")
+            settings.processors = parse_processors(key, value);
+        else if (key == "schedule")
+            settings.schedule = parse_value(key, value);
         else if (key == "trace")
             settings.trace = parse_trace(key, value);
         else
             refuse(key, value, "is not known");
     }
+    require_together(settings);
     return settings;
 }
 

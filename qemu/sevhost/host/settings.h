@@ -7,6 +7,8 @@
 
 namespace sevhost {
 
+constexpr unsigned kMostProcessors = 32;
+
 enum class Sev : uint8_t { none, sev, es, snp };
 
 struct Trace {
@@ -60,6 +62,8 @@ struct Settings {
     Accepted accepted = Accepted::by_image;
     Intercepted intercepted;
     Sweep sweep = Sweep::none;
+    unsigned processors = 1;
+    uint64_t schedule = 0; // a seed of the order in which they go on; 0: one after the other
 };
 
 // Ends the run with a line where a word is not understood.

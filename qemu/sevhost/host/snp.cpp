@@ -5,6 +5,7 @@
 #include "hostile.h"
 #include "launch.h"
 #include "page_walk.h"
+#include "processors.h"
 #include "vc.h"
 
 namespace sevhost {
@@ -73,16 +74,18 @@ void rmpadjust(Guest& guest, const Instruction& instruction) {
     GuestPhys page = 0;
     if (!operand_page(guest, page))
         return;
-    constexpr uint64_t kTargetVmplMask = 0xff;
+    constexpr uint64_t kTargetVmplMask = 0xff, kVmsaBit = 1 << 16;
     const bool large = guest.gprs[rcx] & 1;
     const auto target = static_cast<unsigned>(guest.gprs[rdx] & kTargetVmplMask);
-    Adjusted result = guest.rmp.rmpadjust(page, large, target);
+    const bool vmsa = guest.gprs[rdx] & kVmsaBit;
+    Adjusted result = guest.rmp.rmpadjust(page, large, target, vmsa);
     if (result.not_the_guests) {
         convert_for(guest, page, "RMPADJUST");
-        result = guest.rmp.rmpadjust(page, large, target);
+        result = guest.rmp.rmpadjust(page, large, target, vmsa);
     }
     if (guest.settings.trace.memory)
-        say("rmpadjust ", hex(page), large ? " 2M" : " 4K", " VMPL ", decimal(target), " -> ",
+        say("rmpadjust ", hex(page), large ? " 2M" : " 4K", " VMPL ", decimal(target),
+            vmsa ? " VMSA -> " : " -> ",
             decimal(result.code), "\n");
     set_result(guest, result);
     skip_instruction(guest, instruction);
@@ -147,6 +150,7 @@ void create_reverse_map(Guest& guest) {
 }
 
 void forget_page(Guest& guest, GuestPhys page) {
+    stop_all_others(guest);
     guest.by_c_bit.unmap(page);
     guest.by_c_bit.unmap(page | guest.c_bit_mask);
     guest.all_private.unmap(page);

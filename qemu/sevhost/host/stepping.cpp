@@ -12,7 +12,7 @@ constexpr uint64_t kDr6AtReset = 0xffff0ff0;
 constexpr uint8_t kPushf = 0x9c, kPopf = 0x9d, kIret = 0xcf;
 constexpr uint8_t kTfInSecondByte = 1 << 0; // bit 8 of the flags
 
-bool stepping;
+const Guest* stepped; // nullptr: none
 bool pushes_flags;
 
 struct FlagsInstruction {
@@ -61,21 +61,21 @@ void change_flags_on_stack(Guest& guest, uint64_t offset, bool set) {
 } // namespace
 
 void step(Guest& guest, bool on) {
-    stepping = on;
+    stepped = on ? &guest : nullptr;
     if (on)
         guest.vmcb->control.exceptions |= kInterceptDb;
     else
         guest.vmcb->control.exceptions &= ~kInterceptDb;
 }
 
-bool is_stepping() {
-    return stepping;
+bool is_stepping(const Guest& guest) {
+    return stepped == &guest;
 }
 
 void begin_step(Guest& guest) {
-    pushes_flags = false;
-    if (!stepping)
+    if (!is_stepping(guest))
         return;
+    pushes_flags = false;
     const FlagsInstruction found = flags_instruction_at(guest);
     pushes_flags = found.opcode == kPushf;
     if (found.opcode == kPopf)
@@ -86,7 +86,7 @@ void begin_step(Guest& guest) {
 }
 
 bool end_step(Guest& guest) {
-    if (!stepping)
+    if (!is_stepping(guest))
         return false;
     guest.save().rflags &= ~kFlagTf;
     if (guest.vmcb->control.exit_code != exit::kDb)

@@ -8,7 +8,7 @@ namespace sevhost {
 // From the next entry on.
 void step(Guest& guest, bool on);
 
-bool is_stepping();
+bool is_stepping(const Guest& guest);
 
 // Around the guest's run. The guest does not see the trap flag, neither in its flags nor in
 // what PUSHF pushes.

@@ -14,6 +14,7 @@
 #include "mmio.h"
 #include "msrs.h"
 #include "port_io.h"
+#include "processor_start.h"
 #include "snp.h"
 #include "svm_exits.h"
 
@@ -229,12 +230,10 @@ Answer serve_guest_request(Call& call) {
     return {kGhcbDone, kGenericError};
 }
 
-// There is no other processor (KVM: sev_snp_ap_creation).
 Answer serve_ap_creation(Call& call) {
-    if (call.request.info1 >> 32 == 0)
-        refuse(call.guest, "the processor asks to be given another state itself: this host has no "
-               "other to run meanwhile");
-    return malformed(Malformed::invalid_input);
+    const GhcbRequest& r = call.request;
+    const bool done = create_processor(call.guest, {r.info1, r.info2, r.rax});
+    return done ? Answer() : malformed(Malformed::invalid_input);
 }
 
 // KVM knows no such call (kvm_emulate_hypercall).
@@ -288,8 +287,8 @@ Answer serve(Call& call) {
     case nae::kApCreation:
         return serve_ap_creation(call);
     case nae::kApResetHold:
-        finish(call.guest, Outcome::halted,
-               "AP reset hold: there is no other processor to end it");
+        hold(call.guest, ResetHold::by_page);
+        return {}; // unless a SIPI comes
     case nae::kTerminate:
         serve_terminate(call);
     case nae::kUnsupported:

@@ -5,26 +5,20 @@
 extern "C" void enter_guest(uint64_t* gprs, uint64_t guest_vmcb, uint64_t host_vmcb);
 
 namespace sevhost {
-namespace {
 
-alignas(kPageBytes) uint8_t host_save_area[kPageBytes];
-Vmcb host_vmcb;
-HostPhys host_vmcb_phys;
-
-} // namespace
-
-void prepare_world_switch(HostMemory& host) {
+HostPhys prepare_world_switch(HostMemory& host) {
     write_msr(kMsrEfer, read_msr(kMsrEfer) | kEferSvme);
-    write_msr(kMsrVmHsavePa, host.phys_of(host_save_area));
-    host_vmcb_phys = host.phys_of(&host_vmcb);
+    write_msr(kMsrVmHsavePa, host.take_page());
+    const HostPhys host_vmcb = host.take_page();
     asm volatile("clgi"); // so it stays: VMRUN sets GIF for the guest, #VMEXIT clears it (15.17)
-    asm volatile("vmsave %%rax" : : "a"(host_vmcb_phys) : "memory");
+    asm volatile("vmsave %%rax" : : "a"(host_vmcb) : "memory");
+    return host_vmcb;
 }
 
 void run_guest(Guest& guest) {
     guest.save().rax = guest.gprs[rax];
     guest.save().rsp = guest.gprs[rsp];
-    enter_guest(guest.gprs, guest.vmcb_phys, host_vmcb_phys);
+    enter_guest(guest.gprs, guest.vmcb_phys, guest.host_vmcb_phys);
     guest.gprs[rax] = guest.save().rax;
     guest.gprs[rsp] = guest.save().rsp;
 }

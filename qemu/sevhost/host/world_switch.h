@@ -5,8 +5,8 @@
 
 namespace sevhost {
 
-// Turns SVM on and saves what VMRUN does not.
-void prepare_world_switch(HostMemory& host);
+// Turns SVM on for this processor, and saves what VMRUN does not: where.
+HostPhys prepare_world_switch(HostMemory& host);
 
 // Runs the guest up to its next exit.
 void run_guest(Guest& guest);

@@ -106,7 +106,7 @@ void behind_it(Guest& guest) {
     raise_exception(guest, kVectorVc, static_cast<uint32_t>(which(again_code)));
 }
 bool remember_place(Guest& guest) {
-    if (!is_stepping())
+    if (!is_stepping(guest))
         note_interrupted(guest);
     return false;
 }

@@ -1,6 +1,6 @@
-// The first program of a Linux guest: it asks CPUID, says a line, and powers off.
+// The first program of a Linux guest: it asks CPUID, counts the processors, and powers off.
 
-enum { kWrite = 1, kReboot = 169 }; // Linux's numbers of system calls
+enum { kWrite = 1, kReboot = 169, kSchedGetAffinity = 204 }; // Linux's numbers of system calls
 enum { kStandardOutput = 1 };
 enum { kMagic1 = 0xfee1dead, kMagic2 = 0x28121969, kPowerOff = 0x4321fedc }; // reboot(2)
 
@@ -22,11 +22,30 @@ static void vendor(char text[12]) {
         text[i] = (char)(words[i / 4] >> 8 * (i % 4));
 }
 
+// As nproc(1) does it.
+static unsigned processors(void) {
+    unsigned long mask[16] = {0};
+    unsigned count = 0;
+    system_call(kSchedGetAffinity, 0, sizeof mask, (long)mask);
+    for (unsigned bit = 0; bit != 8 * sizeof mask; ++bit)
+        count += mask[bit / 64] >> bit % 64 & 1;
+    return count;
+}
+
+static void say_processors(void) {
+    char line[] = "init: processors 00\n";
+    const unsigned count = processors();
+    line[sizeof line - 4] = (char)('0' + count / 10 % 10);
+    line[sizeof line - 3] = (char)('0' + count % 10);
+    system_call(kWrite, kStandardOutput, (long)line, sizeof line - 1);
+}
+
 // Linux enters with RSP aligned as for a call that has not been made.
 __attribute__((force_align_arg_pointer)) void _start(void) {
     char line[] = "init: user space on ............\n";
     vendor(line + sizeof line - sizeof "............\n");
     system_call(kWrite, kStandardOutput, (long)line, sizeof line - 1);
+    say_processors();
     system_call(kReboot, kMagic1, kMagic2, kPowerOff);
     for (;;) {
     }

@@ -9,6 +9,8 @@ constexpr Guid kSevMetadata = {{0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98, 0x98, 0x47, 
                                 0x85, 0xa7, 0xbf, 0x67, 0xcc}};
 constexpr Guid kHashes = {{0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 0x04, 0x4b, 0x92, 0x7b, 0x1d, 0xa6,
                            0xef, 0xa8, 0xd4, 0x54}};
+constexpr Guid kApReset = {{0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f, 0x89, 0x0e, 0x68, 0xc7,
+                             0x7e, 0x2f, 0xb4, 0x4e}};
 constexpr uint64_t kFooterEnd = 32; // before the image's end: behind it is the reset vector
 
 // An entry ends in its bytes, all of it, and its GUID; its data lie before.
@@ -99,6 +101,11 @@ HashesPlace read_hashes_place(const FirmwareImage& image) {
     if (!find(image, kHashes, place) || place.base == 0)
         return {0, 0};
     return place;
+}
+
+uint32_t read_ap_reset(const FirmwareImage& image) {
+    uint32_t address = 0;
+    return find(image, kApReset, address) ? address : 0;
 }
 
 } // namespace sevhost

@@ -44,4 +44,8 @@ struct HashesPlace {
 };
 HashesPlace read_hashes_place(const FirmwareImage& image);
 
+// Where the processors behind the first begin as SEV-ES and SNP (QEMU: sev_es_parse_reset_block);
+// 0: it does not say.
+uint32_t read_ap_reset(const FirmwareImage& image);
+
 } // namespace sevhost

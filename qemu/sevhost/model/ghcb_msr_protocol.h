@@ -16,6 +16,7 @@ constexpr uint64_t kSevInfoRequest = 0x002;
 constexpr uint64_t kCpuidRequest = 0x004;
 constexpr uint64_t kCpuidResponse = 0x005;
 constexpr uint64_t kApResetHoldRequest = 0x006;
+constexpr uint64_t kApResetHoldResponse = 0x007;
 constexpr uint64_t kPreferredRequest = 0x010;
 constexpr uint64_t kPreferredResponse = 0x011;
 constexpr uint64_t kRegisterRequest = 0x012;
@@ -37,6 +38,7 @@ constexpr uint64_t kFrameMask = 0x000ffffffffff000; // a page number, as an addr
 constexpr uint64_t kNoFrame = ~kCodeMask;           // none is preferred, or the one is refused
 constexpr unsigned kPageOperationShift = 52;
 constexpr unsigned kFeaturesShift = 12;
+constexpr unsigned kHoldShift = 12;
 constexpr unsigned kTerminateSetShift = 12;
 constexpr unsigned kTerminateCodeShift = 16;
 } // namespace ghcb_msr
@@ -67,6 +69,10 @@ constexpr uint64_t sev_information(unsigned version_max, unsigned version_min, u
 constexpr uint64_t cpuid_response(uint32_t value, unsigned which) {
     return uint64_t{value} << ghcb_msr::kUpperShift |
            uint64_t{which} << ghcb_msr::kCpuidRegisterShift | ghcb_msr::kCpuidResponse;
+}
+// 0: it was no SIPI that ended it.
+constexpr uint64_t hold_response(uint64_t sipi) {
+    return sipi << ghcb_msr::kHoldShift | ghcb_msr::kApResetHoldResponse;
 }
 constexpr uint64_t error_response(uint64_t code, uint32_t error) { // 0 is success
     return uint64_t{error} << ghcb_msr::kUpperShift | code;

@@ -14,13 +14,15 @@ enum Gpr : unsigned { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, kGprCount = 16 };
 class ReverseMap;
 
 struct Processor {
+    explicit Processor(GuestMemory& guests) : memory(guests) {}
+
     Vmcb* vmcb = nullptr;
     // RAX and RSP are the VMCB's while the guest runs, and here between exits.
     uint64_t gprs[kGprCount] = {};
     uint64_t c_bit_mask = 0; // 0: memory is not encrypted
     // Address bits that a hostile host's nested tables do not look at: 0 for an honest one's.
     uint64_t alias_mask = 0;
-    GuestMemory memory;
+    GuestMemory& memory;
     const ReverseMap* reverse_map = nullptr; // SNP only
 
     VmcbSave& save() const { return vmcb->save; }

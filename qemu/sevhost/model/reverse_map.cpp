@@ -40,6 +40,15 @@ bool ReverseMap::is_large(GuestPhys gpa) const {
     return state != nullptr && (*state & kLarge);
 }
 
+bool ReverseMap::is_vmsa(GuestPhys gpa) const {
+    const uint8_t* state = state_of(gpa);
+    return state != nullptr && (*state & kVmsa);
+}
+
+void ReverseMap::set_in_use(GuestPhys vmsa, bool in_use) {
+    set(vmsa, kInUse, in_use);
+}
+
 PageCheck ReverseMap::check(GuestPhys gpa, Backing wanted) const {
     if (wanted == Backing::shared)
         return is_assigned(gpa) ? PageCheck::not_shared : PageCheck::allowed;
@@ -67,7 +76,7 @@ Adjusted ReverseMap::pvalidate(GuestPhys gpa, bool large, bool validate) {
     return {};
 }
 
-Adjusted ReverseMap::rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl) {
+Adjusted ReverseMap::rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl, bool vmsa) {
     if (state_of(gpa) == nullptr || (large && gpa % kLargePageBytes != 0))
         return {.code = kAdjustFailInput};
     if (target_vmpl <= vmpl_)
@@ -76,8 +85,12 @@ Adjusted ReverseMap::rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl) 
         return {.not_the_guests = true};
     if (large && !is_large(gpa))
         return {.code = kAdjustFailSizeMismatch};
+    if (*state_of(gpa) & kInUse)
+        return {.code = kAdjustFailInUse};
     if (!large)
         smash(gpa);
+    if (vmpl_ == 0)
+        set(gpa, kVmsa, vmsa);
     return {};
 }
 
@@ -108,9 +121,13 @@ void ReverseMap::smash(GuestPhys gpa) {
 }
 
 void ReverseMap::set_validated(GuestPhys gpa, bool validated) {
+    set(gpa, kValidated, validated);
+}
+
+void ReverseMap::set(GuestPhys gpa, uint8_t bit, bool value) {
     uint8_t* state = state_of(gpa);
     if (state != nullptr)
-        *state = static_cast<uint8_t>(validated ? *state | kValidated : *state & ~kValidated);
+        *state = static_cast<uint8_t>(value ? *state | bit : *state & ~bit);
 }
 
 } // namespace sevhost

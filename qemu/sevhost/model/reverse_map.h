@@ -21,6 +21,7 @@ struct Adjusted {
 constexpr uint64_t kAdjustSuccess = 0;
 constexpr uint64_t kAdjustFailInput = 1;
 constexpr uint64_t kAdjustFailPermission = 2;
+constexpr uint64_t kAdjustFailInUse = 3;
 constexpr uint64_t kAdjustFailSizeMismatch = 6;
 
 class ReverseMap {
@@ -40,11 +41,15 @@ public:
     bool is_assigned(GuestPhys gpa) const;
     bool is_validated(GuestPhys gpa) const;
     bool is_large(GuestPhys gpa) const;
+    bool is_vmsa(GuestPhys gpa) const;
+    // A processor runs with it (15.36.12).
+    void set_in_use(GuestPhys vmsa, bool in_use);
 
     // What the processor does for the guest. Pages of 2 MiB are taken apart where a
     // 4 KiB page of them is meant, as a host does on the nested fault (15.36.11).
     Adjusted pvalidate(GuestPhys gpa, bool large, bool validate);
-    Adjusted rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl);
+    // `vmsa`: what the page is from then on, to VMPL 0.
+    Adjusted rmpadjust(GuestPhys gpa, bool large, unsigned target_vmpl, bool vmsa = false);
 
     // The level at which the guest runs: below 0 it may do neither (APM vol. 3).
     void set_vmpl(unsigned vmpl) { vmpl_ = vmpl; }
@@ -63,7 +68,11 @@ private:
     static constexpr uint8_t kValidated = 1 << 1;
     static constexpr uint8_t kLarge = 1 << 2; // in each of the 512
 
+    static constexpr uint8_t kVmsa = 1 << 3;
+    static constexpr uint8_t kInUse = 1 << 4;
+
     uint8_t* state_of(GuestPhys gpa) const;
+    void set(GuestPhys gpa, uint8_t bit, bool value);
 
     const GuestMemory& memory_;
     unsigned vmpl_ = 0;

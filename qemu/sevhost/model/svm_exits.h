@@ -11,6 +11,7 @@ constexpr uint64_t kWriteDr7 = 0x37;
 constexpr uint64_t kDb = 0x41;
 constexpr uint64_t kUd = 0x46;
 constexpr uint64_t kIntr = 0x60;
+constexpr uint64_t kNmi = 0x61;
 constexpr uint64_t kCr0Selective = 0x65;
 constexpr uint64_t kRdtsc = 0x6e;
 constexpr uint64_t kRdpmc = 0x6f;

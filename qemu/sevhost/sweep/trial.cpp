@@ -37,6 +37,7 @@ unsigned writable_count;
 // What is kept besides memory.
 Vmcb kept_vmcb;
 alignas(Guest) uint8_t kept_guest[sizeof(Guest)];
+alignas(Vm) uint8_t kept_vm[sizeof(Vm)];
 alignas(16) uint8_t kept_sse[512];
 uint8_t* kept_states[GuestMemory::kMaxRegions];
 uint8_t* kept_seen[GuestMemory::kMaxRegions]; // which pages hold something
@@ -133,6 +134,7 @@ void take_back(Guest& guest) {
     protect_again();
     *guest.vmcb = kept_vmcb;
     memcpy(static_cast<void*>(&guest), kept_guest, sizeof guest);
+    memcpy(static_cast<void*>(&guest.vm), kept_vm, sizeof guest.vm);
     take_back_intercepts();
     take_back_reverse_map(guest);
     for (unsigned i = 0; i != guest.memory.count(); ++i)
@@ -215,6 +217,7 @@ void keep_state(Guest& guest) {
     protect_again();
     kept_vmcb = *guest.vmcb;
     memcpy(kept_guest, static_cast<const void*>(&guest), sizeof guest);
+    memcpy(kept_vm, static_cast<const void*>(&guest.vm), sizeof guest.vm);
     for (unsigned i = 0; i != guest.memory.count(); ++i)
         keep_maps(guest, i);
     keep_intercepts();

@@ -38,6 +38,7 @@ class Scene:
     intercept: str = ""
     host: str = ""
     rmp: str = ""
+    cpus: int = 1
 
 
 def _refused(says: str) -> End:
@@ -54,6 +55,10 @@ def _halted(says: str) -> End:
 
 def _terminated(says: str) -> End:
     return End(sev_guest.TERMINATED, says)
+
+
+def _by_creation(name: str, ends: Optional[End] = None) -> Scene:
+    return Scene(name, sev=_SNP, widths=(64,), cpus=2, ends=ends)
 
 
 _UNDELIVERED = r"exception 29 with error code 0x72 cannot be delivered: "
@@ -166,6 +171,19 @@ _SCENES = {
         Scene("validation-through-a-shared-mapping", sev=_SNP,
               ends=_refused(r"mapped without the C-bit .*APM vol\. 3, PVALIDATE")),
     ],
+    "processors": [
+        *(_by_creation(name) for name in ("creation", "destruction", "another-state",
+                                          "creation-at-init", "creation-refused")),
+        _by_creation("no-vmsa", _refused(r"is no such page in the reverse map: VMRUN fails")),
+        _by_creation("vmsa-of-other-features", _refused("has the features 0x0, and the guest has")),
+        _by_creation("vmsa-without-svme", _refused("EFER.SVME is zero")),
+        Scene("no-state", widths=(64,), cpus=2, ends=_refused(
+            "a SIPI for processor 1, which has no state")),
+        *(Scene(name, sev=_ES, widths=(64,), host="firmware", cpus=2)
+          for name in ("jump-table", "hold-by-msr", "hold-by-page", "init-while-it-runs", "nmi")),
+        Scene("nobody-runs", widths=(64,), cpus=2, ends=_halted(
+            "no processor runs, and none can start another")),
+    ],
 }
 
 
@@ -201,7 +219,7 @@ def _judgement(result) -> str:
 def _play(guest: str, width: int, sev: str, scene: Scene) -> None:
     result = sev_guest.run(Run(cases.BUILD / f"guests/{guest}{width}.elf", sev=sev, memory="32M",
                                cmdline=scene.name, intercept=scene.intercept,
-                               host=scene.host, rmp=scene.rmp))
+                               host=scene.host, rmp=scene.rmp, cpus=scene.cpus))
     if scene.ends:
         assert result.outcome == scene.ends.outcome, result.outcome
         assert result.lines(f"^sevhost: .*{scene.ends.says}"), f"no word of: {scene.ends.says}"
