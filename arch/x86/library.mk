@@ -33,27 +33,17 @@ OBJECTS32 := $(SOURCES32:%.cpp=$(BUILD)/32/%.o)
 SEV_OBJECTS32 := $(SEV_SOURCES32:%.cpp=$(BUILD)/32/%.o)
 OBJECTS64 := $(SOURCES64:%.cpp=$(BUILD)/64/%.o) $(ENTRY:%.S=$(BUILD)/64/%.o)
 
-# -Oz would want a function for a 64-bit shift.
-$(BUILD)/32/arch/x86/report/console.o: FLAGS32 += -Os
-
 # %ebp is a frame's pointer, or what it points to might be looked for in the stack's segment,
 # which ends at the stack's bottom: sev32.h.
 $(SEV_OBJECTS32): FLAGS32 += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
 
-# Small everywhere, and fast where `make bench` sees the difference.
-$(addprefix $(BUILD)/64/,arch/x86/paging/page_tables.o arch/x86/stage64/descriptors.o \
-	boot/memory_map.o): FLAGS64 += -O2 -falign-loops=1
-$(addprefix $(BUILD)/64/,arch/x86/stage64/kernel_map.o \
-	arch/x86/stage64/long_mode.o boot/low_pages.o boot/loader_info.o \
-	boot/pvh.o): FLAGS64 += -Os
+# A folder has one set of flags: small, but for the two whose loops are most of what a boot runs
+# (docs/bench.md, "Flags"). Single files have what a handler demands of them, and nothing to win bytes.
+$(BUILD)/64/boot/%.o: FLAGS64 += -Os
+$(BUILD)/64/arch/x86/paging/%.o: FLAGS64 += -O2 -falign-loops=1
 
+# A #VC may come anywhere.
 $(SEV_SOURCES64:%.cpp=$(BUILD)/64/%.o): FLAGS64 += -mgeneral-regs-only
-
-# Smaller without vectors.
-$(BUILD)/64/boot/multiboot2.o: FLAGS64 += -mgeneral-regs-only
-
-# Smaller with their steps apart.
-$(addprefix $(BUILD)/64/arch/x86/sev/,decode.o vc_memory.o): FLAGS64 += -fno-inline-functions
 
 # A report must not need what may be off, or what the fault may be about.
 $(addprefix $(BUILD)/64/,arch/x86/report/report.o arch/x86/report/console.o boot/image.o \

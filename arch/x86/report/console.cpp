@@ -60,9 +60,11 @@ void Console::put(const char* text) {
 }
 
 void Console::put_hex(uint64_t value, unsigned digits) {
-    for (unsigned digit = 16; digit-- != 0;) {
-        const auto nibble = static_cast<unsigned>(value >> (4 * digit)) & 0xf;
-        if (digit < digits || (value >> (4 * digit)) != 0)
+    for (unsigned digit = 16; digit-- != 0; value <<= 4) {
+        const auto nibble = static_cast<unsigned>(value >> 60);
+        if (nibble != 0)
+            digits = 16; // none of the rest is left out
+        if (digit < digits)
             put(static_cast<char>(nibble < 10 ? '0' + nibble : 'a' + nibble - 10));
     }
 }
