@@ -22,8 +22,9 @@ endif
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
+# What a kernel's author wants; `make check` makes the test kernels besides.
 .PHONY: all
-all: kernels check-tool
+all: library check-tool demos
 
 include arch/x86/library.mk
 include arch/x86/payload/payload.mk

@@ -48,8 +48,7 @@ $(BUILD)/installed/libprologue.a: $(LIBRARY)
 
 # Takes the place of an earlier version, with all its files.
 .PHONY: install
-install: $(BUILD)/installed/libprologue.a $(LINUX16) $(EFI_STUB) $(LOADER_IMAGES) $(CHECK_TOOL) \
-		$(BUILD)/prologue.pc \
+install: $(BUILD)/installed/libprologue.a library check-tool $(BUILD)/prologue.pc \
 		$(BUILD)/PrologueConfigVersion.cmake
 	[ ! -e "$(INSTALL_ROOT)/$(INSTALLED_LIST)" ] || $(REMOVE_INSTALLED)
 	set -e; \

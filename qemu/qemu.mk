@@ -4,11 +4,11 @@ RUN_SETTINGS := LOADER FIRMWARE LA57 SEV MEM CPU CMDLINE INITRD ACCEL
 export $(RUN_SETTINGS)
 
 .PHONY: run
-run: kernels $(SEVHOST)
+run: demos $(FEEDERS) $(if $(filter-out none,$(SEV))$(filter igvm,$(LOADER)),$(SEVHOST))
 	@$(PYTHON) qemu/run.py
 
 .PHONY: iso
-iso: kernels
+iso: demos
 	@$(PYTHON) qemu/make_iso.py $(BUILD)/demo-best.elf multiboot2 $(BUILD)/prologue.iso "$(CMDLINE)"
 	@$(PYTHON) qemu/make_iso.py $(BUILD)/demo-best-multiboot1.elf multiboot \
 		$(BUILD)/prologue-multiboot1.iso "$(CMDLINE)"

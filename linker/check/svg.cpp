@@ -68,6 +68,8 @@ std::vector<std::string> contents_of(const Segment& segment, const Kernel& kerne
     add("e_entry", kernel.file.physical(kernel.file.entry));
     add("PVH's entry", kernel.entry(qemu_pvh));
     for (const Note& note : kernel.file.notes) {
+        if (note.owner.empty())
+            continue; // fills a gap
         const WishKind* kind = note.owner == PROLOGUE_NOTE_OWNER ? wish_kind(note.type) : nullptr;
         const std::string what = kind != nullptr ? "wish " + std::string(kind->name)
                                                  : sentence("%s note %u", note.owner.c_str(),

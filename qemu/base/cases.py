@@ -1,6 +1,7 @@
 """What a test module needs of the runner: cases, notes, and files that go away by themselves."""
 
 import os
+import subprocess
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -44,6 +45,19 @@ def journal() -> Journal:
 def note(text: str) -> None:
     """Prints a line with the case's outcome: what could not be tried here, or was measured."""
     journal().notes.append(text)
+
+
+_making = threading.Lock()
+
+
+def made(path: Path) -> Path:
+    """A file of the build's, which is made where it is not there yet."""
+    if BUILD in path.parents and not path.exists():
+        build = Path(os.path.relpath(BUILD, ROOT))
+        with _making:
+            subprocess.run(["make", "-s", f"BUILD={build}", build / path.relative_to(BUILD)],
+                           cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return path
 
 
 def scratch_directory() -> Path:

@@ -155,7 +155,12 @@ $(BUILD)/payload-$(1).elf: $(call payload_objects,payload-$(1)) qemu/kernels/pay
 endef
 $(foreach name,$(PAYLOAD_NAMES),$(eval $(call PAYLOAD_RULE,$(name))))
 
-.PHONY: kernels
+# What `make run` boots: each depth of paging, with the headers that its loader wants.
+DEMOS := $(foreach depth,demo demo-best demo-five,$(addprefix $(BUILD)/$(depth),\
+	.elf -multiboot1.elf -every.elf -every.bzImage))
+
+.PHONY: demos kernels
+demos: $(DEMOS)
 kernels: $(KERNELS) $(BZIMAGES) $(LOADER_IMAGES) $(PAYLOADS)
 
 -include $(KERNEL_OBJECTS:.o=.d)

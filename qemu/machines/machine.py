@@ -129,7 +129,7 @@ def command(boot: Boot, serial: Path, debugcon: Path) -> list:
     if boot.firmware:
         line += ["-bios", str(boot.firmware)]
     if boot.kernel:
-        line += ["-kernel", str(boot.kernel)]
+        line += ["-kernel", str(cases.made(Path(boot.kernel)))]
     if boot.initrd:
         line += ["-initrd", ",".join(map(str, boot.initrd))]
     if boot.append is not None:

@@ -48,7 +48,7 @@ class Image:
     the lowest p_paddr is moved to, all segments keeping their distances."""
 
     def __init__(self, path: Path):
-        self.path = Path(path)
+        self.path = cases.made(Path(path))
         self.contents = self.path.read_bytes()
         with open(self.path, "rb") as stream:
             elf = ELFFile(stream)

@@ -296,6 +296,8 @@ FILE = [
     Wrong("sections-outside-file", GRUB2 | {"xen-pvh"}, plain,
           lambda elf: elf.set_header(e_shoff=len(elf.bytes))),
     Wrong("sections-outside-file", GRUB2, plain, section_too_long),
+    Wrong("relocation-sections", GRUB2, linked("--emit-relocs",
+                                               objects=lambda: [wishes("RELOCATABLE")])),
     Wrong("relocation-sections", GRUB2, linked("--emit-relocs")),
     Wrong("no-segments", EVERY, plain,
           each_load(lambda elf, index: elf.set_segment(index, p_type=PT_NULL))),

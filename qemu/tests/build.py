@@ -188,6 +188,27 @@ def iso_boots() -> None:
         machine.run(machine.Boot(iso=path)).expect(machine.OK, r"^cmdline: from the iso\r?$")
 
 
+def make_alone_makes_what_a_user_wants() -> None:
+    """The library, the tools and the demonstration kernel: none of the tests' kernels, nothing for
+    the host's tests, no SEV host."""
+    build = cases.scratch_directory()
+    said = run("make", "-n", "--no-print-directory", f"BUILD={build}").stdout
+    made = set(re.findall(rf'echo "  {build}/([^"]*)"', said))
+    for wanted in ("libprologue.a", "prologue-check", "prologue-efi.bin", "prologue.elf",
+                   "demo.elf", "demo-best-every.bzImage"):
+        assert wanted in made, (wanted, said)
+    kernels = {name for name in made if name.endswith((".elf", ".bzImage"))}
+    other = [name for name in kernels if not name.startswith(("demo", "prologue"))]
+    assert not other and len(kernels) < 20, kernels
+    assert not [name for name in made if name.startswith(("host", "sevhost", "fuzz"))], made
+
+
+def a_missing_kernel_is_made() -> None:
+    path = cases.BUILD / "kernels/demo-mark.o"  # which no other test wants
+    path.unlink(missing_ok=True)
+    assert cases.made(path).exists()
+
+
 def gdb_knows_each_stage() -> None:
     commands = ["break prologue_stage64", "continue", "print window",
                 "break kernel_main", "continue", "backtrace", "kill"]
@@ -210,6 +231,8 @@ CASES = [
     Case("build: e_entry survives masks of 28 and 24 bits", entry_survives_masks),
     Case("bench: the figures keep their limits", bench_keeps_its_limits),
     Case("bench: a count repeats exactly", counts_repeat),
+    Case("commands: make alone makes what a user wants", make_alone_makes_what_a_user_wants),
+    Case("commands: a file of the build that is not there is made when it is wanted", a_missing_kernel_is_made),
     Case("commands: make run prints the report", run_prints_the_report),
     Case("commands: make run refuses what it cannot do", run_refuses_what_it_cannot),
     Case("commands: make iso boots by both protocols", iso_boots),

@@ -192,13 +192,13 @@ class Boot(NamedTuple):
 
 _BOOTS = [
     Boot("elf-type", "grub-multiboot2", "this ELF file is not of the right type"),
-    Boot("relocation-sections", "grub-multiboot2", ""),
+    Boot("relocation-sections", "grub-multiboot2", "ELF files with relocs are not supported"),
     Boot("multiboot2-too-far", "grub-multiboot2", "no multiboot header found"),
     Boot("headers-not-loaded", "qemu-pvh", "is not that of this kernel"),
     Boot("image-in-direct-map", "qemu-pvh", "in the direct map"),
     Boot("low-memory-of-firmware", "qemu-pvh", ""),
     Boot("part-missing", "qemu-pvh", "prologue: fatal: "),
-    Boot("pvh-note-alignment", "qemu-pvh", ""),
+    Boot("pvh-note-alignment", "qemu-pvh", "without PVH ELF Note"),
     Boot("pvh-note-behind-other", "qemu-pvh", ""),
     Boot("pvh-note-no-segment", "qemu-pvh", "without PVH ELF Note"),
     Boot("multiboot1-no-addresses", "qemu-multiboot1", "give a 32bit one"),

@@ -11,4 +11,7 @@ $(LOADER_IMAGES): $(LOADER_OBJECTS) $(LIBRARY) $(wildcard linker/prologue*.ld)
 	$(LLD) -static -z max-page-size=4096 $(LOADER_HEADERS) -L linker -T prologue.ld -o $@ \
 		$(LOADER_OBJECTS) $(LIBRARY)
 
+.PHONY: library
+library: $(LIBRARY) $(LINUX16) $(EFI_STUB) $(LOADER_IMAGES)
+
 -include $(LOADER_OBJECTS:.o=.d)
