@@ -69,9 +69,10 @@ def _wishes_are_the_headers() -> None:
     header = (_HEADERS / "wishes.h").read_text()
     types = re.findall(r"#define PROLOGUE_NOTE_(\w+) (0x\w+)", header)
     macros = set(re.findall(r"#define PROLOGUE_WISH_([A-Z_]+[A-Z])\b", header))
-    assert {name for name, _ in types} == macros
+    assert {name for name, _ in types} == macros - {"SYMBOL_WINDOW"}  # a window's other spelling
     section = _CONTRACT[_CONTRACT.index("## Wishes"):_CONTRACT.index("### In other languages")]
-    assert {re.match(r"`(\w+)", row[0])[1] for row in _rows(section)} == macros
+    assert {re.match(r"`(\w+)", row[0])[1] for row in _rows(section)} == macros - {
+        "SYMBOL_WINDOW"}
     notes = _rows(_CONTRACT[_CONTRACT.index("### In other languages"):])
     assert [row[0] for row in notes] == [number for _, number in types]
     for (name, _), (_, symbol, *_) in zip(types, notes):

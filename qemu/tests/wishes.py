@@ -68,11 +68,13 @@ class Wished:
     identity: Optional[Tuple[int, int]] = None  # from, to
     devices: bool = False  # are in it too
     more_wishes: str = ""  # in C: they make the last window
+    compiled: Tuple[str, ...] = ()  # how
     one_mapping: bool = False
 
 
 @functools.lru_cache(maxsize=None)
-def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = (), more_wishes: str = "") -> Path:
+def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = (), more_wishes: str = "",
+           flags: Tuple[str, ...] = ()) -> Path:
     """The kernel of qemu/tests/state.py with these wishes."""
     lines = ['#include "prologue/wishes.h"', *(f"PROLOGUE_WISH_{wish};" for wish in wishes),
              more_wishes]
@@ -84,7 +86,7 @@ def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = (), more_wishes: str
     objects = [cases.BUILD / f"kernels/{name}.o" for name in ("state-wishless-pie", "console-pie")]
     for command in (
             [tool["CLANG"], "--target=x86_64-none-elf", "-ffreestanding", "-Wall", "-Wextra", "-Werror",
-             f"-I{cases.ROOT}/boot/include", "-c", source, "-o", made],
+             f"-I{cases.ROOT}/boot/include", *flags, "-c", source, "-o", made],
             [tool["LLD"], "-static", "-z", "max-page-size=4096", *link, "-L",
              cases.ROOT / "linker", "-T", "prologue.ld", "-o", kernel, *objects, made,
              cases.BUILD / "libprologue.a"]):
@@ -97,7 +99,7 @@ def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = (), more_wishes: str
 def boot(wished: Wished) -> None:
     stated = wished.windows[:-1] if wished.more_wishes else wished.windows
     wishes = (*wished.wishes, *(window.wish for window in stated))
-    kernel = linked(wishes, tuple(wished.link), wished.more_wishes)
+    kernel = linked(wishes, tuple(wished.link), wished.more_wishes, wished.compiled)
     foreseen = prologue_check.check(kernel)
     assert foreseen.status == prologue_check.TAKEN, foreseen.output
     result = machine.run(Boot(kernel=kernel, cpu=wished.cpu, memory=wished.memory, append="a b"))
@@ -207,6 +209,9 @@ _LAST_PAGE = Window(0xFFFFFFFFFFFFF000, LAPIC, PAGE)
 _LOW = (Window(0xB8000, VGA, 8 * PAGE, True), Window(LAPIC, LAPIC, PAGE, True, caching=UC))
 _ACROSS_ENTRIES = Window(0xFFFFFEFFFFE00000, 0xE0000000, 0x400000)
 
+_APIC_SYMBOLS = [f"--defsym={name}={value:#x}" for name, value in
+                 (("apic_seen", DEVICES), ("apic_phys", LAPIC), ("apic_bytes", 2 * PAGE))]
+
 WISHED = [
     Wished("none at all: the defaults"),
     *(Wished(f"a stack of {size // KIB} KiB", [f"STACK({size:#x})"], stack=size)
@@ -277,10 +282,16 @@ WISHED = [
     Wished("windows in an identity map by wish", [identity(4 * GIB)], _LOW,
            identity=(PAGE, 4 * GIB)),
     Wished("a window by the linker's symbols", windows=[Window(DEVICES, LAPIC, 2 * PAGE, True)],
-           link=[f"--defsym={name}={value:#x}" for name, value in
-                 (("apic_seen", DEVICES), ("apic_phys", LAPIC), ("apic_bytes", 2 * PAGE))],
-           more_wishes="extern char apic_seen[], apic_phys[], apic_bytes[];\n"
+           link=_APIC_SYMBOLS, more_wishes="extern char apic_seen[], apic_phys[], apic_bytes[];\n"
            "PROLOGUE_WISH_WINDOW(apic_seen, apic_phys, apic_bytes, PROLOGUE_WINDOW_WRITE);"),
+    *(Wished(f"a window by the linker's symbols, {title}", link=_APIC_SYMBOLS, compiled=flags,
+             windows=[Window(DEVICES, LAPIC, 2 * PAGE, True)],
+             more_wishes="PROLOGUE_WISH_SYMBOL_WINDOW(apic_seen, apic_phys, apic_bytes, "
+                         "PROLOGUE_WINDOW_WRITE);")
+      for title, flags in (
+          ("C", ()), ("C for -fPIE", ("-fPIE",)), ("C++", ("-x", "c++", "-std=c++20")),
+          ("C++ for -fPIE", ("-x", "c++", "-std=c++20", "-fPIE")),
+          ("C++ for -fPIC", ("-x", "c++", "-std=c++20", "-fPIC")))),
     Wished("all of the image writable and executable", ["WRITABLE_TEXT"], one_mapping=True),
     Wished("the same with a window that is so", ["WRITABLE_TEXT"],
            [Window(DEVICES, 0x8000, PAGE, True, True)], one_mapping=True),

@@ -77,13 +77,19 @@
  * is a device's, which an SEV guest does not encrypt. Note 0x55, in a section of
  * its own: u64, u64, u64, u64. Nothing else may be mapped there. One in the
  * first 512 GiB (256 TiB with five levels) needs an identity map by wish.
- * Each of the first three may be a symbol that the linker script defines, which C
- * declares as an array; code for -fPIE, and C++, leave that to assembly. */
+ * In C that is not for -fPIE, each of the first three may be a symbol that the linker script
+ * defines, declared as an array; elsewhere there is SYMBOL_WINDOW. */
 #define PROLOGUE_NOTE_WINDOW 0x55
 #define PROLOGUE_WISH_WINDOW(virt, phys, bytes, rights)                                            \
     PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                             \
     PROLOGUE_NEED_(prologue_wished_maps)                                                           \
     PROLOGUE_WINDOW_CHECK_(PROLOGUE_64_(virt), PROLOGUE_64_(phys), PROLOGUE_64_(bytes))
+/* The same by way of the assembler, in any language and for -fPIE too: numbers without a
+ * suffix or a cast, or symbols, which need no declaration. */
+#define PROLOGUE_WISH_SYMBOL_WINDOW(virt, phys, bytes, rights)                                     \
+    PROLOGUE_EMIT_(PROLOGUE_WINDOW_TEXT_(virt, phys, bytes, rights))                               \
+    PROLOGUE_NEED_(prologue_wished_maps)                                                           \
+    PROLOGUE_CHECK_(1)
 #define PROLOGUE_WINDOW_READ 0x00
 #define PROLOGUE_WINDOW_WRITE 0x01
 #define PROLOGUE_WINDOW_EXECUTE 0x02 /* not with WRITE, unless all of the image is so, by wish */
@@ -222,9 +228,12 @@
 #define PROLOGUE_OWNER_HIGH_ 0x6575676f
 #define PROLOGUE_STACK_GUARD_ 4096
 
-/* That there are windows: any of them will do. */
-#define PROLOGUE_WINDOWS_HERE_                                                                     \
-    PROLOGUE_EMIT_(.weak prologue_note_window; prologue_note_window = 1;)
+/* A window's record, and that there are some: any of them will do. */
+#define PROLOGUE_WINDOW_TEXT_(virt, phys, bytes, rights)                                           \
+    .pushsection .note.prologue.windows, "a", @note; .balign 4;                                    \
+    .long 9, 32, PROLOGUE_NOTE_WINDOW, PROLOGUE_OWNER_LOW_, PROLOGUE_OWNER_HIGH_, 0;               \
+    .quad virt, phys, bytes, rights; .popsection; PROLOGUE_WINDOWS_TEXT_
+#define PROLOGUE_WINDOWS_TEXT_ .weak prologue_note_window; prologue_note_window = 1;
 
 #ifdef __ASSEMBLER__
 
@@ -241,10 +250,7 @@
 #define PROLOGUE_RECORD_32_(name, type, value) PROLOGUE_RECORD_(name, type, 4, .long value)
 #define PROLOGUE_RECORD_64_(name, type, value) PROLOGUE_RECORD_(name, type, 8, .quad value)
 #define PROLOGUE_RECORD_64_64_(name, type, a, b) PROLOGUE_RECORD_(name, type, 16, .quad a, b)
-#define PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                         \
-    .pushsection .note.prologue.windows, "a", @note;                                               \
-    PROLOGUE_NOTE_HEAD_(PROLOGUE_NOTE_WINDOW, 32) .quad virt, phys, bytes, rights; .popsection;    \
-    PROLOGUE_WINDOWS_HERE_
+#define PROLOGUE_WINDOW_RECORD_ PROLOGUE_WINDOW_TEXT_
 #define PROLOGUE_INSTEAD_OF_DEFAULT_(name)                                                         \
     .globl prologue_wish_##name; .set prologue_wish_##name, prologue_note_##name;
 #define PROLOGUE_STACK_(bytes)                                                                     \
@@ -303,7 +309,7 @@
     static const struct prologue_window_note_ PROLOGUE_UNIQUE_(__COUNTER__) = {                    \
         {PROLOGUE_NOTE_HEAD_(PROLOGUE_NOTE_WINDOW, 32)}, PROLOGUE_64_(virt), PROLOGUE_64_(phys),   \
         PROLOGUE_64_(bytes), rights};                                                              \
-    PROLOGUE_WINDOWS_HERE_
+    PROLOGUE_EMIT_(PROLOGUE_WINDOWS_TEXT_)
 #define PROLOGUE_UNIQUE_(number) PROLOGUE_UNIQUE_2_(number)
 #define PROLOGUE_UNIQUE_2_(number) prologue_window_##number
 #define PROLOGUE_INSTEAD_OF_DEFAULT_(name)                                                         \
