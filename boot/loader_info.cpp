@@ -154,7 +154,7 @@ void LoaderInfo::add(Span span) {
 
 void LoaderInfo::check_clear_of_image(Span span) const {
     if (image->lies_on(span))
-        fail_in("loader's structure", Error::on_the_image, span.start, page_up(span.end),
+        fail_in("information", Error::on_the_image, span.start, page_up(span.end),
                 image->loaded_span().start, image->loaded_span().end);
 }
 

@@ -33,7 +33,7 @@ TEST(Occupies, NothingThatIsReadMayLieOnTheImage) {
     EXPECT_EQ(fails(3 * kMiB, kPage), std::nullopt);
     EXPECT_EQ(fails(2 * kMiB - 1, 2), failure(Error::on_the_image,
                                               {2 * kMiB - 1, 2 * kMiB + kPage, 2 * kMiB, 3 * kMiB},
-                                              "loader's structure"));
+                                              "information"));
     EXPECT_TRUE(fails(3 * kMiB - 1, 1));
     EXPECT_EQ(fails(2 * kMiB + kMiB / 2 - 0x100, 0x100), std::nullopt) << "in a gap of it";
     loader.may_occupy(2 * kMiB, kPage);

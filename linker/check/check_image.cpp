@@ -35,14 +35,35 @@ Span physical_bytes(const Segment& segment) {
     return {segment.phys, segment.phys_end()};
 }
 
+// A segment's number, and what the script put first and last into it.
+std::string named(const ElfFile& file, const Segment& segment) {
+    const Section *first = nullptr, *last = nullptr;
+    for (const Section& section : file.sections) {
+        if (!section.in_memory || section.thread_local_ || section.bytes == 0 ||
+            section.virt < segment.virt || section.virt - segment.virt >= segment.bytes)
+            continue;
+        if (first == nullptr || section.virt < first->virt)
+            first = &section;
+        if (last == nullptr || section.virt >= last->virt)
+            last = &section;
+    }
+    if (first == nullptr)
+        return sentence("segment %u", segment.index);
+    if (first == last)
+        return sentence("segment %u (%s)", segment.index, first->name.c_str());
+    return sentence("segment %u (%s to %s)", segment.index, first->name.c_str(),
+                    last->name.c_str());
+}
+
 void check_headers(const ElfFile& file, Findings& findings) {
     const Segment& first = file.loads.front();
     const uint64_t end = file.program_headers + file.program_header_count * 56;
     if (first.offset != 0 || first.file_bytes < end || first.virt % kPage != 0)
         findings.add(Rule::headers_not_loaded, every_loader(),
-                     sentence("segment %u begins at 0x%lx in the file and 0x%lx in memory, and has "
+                     sentence("%s begins at 0x%lx in the file and 0x%lx in memory, and has "
                               "0x%lx bytes; the headers are at 0 to 0x%lx",
-                              first.index, first.offset, first.virt, first.file_bytes, end));
+                              named(file, first).c_str(), first.offset, first.virt,
+                              first.file_bytes, end));
     if (file.program_headers > kPage - prologue::kMostHeaders * 56)
         findings.add(Rule::program_headers_far, every_loader(),
                      sentence("they are at 0x%lx; 0x%lx is the most", file.program_headers,
@@ -55,11 +76,11 @@ void check_headers(const ElfFile& file, Findings& findings) {
                      sentence("there are %zu", file.loads.size()));
 }
 
-bool check_extent(const Segment& segment, Findings& findings) {
+bool check_extent(const ElfFile& file, const Segment& segment, Findings& findings) {
     if (segment.bytes - 1 > ~segment.virt)
         findings.add(Rule::segment_wraps, every_loader(),
-                     sentence("segment %u has 0x%lx bytes at 0x%lx", segment.index, segment.bytes,
-                              segment.virt));
+                     sentence("%s has 0x%lx bytes at 0x%lx", named(file, segment).c_str(),
+                              segment.bytes, segment.virt));
     else
         return true;
     return false;
@@ -101,34 +122,37 @@ void check_section_rights(const Kernel& kernel, Findings& findings) {
 }
 
 // A segment beside one that its header follows; false if they are in each other's way.
-bool check_pair(const Segment& earlier, const Segment& segment, bool merged, Findings& findings) {
+bool check_pair(const ElfFile& file, const Segment& earlier, const Segment& segment, bool merged,
+                Findings& findings) {
+    const std::string one = named(file, earlier), other = named(file, segment);
     if (virtual_bytes(segment).overlaps(virtual_bytes(earlier)))
         findings.add(Rule::segments_overlap_virtual, every_loader(),
-                     sentence("segment %u (0x%lx to 0x%lx) and segment %u (0x%lx to 0x%lx)",
-                              earlier.index, earlier.virt, earlier.virt_end(), segment.index,
-                              segment.virt, segment.virt_end()));
+                     sentence("%s, 0x%lx to 0x%lx, and %s, 0x%lx to 0x%lx", one.c_str(),
+                              earlier.virt, earlier.virt_end(), other.c_str(), segment.virt,
+                              segment.virt_end()));
     else if (physical_bytes(segment).overlaps(physical_bytes(earlier)))
         findings.add(Rule::segments_overlap_physical, every_loader(),
-                     sentence("segment %u (0x%lx to 0x%lx) and segment %u (0x%lx to 0x%lx)",
-                              earlier.index, earlier.phys, earlier.phys_end(), segment.index,
-                              segment.phys, segment.phys_end()));
+                     sentence("%s, 0x%lx to 0x%lx, and %s, 0x%lx to 0x%lx", one.c_str(),
+                              earlier.phys, earlier.phys_end(), other.c_str(), segment.phys,
+                              segment.phys_end()));
     else if (!merged && !have_same_rights(segment, earlier) &&
              virtual_pages(segment).overlaps(virtual_pages(earlier)))
         findings.add(Rule::segments_share_page, every_loader(),
-                     sentence("segment %u begins at 0x%lx, segment %u ends at 0x%lx",
-                              segment.index, segment.virt, earlier.index, earlier.virt_end()));
+                     sentence("%s begins at 0x%lx, %s ends at 0x%lx", other.c_str(),
+                              segment.virt, one.c_str(), earlier.virt_end()));
     else
         return true;
     return false;
 }
 
 // Of one mapping by wish, only the beginning matters: it must be the first segment's.
-bool check_order(const Segment& before, const Segment& segment, Findings& findings) {
+bool check_order(const ElfFile& file, const Segment& before, const Segment& segment,
+                 Findings& findings) {
     if (segment.virt >= before.virt)
         return true;
     findings.add(Rule::segments_out_of_order, every_loader(),
-                 sentence("segment %u begins at 0x%lx, segment %u at 0x%lx", before.index,
-                          before.virt, segment.index, segment.virt));
+                 sentence("%s begins at 0x%lx, %s at 0x%lx", named(file, before).c_str(),
+                          before.virt, named(file, segment).c_str(), segment.virt));
     return false;
 }
 
@@ -140,25 +164,27 @@ void check_places(const Kernel& kernel, Findings& findings) {
         const Segment& segment = loads[i];
         if (segment.bytes == 0) // passed over
             continue;
-        bool good = check_extent(segment, findings);
+        bool good = check_extent(kernel.file, segment, findings);
         for (size_t j = 0; good && j != i; ++j)
-            good = loads[j].bytes == 0 || check_pair(loads[j], segment, merged, findings);
+            good = loads[j].bytes == 0 || check_pair(kernel.file, loads[j], segment, merged, findings);
         if (good && before != nullptr)
-            good = check_order(*before, segment, findings);
+            good = check_order(kernel.file, *before, segment, findings);
         if (before == nullptr || !merged)
             before = &segment;
         if (good && distance(segment) % kPage != 0)
             findings.add(Rule::segment_unaligned, every_loader(),
-                         sentence("segment %u is linked at 0x%lx, loaded at 0x%lx", segment.index,
-                                  segment.virt, segment.phys));
+                         sentence("%s is linked at 0x%lx, loaded at 0x%lx",
+                                  named(kernel.file, segment).c_str(), segment.virt,
+                                  segment.phys));
         else if (good && distance(segment) != distance(loads[0]))
             findings.add(Rule::segment_distance, every_loader(),
-                         sentence("segment %u: 0x%lx - 0x%lx = 0x%lx, not 0x%lx", segment.index,
-                                  segment.virt, segment.phys, distance(segment),
-                                  distance(loads[0])));
+                         sentence("%s: 0x%lx - 0x%lx = 0x%lx, not 0x%lx",
+                                  named(kernel.file, segment).c_str(), segment.virt, segment.phys,
+                                  distance(segment), distance(loads[0])));
         if (!merged && segment.writable && segment.executable)
             findings.add(Rule::writable_executable, every_loader(),
-                         sentence("segment %u, at 0x%lx", segment.index, segment.virt));
+                         sentence("%s, at 0x%lx", named(kernel.file, segment).c_str(),
+                                  segment.virt));
     }
 }
 
@@ -195,14 +221,14 @@ void check_addresses(const Kernel& kernel, unsigned levels, Findings& findings) 
         if (!prologue::is_canonical(span.start, levels) ||
             !prologue::is_canonical(span.end - 1, levels))
             findings.add(Rule::image_not_canonical, every_loader(),
-                         sentence("segment %u is at 0x%lx, with %u levels", segment.index,
-                                  segment.virt, levels));
+                         sentence("%s is at 0x%lx, with %u levels",
+                                  named(kernel.file, segment).c_str(), segment.virt, levels));
         else if (span.overlaps(direct_map))
             findings.add(Rule::image_in_direct_map, every_loader(),
-                         sentence("segment %u is at 0x%lx; with %u levels, the direct map has "
+                         sentence("%s is at 0x%lx; with %u levels, the direct map has "
                                   "0x%lx to 0x%lx",
-                                  segment.index, segment.virt, levels, direct_map.start,
-                                  direct_map.end));
+                                  named(kernel.file, segment).c_str(), segment.virt, levels,
+                                  direct_map.start, direct_map.end));
         else
             continue;
         return;

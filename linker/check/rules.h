@@ -65,7 +65,8 @@
       "Sort the sections by address in the script.")                                               \
     X(segments_share_page, error, "Two segments share a page, which can have one set of rights "   \
       "only.",                                                                                     \
-      "Begin each segment on a page of its own: `. = ALIGN(4096)`.")                               \
+      "Begin each segment on a page of its own: `. = ALIGN(4096)`; a section that the script does " \
+      "not name lies behind any other: name it.")                                                  \
     X(writable_executable, error, "A segment is writable and executable.",                         \
       "Split it, with FLAGS(5) and FLAGS(6) in the script's PHDRS; or wish for "                   \
       "`PROLOGUE_WISH_WRITABLE_TEXT`.")                                                            \
@@ -99,13 +100,13 @@
       "Use `ENTRY(prologue_start)`.")                                                              \
     X(entry_not_executable, error, "e_entry is in a segment that is not executable.",              \
       "Use `ENTRY(prologue_start)`, and give the segment with .text FLAGS(5).")                    \
-    X(entry_elsewhere, error, "e_entry is not prologue_start: the loader would jump past "         \
+    X(entry_elsewhere, error, "e_entry is not prologue_start: the boot would begin past "         \
       "Prologue.",                                                                                 \
       "Use `ENTRY(prologue_start)`.")                                                              \
     X(entry_below_1m, error, "e_entry is below 1 MiB, which these loaders refuse, though they "    \
       "enter by the note.",                                                                        \
       "Link the kernel at 1 MiB or above.")                                                        \
-    X(entry_changed_by_mask, error, "The loader cuts bits off e_entry, and what is left is not "   \
+    X(entry_changed_by_mask, error, "e_entry's low bits, which are all that is kept of it, are not "   \
       "the entry's physical address.",                                                             \
       "Let PROLOGUE_VIRTUAL be a multiple of 256 MiB (vmd) or 16 MiB (userboot), and load the "    \
       "image below that.")                                                                         \

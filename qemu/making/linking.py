@@ -23,7 +23,7 @@ PLAIN = ["-ffreestanding", "-mno-red-zone", "-fno-stack-protector", "-O2", "-Wal
 
 _CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
 OWN_SCRIPT = re.search(r"```ld\n(ENTRY.*?)```", _CONTRACT, re.DOTALL)[1]
-ORPHANS = re.search(r"```ld\n( *\.got .*?)```", _CONTRACT, re.DOTALL)[1]
+ORPHANS = re.search(r"```ld\n( *\.plt .*?)```", _CONTRACT, re.DOTALL)[1]
 
 
 def run(*command) -> subprocess.CompletedProcess:

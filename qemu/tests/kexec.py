@@ -64,7 +64,7 @@ CASES = [
            _INITRD, elf=_ELF, strings=[""], loader="linux"),
     ends("bzImage, in 32-bit mode, does not know init_size", _BZIMAGE, "--kexec-syscall",
          "--type=bzImage", _INITRD,
-         line="loader's structure: .* lies on the kernel image .*"),
+         line="information: .* lies on the kernel image .*"),
     serves("multiboot-x86", built(_MULTIBOOT1, ".elf"), "--type=multiboot-x86",
            "--module=/module one two", "--module=/module", elf=built(_MULTIBOOT1, ".elf"),
            strings=["/module one two", "/module"], loader="multiboot1"),

@@ -87,7 +87,8 @@ def phdrs_command_boots(linker: str) -> None:
 
 def plain_patterns_take_all(linker: str) -> None:
     """A script that collects *(.text), *(.rodata), *(.data) and *(.bss) from the library alone."""
-    text = re.sub(r"\*\((\.\w+) [^)]*\)", r"*(\1) *-pie.o(\1.*)", OWN_SCRIPT)
+    text = re.sub(r"\*\((\.(?:text|rodata|data|bss)) [^)]*\)", r"*(\1) *-pie.o(\1.*)",
+                  OWN_SCRIPT)
     assert "*(.bss)" in text and " .text.*" not in text
     kernel = link(linker, script(text))
     placed = {".prologue.headers", ".prologue.notes", ".rodata", ".text", ".data", ".bss"}

@@ -122,7 +122,7 @@ def on_image(load: Load, name: str, fields: Dict[str, int], what: str,
 def refused() -> Iterable[Case]:
     image = Image(Load(VMD).path)
     at, last, before = image.physical(_SPARE), image.end - 1, MIB + 1 - len(_TEXT)
-    structure = f"loader's structure: {at:x} to {at + PAGE:x}"
+    structure = f"information: {at:x} to {at + PAGE:x}"
     for load in (Load(contract, mode=mode) for contract in _MODES for mode in _MODES[contract]):
         yield on_image(replace(load, info_at=at), "all", {}, structure)
     for mode in _MODES[LINUX]:
@@ -159,7 +159,7 @@ def on_a_high_image(mode: str) -> Case:
     load = replace(_ABOVE, mode=mode, info_at=at)
 
     def run() -> tuple:
-        message = f"loader's structure: {at:x} to {at + PAGE:x} lies on the kernel image " \
+        message = f"information: {at:x} to {at + PAGE:x} lies on the kernel image " \
                   "(<image> to <image end>)"
         return machine.run(fed(load, timeout=TIMEOUT, **_LARGE)), filled_in(message, load)
 

@@ -62,7 +62,7 @@ const Part& find_contract(PhysMemory& memory, const Image& image, uint32_t& magi
                 Error::entry, given, info);
     if (contract == nullptr)
         fail(is_known(given) ? Error::contract_left_out : Error::unknown_loader, given, info);
-    check_clear_of(image, "loader's structure", {info, page_up(info + 1)});
+    check_clear_of(image, "information", {info, page_up(info + 1)});
     return *contract;
 }
 
