@@ -1,15 +1,15 @@
 #!/usr/bin/python3
 """Changes the SEV path line by line, and tells which changes no test notices.
 
-    mutants.py [--files PATTERN,...] [--sample N] [--most N] [--jobs N] [--quick] [--list] [--fresh]
+    mutants.py [--files PATTERN,...] [--sample N] [--most N] [--jobs N] [--stages N] [--list] [--fresh]
 
 A mutant is one change of one line: a condition that is dropped or negated, a comparison or a
 constant that is another, a statement or an instruction that is removed, a jump that is inverted.
-Each is built in a copy of the tree, and tried by the host's tests, if those compile the file, then
-by two kernels under the SEV host that come by nearly everything, by more boots, and at last, without
---quick, by the sweeps; the first that fails has killed it. What lets it pass is in docs/mutants.md
-with a reason, or the status is 1. Results are kept in BUILD/mutants, by the text of the file, so
-that a run goes on where the last one was ended.
+Each is built in a copy of the tree, and tried in three stages: by the host's tests, if those
+compile the file, and by two kernels under the SEV host that come by nearly everything; by more
+boots; by the sweeps. The first that fails has killed it. What lives through all stages that are
+asked for is in docs/mutants.md with a reason, or the status is 1. Results are kept in
+BUILD/mutants, by the text of the file, so that a run goes on where the last one was ended.
 """
 
 import argparse
@@ -76,12 +76,12 @@ _START = (
     "sev: guest withstands events in the handlers of events: vc-storm, es",
     "sev: guest withstands hostile hosts: (detected|harmless), ",
 )
+_STAGES = 3
 _LAST = ("sev sweep: every behaviour ", "sev sweep: every event ")
 _HOST_SECONDS, _GUEST_SECONDS = 60, 5  # more than either takes
 _WORDS = 120  # of a failure
 
-_KILLED, _SURVIVES, _SAME, _UNBUILT = "killed", "survives", "same code", "does not build"
-_SO_FAR = "lives so far"  # it has not been tried by all
+_KILLED, _SURVIVES, _SAME, _UNBUILT = "killed", "survives stage", "same code", "does not build"
 _INVERSE = {a: b for pair in (("e", "ne"), ("z", "nz"), ("c", "nc"), ("s", "ns"), ("b", "ae"),
                               ("a", "be"), ("l", "ge"), ("g", "le")) for a, b in (pair, pair[::-1])}
 
@@ -160,9 +160,9 @@ def changes_of_assembly(line: str) -> Iterator[tuple]:
 class Tree:
     """A copy of the tree that is built and tried in."""
 
-    def __init__(self, number: int, quick: bool):
+    def __init__(self, number: int, stages: int):
         self.path = _HOME / f"tree{number}"
-        self.quick = quick
+        self.stages = stages
         self.environment = dict(os.environ, BUILD="build", GUEST_SECONDS=str(_GUEST_SECONDS))
         files = subprocess.run(["git", "ls-files"], cwd=_ROOT, check=True, text=True,
                                stdout=subprocess.PIPE).stdout.split("\n")
@@ -223,13 +223,12 @@ class Tree:
 
     def boot(self, path: str) -> str:
         logic = "/sev/" in path and path.endswith(".cpp")
-        stages = [_FIRST, _LOGIC if logic else _START, _LAST]
-        for stage in stages[:2] if self.quick else stages:
+        for stage in (_FIRST, _LOGIC if logic else _START, _LAST)[:self.stages]:
             if stage is not _FIRST and self.make(*self.kernels(_MORE_KERNELS)) != 0:
                 return _UNBUILT
             if failed := self.first_failure(stage):
                 return f"{_KILLED} by {failed}"
-        return _SO_FAR if self.quick else _SURVIVES
+        return f"{_SURVIVES} {self.stages}"
 
     def first_failure(self, patterns: tuple) -> str:
         status, said = self.call(sys.executable, "qemu/runner.py", "--sev", "--fail-fast",
@@ -278,13 +277,14 @@ def choose(options: argparse.Namespace) -> List[Mutant]:
 
 
 def try_all(chosen: List[Mutant], options: argparse.Namespace, results: Results) -> None:
-    known = (_KILLED, _SURVIVES, _SAME, _UNBUILT) + ((_SO_FAR,) if options.quick else ())
+    known = (_KILLED, _SAME, _UNBUILT,
+             *(f"{_SURVIVES} {stage}" for stage in range(options.stages, _STAGES + 1)))
     todo = [mutant for mutant in chosen
             if not results.verdicts.get(mutant.key, "?").startswith(known)][:options.most]
     print(f"{len(chosen)} mutants, {len(todo)} to be tried", flush=True)
     trees: Queue = Queue()
     for number in range(min(options.jobs, len(todo))):
-        tree = Tree(number, options.quick)
+        tree = Tree(number, options.stages)
         if number == 0 and (failure := tree.boot("")).startswith(_KILLED):
             sys.exit(f"the tests fail without a change: {failure}")
         trees.put(tree)
@@ -302,7 +302,7 @@ def conclude(chosen: List[Mutant], results: Results) -> int:
     told = [(mutant, results.verdicts[mutant.key]) for mutant in chosen
             if mutant.key in results.verdicts]
     known = reasons()
-    survivors = [mutant for mutant, verdict in told if verdict in (_SURVIVES, _SO_FAR)]
+    survivors = [mutant for mutant, verdict in told if verdict.startswith(_SURVIVES)]
     without = [mutant for mutant in survivors if not has_reason(mutant, known)]
     for mutant in without:
         print(f"survives without a reason: {mutant} -> `{mutant.new.strip()}`")
@@ -321,7 +321,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=None, help="tries no more this time")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or 2))
-    parser.add_argument("--quick", action="store_true", help="without the sweeps")
+    parser.add_argument("--stages", type=int, default=_STAGES, help="the first so many of three")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="forgets what was found")
     options = parser.parse_args(arguments)

@@ -71,4 +71,4 @@ check-in-debian:
 .PHONY: mutants
 mutants:
 	@$(PYTHON) qemu/mutants.py $(if $(FILES),--files '$(FILES)') $(if $(SAMPLE),--sample $(SAMPLE)) \
-		$(if $(MOST),--most $(MOST)) $(if $(JOBS),--jobs $(JOBS)) $(if $(QUICK),--quick)
+		$(if $(MOST),--most $(MOST)) $(if $(JOBS),--jobs $(JOBS)) $(if $(STAGES),--stages $(STAGES))

@@ -14,7 +14,8 @@ constexpr uint64_t kMmioRead = 0x80000001, kMmioWrite = 0x80000002, kNmiComplete
                    kApResetHold = 0x80000004, kApJumpTable = 0x80000005,
                    kPageState = 0x80000010, kGuestRequest = 0x80000011,
                    kExtendedGuestRequest = 0x80000012, kApCreation = 0x80000013,
-                   kFeatures = 0x8000fffd, kTerminate = 0x8000fffe, kUnsupported = 0x8000ffff;
+                   kHvDoorbell = 0x80000014, kFeatures = 0x8000fffd,
+                   kTerminate = 0x8000fffe, kUnsupported = 0x8000ffff;
 constexpr uint64_t kOutByte = 0x00e90010, kInWord = 0x00e90021, kInLong = 0x00e90041,
                    kOutString = 0x00e90214, kRepOutString = 0x00e9021c;
 
@@ -59,6 +60,7 @@ const Needs kEvents[] = {
     {kExtendedGuestRequest, 0x1000, 0x2000, {}},
     {kApCreation, 1, 0, {kFieldRax}},
     {kApCreation, 2, 0, {}}, // destruction takes no VMSA's features
+    {kHvDoorbell, 1, 0x1000, {}},
     {kFeatures, 0, 0, {}},
     {kTerminate, 0, 0, {}},
     {kUnsupported, 0x99, 0, {}},
@@ -113,7 +115,7 @@ TEST(SevGhcbRequest, OtherCodesAreNoEvents) {
             EXPECT_EQ(read(FilledPage(code)), Malformed::invalid_event) << std::hex << code;
     }
     EXPECT_EQ(read(FilledPage(kMmioRead | uint64_t{1} << 32)), Malformed::invalid_event);
-    EXPECT_EQ(read(FilledPage(0x80000014)), Malformed::invalid_event);
+    EXPECT_EQ(read(FilledPage(0x80000015)), Malformed::invalid_event);
 }
 
 TEST(SevGhcbRequest, UsageMustBeZero) {

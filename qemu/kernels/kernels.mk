@@ -52,6 +52,7 @@ demo-nosev := demo-nosev console
 demo-nosev-every := demo-nosev-every console
 forms-five := forms-five console
 sev_calls := sev_calls console
+doorbell := doorbell console
 demo-required := demo-required console
 demo-snponly := demo-snponly console
 demo-restricted := demo-restricted console
@@ -63,7 +64,7 @@ first_header := first_header
 cpus-four := cpus-four
 cpus-five := cpus-five
 KERNEL_NAMES := own_parser first_header cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
-	sev_calls helpers helpers-five helpers-multiboot1 demo demo-services \
+	sev_calls doorbell helpers helpers-five helpers-multiboot1 demo demo-services \
 	demo-services-every demo-mark \
 	demo-nosev demo-nosev-every demo-required demo-snponly demo-restricted demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \

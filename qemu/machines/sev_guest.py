@@ -38,6 +38,7 @@ class Run:
     cpu: str = ""
     hostile: str = ""
     intercept: str = ""
+    injection: str = ""
     trace: str = ""
     canary: int = 0
     stacks: str = ""
@@ -57,7 +58,8 @@ class Run:
         return {"GUEST": self.image, "HOST": self.host, "SEV": self.sev, "CBIT": self.c_bit,
                 "CMDLINE": self.cmdline,
                 "INITRD": self.initrd or "", "MEM": self.memory, "HIGH": self.high, "CPU": self.cpu,
-                "HOSTILE": self.hostile, "INTERCEPT": self.intercept, "TRACE": self.trace,
+                "HOSTILE": self.hostile, "INTERCEPT": self.intercept,
+                "INJECTION": self.injection, "TRACE": self.trace,
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
                 "KERNEL": self.kernel or "", "DISK": self.disk or "", "SEED": self.seed,
                 "CANARY": hex(self.canary) if self.canary else "",

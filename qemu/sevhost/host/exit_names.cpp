@@ -81,6 +81,7 @@ constexpr Name kExits[] = {
     {nae::kGuestRequest, "SNP guest request"},
     {nae::kExtendedGuestRequest, "SNP extended guest request"},
     {nae::kApCreation, "SNP AP creation"},
+    {nae::kHvDoorbell, "#HV doorbell page"},
     {nae::kApicIds, "APIC IDs"},
     {nae::kFeatures, "hypervisor features"},
     {nae::kUnsupported, "unsupported event"},

@@ -3,6 +3,7 @@
 #include "canary.h"
 #include "control_registers.h"
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "events.h"
 #include "ghcb_msr.h"
 #include "guest_cpuid.h"
@@ -45,6 +46,10 @@ void handle_halt(Guest& guest) {
             finish(guest, Outcome::halted, "the guest halted at ", hex(guest.save().rip),
                    " with interrupts off");
         guest.standing.activity = Activity::halted;
+        return skip_instruction(guest, Op::hlt);
+    }
+    if (guest.settings.injection == Injection::restricted) {
+        wait_for_interrupt(guest);
         return skip_instruction(guest, Op::hlt);
     }
     guest.standing.halt_at = guest.save().rip;
@@ -233,6 +238,8 @@ void prepare_guest(Guest& guest) {
     control.tlb_control = kTlbFlushAll;
     control.nested_enable = kNestedPaging;
     set_intercepts(guest);
+    if (guest.settings.injection == Injection::restricted)
+        control.virtual_interrupt |= kMasksInterrupts; // devices' go by the host
 }
 
 void place_guest(Guest& guest, const Images& images) {
@@ -277,6 +284,7 @@ void place_guest(Guest& guest, const Images& images) {
 
 void run_to_next_exit(Guest& guest) {
     hostile_before_entry(guest);
+    ring_doorbell(guest);
     const bool one_step = is_stepping(guest);
     const uint64_t rip = guest.save().rip;
     begin_step(guest);

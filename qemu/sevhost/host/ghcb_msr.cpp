@@ -1,6 +1,7 @@
 #include "ghcb_msr.h"
 
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "exit_names.h"
 #include "ghcb.h"
 #include "ghcb_msr_protocol.h"
@@ -43,7 +44,7 @@ uint64_t answer(Guest& guest, const GhcbMsrRequest& request) {
     case kCpuidRequest:
         return answer_cpuid(guest, request);
     case kFeaturesRequest:
-        return features_response(guest.profile.features);
+        return features_response(hypervisor_features(guest));
     case kPreferredRequest:
         return kNoFrame | kPreferredResponse;
     case kRegisterRequest:

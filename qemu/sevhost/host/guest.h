@@ -74,8 +74,10 @@ struct Guest : Processor {
     GuestPhys first_ghcb = 0; // the one that VMGEXIT named first; 0: none yet
     uint64_t shadow_pat = 0; // where the host intercepts PAT
     uint64_t dr7 = 0x400; // as the guest told it; the processor's own is not the host's to see
+    GuestPhys doorbell = kNoDoorbell; // restricted injection: the page of #HV
 
     static constexpr GuestPhys kNotRegistered = ~uint64_t{0};
+    static constexpr GuestPhys kNoDoorbell = ~uint64_t{0}; // which is what a host says, too
 
     bool alone() const { return settings.processors == 1; }
     bool encrypted() const { return settings.sev != Sev::none; }

@@ -36,6 +36,18 @@ bool read_vmms(uint32_t msr, uint64_t& value) {
     return false;
 }
 
+uint64_t injection_bit(const Guest& guest) {
+    switch (guest.settings.injection) {
+    case Injection::any:
+        break;
+    case Injection::restricted:
+        return kSevStatusRestrictedInjection;
+    case Injection::alternate:
+        return kSevStatusAlternateInjection;
+    }
+    return 0;
+}
+
 uint64_t sev_status(const Guest& guest) {
     switch (guest.settings.sev) {
     case Sev::none:
@@ -45,7 +57,7 @@ uint64_t sev_status(const Guest& guest) {
     case Sev::es:
         return kSevStatusSev | kSevStatusEs;
     case Sev::snp:
-        return kSevStatusSev | kSevStatusEs | kSevStatusSnp;
+        return kSevStatusSev | kSevStatusEs | kSevStatusSnp | injection_bit(guest);
     }
     return 0;
 }

@@ -117,9 +117,16 @@ void enter_native(Guest& guest, const uint8_t* page) {
     memcpy(guest.gprs, &context, sizeof guest.gprs);
 }
 
+uint64_t vmsa_features(const Settings& settings) {
+    const Injection injection = settings.injection;
+    return (settings.sev == Sev::snp ? kVmsaFeatureSnp : 0) |
+           (injection == Injection::restricted ? kVmsaFeatureRestricted : 0) |
+           (injection == Injection::alternate ? kVmsaFeatureAlternate : 0);
+}
+
 void enter_encrypted(Guest& guest, const uint8_t* page) {
     const uint64_t features = read_vmsa_fields(page).features;
-    if (features != (guest.snp() ? kVmsaFeatureSnp : 0))
+    if (features != vmsa_features(guest.settings))
         fail("the IGVM file's VMSA has the features ", hex(features), ", which are not those of ",
              name(guest.settings.sev));
     load_vmsa(guest, page);

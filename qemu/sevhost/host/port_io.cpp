@@ -2,6 +2,7 @@
 
 #include "canary.h"
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "machine.h"
 #include "page_walk.h"
 #include "platform.h"
@@ -66,6 +67,7 @@ uint32_t port_in(Guest&, uint16_t port, unsigned bytes) {
 void port_out(Guest& guest, uint16_t port, unsigned bytes, uint32_t value) {
     look_for_canary_at_port(guest, port, bytes, value);
     watch(guest, port, bytes, value);
+    note_controller(port, value);
     if (memory_port_out(port, bytes, value) || muted)
         return;
     if (bytes == 1)

@@ -24,8 +24,8 @@ constexpr uint64_t kKvmPageEvents[] = {
     exit::kMwait,        nae::kMmioRead,      nae::kMmioWrite,
     nae::kNmiComplete,   nae::kApResetHold,   nae::kApJumpTable,
     nae::kPageStateChange, nae::kGuestRequest, nae::kExtendedGuestRequest,
-    nae::kApCreation,    nae::kFeatures,      nae::kTerminate,
-    nae::kUnsupported,
+    nae::kApCreation,    nae::kHvDoorbell,    nae::kFeatures,
+    nae::kTerminate,     nae::kUnsupported,
 };
 
 // OpenBSD's vmm (sys/arch/amd64/amd64/vmm_machdep.c: vcpu_reset_regs_svm,

@@ -109,6 +109,16 @@ void parse_stacks(Text key, Text value, Settings& settings) {
     });
 }
 
+Injection parse_injection(Text key, Text value) {
+    if (value == "any")
+        return Injection::any;
+    if (value == "restricted")
+        return Injection::restricted;
+    if (value == "alternate")
+        return Injection::alternate;
+    refuse(key, value, "is none of any, restricted, alternate");
+}
+
 Sweep parse_sweep(Text key, Text value) {
     if (value == "events")
         return Sweep::events;
@@ -157,12 +167,16 @@ Intercepted parse_intercepted(Text key, Text value) {
 
 // The APICs of a plain guest's processors are the machine's own, and start the host's.
 void require_together(const Settings& settings) {
+    if (settings.injection != Injection::any && settings.sev != Sev::snp)
+        fail("the host's command line: injection= is a feature of sev=snp's VMSA");
     if (settings.processors == 1)
         return;
     if (settings.sev < Sev::es)
         fail("the host's command line: several processors need sev=es or sev=snp");
     if (settings.sweep != Sweep::none)
         fail("the host's command line: a sweep is of one processor");
+    if (settings.injection != Injection::any)
+        fail("the host's command line: injection= is for one processor");
 }
 
 } // namespace
@@ -198,6 +212,8 @@ Settings parse_settings(const char* cmdline) {
             settings.accepted = parse_accepted(key, value);
         else if (key == "intercept")
             settings.intercepted = parse_intercepted(key, value);
+        else if (key == "injection")
+            settings.injection = parse_injection(key, value);
         else if (key == "stacks")
             parse_stacks(key, value, settings);
         else if (key == "sweep")

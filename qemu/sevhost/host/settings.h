@@ -33,6 +33,13 @@ enum class Accepted : uint8_t {
     launched,
 };
 
+// SNP: which events the launch leaves to the host (SEV_FEATURES, APM vol. 2, table B-4).
+enum class Injection : uint8_t {
+    any,
+    restricted, // #HV alone (15.36.16)
+    alternate,  // those that another VMPL of the guest's decides on (15.36.15)
+};
+
 // Very many attacks in one run (sweep.h).
 enum class Sweep : uint8_t {
     none,
@@ -61,6 +68,7 @@ struct Settings {
     Trace trace;
     Accepted accepted = Accepted::by_image;
     Intercepted intercepted;
+    Injection injection = Injection::any;
     Sweep sweep = Sweep::none;
     unsigned processors = 1;
     uint64_t schedule = 0; // a seed of the order in which they go on; 0: one after the other

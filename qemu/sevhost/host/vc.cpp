@@ -2,6 +2,7 @@
 
 #include "deliver.h"
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "exit_names.h"
 #include "hostile.h"
 #include "journal.h"
@@ -34,6 +35,11 @@ void raise_exception(Guest& guest, unsigned vector, uint32_t error_code) {
     if (delivery.count > 1)
         say("sevhost: the guest goes on with exception ",
             decimal(delivery.attempt[delivery.count - 1].vector), " at ", hex(rip), "\n");
+}
+
+void send_exception(Guest& guest, unsigned vector, uint32_t error_code) {
+    if (may_inject(guest, vector))
+        raise_exception(guest, vector, error_code);
 }
 
 void raise_vc(Guest& guest, uint64_t code) {

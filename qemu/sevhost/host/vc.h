@@ -16,6 +16,9 @@ void raise_vc(Guest& guest, uint64_t code);
 // The same for any exception, of which it is told why it is raised.
 void raise_exception(Guest& guest, unsigned vector, uint32_t error_code);
 
+// One that the host makes up: where the processor lets it (doorbell.h).
+void send_exception(Guest& guest, unsigned vector, uint32_t error_code);
+
 void skip_instruction(Guest& guest, const Instruction& instruction);
 
 // Behind the instruction at RIP, which must be the one that the exit is of.

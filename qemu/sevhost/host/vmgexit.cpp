@@ -2,6 +2,7 @@
 
 #include "canary.h"
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "events.h"
 #include "exit_names.h"
 #include "ghcb_msr.h"
@@ -236,6 +237,16 @@ Answer serve_ap_creation(Call& call) {
     return done ? Answer() : malformed(Malformed::invalid_input);
 }
 
+Answer serve_hv_doorbell(Call& call) {
+    if (call.guest.settings.injection != Injection::restricted)
+        return malformed(Malformed::invalid_event);
+    uint64_t address = call.request.info2;
+    if (!serve_doorbell(call.guest, call.request.info1, address))
+        return malformed(Malformed::invalid_input);
+    warn_of_private(call.guest, call.guest.doorbell, kPageBytes, "the #HV doorbell page");
+    return {kGhcbDone, address};
+}
+
 // KVM knows no such call (kvm_emulate_hypercall).
 Answer serve_hypercall(Call& call) {
     constexpr int64_t kNotServed = -1000, kNotPermitted = -1; // KVM_ENOSYS, KVM_EPERM
@@ -283,9 +294,11 @@ Answer serve(Call& call) {
     case nae::kExtendedGuestRequest:
         return serve_guest_request(call);
     case nae::kFeatures:
-        return {kGhcbDone, call.guest.profile.features};
+        return {kGhcbDone, hypervisor_features(call.guest)};
     case nae::kApCreation:
         return serve_ap_creation(call);
+    case nae::kHvDoorbell:
+        return serve_hv_doorbell(call);
     case nae::kApResetHold:
         hold(call.guest, ResetHold::by_page);
         return {}; // unless a SIPI comes

@@ -28,7 +28,7 @@ uint32_t secret(const Guest& guest) {
 // An exception without an error code that gets one: EIP is what the host says, of which a report
 // would print the bytes.
 void point_to_secret(Guest& guest) {
-    raise_exception(guest, kVectorUd, secret(guest));
+    send_exception(guest, kVectorUd, secret(guest));
 }
 
 // No #VC of them: a port shows what is printed, and CPUID is the CPU's own.
@@ -87,7 +87,7 @@ void hide_sev(Guest& guest) {
     hostile_acted(guest);
     let_through<kInterceptIoio>(guest);
     hidden = true;
-    raise_exception(guest, kVectorGp, 0);
+    send_exception(guest, kVectorGp, 0);
     if (occasion() == 1)
         step(guest, false);
 }

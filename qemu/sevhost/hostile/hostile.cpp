@@ -23,8 +23,12 @@ void for_each_behaviour(Function function) {
             function(table->entries[i]);
 }
 
-HostileGuests guests_of(Sev sev) {
-    return sev == Sev::es ? kOnEs : sev == Sev::snp ? kOnSnp : HostileGuests();
+unsigned guests_of(const Settings& settings) {
+    const bool restricted = settings.injection == Injection::restricted;
+    return settings.sev == Sev::es    ? kOnEs
+           : settings.sev != Sev::snp ? 0
+           : restricted               ? kOnSnp | kOnRestricted
+                                      : kOnSnp;
 }
 
 const char* name(HostileClass kind) {
@@ -42,7 +46,17 @@ const char* name(HostileClass kind) {
 }
 
 const char* name(HostileGuests guests) {
-    return guests == kOnEs ? "es" : guests == kOnSnp ? "snp" : "es snp";
+    switch (guests) {
+    case kOnEs:
+        return "es";
+    case kOnSnp:
+        return "snp";
+    case kOnBoth:
+        return "es snp";
+    case kOnRestricted:
+        return "restricted";
+    }
+    return "?";
 }
 
 Text name_and_occasion(Text setting) {
@@ -56,8 +70,8 @@ Text name_and_occasion(Text setting) {
 
 } // namespace
 
-bool is_behaviour_of(const Hostile& behaviour, Sev sev) {
-    return (behaviour.guests & guests_of(sev)) != 0;
+bool is_behaviour_of(const Hostile& behaviour, const Settings& settings) {
+    return (behaviour.guests & guests_of(settings)) != 0;
 }
 
 const Hostile* find_hostile(const Settings& settings) {
@@ -69,7 +83,7 @@ const Hostile* find_hostile(const Settings& settings) {
     for_each_behaviour([&](const Hostile& behaviour) {
         if (!(wanted == behaviour.name))
             return;
-        if (is_behaviour_of(behaviour, settings.sev))
+        if (is_behaviour_of(behaviour, settings))
             found = &behaviour;
         else
             of_others = true;

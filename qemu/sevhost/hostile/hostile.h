@@ -20,8 +20,9 @@ enum class HostileClass : uint8_t {
     not_detectable, // on this generation of hardware: the guest believes it
 };
 
-// For which guests a behaviour is one, and of that class.
-enum HostileGuests : uint8_t { kOnEs = 1, kOnSnp = 2, kOnBoth = kOnEs | kOnSnp };
+// For which guests a behaviour is one, and of that class. With restricted injection most of SNP's
+// events are none.
+enum HostileGuests : uint8_t { kOnEs = 1, kOnSnp = 2, kOnBoth = kOnEs | kOnSnp, kOnRestricted = 4 };
 
 // Each hook may be null: the host is honest there.
 struct Hostile {
@@ -94,7 +95,7 @@ bool hostile_counts_occasions(); // it acts at one that was asked for
 
 unsigned hostile_count();
 const Hostile& hostile(unsigned number);
-bool is_behaviour_of(const Hostile& behaviour, Sev sev);
+bool is_behaviour_of(const Hostile& behaviour, const Settings& settings);
 
 // A line for each behaviour: name, class, guests, what a right guest does.
 void say_hostile_behaviours();

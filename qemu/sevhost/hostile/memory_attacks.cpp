@@ -187,6 +187,16 @@ bool take_ghcb(Guest& guest) {
     return false;
 }
 
+// Another frame in the page's place, or none that the guest may have.
+bool take_doorbell(Guest& guest) {
+    if (guest.doorbell != Guest::kNoDoorbell && is_occasion()) {
+        guest.rmp.assign(guest.doorbell, kPageBytes);
+        forget_page(guest, guest.doorbell);
+        hostile_acted(guest);
+    }
+    return false;
+}
+
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "memory-zeroed", .kind = not_detectable, .guests = kOnEs,
@@ -223,6 +233,9 @@ constexpr Hostile kEntries[] = {
     {.name = "ghcb-taken", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
      .at_vmgexit = take_ghcb},
+    {.name = "doorbell-taken", .kind = denial, .guests = kOnRestricted,
+     .right_guest = "never goes on: its next access to the page faults to the host",
+     .at_vmgexit = take_doorbell},
 };
 
 } // namespace

@@ -1,6 +1,7 @@
 // Events that nothing caused, one in the handler of the other, as many as the host likes.
 #include "deliver.h"
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "hostile.h"
 #include "stepping.h"
 #include "svm_exits.h"
@@ -31,6 +32,9 @@ constexpr uint32_t kChosen = 0x00cf9b10;
 
 Event of_vc(unsigned) {
     return {kVectorVc, static_cast<uint32_t>(exit::kCpuid), true};
+}
+Event of_hv(unsigned i) {
+    return {kVectorHv, kChosen, i % 2 != 0};
 }
 Event of_page_faults(unsigned) {
     return {kVectorPf, kChosen, true};
@@ -72,6 +76,8 @@ void storm(Guest& guest) {
     uint64_t first = from, lowest = ~uint64_t{0};
     for (unsigned i = 0; i != kStormEvents; ++i) {
         const Event e = event(i);
+        if (!may_inject(guest, e.vector))
+            return;
         if (deliver_exception(guest, e.vector, e.error_code, e.with_code).shutdown) {
             say("sevhost: storm: ", decimal(i), " events, the next is a shutdown; stack from ",
                 hex(from), " to ", hex(i == 0 ? from : lowest), "\n");
@@ -106,7 +112,7 @@ void in_both_widths(Guest& guest) {
     step(guest, false);
     hostile_acted(guest);
     say("sevhost: gates: vector ", decimal(occasion()), " at ", hex(save.rip), "\n");
-    raise_exception(guest, static_cast<unsigned>(occasion()), 0);
+    send_exception(guest, static_cast<unsigned>(occasion()), 0);
 }
 
 void from_first_instruction(Guest& guest) {
@@ -135,6 +141,8 @@ constexpr Hostile kEntries[] = {
     {.name = "interrupt-storm", .kind = detected, .guests = kOnBoth, .right_guest = kEnds,
      .at_launch = storm_from_first_instruction<of_interrupts>,
      .after_step = storm<of_interrupts>},
+    {.name = "hv-storm", .kind = detected, .guests = kOnRestricted, .right_guest = kEnds,
+     .at_launch = storm_from_first_instruction<of_hv>, .after_step = storm<of_hv>},
     {.name = "storm", .kind = detected, .guests = kOnBoth, .right_guest = kEnds,
      .at_launch = storm_from_first_instruction<of_everything>,
      .after_step = storm<of_everything>},

@@ -1,6 +1,7 @@
 // Events that nothing caused: a host may inject what it likes, whenever it likes.
 #include "control_registers.h"
 #include "diagnosis.h"
+#include "doorbell.h"
 #include "events.h"
 #include "ghcb_msr_protocol.h"
 #include "hostile.h"
@@ -9,26 +10,42 @@
 #include "vc.h"
 #include "vmcb.h"
 
+#include <string.h>
+
 namespace sevhost {
 namespace {
 
 constexpr uint8_t kSystemCall = 0x80; // Linux's, as a hardware interrupt
 constexpr uint64_t kUnknownCode = 0x7fff;
-constexpr uint64_t kMasksInterrupts = uint64_t{1} << 24; // V_INTR_MASKING (APM vol. 2, 15.21.1)
 constexpr unsigned kLongestInstruction = 15;
+constexpr unsigned kVectors = 256;
 
 // What is injected.
 void nmi(Guest& guest) {
-    guest.vmcb->control.event_injection = kEventValid | kEventNmi | kVectorNmi;
+    if (may_inject(guest, kVectorNmi))
+        guest.vmcb->control.event_injection = kEventValid | kEventNmi | kVectorNmi;
 }
 void interrupt(Guest& guest) {
-    guest.vmcb->control.event_injection = kEventValid | kSystemCall;
+    if (may_inject(guest, kSystemCall))
+        guest.vmcb->control.event_injection = kEventValid | kSystemCall;
 }
 void page_fault(Guest& guest) {
-    inject_pf(guest, guest.save().rip, 0);
+    if (may_inject(guest, kVectorPf))
+        inject_pf(guest, guest.save().rip, 0);
+}
+void ud(Guest& guest) {
+    if (may_inject(guest, kVectorUd))
+        inject_ud(guest);
+}
+void gp(Guest& guest) {
+    if (may_inject(guest, kVectorGp))
+        inject_gp(guest);
+}
+void hv(Guest& guest) {
+    guest.vmcb->control.event_injection = kEventValid | kEventException | kVectorHv;
 }
 void vc_of_cpuid(Guest& guest) {
-    raise_exception(guest, kVectorVc, exit::kCpuid);
+    send_exception(guest, kVectorVc, exit::kCpuid);
 }
 
 // At an instruction that is counted from the guest's first, which is 1.
@@ -48,6 +65,28 @@ template <void (*inject)(Guest&)>
 void from_first_instruction(Guest& guest) {
     step(guest, true);
     at_instruction<inject>(guest);
+}
+
+// Each vector but #HV, one before each entry.
+void each_in_turn(Guest& guest) {
+    static unsigned vector;
+    vector = (vector + 1) % kVectors;
+    if (vector == kVectorHv)
+        return;
+    hostile_acted(guest);
+    send_exception(guest, vector, 0);
+}
+
+// Behind each VMGEXIT its page tells something else, and there is an #HV.
+void ring_at_random(Guest& guest) {
+    static uint16_t pending = 0x5aa5;
+    if (guest.doorbell == Guest::kNoDoorbell || exit_code_of(guest) != exit::kVmmcall)
+        return;
+    pending = static_cast<uint16_t>(pending * 0x6255 + 0x3619);
+    memcpy(guest.memory.at(guest.doorbell, kPageBytes, Backing::shared), &pending,
+           sizeof pending);
+    hostile_acted(guest);
+    hv(guest);
 }
 
 // Behind an exit that is one of the occasions: no other event is on its way then.
@@ -82,7 +121,7 @@ void in_delivery(Guest& guest, uint64_t code) {
     if (!is_occasion())
         return;
     hostile_acted(guest);
-    raise_exception(guest, kVectorVc, static_cast<uint32_t>(which(code)));
+    send_exception(guest, kVectorVc, static_cast<uint32_t>(which(code)));
 }
 
 uint64_t again_code;
@@ -103,7 +142,7 @@ void behind_it(Guest& guest) {
         return;
     step(guest, false);
     hostile_acted(guest);
-    raise_exception(guest, kVectorVc, static_cast<uint32_t>(which(again_code)));
+    send_exception(guest, kVectorVc, static_cast<uint32_t>(which(again_code)));
 }
 bool remember_place(Guest& guest) {
     if (!is_stepping(guest))
@@ -167,13 +206,22 @@ constexpr Hostile kEntries[] = {
      .at_launch = from_first_instruction<vc_of_cpuid>, .after_step = at_instruction<vc_of_cpuid>},
     {.name = "ud-at-step", .kind = denial, .guests = kOnBoth,
      .right_guest = "reports the exception, which its own code could have raised",
-     .at_launch = from_first_instruction<inject_ud>, .after_step = at_instruction<inject_ud>},
+     .at_launch = from_first_instruction<ud>, .after_step = at_instruction<ud>},
     {.name = "gp-at-step", .kind = denial, .guests = kOnBoth,
      .right_guest = "reports the exception, which its own code could have raised",
-     .at_launch = from_first_instruction<inject_gp>, .after_step = at_instruction<inject_gp>},
+     .at_launch = from_first_instruction<gp>, .after_step = at_instruction<gp>},
     {.name = "page-fault-at-step", .kind = denial, .guests = kOnBoth,
      .right_guest = "reports the exception, which its own code could have raised",
      .at_launch = from_first_instruction<page_fault>, .after_step = at_instruction<page_fault>},
+    {.name = "hv-at-step", .kind = detected, .guests = kOnRestricted,
+     .right_guest = "terminates: it has no page by which it could be told why",
+     .at_launch = from_first_instruction<hv>, .after_step = at_instruction<hv>},
+    {.name = "vectors-in-spite", .kind = harmless, .guests = kOnRestricted,
+     .right_guest = "sees none: the processor runs no guest of this kind with another than #HV",
+     .before_entry = each_in_turn},
+    {.name = "doorbell-at-random", .kind = denial, .guests = kOnRestricted,
+     .right_guest = "takes each for an interrupt of a device's, whose word is the host's",
+     .before_entry = ring_at_random},
     {.name = "nmi-in-mode-switch", .kind = denial, .guests = kOnBoth,
      .right_guest = "ends: behind a write of CR0 or EFER its gates are of the other width",
      .at_exit = mode_switch, .before_entry = when_due<nmi>},

@@ -80,6 +80,8 @@ constexpr uint64_t kPatAtReset = 0x0007040600070406; // 7.8.2
 constexpr uint64_t kSevStatusSev = 1u << 0;
 constexpr uint64_t kSevStatusEs = 1u << 1;
 constexpr uint64_t kSevStatusSnp = 1u << 2;
+constexpr uint64_t kSevStatusRestrictedInjection = 1u << 5;
+constexpr uint64_t kSevStatusAlternateInjection = 1u << 6;
 
 // Exceptions (8.2)
 constexpr unsigned kVectorDb = 1;
@@ -88,6 +90,7 @@ constexpr unsigned kVectorUd = 6;
 constexpr unsigned kVectorDf = 8;
 constexpr unsigned kVectorGp = 13;
 constexpr unsigned kVectorPf = 14;
+constexpr unsigned kVectorHv = 28;
 constexpr unsigned kVectorVc = 29;
 
 // CPUID leaves (APM vol. 3, appendix E)

@@ -12,6 +12,7 @@ constexpr unsigned kGhcbVersionMax = 2;
 // Hypervisor features (4.1.15)
 constexpr uint64_t kFeatureSnp = 1 << 0;
 constexpr uint64_t kFeatureApCreation = 1 << 1;
+constexpr uint64_t kFeatureRestrictedInjection = 1 << 2;
 
 // The non-automatic events that are no exit codes (4.1)
 namespace nae {
@@ -24,6 +25,7 @@ constexpr uint64_t kPageStateChange = 0x80000010;
 constexpr uint64_t kGuestRequest = 0x80000011;
 constexpr uint64_t kExtendedGuestRequest = 0x80000012;
 constexpr uint64_t kApCreation = 0x80000013;
+constexpr uint64_t kHvDoorbell = 0x80000014;
 constexpr uint64_t kApicIds = 0x80000017;
 constexpr uint64_t kFeatures = 0x8000fffd;
 constexpr uint64_t kTerminate = 0x8000fffe;

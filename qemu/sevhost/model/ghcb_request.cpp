@@ -83,6 +83,7 @@ bool is_known(uint64_t code) {
     case nae::kGuestRequest:
     case nae::kExtendedGuestRequest:
     case nae::kApCreation:
+    case nae::kHvDoorbell:
     case nae::kFeatures:
     case nae::kTerminate:
     case nae::kUnsupported:

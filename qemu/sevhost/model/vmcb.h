@@ -100,6 +100,8 @@ constexpr uint64_t kMsrpmBytes = 2 * kPageBytes;
 constexpr uint8_t kTlbFlushAll = 1;
 constexpr uint64_t kNestedPaging = 1;
 
+constexpr uint64_t kMasksInterrupts = uint64_t{1} << 24; // V_INTR_MASKING (15.21.1)
+
 // Event injection, and what was being delivered at an exit (15.20)
 constexpr uint64_t kEventValid = 1u << 31;
 constexpr uint64_t kEventHasErrorCode = 1u << 11;

@@ -9,6 +9,8 @@
 namespace sevhost {
 
 constexpr uint64_t kVmsaFeatureSnp = 1 << 0; // SEV_FEATURES
+constexpr uint64_t kVmsaFeatureRestricted = 1 << 3;
+constexpr uint64_t kVmsaFeatureAlternate = 1 << 4;
 
 struct VmsaFields {
     uint8_t vmpl = 0;

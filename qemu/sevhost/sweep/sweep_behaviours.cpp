@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "doorbell.h"
 #include "hostile.h"
 #include "outcome.h"
 #include "stepping.h"
@@ -77,7 +78,7 @@ bool is_right(const Guest& guest, const TrialResult& result, bool has_acted) {
 // True: a later occasion is another attack.
 bool try_behaviour(Guest& guest) {
     const TrialResult result = attempt(guest, act, kExits);
-    const bool has_acted = hostile_has_acted(), counts = hostile_counts_occasions();
+    const bool has_acted = hostile_has_acted() && !injection_was_refused(), counts = hostile_counts_occasions();
     state.take_back();
     acted += has_acted;
     Words words;
@@ -100,7 +101,7 @@ void sweep_behaviours(Guest& guest) {
     state.keep(guest);
     for (unsigned i = 0; i != hostile_count(); ++i) {
         now = &hostile(i);
-        if (!is_behaviour_of(*now, guest.settings.sev))
+        if (!is_behaviour_of(*now, guest.settings))
             continue;
         ++behaviours_tried;
         now_occasion = 1;

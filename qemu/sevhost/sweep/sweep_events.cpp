@@ -1,3 +1,4 @@
+#include "doorbell.h"
 #include "exits.h"
 #include "injected.h"
 #include "outcome.h"
@@ -118,6 +119,8 @@ void judge(const TrialResult& result, bool due) {
 }
 
 void try_event(Guest& guest, const Event& event, bool as_storm) {
+    if (!may_inject(guest, event.vector))
+        return;
     now = event;
     is_storm = as_storm;
     left_stack = false;

@@ -8,7 +8,6 @@ namespace sevhost {
 namespace {
 
 constexpr uint32_t kInterceptIntr = 1u << 0;
-constexpr uint64_t kMasksInterrupts = uint64_t{1} << 24; // V_INTR_MASKING (APM vol. 2, 15.21.1)
 
 // The PIT (82C54) and the first PIC (8259A)
 constexpr uint16_t kPitChannel0 = 0x40, kPitControl = 0x43;

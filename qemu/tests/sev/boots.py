@@ -14,6 +14,7 @@ import sev_guest
 import sev_states
 from cases import Case
 from images import Image
+from sev_codes import CODES, REASON_SET
 from sev_guest import Run
 
 _C_BITS = (51, 47)
@@ -37,11 +38,6 @@ _CALLS["snp"] = _CALLS["es"] | {"accept"}
 _LEAKS = {"leak-port": "at port 0xcf8", "leak-page": "in the GHCB page, offset 0x318",
           "leak-memory": "in shared memory"}
 
-_REASON_SET = 10
-_CODES = {name: int(value, 16) for name, value in re.findall(
-    r"#define PROLOGUE_SEV_(\w+) (0x[0-9a-f]+) ",
-    (cases.ROOT / "boot/include/prologue/sev_reasons.h").read_text())}
-
 
 def _exception(vector: int) -> int:
     return 0x80 + vector
@@ -54,7 +50,7 @@ def _elf(name: str) -> Path:
 def _terminated(result: sev_guest.Result, *codes: int) -> None:
     said = result.lines(r"^sevhost: the guest terminated at .*: reason set (\d+), reason (\d+)")
     assert result.outcome == sev_guest.TERMINATED, result.outcome
-    assert [(int(a), int(b)) for a, b in said] in [[(_REASON_SET, code)] for code in codes], said
+    assert [(int(a), int(b)) for a, b in said] in [[(REASON_SET, code)] for code in codes], said
 
 
 def _requests(result: sev_guest.Result, name: str) -> int:
@@ -98,7 +94,7 @@ def _ends_at_a_structure_beyond_the_c_bit() -> None:
         with state.open("a") as more:
             more.write("at 0x9600c\nu32 1 0 1\n")
         result = sev_guest.run(Run(_elf("demo-best-every"), c_bit=32, memory="64M", state=state))
-    _terminated(result, _CODES["FATAL"])
+    _terminated(result, CODES["FATAL"])
     said = re.sub(r"(.)\1", r"\1", result.serial)  # by serial port and debug console
     assert "pvh module list: ? bytes at ?" in said, said
 
@@ -117,7 +113,7 @@ def _ends_beyond_the_c_bit(sev: str) -> None:
     if sev == "sev":
         assert result.outcome == machine.FATAL, result.outcome
     else:
-        _terminated(result, _CODES["FATAL"])
+        _terminated(result, CODES["FATAL"])
         _has_c_bit_everywhere(result, 32)
 
 
@@ -251,7 +247,7 @@ def _ends_behind_a_firmware(change: dict) -> None:
         with state.open("a") as more:
             more.writelines(f"at {at:#x}\nu32 {value:#x}\n" for at, value in change.items())
         result = sev_guest.run(Run(_elf("demo-every"), sev="snp", state=state, memory="64M"))
-    _terminated(result, _CODES["CPUID_PAGE"])
+    _terminated(result, CODES["CPUID_PAGE"])
 
 
 def _refuses_boot_services(c_bit_in_cr3: bool) -> None:
@@ -311,7 +307,7 @@ def _memory_taken(behaviour: str, bits: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         guest = {"image": _elf("demo")} if bits == 64 else _guest("linux64", 4, directory)
         result = sev_guest.run(Run(**guest, sev="snp", memory="64M", hostile=behaviour))
-    _terminated(result, _CODES["VC_NOT_VALIDATED"])
+    _terminated(result, CODES["VC_NOT_VALIDATED"])
     assert bool(result.lines(r"^  cs 0x\w+ base 0x0 ")) == (bits == 64), "in the other width"
 
 
@@ -319,7 +315,7 @@ def _ends_below_vmpl_0() -> None:
     """Before any PVALIDATE, by a reason of its own."""
     result = sev_guest.run(Run(_elf("demo"), sev="snp", memory="64M", trace="memory",
                                hostile="launched-at-vmpl-1"))
-    _terminated(result, _CODES["VMPL"])
+    _terminated(result, CODES["VMPL"])
     assert not result.lines("^pvalidate ") and result.lines("^rmpadjust .* VMPL 1 -> 2$")
 
 
@@ -384,7 +380,7 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
                                        canary=_CANARY))
         _keeps_the_canary(result)
         acted = f"hostile: {name} acts" in result.serial
-        reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET},")
+        reasons = result.lines(rf"^sevhost: the guest terminated at .*: reason set {REASON_SET},")
         ended_well = result.outcome == machine.OK
         if name.endswith(("-at-step", "storm")):
             continue  # at the first instruction nobody can do anything: see _at_steps, _storms
@@ -404,7 +400,7 @@ def _left_out(kernel: str, state: bool, sev: str) -> None:
     if sev == "sev":
         assert result.outcome == machine.FATAL, result.outcome
     else:
-        _terminated(result, _CODES["LEFT_OUT"])
+        _terminated(result, CODES["LEFT_OUT"])
 
 
 def _at_steps(behaviour: str, sev: str) -> None:
@@ -417,9 +413,9 @@ def _at_steps(behaviour: str, sev: str) -> None:
         _keeps_the_canary(result)
         assert f"hostile: {behaviour} acts" in result.serial, step
         codes = {int(code) for code in result.lines(
-            rf"^sevhost: the guest terminated at .*: reason set {_REASON_SET}, reason (\d+):")}
+            rf"^sevhost: the guest terminated at .*: reason set {REASON_SET}, reason (\d+):")}
         before = step in _STEPS_BEFORE_STATUS
-        allowed = {_CODES["VC_EARLY"], _CODES["VC_INJECTED"]} if before else {*_SENT[behaviour]}
+        allowed = {CODES["VC_EARLY"], CODES["VC_INJECTED"]} if before else {*_SENT[behaviour]}
         right = bool(codes) and codes <= allowed
         if not (result.outcome == sev_guest.SHUTDOWN if step == 1 else right):
             wrong.append((step, result.outcome, codes))
@@ -436,7 +432,7 @@ def _at_steps_to_32_bit_mode(behaviour: str) -> None:
                                        memory="64M"))
             ends.add(result.outcome)
             if result.outcome != sev_guest.SHUTDOWN:
-                _terminated(result, *_SENT[behaviour], _CODES["VC_EARLY"])
+                _terminated(result, *_SENT[behaviour], CODES["VC_EARLY"])
     assert ends == {sev_guest.SHUTDOWN, sev_guest.TERMINATED}, ends
 
 
@@ -478,7 +474,7 @@ def _is_hidden(entry: str, hostile: str, code: str, sev: str) -> None:
                                    hostile=hostile, canary=_CANARY))
     _keeps_the_canary(result)
     assert "prologue:" not in result.serial
-    _terminated(result, _CODES[code])
+    _terminated(result, CODES[code])
 
 
 def _must_be(wish: str, sev: str, hostile: str, code: str) -> None:
@@ -487,7 +483,7 @@ def _must_be(wish: str, sev: str, hostile: str, code: str) -> None:
     if not code:
         result.expect(machine.OK, rf"^sev: {sev}$", "^result: ok$")
     elif sev in _ES:
-        _terminated(result, _CODES[code])
+        _terminated(result, CODES[code])
     else:
         assert result.outcome == machine.FATAL, result.outcome
 
@@ -510,7 +506,7 @@ _STEPS_BEHIND_STATUS = (45, 100, 3000, 12000, 20000)
 _SENT = {
     "nmi-at-step": (_exception(2),),
     "interrupt-at-step": (_exception(13),),  # its vector is behind the IDT's end
-    "vc-at-step": (_CODES["VC_INJECTED"], _CODES["VC_NESTED"]),
+    "vc-at-step": (CODES["VC_INJECTED"], CODES["VC_NESTED"]),
     "ud-at-step": (_exception(6),),
     "gp-at-step": (_exception(13),),
     "page-fault-at-step": (_exception(14),),
@@ -521,10 +517,10 @@ _HIDING = {"gp-hides-sev:1": "HIDDEN", "gp-hides-sev:2": "VC_EARLY", "gp-hides-s
 _FORM_ENDS = {
     "rdpmc": (_exception(13),),
     "breakpoint": (_exception(3),),
-    "xchg-device": (_CODES["VC_FORM"],),
-    "add-device": (_CODES["VC_FORM"],),
-    "across-device": (_CODES["VC_MMIO"],),
-    "nested": (_CODES["VC_NESTED"],),
+    "xchg-device": (CODES["VC_FORM"],),
+    "add-device": (CODES["VC_FORM"],),
+    "across-device": (CODES["VC_MMIO"],),
+    "nested": (CODES["VC_NESTED"],),
 }
 
 

@@ -237,6 +237,8 @@ _SNP_ONLY = {
     "cmdline-at-secrets", "secrets-page-usable",
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
+_RESTRICTED = {"hv-at-step", "hv-storm", "vectors-in-spite", "doorbell-taken",
+               "doorbell-at-random"}  # in restricted.py
 _ES_ONLY = {"unknown-requests-end", "malformed-requests-end",
             "jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
             "memory-replayed", "pat-shadowed"}
@@ -313,10 +315,11 @@ def _list_is_complete() -> None:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         env=dict(os.environ, BUILD=str(cases.BUILD), HOSTILE="list")).stdout
     lines = re.findall(r"^\| `(\S+)` \| (?:detected|harmless|denial|not detectable) \| "
-                       r"(es snp|es|snp) \| \S.*\S \|$", output, re.MULTILINE)
+                       r"(es snp|es|snp|restricted) \| \S.*\S \|$", output, re.MULTILINE)
     assert len(lines) >= _LEAST, len(lines)
     listed = {(name, sev) for name, modes in lines for sev in modes.split()}
     tested = {(name, sev) for name in _LIES for sev in _modes(name)}
+    tested |= {(name, "restricted") for name in _RESTRICTED}
     assert listed == tested, sorted(listed ^ tested)
 
 
