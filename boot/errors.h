@@ -32,7 +32,7 @@
     X(text_not_ended, "%s: the string at %x does not end within %x bytes")                         \
     X(pvh_magic, "pvh: start info at %x says magic %x, not 336ec578")                              \
     X(pvh_memory, "pvh: start info of version %u has no memory map (%u entries at %x)")            \
-    X(pvh_version_0, "pvh: start info of version 0, as Xen gives it to dom0: its memory map is a hypercall away") \
+    X(pvh_version_0, "pvh: start info of version 0 has no memory map: %s (%x, %x)")                \
     X(multiboot1_memory, "multiboot1: information at %x has flags %x: no memory map, or none in it")            \
     X(multiboot1_entry, "multiboot1: memory map entry at %x claims %x bytes, has %x")              \
     X(multiboot2_size, "multiboot2: information at %x claims %x bytes")                            \

@@ -2,6 +2,7 @@
 #include "contract_magic.h"
 #include "errors.h"
 #include "loader_info.h"
+#include "xen.h"
 
 namespace prologue {
 namespace {
@@ -34,6 +35,41 @@ constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
 constexpr uint32_t kMapEntryBytes = 24;
 constexpr uint32_t kMostMapEntries = 1 << 20;
 
+// As many as Linux takes of Xen (mem_map_via_hcall), and one that tells that there are more: Xen
+// cuts off what there is no room for.
+constexpr uint32_t kMostXenEntries = 128;
+RawRange xen_ranges[kMostXenEntries + 1];
+
+// The start info's own map, which the loader has put somewhere.
+[[gnu::always_inline]] inline RawMap map_of_start_info(PhysMemory& memory, uint64_t info,
+                                                       LoaderInfo& loader) {
+    const auto& start = *memory.at<StartInfo>("pvh start info", info);
+    const uint32_t entries = start.memory_map_entries;
+    if (start.memory_map == 0 || entries == 0)
+        fail(Error::pvh_memory, start.version, entries, start.memory_map);
+    if (entries > kMostMapEntries)
+        fail_in("pvh memory map", Error::too_many_entries, entries, kMostMapEntries);
+    const uint64_t bytes = uint64_t{entries} * kMapEntryBytes;
+    const uint8_t* const map = memory.at("pvh memory map", start.memory_map, bytes);
+    loader.occupies(start.memory_map, bytes);
+    return {map, bytes, kMapEntryBytes, 0};
+}
+
+// Of dom0, whose start info has none.
+[[gnu::noinline]] RawMap map_of_xen() {
+    if (!is_xen())
+        fail_in("CPUID knows of no Xen to be asked", Error::pvh_version_0);
+    uint32_t entries = kMostXenEntries + 1;
+    const int64_t status = ask_xen_for_memory_map(xen_ranges, entries);
+    if (status != 0 || entries == 0)
+        fail_in("Xen has none: its error number negated, entries", Error::pvh_version_0,
+                static_cast<uint64_t>(-status), entries);
+    if (entries > kMostXenEntries)
+        fail_in("Xen's memory map", Error::too_many_entries, entries, kMostXenEntries);
+    return {reinterpret_cast<const uint8_t*>(xen_ranges), entries * sizeof(RawRange),
+            sizeof(RawRange), 0};
+}
+
 }  // namespace
 
 void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
@@ -41,25 +77,18 @@ void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
         memory.at("pvh start info", info, kVersion0Bytes));
     if (start.magic != PVH_MAGIC)
         fail(Error::pvh_magic, info, start.magic);
-    if (start.version == 0)
-        fail(Error::pvh_version_0);
-    memory.at<StartInfo>("pvh start info", info);
-    const uint32_t entries = start.memory_map_entries;
     const uint32_t modules = start.module_count;
-    if (start.memory_map == 0 || entries == 0)
-        fail(Error::pvh_memory, start.version, entries, start.memory_map);
-    if (entries > kMostMapEntries)
-        fail_in("pvh memory map", Error::too_many_entries, entries, kMostMapEntries);
     if (modules > kMostModules)
         fail_in("pvh module list", Error::too_many_entries, modules, kMostModules);
 
     loader.loader = PROLOGUE_LOADER_PVH;
-    loader.occupies(info, sizeof(StartInfo));
-
-    const uint64_t map_bytes = uint64_t{entries} * kMapEntryBytes;
-    loader.memory = {memory.at("pvh memory map", start.memory_map, map_bytes), map_bytes,
-                     kMapEntryBytes, 0};
-    loader.occupies(start.memory_map, map_bytes);
+    if (start.version == 0) [[unlikely]] {
+        loader.occupies(info, kVersion0Bytes);
+        loader.memory = map_of_xen();
+    } else {
+        loader.occupies(info, sizeof(StartInfo));
+        loader.memory = map_of_start_info(memory, info, loader);
+    }
 
     const uint64_t list_bytes = modules * sizeof(ModuleEntry);
     if (list_bytes != 0) {

@@ -128,22 +128,73 @@ TEST_F(Pvh, AWrongMagicIsNamed) {
     EXPECT_EQ(parse_fails(), failure(Error::pvh_magic, {info, 0x336ec579}));
 }
 
-TEST_F(Pvh, Version0HasNoMemoryMap) {
-    put({});
-    poke<uint32_t>(pvh::kVersion, 0);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_version_0, {}));
+// As Xen enters dom0, with so many ranges.
+struct PvhOfDom0 : Pvh {
+    void SetUp() override {
+        put({.modules = {{0x1000000, 0x12345, "initrd"}}, .cmdline = "dom0", .rsdp = 0xf5a40});
+        poke<uint32_t>(pvh::kVersion, 0);
+        poke<uint64_t>(pvh::kMap, ~uint64_t{0}); // no field of version 0's
+        poke<uint32_t>(pvh::kMapEntries, 0xffffffff);
+        fake_xen.is_there = true;
+        with_ranges(3);
+    }
+    void TearDown() override { fake_xen = {}; }
+    void with_ranges(uint64_t count) {
+        fake_xen.map.clear();
+        for (uint64_t i = 0; i != count; ++i)
+            fake_xen.map.push_back({i * kMiB, kPage, kE820Usable});
+    }
+    std::vector<StatedRange> stated() const {
+        std::vector<StatedRange> ranges;
+        for (const RawRange& range : fake_xen.map)
+            ranges.push_back({range.start, range.bytes, range.e820_type});
+        return ranges;
+    }
+};
+
+TEST_F(PvhOfDom0, TheMemoryMapIsXens) {
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), stated());
+    EXPECT_EQ(str(loader.cmdline), "dom0");
+    EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x1000000, 0x12345, "initrd"}}));
+    EXPECT_EQ(loader.rsdp_phys, 0xf5a40u);
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + pvh::kMap},
+                                                {at::kModules, at::kModules + pvh::kModuleBytes},
+                                                text_span(at::kCmdline, "dom0"),
+                                                {0xf5a40, 0xf5a40 + 36}}));
 }
 
-TEST_F(Pvh, Version0IsToldWithoutAByteOfVersion1) {
-    const uint64_t version_0_bytes = pvh::kMap;
-    info = memory.end() - version_0_bytes;
+TEST_F(PvhOfDom0, AsManyRangesAsLinuxTakesAndNoMore) {
+    with_ranges(128);
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), stated());
+    for (const uint64_t more : {129u, 1000u}) {
+        with_ranges(more);
+        EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {129, 128}, "Xen's memory map"));
+    }
+}
+
+TEST_F(PvhOfDom0, AXenThatHasNoneIsNamed) {
+    const std::string what = "Xen has none: its error number negated, entries";
+    with_ranges(0);
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_version_0, {0, 0}, what));
+    fake_xen.status = -38; // ENOSYS
+    EXPECT_EQ(parse_fails(), failure(Error::pvh_version_0, {38, 0}, what));
+}
+
+TEST_F(PvhOfDom0, WithoutXenThereIsNoMemoryMap) {
+    fake_xen.is_there = false;
+    EXPECT_EQ(parse_fails(),
+              failure(Error::pvh_version_0, {}, "CPUID knows of no Xen to be asked"));
+}
+
+TEST_F(PvhOfDom0, NotAByteOfVersion1IsRead) {
+    info = memory.end() - pvh::kMap;
     poke<uint32_t>(pvh::kMagic, 0x336ec578);
-    poke<uint32_t>(pvh::kVersion, 0);
-    EXPECT_EQ(parse_fails(), failure(Error::pvh_version_0, {}));
+    parse();
+    EXPECT_EQ(ranges_of(loader.memory), stated());
     poke<uint32_t>(pvh::kVersion, 1);
-    const auto failed = parse_fails();
-    ASSERT_TRUE(failed);
-    EXPECT_EQ(*failed, failure(Error::out_of_reach, {pvh::kBytes, info}, "pvh start info"));
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {pvh::kBytes, info}, "pvh start info"));
 }
 
 TEST_F(Pvh, AnEmptyOrAbsentMemoryMapIsNamed) {

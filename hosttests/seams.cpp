@@ -1,6 +1,7 @@
 #include "seams.h"
 
 #include "report.h"
+#include "xen.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -89,6 +90,17 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
 
 const char* vector_names() {
     return prologue_vector_names;
+}
+
+bool is_xen() {
+    return test::fake_xen.is_there;
+}
+
+int64_t ask_xen_for_memory_map(RawRange* ranges, uint32_t& entries) {
+    const std::vector<RawRange>& all = test::fake_xen.map;
+    entries = std::min<uint64_t>(entries, all.size());
+    std::copy_n(all.begin(), entries, ranges);
+    return test::fake_xen.status;
 }
 
 bool PhysMemory::reach(uint64_t start, uint64_t bytes) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "errors.h"
-#include "phys_memory.h"
+#include "loader_info.h"
 
 #include <array>
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace prologue::test {
 
@@ -53,6 +54,14 @@ inline constexpr uint32_t kErrors = 0
         PROLOGUE_EFI_ERRORS(PROLOGUE_COUNT)
 #undef PROLOGUE_COUNT
     ;
+
+// The Xen that is asked, where a test has one. It cuts its map off where there is no room.
+struct FakeXen {
+    bool is_there = false;
+    int64_t status = 0;
+    std::vector<RawRange> map;
+};
+inline FakeXen fake_xen;
 
 // Physical memory from `start` on, in a buffer with ASan's red zones around it.
 // What lies beyond its end cannot be reached; what lies before it is never

@@ -1,5 +1,5 @@
 // How the test kernels speak: the first serial port, as QEMU and Bochs have it
-// at reset or Prologue's loaders left it.
+// at reset or Prologue's loaders left it; port 0xe9, where there is none.
 #pragma once
 
 #include <stdint.h>

@@ -46,8 +46,8 @@ _PVH = [
           {"magic": 0x12345678}),
     wrong("start info where nothing is", _P, f"{_UNKNOWN} 0 (information at e0000000)",
           ebx=0xE0000000),
-    wrong("version 0", _P, "pvh: start info of version 0, as Xen gives it to dom0: its memory map "
-          "is a hypercall away", {"version": 0}),
+    wrong("version 0, and no Xen", _P, "pvh: start info of version 0 has no memory map: CPUID knows "
+          "of no Xen to be asked (0, 0)", {"version": 0}),
     wrong("text over the start info", _P, "entry: text stands where a start info should, as with "
           "QEMU's PVH loader, which writes a command line of 4128 bytes and more over it: text, "
           "address (61206120, <info>)", {"magic": 0x61206120}),

@@ -1,16 +1,17 @@
 """Loaders that others wrote, and that a Debian has or had: SYSLINUX's family, GRUB 0.97, iPXE,
 U-Boot, Xen. Each report is held against what the loader was given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Sequence, Tuple
 
 import cases
 import loader_media
 import machine
+import under_xen
 from cases import Case, note
 from guests import CONVENTIONAL_END, expect_ram, expected_paging, ram_spans
-from handoff_report import expect_report
+from handoff_report import RAM_KINDS, expect_report
 
 _MEMORY = "128M"
 _TIMEOUT = 30
@@ -126,16 +127,49 @@ def u_boot(kernel: str, cpu: str) -> Case:
 
 # --- Xen --------------------------------------------------------------------------------------
 
+_XEN_KERNEL = cases.BUILD / "demo-best.elf"
+_NO_LA57 = r"^prologue: fatal: wish: paging with 5 levels: this CPU has no LA57$"
+_UD = r"^prologue: fatal: #UD .* 64-bit, at (?:.*\n)*prologue:  bytes: 0f 0b (?:.*\n)*prologue:  stack: "
+_EXIT_OK = 0x21  # a guest of Xen's has no exit device
+
 
 def xen_dom0() -> None:
-    """Xen gives dom0 no memory map; the kernel says so, and Xen's console has its word."""
-    words = "console=com1 com1=115200,8n1 dom0=pvh dom0_mem=128M noreboot guest_loglvl=all"
-    result = machine.run(machine.Boot(
-        kernel=loader_media.fetched("xen"), append=words, memory="512M",
-        machine="q35,kernel-irqchip=off", initrd=[f"{cases.BUILD}/demo-best.elf {_CMDLINE}"],
-        extra=["-device", "intel-iommu,intremap=on"], timeout=60))
-    result.expect(machine.FATAL, r"\(d0\) prologue: fatal: pvh: start info of version 0, as Xen "
-                  "gives it to dom0: ")
+    """Its start info has no memory map, which is Xen's by hypercall."""
+    module = cases.scratch_file(bytes(_SIZES[0]), "module")
+    result = machine.run(under_xen.boot(f"{_XEN_KERNEL} {_CMDLINE}", f"{module} one two"))
+    report = expect_report(under_xen.of_domain(result, 0), _XEN_KERNEL, loader="pvh",
+                           cmdline=_CMDLINE, modules=[(None, _SIZES[0], f"{module} one two")],
+                           **expected_paging("demo-best", "max,la57=off"))
+    usable = sum(r.end - r.start for r in report.memory if r.kind in RAM_KINDS)
+    assert usable > (120 << 20), f"of 128 MiB there are {usable:#x} bytes"
+    assert report.of_kind("bad"), "Xen calls bad what RAM is not dom0's"
+    assert report.fields["rsdp"] != 0, "Xen tells where the RSDP is"
+
+
+def xen_dom0_dies() -> None:
+    """A fatal line of the 32-bit stage's is on Xen's console."""
+    result = machine.run(under_xen.boot(f"{cases.BUILD}/demo-five.elf"))
+    under_xen.of_domain(result, 0).expect(machine.FATAL, _NO_LA57)
+
+
+def xen_domu() -> None:
+    """Guests of `xl`: a report with a module, a fatal line, and an exception's report, all on Xen's
+    console; none of them has a serial port."""
+    faults = cases.BUILD / "faults.elf"
+    result = machine.run(under_xen.boot_guests([
+        under_xen.Guest("report", _XEN_KERNEL, _CMDLINE, bytes(_SIZES[0])),
+        under_xen.Guest("fatal", cases.BUILD / "demo-five.elf", ""),
+        under_xen.Guest("exception", faults, "invalid_opcode")]))
+    result.expect(machine.RESET)
+    said = [replace(under_xen.of_domain(result, domain), status=_EXIT_OK) for domain in (1, 2, 3)]
+    report = expect_report(said[0], _XEN_KERNEL, loader="pvh", cmdline=_CMDLINE,
+                           modules=[(None, _SIZES[0], "")],
+                           **expected_paging("demo-best", "max,la57=off"))
+    usable = sum(r.end - r.start for r in report.memory if r.kind in RAM_KINDS)
+    assert usable > (60 << 20), f"of 64 MiB there are {usable:#x} bytes"
+    assert report.fields["rsdp"] != 0, "Xen tells where the RSDP is"
+    said[1].expect(machine.OK, _NO_LA57)
+    said[2].expect(machine.OK, _UD)
 
 
 CASES = [
@@ -144,4 +178,6 @@ CASES = [
     u_boot("demo-every", "qemu64"),
     u_boot("demo-best-every", "max"),
     Case("loaders: Xen's dom0", xen_dom0),
+    Case("loaders: Xen's dom0, a fatal line", xen_dom0_dies),
+    Case("loaders: Xen's domU, by xl", xen_domu),
 ]

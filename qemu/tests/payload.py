@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Callable, Sequence
 
 import cases
-import loader_media
 import machine
+import under_xen
 from any_loader import PC_128M, PVH, Load, Placed, fed
 from cases import Case
 from handoff_report import MIB, expect_report
@@ -93,15 +93,13 @@ def by_pvh_note(name: str, convert: bool, **options) -> Case:
 
 def xen() -> None:
     """Xen's hypervisor, an ELF32 with Multiboot's header, unmodified, starts its module as dom0."""
-    words = "console=com1 com1=115200,8n1 dom0=pvh dom0_mem=128M noreboot guest_loglvl=all"
-    result = machine.run(machine.Boot(
-        kernel=loader(_LOADER_1), append=f"xen {words}", memory="512M",
-        machine="q35,kernel-irqchip=off",
-        initrd=[loader_media.fetched("xen"), f"{cases.BUILD}/demo-best.elf dom0"],
-        extra=["-device", "intel-iommu,intremap=on"], timeout=60))
-    result.expect(machine.FATAL, r"^\(XEN\) Bootloader: Prologue",
-                  r"^\(XEN\) Command line: .*dom0_mem=128M",
-                  r"\(d0\) prologue: fatal: pvh: start info of version 0, as Xen gives it to dom0")
+    kernel = cases.BUILD / "demo-best.elf"
+    given = under_xen.boot(f"{kernel} dom0")
+    result = machine.run(replace(given, kernel=loader(_LOADER_1), append=f"xen {given.append}",
+                                 initrd=[given.kernel, *given.initrd]))
+    result.expect(machine.OK, r"^\(XEN\) Bootloader: Prologue",
+                  r"^\(XEN\) Command line: .*dom0_mem=128M")
+    expect_report(under_xen.of_domain(result, 0), kernel, loader="pvh", cmdline="dom0", modules=[])
 
 
 # ---- Nothing is overwritten before it was read ----

@@ -54,6 +54,8 @@
 #define VENDOR_EBX_INTEL 0x756e6547 // "GenuineIntel"
 #define VENDOR_EDX_INTEL 0x49656e69
 #define VENDOR_ECX_INTEL 0x6c65746e
+#define VENDOR_EBX_AMD 0x68747541 // "Auth"
+#define VENDOR_EBX_HYGON 0x6f677948
 #define CPUID_VERSION 1
 #define VERSION_FAMILY 0xf00
 #define VERSION_FAMILY_6 0x600
@@ -68,6 +70,9 @@
 #define CPUID_ADDRESS_WIDTHS 0x80000008
 #define CPUID_STRUCTURED_FEATURES 7
 #define STRUCTURED_ECX_LA57_BIT 16
+#define XEN_EBX 0x566e6558 // "XenVMMXenVMM"
+#define XEN_ECX 0x65584d4d
+#define XEN_EDX 0x4d4d566e
 
 // Selectors of our GDT, and what they are for
 #define SELECTOR_CODE64 0x08

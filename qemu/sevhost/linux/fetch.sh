@@ -10,6 +10,8 @@
 #   sid               the firmware that only starts what its owner measured (OVMF.amdsev.fd)
 #   bookworm-loaders  what is better not installed beside the loader that a machine has: GRUB 0.97
 #                     (stage2_eltorito), extlinux, Xen (xen), kexec and the libraries that it wants
+#   bookworm-xen      a dom0 for that Xen: a kernel that can be one (vmlinuz) and its modules, xl and
+#                     what that wants, busybox
 # A file .sha256 of that name names the packages that the tests were made with. Debian drops a
 # version when the next one comes: then the newest that Debian signs is taken, and said.
 set -eu
@@ -17,6 +19,7 @@ set -eu
 directory=$1
 what=$2
 release=${what%-loaders}
+release=${release%-xen}
 pins=$(dirname "$0")/$what.sha256
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -51,13 +54,13 @@ debian() {
 
 # The kernel's package is named after its version; the one without is always the newest. KIND is
 # the word behind linux-: from Linux 7 on its file is in a package of its own.
-kernel() { # KIND
+kernel() { # KIND FLAVOUR
     pinned=$(sed -n "s/^.*  \(linux-$1-.*\)_[^_]*_amd64\.deb$/\1/p" "$pins")
     if debian apt-cache show "$pinned" >/dev/null 2>&1; then
         echo "$pinned"
     else
-        debian apt-cache depends linux-image-cloud-amd64 |
-            sed -n "s/.*Depends: linux-image-\([0-9].*-cloud-amd64\).*/linux-$1-\1/p" | head -n 1
+        debian apt-cache depends "linux-image-$2" |
+            sed -n "s/.*Depends: linux-image-\([0-9].*-$2\).*/linux-$1-\1/p" | head -n 1
     fi
 }
 
@@ -80,14 +83,29 @@ unpack() {
     mv "$work"/$2 "$directory/$3"
 }
 
+# unpack_all PACKAGE PATTERN...: what matches, all in the directory itself; a library by the name
+# that it is asked for by, which is a link's.
+unpack_all() {
+    package=$1
+    shift
+    mkdir "$work/tree"
+    (cd "$work" && download "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb |
+        tar -x -C tree --wildcards "$@")
+    find "$work/tree" -type l | while read -r link; do
+        mv "$(realpath "$link")" "$directory/${link##*/}"
+    done
+    find "$work/tree" -type f -exec mv {} "$directory" \;
+    rm -r "$work/tree"
+}
+
 debian apt-get update
 case $what in
 bookworm)
-    unpack "$(kernel image)" './boot/vmlinuz-*' vmlinuz
+    unpack "$(kernel image cloud-amd64)" './boot/vmlinuz-*' vmlinuz
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
     ;;
 trixie)
-    unpack "$(kernel image)" './boot/vmlinuz-*' vmlinuz
+    unpack "$(kernel image cloud-amd64)" './boot/vmlinuz-*' vmlinuz
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
     for file in OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd OVMF_VARS_4M.fd; do
         unpack ovmf "./usr/share/OVMF/$file" "$file"
@@ -109,8 +127,25 @@ bookworm-loaders)
             "kexec/libxen$library.so.1"
     done
     ;;
+bookworm-xen)
+    unpack_all "$(kernel image amd64)" './boot/vmlinuz-*' './lib/modules/*/xen/xen-[eg]*.ko' \
+        './lib/modules/*/xen-privcmd.ko' './lib/modules/*/xenfs.ko'
+    mv "$directory"/vmlinuz-* "$directory/vmlinuz"
+    unpack_all busybox-static ./bin/busybox
+    for program in xl xenstored xenconsoled xen-init-dom0; do
+        set -- "$@" "./usr/lib/xen-4.17/bin/$program"
+    done
+    shift 2
+    unpack_all xen-utils-4.17 "$@"
+    unpack_all libc6 ./lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 ./lib/x86_64-linux-gnu/libc.so.6
+    for library in xenmisc4.17 xencall1 xendevicemodel1 xenevtchn1 xenforeignmemory1 xengnttab1 \
+        xenhypfs1 xenstore4 xentoolcore1 xentoollog1 yajl2 lzma5 uuid1 zstd1 gcc-s1; do
+        unpack_all "lib$library" '*/x86_64-linux-gnu/*.so.*'
+    done
+    unpack_all zlib1g '*/x86_64-linux-gnu/*.so.*'
+    ;;
 trixie-backports)
-    unpack "$(kernel binary)" './usr/lib/modules/*/vmlinuz' vmlinuz
+    unpack "$(kernel binary cloud-amd64)" './usr/lib/modules/*/vmlinuz' vmlinuz
     ;;
 sid)
     unpack ovmf-amdsev ./usr/share/ovmf/OVMF.amdsev.fd OVMF.amdsev.fd
