@@ -2,9 +2,11 @@
 on UEFI, kexec's in 64-bit mode; the bzImage itself; and what a loader could get wrong."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
@@ -190,8 +192,30 @@ _LONG = replace(_LOAD, mode=modes.LONG64)
 _HIGH = dict(memory="7G", machine="pc,max-ram-below-4g=4G")
 _HIGH_LOAD = replace(_LONG, memory_map=e820.simple(0xC0000000, 3 * GIB))
 
+_TEXT_SCREEN = 0xB8000  # 80 columns, 25 lines: a character, its colour
+
+
+def as_a_boot_sector(made_for_uefi: bool) -> None:
+    """A file that was written to a disk's beginning without a loader says so on the screen."""
+    disk = bzimage(cases.BUILD / "demo-every.elf", *([] if made_for_uefi else ["--no-efi"]))
+    directory = cases.scratch_directory()
+    monitor, screen = directory / "monitor", directory / "screen"
+    halted = re.compile(rb"HLT=1.*CS =07c0", re.DOTALL)
+    look = f'pmemsave {_TEXT_SCREEN:#x} 4000 "{screen}"\nquit\n'.encode()
+    poker = threading.Thread(target=machine.tell_monitor,
+                             args=(monitor, b"info registers\n", halted, look))
+    poker.start()
+    machine.run(machine.Boot(extra=["-vga", "std", "-drive", f"file={disk},format=raw,if=ide",
+                                    "-monitor", f"unix:{monitor},server=on,wait=off"]))
+    poker.join()
+    said = screen.read_bytes()[::2].decode("latin-1")
+    assert "prologue: no boot sector " in said, said
+
+
 CASES = [
     qemu(),
+    Case("linux: a file for UEFI as a disk's boot sector", lambda: as_a_boot_sector(True)),
+    Case("linux: a bzImage as a disk's boot sector", lambda: as_a_boot_sector(False)),
     qemu("demo-best-every", "max", "6G", "q35", cmdline="a b=c"),
     qemu("demo-five-every", "qemu64,+la57", "16M", size=5000),
     qemu("demo-every", "qemu64", "1G", cmdline="x" * 1500, size=3 << 20),

@@ -3,6 +3,7 @@
 // Sources: SDM vol. 3, 9.4.4, 10.8.5 and 11.6.1; APM vol. 2, 14.6.
 
 #include "ap_start.h"
+        .include "bounds.inc"
 
 #define FIELD(offset) (prologue_ap_fields - prologue_ap_code + (offset))
 #define FIELD64(offset) prologue_ap_fields + (offset)(%rip)
@@ -95,6 +96,7 @@ prologue_ap_gdt:
 prologue_ap_fields:
         .skip   AP_FIELDS_BYTES
 prologue_ap_code_end:
+        AT_MOST prologue_ap_code, prologue_ap_code_end, AP_IVT // what stands behind it
 
         // At the kernel's address, which the tables of the way show too. RBX = prologue_ap_shared.
         // From the load of CR3 to the IDT's there is none that could be reached.

@@ -4,6 +4,7 @@
 
 #include "bits.h"
 #include "depth_switch.h"
+        .include "bounds.inc"
 
 #define IN_CODE(symbol) (symbol - prologue_depth_code)
 #define CODE64 0x08
@@ -121,5 +122,6 @@ depth_gdt_end:
 depth_sp:
         .quad   0
 prologue_depth_code_end:
+        AT_MOST prologue_depth_code, prologue_depth_code_end, PAGE_BYTES
 
         .section .note.GNU-stack, "", @progbits

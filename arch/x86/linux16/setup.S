@@ -55,8 +55,33 @@
 #define CR0_PE 1
 #define CODE_AT 0x200           // where CS begins, by the protocol
 
+#define BOOT_SECTOR_SEGMENT 0x7c0
+#define DOS_HEADER_FIELDS 0x38  // from there on the maker's, where the file is a PE image too
+
         .code16
         .text
+        // Where a BIOS enters that found this file on a disk's first sector: there is no loader on
+        // it. The maker may put "MZ" over the NOPs, which is `dec %bp; pop %dx`.
+boot_sector:
+        nop
+        nop
+        ljmp    $BOOT_SECTOR_SEGMENT, $1f
+1:      movw    %cs, %ax
+        movw    %ax, %ds
+        movw    $no_boot_sector, %si
+        cld
+2:      lodsb
+        testb   %al, %al
+        jz      3f
+        movb    $BIOS_TELETYPE, %ah
+        int     $0x10
+        jmp     2b
+3:      hlt
+        jmp     3b
+no_boot_sector:
+        .asciz  "prologue: no boot sector"
+        .org    DOS_HEADER_FIELDS
+
         .org    0x1f1
 setup_header:
         MADE(1)                 // setup_sects: those behind the first
