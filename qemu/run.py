@@ -3,6 +3,7 @@
 if the boot ended well."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Optional
@@ -42,14 +43,19 @@ def setting(name: str, default: str, allowed=None) -> str:
     return value
 
 
+def kernel_of(loader: str) -> Path:
+    """The demonstration kernel, with the headers that the loader wants."""
+    carries = {"multiboot1": "-multiboot1",
+               **dict.fromkeys((*_FED, _LINUX64, "linux32", _UEFI), "-every")}.get(loader, "")
+    return cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}{carries}.elf"
+
+
 def boot() -> machine.Boot:
     loader = setting("LOADER", "pvh", _LOADERS)
     own_firmware = "ovmf" if loader == _UEFI else "none"
     setting("FIRMWARE", own_firmware, (own_firmware,))
     accel = setting("ACCEL", "tcg", ("tcg", "kvm"))
-    carries = {"multiboot1": "-multiboot1",
-               **dict.fromkeys((*_FED, _LINUX64, "linux32", _UEFI), "-every")}.get(loader, "")
-    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}{carries}.elf"
+    kernel = kernel_of(loader)
     if loader in ("linux32", _UEFI):
         kernel = kernel.with_suffix(".bzImage")
     cmdline = os.environ.get("CMDLINE", "")
@@ -145,17 +151,28 @@ def run_under_sev_host(sev: str) -> int:
     return 1
 
 
+def draw(asked: machine.Boot, picture: str) -> int:
+    """The same boot once more, for prologue-picture to stop."""
+    _, *words = machine.command(asked, Path(os.devnull), Path(os.devnull))
+    kernel = kernel_of(setting("LOADER", "pvh"))
+    return subprocess.run([sys.executable, cases.ROOT / "linker/prologue-picture", "-o", picture,
+                           kernel, "--", *words], check=False, stdout=subprocess.DEVNULL).returncode
+
+
 def main() -> int:
-    sev = setting("SEV", "none", ("none", "sev", "es", "snp"))
+    sev, picture = setting("SEV", "none", ("none", "sev", "es", "snp")), os.environ.get("PICTURE")
     if sev != "none" or os.environ.get("LOADER") == _IGVM:
+        if picture:
+            sys.exit("PICTURE= is not served of a guest of the SEV host: its memory is not QEMU's to read")
         return run_under_sev_host(sev)
-    result = machine.run(boot())
+    asked = boot()
+    result = machine.run(asked)
     # GRUB talks on the serial port too, before the kernel does.
     report = result.serial.replace("\r", "")
     start = report.find("loader: ")
     print(report[max(start, 0):], end="")
     if result.outcome == machine.OK:
-        return 0
+        return draw(asked, picture) if picture else 0
     print(result.errors, end="", file=sys.stderr)
     print(f"the boot did not end well: {result.outcome}", file=sys.stderr)
     return 1
