@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 import bsd_loaders
 import cases
+import doc_pages
 import feeding
 import iso
 import machine
@@ -372,9 +373,29 @@ def thread_data_is_refused(linker: str) -> None:
     for line in ("__thread int mine = 1;", "__thread int mine;"):
         thread = compiled(f"{line} int *where(void) {{ return &mine; }}\n", *CLANG, *PLAIN,
                           "-mcmodel=kernel", "-fno-pic")
-        result = run(linker, "-static", *SCRIPTS, "-T", DEFAULT, "-o", os.devnull, *PIE_OBJECTS,
-                     thread, LIBRARY)
-        assert result.returncode != 0 and "no thread-local storage" in result.stderr, result.stderr
+        for ld in (DEFAULT, own_script()):
+            result = run(linker, "-static", *SCRIPTS, "-T", ld, "-o", os.devnull, *PIE_OBJECTS,
+                         thread, LIBRARY)
+            assert result.returncode != 0 and "no thread-local storage" in result.stderr, (
+                result.stderr)
+
+
+def flat_image(linker: str) -> None:
+    """By the commands of docs/your-kernel.md; objcopy's lacks the ELF header."""
+    commands = doc_pages.lines(doc_pages.section("docs/your-kernel.md", "## A flat image"))
+    for ld in (DEFAULT, own_script()):
+        kernel = link(linker, ld, PIE_OBJECTS, "-u", "prologue_multiboot1")
+        do("sh", "-e", "-c", "\n".join([f"cd {kernel.parent}", *commands]))
+        image, flat = Image(kernel), kernel.with_suffix(".bin")
+        loaded = image.symbols["prologue_load_end"] - image.symbols["prologue_load_start"]
+        assert flat.stat().st_size == loaded < kernel.stat().st_size, loaded
+        state_report.expect_good(state_report.read(
+            machine.run(Boot(kernel=flat)).expect(machine.OK)))
+        boots_by_grub(flat, "multiboot")
+    do("objcopy", "-O", "binary", kernel, flat)
+    assert "invalid header_addr address" in machine.run(Boot(kernel=flat)).errors
+    result = iso.run_iso(iso.grub_iso(flat, "multiboot"))
+    result.expect(iso.LOADER_GAVE_UP, "attempt to seek outside of the file")
 
 
 def with_each_linker(name: str, function: Callable[[str], None]) -> List[Case]:
@@ -398,6 +419,7 @@ CASES = [
     *with_each_linker("a fixed image has no tag that moves it", fixed_image_has_no_tag),
     *with_each_linker("sections that no script names", orphans_are_where_they_belong),
     *with_each_linker("thread-local data", thread_data_is_refused),
+    *with_each_linker("a flat image", flat_image),
     Case("link: stripped of all symbols", stripped),
     Case("link: a position-independent executable", position_independent),
     Case("link: link-time optimisation", link_time_optimisation),
