@@ -65,6 +65,10 @@ ORDERS: Dict[str, Sequence] = {
     "a group, ours first": (_GROUP, LIBRARY, _BOTH, _END),
     "wishes in a library": (_MAIN_O, _WISHES_A, LIBRARY),
     "wishes in a library behind ours": (_MAIN_O, LIBRARY, _WISHES_A),
+    "a kernel's library as a whole": ("--whole-archive", _BOTH, "--no-whole-archive", LIBRARY),
+    "ours as a whole, defaults behind wishes": (
+        _MAIN_O, _WISHES_O, "--whole-archive", LIBRARY, "--no-whole-archive"),
+    "ours twice, first and last": (LIBRARY, _BOTH, LIBRARY),
 }
 # Where everything has to be found; elsewhere a link may fail, if it names the wish.
 _MUST_LINK = [title for title in ORDERS if "first" not in title and "behind" not in title and
@@ -89,7 +93,7 @@ def command(linker: Sequence, kernel: Path, words: Sequence, flags: Sequence = (
     if linker == _BY_GCC:
         options = [f"-Wl,{word}" for word in ("-z,max-page-size=4096", *flags)]
         options += ["-static", *SCRIPTS, "-T", ld]
-        words = [f"-Wl,{word}" if word in (_GROUP, _END) else word for word in words]
+        words = [f"-Wl,{word}" if str(word).startswith("--") else word for word in words]
     return [*linker, *options, "-o", kernel, *words]
 
 
