@@ -1,4 +1,5 @@
-"""Machines that QEMU can be besides a PC of its own kind, and every CPU model that it has."""
+"""Machines that QEMU can be besides a PC of its own kind, every CPU model that it has, and what
+firmware hides of a CPU."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,13 @@ from typing import Optional, Sequence
 import cases
 import cpu_models
 import machine
+from any_loader import LINUX, PVH, Load, fed
 from cases import Case
 from guests import expect_ram, expected_paging, ram_spans
 from handoff_report import expect_report
+from images import Image, patch
+from misc_enable import LIMIT_CPUID, XD_DISABLE, Player
+from modes import LONG64, PROTECTED32
 
 _MODULE_BYTES = 5000
 _PVH, _MULTIBOOT1, _LINUX = "demo-best.elf", "demo-best-multiboot1.elf", "demo-best-every.bzImage"
@@ -94,7 +99,61 @@ def boots_on_cpu(model: str) -> Case:
     return Case(f"machines: CPU model {model}", function)
 
 
+# --- IA32_MISC_ENABLE -------------------------------------------------------------------------
+
+_OTHERS = 0x850089  # what stays as it was
+_LACKS_NX = r"^prologue: fatal: cpu: long mode or NX is missing \(CPUID 80000001 EDX lacks 100000\)\r?$"
+_INT_FF = b"\xcd\xff"  # two bytes that raise #GP, as RDMSR does where there is no such register
+
+
+def hidden(name: str, bits: int, cpu: str, contract: str = PVH, mode: str = PROTECTED32,
+           kernel: str = "demo-best", written: int = 1) -> Case:
+    """It is cleared, and nothing else in the register; the kernel sees what the CPU has."""
+
+    def function() -> None:
+        load = Load(contract, kernel=kernel, mode=mode)
+        player = Player(Image(load.path), _OTHERS | bits)
+        result = player.run(fed(load, cpu=cpu))
+        expect_report(result, load.path, loader=contract, entry_mode=mode,
+                      **expected_paging(kernel.removesuffix("-every"), cpu))
+        assert player.written == [_OTHERS] * written, f"written: {list(map(hex, player.written))}"
+
+    return Case(f"machines: MSR 1A0 hides {name}", function)
+
+
+def has_no_nx(name: str, cpu: str, damage: tuple = (), written: int = 0) -> Case:
+    """The CPU tells of no NX whatever is written: the boot says so."""
+
+    def function() -> None:
+        path = cases.BUILD / "demo-best.elf"
+        for where, code in damage:
+            path = patch(path, where, code)
+        player = Player(Image(path), _OTHERS | XD_DISABLE, fixed=True)
+        result = player.run(machine.Boot(kernel=path, cpu=cpu))
+        result.expect(machine.FATAL, _LACKS_NX)
+        assert len(player.written) == written, f"written: {list(map(hex, player.written))}"
+
+    return Case(f"machines: no NX, {name}", function)
+
+
+_HIDDEN = [
+    hidden("NX", XD_DISABLE, "Nehalem"),
+    hidden("NX and leaves above 3", XD_DISABLE | LIMIT_CPUID, "Icelake-Server"),
+    hidden("leaves above 3", LIMIT_CPUID, "Icelake-Server"),
+    hidden("nothing that a CPU without LA57 has", LIMIT_CPUID, "Nehalem"),
+    hidden("leaves above 3, from a kernel of four levels", LIMIT_CPUID, "Icelake-Server",
+           kernel="demo", written=0),
+    hidden("NX from a 64-bit entry", XD_DISABLE, "Nehalem", LINUX, LONG64, "demo-best-every"),
+    hidden("leaves above 3 from a 64-bit entry", LIMIT_CPUID, "Icelake-Server", LINUX, LONG64,
+           "demo-best-every"),
+    has_no_nx("whatever is written", "Nehalem", written=1),
+    has_no_nx("and AMD's have no such register", "EPYC"),
+    has_no_nx("and a read of the register faults", "Nehalem", [("misc_enable_read", _INT_FF)]),
+    has_no_nx("and a write of the register faults", "Nehalem", [("misc_enable_write", _INT_FF)]),
+]
+
 CASES = [
+    *_HIDDEN,
     *(boots_on(board, _PVH) for board in _BOARDS),
     *(boots_on(board, _MULTIBOOT1) for board in _BOARDS if board.machine in ("microvm", "isapc")),
     *(boots_on(board, _LINUX) for board in _BOARDS if "microvm" in board.machine

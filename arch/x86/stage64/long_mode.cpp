@@ -36,29 +36,40 @@ uint64_t address(const void* thing) {
     return reinterpret_cast<uintptr_t>(thing);
 }
 
-// What the firmware can hide on Intel's CPUs, as in the 32-bit entry.
-[[gnu::noinline, clang::minsize]] uint32_t features_unhidden(uint32_t features) {
+// What the firmware can hide on Intel's CPUs is told from here on, as in the 32-bit entry.
+[[gnu::noinline, clang::minsize]] void unhide() {
     const uint32_t version = cpuid_eax(CPUID_VERSION);
     const uint32_t family = version & VERSION_FAMILY;
     if (cpuid_edx(CPUID_VENDOR) != VENDOR_EDX_INTEL || family < VERSION_FAMILY_6 ||
         (family == VERSION_FAMILY_6 &&
          (version >> VERSION_MODEL_SHIFT & VERSION_MODEL) < MODEL_WITH_MISC_ENABLE))
-        return features;
+        return;
     constexpr uint64_t kHides = uint64_t{1} << MISC_ENABLE_XD_DISABLE_BIT |
                                 uint64_t{1} << MISC_ENABLE_LIMIT_CPUID_BIT;
     write_msr(MSR_MISC_ENABLE, read_msr(MSR_MISC_ENABLE) & ~kHides);
-    return cpuid_edx(CPUID_EXTENDED_FEATURES);
 }
 
 uint32_t check_features() {
     uint32_t features = cpuid_edx(CPUID_EXTENDED_FEATURES);
-    if ((features & EXTENDED_EDX_NX) == 0)
-        features = features_unhidden(features);
+    if ((features & EXTENDED_EDX_NX) == 0) {
+        unhide();
+        features = cpuid_edx(CPUID_EXTENDED_FEATURES);
+    }
     if ((features & EXTENDED_EDX_NX) == 0)
         fail_in("this CPU lacks NX", Error::entry, features);
     if (static_cast<uint32_t>(read_msr(MSR_EFER)) != EFER_LONG_MODE)
         write_msr(MSR_EFER, EFER_LONG_MODE);
     return features;
+}
+
+// The leaf that says so may be hidden.
+bool turns_out_to_have_la57() {
+    if (has_la57())
+        return true;
+    if (cpuid_eax(CPUID_VENDOR) >= CPUID_STRUCTURED_FEATURES)
+        return false;
+    unhide();
+    return has_la57();
 }
 
 void map_large(uint64_t gib) {
@@ -143,7 +154,7 @@ constinit LoaderInfo loader;
                                                    uint32_t magic) {
     if (five)
         change_depth_to(prologue_early_pml4, image, info, magic);
-    else if (has_la57())
+    else if (turns_out_to_have_la57())
         change_depth_to(prologue_early_pml5, image, info, magic);
     else if (const uint32_t wish = prologue_wish_paging; wish == PROLOGUE_PAGING_FIVE)
         fail_in("five levels of paging are wished for: this CPU has no LA57", Error::entry, wish);
