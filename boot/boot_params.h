@@ -93,6 +93,7 @@ enum SetupDataType : uint32_t {
     kEfiOfOldKernel = 4,
     kConfidentialComputing = 7,
     kImaLog = 8,
+    kSeed = 9,
     kHandover = 10,
     kIndirect = 1u << 31, // a bit: of a type that is elsewhere
 };

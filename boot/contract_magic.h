@@ -15,6 +15,7 @@
 #define FREEBSD_MAGIC 0x62736266 // "fbsb"
 
 #define WISHED_MAPS_MAGIC 0x68736977
+#define RANDOM_PLACES_MAGIC 0x646e6172
 
 // Knows a contract by what its loader left, where EAX has no magic.
 #define RECOGNISER_MAGIC 0x776f6e6b

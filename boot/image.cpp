@@ -39,7 +39,7 @@ Image::Image(uint64_t window, uint64_t phys) {
         const uint64_t before = header->virt % kPage;
         if (count_ == 0) {
             moved_ = phys - header->phys + before;
-            virtual_offset_ = header->virt - before - phys;
+            virtual_offset_ = offset_from_now_ = header->virt - before - phys;
         }
         Segment& segment = segments_[count_++];
         segment = {

@@ -42,7 +42,7 @@ public:
     // Of segments that are known already, in ascending order, one at least.
     Image(const Segment* segments, unsigned count)
         : count_(count), virtual_offset_(segments->virt - segments->phys),
-          span_{segments->phys, segments[count - 1].span().end} {
+          offset_from_now_(virtual_offset_), span_{segments->phys, segments[count - 1].span().end} {
         for (unsigned i = 0; i != count; ++i)
             segments_[i] = segments[i];
     }
@@ -73,6 +73,20 @@ public:
     // How far it was moved from the physical address that it was linked for.
     uint64_t moved() const { return moved_; }
 
+    // It will be elsewhere than it was loaded, by these distances; the second is kept.
+    void slide(uint64_t virt, uint64_t phys) {
+        for (unsigned i = 0; i != count_; ++i) {
+            segments_[i].virt += virt;
+            segments_[i].phys += phys;
+        }
+        span_ = {span_.start + phys, span_.end + phys};
+        virtual_offset_ += virt - phys;
+        offset_from_now_ += virt;
+    }
+    // virtual address = where it lies until it is carried there + this; and how far that is
+    uint64_t offset_from_now() const { return offset_from_now_; }
+    uint64_t carried() const { return offset_from_now_ - virtual_offset_; }
+
     // Makes one segment of all that the headers name, to be mapped as one.
     Segment& merge() {
         segments_[0] = {virtual_span().start, span_.start, span_.bytes(), true, false};
@@ -85,6 +99,7 @@ private:
     unsigned count_ = 0;
     uint64_t virtual_offset_;
     uint64_t moved_ = 0;
+    uint64_t offset_from_now_;
     Span span_;
 };
 

@@ -121,6 +121,9 @@ void follow(PhysMemory& memory, uint64_t at, const SetupData& data, const uint8_
     case kConfidentialComputing:
         mark_confidential_blob(memory, payload_as<uint32_t>(payload, data.bytes), loader);
         break;
+    case kSeed:
+        loader.seed = {reinterpret_cast<const char*>(payload), data.bytes};
+        break;
     case kImaLog: {
         const auto log = payload_as<Piece>(payload, data.bytes);
         loader.may_occupy(log.start, log.bytes);

@@ -102,6 +102,7 @@ struct LoaderInfo {
     uint64_t module_count = 0;
     uint64_t rsdp_phys = 0;
     uint64_t smbios_phys = 0;
+    Text seed;      // random bytes, from those that give some
     Text rsdp_copy; // where the loader gave a copy and no address
     prologue_framebuffer framebuffer = {};
     prologue_boot boot = {}; // as the handoff has them, with the loader's own texts

@@ -295,6 +295,8 @@ TEST_F(Linux, OtherSetupDataIsMarkedAndSkipped) {
     put_data(kData + 0x8000, 0, 0x80000001, 0x10);
     parse();
     EXPECT_EQ(loader.more_memory.bytes, 0u);
+    EXPECT_EQ(loader.seed.bytes, 0x500u);
+    EXPECT_EQ(memory.seen.phys_of(loader.seed.start), kData + kDataPayload);
     EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + kBytes},
                                                 {kData, kData + 0x510},
                                                 {kData + 0x3ff0, kData + 0x4000},

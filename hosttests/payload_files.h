@@ -4,7 +4,7 @@
 #include "elf.h"
 #include "payload/elf64.h"
 #include "payload/linux_image.h"
-#include "payload/relocate.h"
+#include "payload/pie.h"
 
 #include <cstdint>
 #include <cstring>
@@ -118,7 +118,7 @@ inline void check(bool holds, const char* what) {
 // Relocating writes to nothing but what will be a segment's bytes.
 inline void expect_sound_relocations(const uint8_t* file, uint64_t bytes, const ElfPayload& elf) {
     std::vector<uint8_t> relocated(file, file + bytes);
-    relocate(relocated.data(), elf, kPieSlide);
+    relocate_file(relocated.data(), elf, kPieSlide);
     for (const PayloadSegment& segment : elf)
         std::memcpy(relocated.data() + segment.file_offset, file + segment.file_offset,
                     segment.file_bytes);

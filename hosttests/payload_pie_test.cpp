@@ -1,7 +1,7 @@
 // A PIE among payloads: each kind of relocation, each lie in their tables, and that what is
 // relocated in the file is what a loader would have relocated in memory.
 
-#include "payload/relocate.h"
+#include "payload/pie.h"
 
 #include "dice.h"
 #include "payload_files.h"
@@ -25,7 +25,7 @@ uint64_t quadword(const std::vector<uint8_t>& file, size_t at) {
 }
 
 std::optional<Refused> refusal_of_file(std::vector<uint8_t> file) {
-    return refusal_of([&] { relocate(file.data(), read(file), kPieSlide); });
+    return refusal_of([&] { relocate_file(file.data(), read(file), kPieSlide); });
 }
 
 template <class T>
@@ -43,7 +43,7 @@ TEST(PiePayload, EachKindOfRelocationIsApplied) {
     std::vector<uint8_t> file = pie_file();
     const ElfPayload elf = read(file);
     EXPECT_TRUE(elf.is_pie);
-    relocate(file.data(), elf, kPieSlide);
+    relocate_file(file.data(), elf, kPieSlide);
     EXPECT_EQ(quadword(file, kPieDataAt), kPieSlide + 0x10) << "RELATIVE";
     EXPECT_EQ(quadword(file, kPieDataAt + 8), kPieSlide + 0x40 + 4) << "64";
     EXPECT_EQ(quadword(file, kPieDataAt + 0x10), 0x1234u) << "GLOB_DAT of what is absolute";
@@ -71,7 +71,7 @@ TEST(PiePayload, IsTakenWithTheHandoffsNoteAlone) {
 TEST(PiePayload, WithoutADynamicSectionHasNoRelocation) {
     std::vector<uint8_t> file = with(kDynamic, uint32_t{0});
     const std::vector<uint8_t> before = file;
-    relocate(file.data(), read(file), kPieSlide);
+    relocate_file(file.data(), read(file), kPieSlide);
     EXPECT_EQ(file, before);
 }
 
@@ -200,7 +200,7 @@ TEST(PiePayload, ItsFileIsRelocatedAsMemoryWouldBe) {
         for (unsigned bit = 1; bit != 20; ++bit)
             if ((kept >> bit & 1) != 0)
                 write(memory, relr_at + 8 * bit, read(memory, relr_at + 8 * bit) + kPieSlide);
-        relocate(file.data(), elf, kPieSlide);
+        relocate_file(file.data(), elf, kPieSlide);
         ASSERT_EQ(loaded(file, elf), memory) << round;
     }
 }

@@ -32,7 +32,18 @@ def gdb_commands(kernel: Path, socket: Path) -> list:
         f"target remote {socket}",
         f"hbreak *{image.pvh_entry():#x}",
     ]
+    if "prologue_random_places" in image.symbols:
+        commands += follow(kernel, image.virtual("prologue_enter_kernel"), to_physical)
     return ["set confirm off", "set pagination off", *commands]
+
+
+def follow(kernel: Path, leaves_window: int, to_physical: int) -> list:
+    """Where a kernel lies by chance is known when it is entered: RDX is the distance there."""
+    breaks = [f"hbreak *{leaves_window + to_physical + window & (1 << 64) - 1:#x}\n"
+              f"commands\nsilent\n"
+              f"add-symbol-file {kernel} -o $rip-{leaves_window:#x}+$rdx\ncontinue\nend"
+              for window in _WINDOWS]
+    return "\n".join(breaks).split("\n")
 
 
 def main() -> int:

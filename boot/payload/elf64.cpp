@@ -3,6 +3,7 @@
 #include "elf.h"
 #include "phys_memory.h"
 #include "refusals.h"
+#include "slots.h"
 
 namespace prologue {
 namespace {
@@ -18,7 +19,6 @@ constexpr uint32_t kAlignsModules = 1, kMultiboot1Known = 3;
 constexpr uint32_t kMultiboot1Needs = 0xffff; // what a loader must know or give up
 constexpr uint32_t kAddressFields = 1 << 16;
 constexpr uint8_t kClass32 = 1, kClass64 = 2;
-constexpr uint16_t kExecutable = 2, kPie = 3; // ElfHeader.type
 constexpr uint16_t kI386 = 3, kX86_64 = 62;
 
 struct ElfHeader32 {
@@ -64,8 +64,8 @@ void expect(const char* field, uint64_t is, uint64_t due) {
 template <class Header, class Program>
 ElfHeader read_rest(const File& file, uint16_t machine) {
     const auto header = file.at<Header>("the header", 0);
-    if (header.type != kPie)
-        expect("e_type", header.type, kExecutable);
+    if (header.type != kElfPie)
+        expect("e_type", header.type, kElfStatic);
     expect("e_machine", header.machine, machine);
     expect("e_version", header.version, 1);
     expect("e_ehsize", header.header_bytes, sizeof(Header));
@@ -186,9 +186,9 @@ void add_segment(ElfPayload& payload, const File& file, const ProgramHeader& hea
     check_segment(file, header, index);
     if (payload.wants_handoff)
         check_mapping(header, index);
-    if (payload.is_pie && header.alignment > kPieAlignment)
+    if (payload.is_pie && header.alignment > kSlot)
         refuse_in("wants more than 2 MiB of alignment", Refusal::elf_segment, index,
-                  header.alignment, kPieAlignment);
+                  header.alignment, kSlot);
     if (payload.count == kMostSegments)
         refuse_in("is one too many", Refusal::elf_segment, index, kMostSegments, 0);
     PayloadSegment& segment = payload.segments[payload.count];
@@ -263,7 +263,7 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
     const ElfHeader elf = read_header(file);
     ElfPayload payload;
     payload.entry = elf.entry;
-    payload.is_pie = elf.type == kPie;
+    payload.is_pie = elf.type == kElfPie;
     for (unsigned i = 0; i != elf.program_header_count; ++i) {
         const ProgramHeader header = read_program_header(file, elf, i);
         if (header.type == kInterpreter)
@@ -279,7 +279,7 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
     if (payload.wants_handoff) {
         expect("EI_CLASS", elf.ident[4], kClass64);
     } else {
-        expect("e_type", elf.type, kExecutable);
+        expect("e_type", elf.type, kElfStatic);
         find_multiboot1(file, payload);
     }
     if (!payload.wants_handoff && !payload.has_multiboot1 && payload.pvh_entry == 0)

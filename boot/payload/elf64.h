@@ -40,9 +40,6 @@ struct ElfPayload {
     void slide(uint64_t virt, uint64_t phys);
 };
 
-// What a PIE slides by: so its segments' alignment, up to this, holds.
-inline constexpr uint64_t kPieAlignment = 2 * kMiB;
-
 bool is_elf(const uint8_t* file, uint64_t bytes);
 
 // Refuses, by name, what is not a static ELF for x86, in the class that its contract wants, or

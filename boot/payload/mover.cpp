@@ -1,6 +1,7 @@
 #include "mover.h"
 
 #include "refusals.h"
+#include "slots.h"
 
 namespace prologue {
 
@@ -134,6 +135,34 @@ Span Rooms::largest() const {
             if (piece.bytes() > largest.bytes())
                 largest = piece;
     return largest;
+}
+
+// The number of all, and the place of that number, if there is one.
+uint64_t Rooms::find_place(uint64_t bytes, uint64_t linked, uint64_t number,
+                           uint64_t& place) const {
+    uint64_t count = 0;
+    for (const prologue_range* range = memory_; range != memory_ + count_; ++range) {
+        for (Span piece = free_below(*range, kMostPhysical); piece.bytes() != 0;
+             piece = free_below(*range, piece.start)) {
+            const Span high = Span{kMiB, kMostPhysical}.shared(piece);
+            const uint64_t slots = slots_in(high, bytes, linked);
+            if (number >= count && number - count < slots)
+                place = first_slot(high.start, linked) + kSlot * (number - count);
+            count += slots;
+        }
+    }
+    return count;
+}
+
+uint64_t Rooms::places(uint64_t bytes, uint64_t linked) const {
+    uint64_t none;
+    return find_place(bytes, linked, kMostPhysical, none);
+}
+
+uint64_t Rooms::place(uint64_t bytes, uint64_t linked, uint64_t number) const {
+    uint64_t place = 0;
+    find_place(bytes, linked, number, place);
+    return place;
 }
 
 Span Rooms::obstacle(Span destination) const {

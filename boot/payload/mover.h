@@ -61,6 +61,11 @@ public:
     // none.
     Span take(uint64_t bytes, uint64_t limit);
 
+    // How many free places there are from 1 MiB on for so many bytes that are linked to lie at an
+    // address, modulo kSlot; and the one of that number.
+    uint64_t places(uint64_t bytes, uint64_t linked) const;
+    uint64_t place(uint64_t bytes, uint64_t linked, uint64_t number) const;
+
     // The largest free piece, which is not kept; empty where there is none.
     Span largest() const;
 
@@ -72,6 +77,7 @@ public:
     void check_destination(Span destination) const;
 
 private:
+    uint64_t find_place(uint64_t bytes, uint64_t linked, uint64_t number, uint64_t& place) const;
     const Span* kept_on(Span span) const;
     Span free_below(const prologue_range& range, uint64_t end) const;
 

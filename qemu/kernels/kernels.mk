@@ -39,6 +39,9 @@ state-every := state-every console
 state-best-every := state-best-every console
 state-wishless := state-wishless-pie console-pie
 c_kernel := c_kernel
+demo-random-best-every := demo-random-best-every-pie console-pie
+sums-random := sums-random-pie console-pie
+sums-random-every := sums-random-every-pie console-pie
 low_memory-four := low_memory-four console
 low_memory-five := low_memory-five console
 depth-four := depth-four console
@@ -70,12 +73,13 @@ KERNEL_NAMES := own_parser first_header cpus-four cpus-five low_memory-four low_
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \
 	state-best-every faults faults-best state state-best state-multiboot1 state-elsewhere \
 	state-low state-8g state-user state-high state-across state-window state-wishless c_kernel \
-	c_kernel-wishes reuse reuse-multiboot1
+	c_kernel-wishes reuse reuse-multiboot1 demo-random-best-every sums-random sums-random-every
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_payload := -DKERNEL_PAYLOAD
+VARIANT_random := -DKERNEL_RANDOM
 VARIANT_services := -DKERNEL_BOOT_SERVICES
 VARIANT_every := -DKERNEL_EVERY_HEADER
 VARIANT_mark := -DKERNEL_ACCEPT=0x2000000
@@ -95,6 +99,7 @@ source_of = $(wildcard $(addprefix qemu/kernels/$(firstword $(subst -, ,$(1))),.
 # in the low half's first top-level entry, below 4 GiB and above, and in another;
 # right behind the direct map of four levels; across two top-level entries; and
 # where that direct map is, which leaves room for it with five levels only.
+%/demo-random-best-every.elf %/sums-random.elf %/sums-random-every.elf: KERNEL_LINK += -pie --no-dynamic-linker
 %-multiboot1.elf: KERNEL_LINK += -u prologue_multiboot1
 %/forms.elf %/forms-five.elf: KERNEL_SYMBOLS := --defsym=io_apic=0xffffffffc0000000
 %/demo-low.elf: KERNEL_SYMBOLS := --defsym=PROLOGUE_PHYSICAL=0x90000

@@ -1,10 +1,18 @@
-// A payload that looks at what has moved: its own bytes, its pointers, its .bss, and its modules'
+// A payload, or a kernel at a random place, that looks at what has moved: its own bytes, its pointers, its .bss, and its modules'
 // bytes, of which it prints sums; and at where it is.
 #include "console.h"
 #include "prologue/kernel.h"
 #include "prologue/payload.h"
 
+#ifdef KERNEL_RANDOM // linked with Prologue
+PROLOGUE_WISH_RANDOM(PROLOGUE_RANDOM_PHYSICAL, PROLOGUE_RANDOM_VIRTUAL);
+PROLOGUE_WISH_QEMU_EXIT;
+#ifdef KERNEL_EVERY_HEADER
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd, igvm);
+#endif
+#else
 PROLOGUE_PAYLOAD;
+#endif
 
 namespace {
 

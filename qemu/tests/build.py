@@ -30,15 +30,15 @@ _NEEDED = {
     "prologue_stack_bottom", "prologue_stack_top", "prologue_sev_wish",
     *(f"prologue_linked_{name}" for name in (
         "gdt", "idt32", "stack32", "stack32_high", "code32", "code32_high", "start64",
-        "entry_base")),
+        "entry_base", "dynamic")),
     # What wishes are, or defaults; and the wishes themselves.
     *(f"prologue_wish_{name}" for name in (
         "paging", "direct_map", "identity_map", "relocatable", "writable_text", "qemu_exit",
-        "snp_accept", "free_behind_image")),
+        "snp_accept", "free_behind_image", "random")),
     *(f"prologue_note_{name}" for name in (
         "paging", "stack", "direct_map", "identity_map", "window", "relocatable",
         "writable_text", "qemu_exit", "headers", "sev", "snp_accept", "boot_services",
-        "free_behind_image")),
+        "free_behind_image", "random")),
 }
 
 
@@ -219,6 +219,15 @@ def gdb_knows_each_stage() -> None:
         assert text in result.stdout, (text, result.stdout, result.stderr)
 
 
+def gdb_follows_chance() -> None:
+    commands = ["break kernel_main", "continue", "continue", "backtrace", "kill"]
+    script = cases.scratch_file("\n".join(commands).encode())
+    result = run(sys.executable, "qemu/debug.py", cases.BUILD / "sums-random.elf",
+                 GDB_ARGS=f"-batch -x {script}")
+    for text in ("kernel_main (handoff=", "prologue_calls_kernel ()"):
+        assert text in result.stdout, (text, result.stdout, result.stderr)
+
+
 CASES = [
     Case("build: the 32-bit stage linked at two bases is the same bytes", same_bytes_at_two_bases),
     Case("build: no 32-bit stage uses SSE", no_sse_in_32_bit_mode),
@@ -237,4 +246,5 @@ CASES = [
     Case("commands: make run refuses what it cannot do", run_refuses_what_it_cannot),
     Case("commands: make iso boots by both protocols", iso_boots),
     Case("commands: gdb knows each stage", gdb_knows_each_stage),
+    Case("commands: gdb follows a kernel to its random place", gdb_follows_chance),
 ]

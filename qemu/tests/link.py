@@ -298,7 +298,7 @@ def masked_entries_are_refused(linker: str) -> None:
 
 
 def a_wish_stands_once(linker: str) -> None:
-    for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)", "RELOCATABLE",
+    for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)", "RANDOM(0, 0)", "RELOCATABLE",
                  "WRITABLE_TEXT", "HEADERS(pvh)"):
         line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_{wish};\n'
         twice = [compiled(line, *CLANG, *PLAIN, name=f"{name}.c") for name in ("one", "two")]

@@ -16,6 +16,7 @@ from handoff_report import MIB, expect_report
 from images import Image, patch
 from iso import grub_iso, run_iso
 from refusals import expect_fatal
+from tests.random_places import place
 
 _LOADER = cases.BUILD / "prologue.elf"
 _LOADER_1 = cases.BUILD / "prologue-multiboot1.elf" # QEMU gives it more than one module
@@ -36,16 +37,6 @@ def by_qemu(payload: str, **options) -> Case:
         assert report.fields["rsdp"] != 0
 
     return Case(" ".join(["payload: QEMU by PVH,", payload, *map(str, options.values())]), function)
-
-
-# A physical place, a virtual one, and where the direct map begins.
-_PLACE = re.compile(r"^place: (\w+) (\w+) (\w+)\r?$", re.MULTILINE)
-
-
-def place(result: machine.Result) -> Sequence[int]:
-    """Where a payload that is whole says that it lies."""
-    result.expect(machine.OK, "^pointers: right\r?$", "^image: whole\r?$")
-    return [int(number, 16) for number in _PLACE.search(result.serial).groups()]
 
 
 def pie(name: str, **options) -> Case:

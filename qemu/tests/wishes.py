@@ -347,6 +347,12 @@ REFUSED = [
             "DIRECT_MAP(0xff00000000000000)"),
     refused("a direct map in the identity map", f"{_NO_ROOM} (40000000, 7fffc0000000)",
             "DIRECT_MAP(0x40000000)"),
+    refused("a random virtual address without -pie", "wish: a random virtual address takes a kernel "
+            "that is linked with -pie (ffffffff80000000, 0)",
+            "RANDOM(PROLOGUE_RANDOM_NOT, PROLOGUE_RANDOM_VIRTUAL)"),
+    refused("a random place beside a direct map with the image in it", "wish: a random place, and a "
+            f"direct map with the image in it ({_LINK_BASE:x}, 0)",
+            f"DIRECT_MAP({_LINK_BASE:#x})", "RANDOM(PROLOGUE_RANDOM_PHYSICAL, PROLOGUE_RANDOM_NOT)"),
     refused("neither map", f"{_OUT_OF_SIGHT} (0, 1000)", "DIRECT_MAP(0)", identity(0)),
     refused("no direct map and too small an identity map", f"{_OUT_OF_SIGHT} (0, 100000)",
             "DIRECT_MAP(0)", identity(MIB)),

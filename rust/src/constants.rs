@@ -89,3 +89,7 @@ pub const NOTE_SNP_ACCEPT: u32 = 0x5b;
 pub const ACCEPT_BY_LOADER: u64 = 0;
 pub const NOTE_BOOT_SERVICES: u32 = 0x5c;
 pub const NOTE_FREE_BEHIND_IMAGE: u32 = 0x5d;
+pub const NOTE_RANDOM: u32 = 0x5e;
+pub const RANDOM_NOT: u64 = 0;
+pub const RANDOM_PHYSICAL: u64 = 0x100000000;
+pub const RANDOM_VIRTUAL: u64 = 0xffffffff80000000;

@@ -39,7 +39,7 @@ pub struct Stack<const BYTES: usize>(pub [u8; BYTES]);
 /// ```
 ///
 /// and `WRITABLE_TEXT`, `QEMU_EXIT`, `BOOT_SERVICES`, `SNP_ACCEPT(end)`,
-/// `FREE_BEHIND_IMAGE(bytes)`. `STACK` takes a number.
+/// `FREE_BEHIND_IMAGE(bytes)`, `RANDOM(physical, virtual)`. `STACK` takes a number.
 #[macro_export]
 macro_rules! wish {
     (PAGING($levels:expr)) => {
@@ -124,6 +124,13 @@ macro_rules! wish {
         $crate::prologue_record64!(
             prologue_note_free_behind_image, $crate::NOTE_FREE_BEHIND_IMAGE, 8, $bytes);
         const _: () = assert!($crate::is_whole_pages($bytes) && $crate::high($bytes) == 0);
+    };
+    (RANDOM($physical:expr, $virtual:expr)) => {
+        $crate::prologue_record64!(
+            prologue_note_random, $crate::NOTE_RANDOM, 10, $physical, $virtual);
+        $crate::prologue_need!("prologue_wished_maps");
+        $crate::prologue_need!("prologue_random_places");
+        const _: () = assert!($crate::is_whole_pages($physical | $virtual));
     };
 }
 

@@ -62,6 +62,7 @@
 #define VERSION_MODEL_SHIFT 4
 #define VERSION_MODEL 0xf00f // its upper half stands 12 bits above the lower one
 #define MODEL_WITH_MISC_ENABLE 0xd // of family 6, and all later
+#define VERSION_ECX_RDRAND_BIT 30
 #define CPUID_EXTENDED_MAX 0x80000000
 #define CPUID_EXTENDED_FEATURES 0x80000001
 #define EXTENDED_EDX_NX 0x00100000
@@ -70,6 +71,7 @@
 #define CPUID_ADDRESS_WIDTHS 0x80000008
 #define CPUID_STRUCTURED_FEATURES 7
 #define STRUCTURED_ECX_LA57_BIT 16
+#define STRUCTURED_EBX_RDSEED_BIT 18
 #define XEN_EBX 0x566e6558 // "XenVMMXenVMM"
 #define XEN_ECX 0x65584d4d
 #define XEN_EDX 0x4d4d566e

@@ -59,6 +59,12 @@ inline uint32_t cpuid_eax(uint32_t leaf) {
     return eax;
 }
 
+inline uint32_t cpuid_ebx(uint32_t leaf) {
+    uint32_t eax = leaf, ebx, ecx = 0, edx;
+    asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return ebx;
+}
+
 inline uint32_t cpuid_ecx(uint32_t leaf) {
     uint32_t eax = leaf, ebx, ecx = 0, edx;
     asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));

@@ -1,8 +1,11 @@
 // An ELF64 that asks for Prologue's handoff by a note: entered as kernel_main is.
 #include "bits.h"
+#include "chance.h"
 #include "errors.h"
+#include "handoff_pointers.h"
 #include "kernel_map.h"
-#include "payload/relocate.h"
+#include "payload/pie.h"
+#include "slots.h"
 #include "way.h"
 
 namespace prologue {
@@ -24,23 +27,52 @@ Image image_of(const ElfPayload& elf) {
     return Image(segments, elf.count);
 }
 
-// The first address from `start` on that lies as `linked` does to what a PIE slides by.
-uint64_t slid_to(uint64_t start, uint64_t linked) {
-    return start + (linked - start) % kPieAlignment;
+// A PIE stays where it was linked to be, as far as it can: in the last 2 GiB, and in free RAM
+// from 1 MiB on. Or, by chance, it lies anywhere in them.
+struct Place {
+    uint64_t virt, phys;
+};
+
+Place place_as_linked(Way& way, const ElfPayload& elf) {
+    const uint64_t virt = elf.virtual_span().start;
+    const Span pages = elf.physical_span();
+    return {virt >= kLastGiBs ? virt : first_slot(kLastGiBs + kSlot, virt),
+            pages.start >= kMiB && way.can_claim(pages)
+                ? pages.start
+                : first_slot(way.room(pages.bytes() + kSlot).start, virt)};
 }
 
-// A PIE stays where it was linked to be, as far as it can: in the last 2 GiB, and in free RAM
-// from 1 MiB on.
-void place_pie(Way& way, ElfPayload& elf, const prologue_module& file) {
-    const uint64_t virt = elf.virtual_span().start;
-    const uint64_t slide =
-        virt >= kLastGiBs ? 0 : slid_to(kLastGiBs + kPieAlignment, virt) - virt;
-    const Span pages = elf.physical_span();
-    uint64_t phys = 0;
-    if (pages.start < kMiB || !way.can_claim(pages))
-        phys = slid_to(way.room(pages.bytes() + kPieAlignment).start, pages.start) - pages.start;
-    relocate(way.seen(file.start), elf, slide);
-    elf.slide(slide, phys);
+Place place_by_chance(Way& way, const ElfPayload& elf, Random& random) {
+    const Span kernel = elf.virtual_span(), last = {kLastGiBs, kLastPageStart - kSlot};
+    const uint64_t in_ram = way.rooms().places(kernel.bytes(), kernel.start);
+    const uint64_t in_last = slots_in(last, kernel.bytes(), kernel.start);
+    if (in_ram == 0 || in_last == 0)
+        return place_as_linked(way, elf);
+    return {first_slot(last.start, kernel.start) + kSlot * random.below(in_last),
+            way.rooms().place(kernel.bytes(), kernel.start, random.below(in_ram))};
+}
+
+void place_pie(Way& way, ElfPayload& elf, const prologue_module& file, Random* random) {
+    const Place place = random ? place_by_chance(way, elf, *random) : place_as_linked(way, elf);
+    const uint64_t slide = place.virt - elf.virtual_span().start;
+    relocate_file(way.seen(file.start), elf, slide);
+    elf.slide(slide, place.phys - elf.physical_span().start);
+}
+
+// By chance the direct map begins at any GiB of the upper half that leaves it all RAM's room
+// below the last top-level entry, where the payload is. The identity map has tables of its own
+// then.
+void place_direct_map(const Way& way, const Image& image, Random& random, KernelMap& map) {
+    constexpr uint64_t kLastEntry = 0xffffff8000000000;
+    const prologue_handoff& from = way.handoff();
+    const uint64_t end = from.memory[from.memory_count - 1].end;
+    const uint64_t bytes = (end < 4 * kGiB ? 4 * kGiB : end + kGiB - 1) & ~(kGiB - 1);
+    if (image.virtual_span().start < kLastEntry || bytes > map.direct_map_bytes)
+        return;
+    map.direct_map += kGiB * random.below((kLastEntry - map.direct_map - bytes) / kGiB + 1);
+    if (map.direct_map_bytes > kLastEntry - map.direct_map)
+        map.direct_map_bytes = kLastEntry - map.direct_map;
+    map.identity.end = 4 * kGiB;
 }
 
 void claim_places(Way& way, const ElfPayload& elf) {
@@ -98,8 +130,9 @@ void show_code_page(PageTables& tables, const prologue_handoff& handoff, uint64_
     *entry &= ~(uint64_t{PTE_WRITABLE} | kNoExecute);
 }
 
-void fill_descriptors(Departure& departure) {
-    const auto task = reinterpret_cast<uint64_t>(departure.task);
+// They are seen as far from here as the direct map is.
+void fill_descriptors(Departure& departure, uint64_t distance) {
+    const auto task = reinterpret_cast<uint64_t>(departure.task) + distance;
     uint64_t* const gdt = departure.descriptors;
     gdt[PROLOGUE_SELECTOR_CODE64 / 8] = kCode64;
     gdt[PROLOGUE_SELECTOR_DATA / 8] = kData;
@@ -108,7 +141,7 @@ void fill_descriptors(Departure& departure) {
                                      kTss | (task >> 24 & 0xff) << 56;
     gdt[PROLOGUE_SELECTOR_TSS / 8 + 1] = task >> 32;
     departure.task[102] = sizeof departure.task; // no map of ports
-    departure.gdt = {sizeof departure.descriptors - 1, reinterpret_cast<uint64_t>(gdt), {}};
+    departure.gdt = {sizeof departure.descriptors - 1, reinterpret_cast<uint64_t>(gdt) + distance, {}};
     departure.code = PROLOGUE_SELECTOR_CODE64;
     departure.data = PROLOGUE_SELECTOR_DATA;
     departure.tss = PROLOGUE_SELECTOR_TSS;
@@ -118,11 +151,17 @@ void fill_descriptors(Departure& departure) {
 
 void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
+    Random random;
+    const bool is_random = draws_places(from, random);
     if (elf.is_pie)
-        place_pie(way, elf, file);
+        place_pie(way, elf, file, is_random ? &random : nullptr);
     const Image image = image_of(elf);
-    image.check({from.direct_map, from.direct_map + direct_map_room(from.paging_levels)},
-                from.paging_levels);
+    KernelMap map = {from.direct_map, from.direct_map_bytes};
+    map.addressable = kMostPhysical;
+    if (is_random)
+        place_direct_map(way, image, random, map);
+    const uint64_t distance = map.direct_map - from.direct_map;
+    image.check({map.direct_map, map.direct_map + map.direct_map_bytes}, from.paging_levels);
     claim_places(way, elf);
     move_segments(way, elf, file);
 
@@ -136,6 +175,8 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.load_end = image.span().end;
     handoff.kernel_offset = image.virtual_offset();
     handoff.spare_start = handoff.spare_end = 0;
+    handoff.direct_map = map.direct_map;
+    handoff.direct_map_bytes = map.direct_map_bytes;
 
     const Span stack = way.room(kPage + kStackBytes);
     handoff.stack_bottom = handoff.direct_map + stack.start + kPage;
@@ -149,19 +190,18 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.memory = memory.begin();
     handoff.memory_count = memory.size();
 
-    KernelMap map = {from.direct_map, from.direct_map_bytes};
-    map.addressable = kMostPhysical;
     map_kernel(tables, image, kNoGuard, memory, map);
     leave_out(tables, handoff, stack.start);
     show_code_page(tables, handoff, way.code_page().start);
     handoff.identity_bytes = map.identity.end;
     handoff.page_tables_phys = tables.root();
 
-    fill_descriptors(departure);
+    fill_descriptors(departure, distance);
     departure.cr3 = tables.root();
     departure.entry = elf.entry;
     departure.rsp = handoff.stack_top - 8; // as if called from nowhere
-    departure.rdi = reinterpret_cast<uint64_t>(&handoff);
+    departure.rdi = reinterpret_cast<uint64_t>(&handoff) + distance;
+    move_pointers(handoff, distance);
     way.go(moving);
 }
 

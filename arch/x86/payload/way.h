@@ -31,6 +31,7 @@ public:
     // Pages that will be the payload's: refuses what is no RAM.
     void claim(Span pages);
     bool can_claim(Span pages) const { return rooms_.obstacle(pages).bytes() == 0; }
+    const Rooms& rooms() const { return rooms_; }
     void keep(Span span) { rooms_.keep(span); }
     void move(Move move) { mover_.add(move); }
     void clear(Span span);

@@ -16,6 +16,7 @@
 #include "page_tables.h"
 #include "parts.h"
 #include "prologue/wishes.h"
+#include "random_places.h"
 #include "sev64.h"
 #include "sev_features.h"
 #include "stage32.h"
@@ -62,7 +63,7 @@ struct Boot {
 
     // Where something of ours, as seen now, will be for the kernel.
     uint64_t kernel_address(const char* seen) const {
-        return reinterpret_cast<uintptr_t>(seen) - window + image.virtual_offset();
+        return reinterpret_cast<uintptr_t>(seen) - window + image.offset_from_now();
     }
 };
 
@@ -267,12 +268,17 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     leave_out_unaddressable(map, kernel_map);
     if (prologue_sev_state.status != 0) [[unlikely]]
         prologue_sev_accept_memory(map, memory, loader);
+    const Part* places = nullptr;
+    if (wished_maps != nullptr && (places = find_part(RANDOM_PLACES_MAGIC)) != nullptr) [[unlikely]]
+        places->first<ChoosePlaces>()(window, levels, loader, image, map, kernel_map);
     const uint64_t kept_free = prologue_wish_free_behind_image;
     const Span allowed = {kept_free != 0 ? image.span().end + kept_free : kAllowed.start,
                           kernel_map.reach};
     const prologue_range& home = map.largest_usable(allowed, kLeastArena);
     Arena arena(memory, allowed.shared(home));
     prologue_handoff& handoff = make_handoff(boot, map, kernel_map, arena);
+    if (places != nullptr) [[unlikely]]
+        places->second<SlideImage>()(window, levels, kernel_map, image, handoff);
 
     // The kernel's tables, after which our share of memory is known.
     const Span rest = arena.rest();
@@ -307,5 +313,5 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     show_kernel_early(boot, tables);
     prologue_enter_kernel(seen_at + memory.phys_of(&handoff),
                           cr3,
-                          image.virtual_offset() - window);
+                          image.offset_from_now() - window);
 }

@@ -1,7 +1,9 @@
 #include "wished_maps.h"
 
+#include "bytes.h"
 #include "cpu.h"
 #include "errors.h"
+#include "handoff_pointers.h"
 #include "prologue/wishes.h"
 
 #pragma GCC visibility push(hidden)
@@ -235,20 +237,6 @@ void map_devices(const MapsMade& made, PageTables& tables) {
     map_around_kernel(made, {next, made.map.identity.end}, map_device);
 }
 
-template <class T>
-void move_pointer(T*& pointer, uint64_t distance) {
-    pointer = reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(pointer) + distance);
-}
-
-void move_pointers(prologue_handoff& handoff, uint64_t distance) {
-    auto* modules = const_cast<prologue_module*>(handoff.modules);
-    for (uint64_t i = 0; i != handoff.module_count; ++i)
-        move_pointer(modules[i].cmdline, distance);
-    move_pointer(handoff.modules, distance);
-    move_pointer(handoff.memory, distance);
-    move_pointer(handoff.cmdline, distance);
-}
-
 }  // namespace
 
 void prologue_plan_maps(uint64_t window, unsigned levels, Image& image, KernelMap& map) {
@@ -281,6 +269,12 @@ uint64_t prologue_finish_maps(const MapsMade& made, PageTables& tables,
     if (map.identity.bytes() == 0)
         handoff.identity_bytes = 0;
     move_pointers(handoff, map.direct_map - made.window);
+    // Last of all: nothing that this boot changes from here on in its image is the kernel's.
+    if (const uint64_t carried = made.image.carried(); carried != 0) {
+        const Span to = made.image.span();
+        copy_bytes(reinterpret_cast<void*>(made.window + to.start),
+                   reinterpret_cast<const void*>(made.window + to.start - carried), to.bytes());
+    }
     return map.direct_map;
 }
 

@@ -38,7 +38,7 @@ struct MapsMade {
     const KernelMap& map;
 };
 
-// Maps what is not RAM, and makes the handoff's pointers hold in the kernel's
+// Maps what is not RAM, carries the image to its random place if it has one, and makes the handoff's pointers hold in the kernel's
 // tables: for those, physical memory is seen at the address returned.
 using FinishMaps = uint64_t(const MapsMade& made, PageTables& tables, prologue_handoff& handoff);
 

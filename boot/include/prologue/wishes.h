@@ -193,6 +193,22 @@
     PROLOGUE_RECORD_64_(free_behind_image, PROLOGUE_NOTE_FREE_BEHIND_IMAGE, bytes)                 \
     PROLOGUE_CHECK_((bytes) % 4096 == 0 && (bytes) < 0x100000000)
 
+/* The image lies at a random place below `physical`, in free RAM, and at a random virtual address
+ * from `virtual` on, to which it moves by multiples of 2 MiB; the direct map begins at a random
+ * GiB. Either of the first two may be PROLOGUE_RANDOM_NOT. A virtual address takes a static PIE;
+ * `nokaslr` on the command line turns all of it off. Note 0x5e: u64, u64. See
+ * docs/kernel-contract.md for what is random in which guest. */
+#define PROLOGUE_NOTE_RANDOM 0x5e
+#define PROLOGUE_WISH_RANDOM(physical, virtual)                                                    \
+    PROLOGUE_RECORD_64_64_(random, PROLOGUE_NOTE_RANDOM, physical, virtual)                        \
+    PROLOGUE_NEED_(prologue_wished_maps)                                                           \
+    PROLOGUE_NEED_(prologue_random_places)                                                         \
+    PROLOGUE_CHECK_((physical) % 0x200000 == 0 && (physical) <= 0x100000000 &&                     \
+                    (virtual) % 0x200000 == 0)
+#define PROLOGUE_RANDOM_NOT 0
+#define PROLOGUE_RANDOM_PHYSICAL 0x100000000
+#define PROLOGUE_RANDOM_VIRTUAL 0xffffffff80000000 /* the last 2 GiB */
+
 /* ---- What the macros are made of ---- */
 
 /* Names of headers are pasted before the preprocessor looks for macros in them. One
