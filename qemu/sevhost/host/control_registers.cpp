@@ -27,6 +27,17 @@ bool valid_cr0(const Guest& guest, uint64_t value) {
     return !turns_off || (!in_64_bit && !(save.cr4 & kCr4Pcide));
 }
 
+// Real mode on a stack of 32 bits: TCG's IRET looks at 16 bits of it all the same (helper_iret_real).
+// The stack's bytes are seen by SP then: edk2 goes to real mode so, with a processor that it releases.
+void show_stack_to_sp(Guest& guest) {
+    constexpr uint64_t kSp = 0xffff;
+    VmcbSegment& ss = guest.save().ss;
+    if (!(ss.attributes & kSegmentBig) || guest.gprs[rsp] <= kSp)
+        return;
+    ss.base += guest.gprs[rsp] & 0xffffffff & ~kSp;
+    ss.attributes &= static_cast<uint16_t>(~kSegmentBig);
+}
+
 } // namespace
 
 // What VMRUN is told: SVME always, or it refuses (15.5.1); LME and LMA only while
@@ -76,6 +87,8 @@ void handle_cr0_write(Guest& guest) {
         inject_gp(guest);
         return;
     }
+    if ((save.cr0 & kCr0Pe) && !(value & kCr0Pe))
+        show_stack_to_sp(guest);
     save.cr0 = value | kCr0Et;
     update_vmcb_efer(guest);
     choose_nested_tables(guest);

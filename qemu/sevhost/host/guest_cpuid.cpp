@@ -3,6 +3,7 @@
 namespace sevhost {
 namespace {
 
+constexpr uint32_t kFeaturesEcxMonitor = 1u << 3;
 constexpr uint32_t kFeaturesEcxXsave = 1u << 26;
 constexpr uint32_t kFeaturesEcxOsxsave = 1u << 27;
 constexpr uint32_t kStructuredEcxOspke = 1u << 4;
@@ -57,6 +58,8 @@ Cpuid guest_cpuid(const Guest& guest, uint32_t leaf, uint32_t subleaf) {
         break;
     case kCpuidFeatures:
         r.ecx = replace(r.ecx, kFeaturesEcxOsxsave, cr4 & kCr4Osxsave);
+        if (guest.state_is_encrypted()) // no host offers it (KVM: kvm_set_cpu_caps; vmm: its mask)
+            r.ecx = replace(r.ecx, kFeaturesEcxMonitor, false);
         break;
     case kCpuidStructured:
         if (subleaf == 0)

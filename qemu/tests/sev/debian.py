@@ -20,7 +20,10 @@ _KERNEL_BACKPORTS = cases.BUILD / "debian/trixie-backports/vmlinuz"
 _MEASURED_FIRMWARE = cases.BUILD / "debian/sid/OVMF.amdsev.fd"
 _OURS = cases.BUILD / "demo-every.bzImage"
 _INITRAMFS = cases.BUILD / "initramfs.cpio"
+_KERNELS = (("Debian's", _KERNEL), ("Debian 13's", _KERNEL_13),
+            ("its backports'", _KERNEL_BACKPORTS))
 _C_BITS = (51, 47)
+_SEVERAL = 4  # processors
 
 # What Linux says of itself when it knows that it is encrypted.
 _LINUX_SAYS = {"none": None, "sev": "AMD SEV", "es": "AMD SEV SEV-ES",
@@ -44,18 +47,28 @@ def _linux(sev: str, c_bit: int = 51, cmdline: str = "", kernel: Path = _KERNEL)
 
 
 def _expect_linux(sev: str, wanted: Run) -> None:
+    """User space, and as many processors there as the machine has."""
     result = sev_guest.run(wanted)
-    result.expect(machine.OK, r"init: user space on \w{12}$", "reboot: Power down$",
+    result.expect(machine.OK, r"init: user space on \w{12}$",
+                  f"init: processors {wanted.cpus:02}$", "reboot: Power down$",
                   "^sevhost: the guest powered the machine off$")
     said = result.lines(r"Memory Encryption Features active: (.+?) *$")
     assert said == ([_LINUX_SAYS[sev]] if _LINUX_SAYS[sev] else []), said
     assert not re.search("Oops|BUG:|WARNING:|Call Trace", result.serial), "the kernel complains"
 
 
-def _linux_by_firmware() -> None:
-    """What fw_cfg hands over: the firmware loads it, and its EFI stub finds SNP's pages."""
-    _expect_linux("snp", Run(_fetched(_FIRMWARE_13), sev="snp", kernel=_fetched(_KERNEL),
-                             initrd=_INITRAMFS, memory="512M", timeout=120,
+def _linux_by_firmware(sev: str, kernel: Path = _KERNEL, cpus: int = 1) -> None:
+    """What fw_cfg hands over: the firmware loads it, and its EFI stub finds SNP's pages. As SEV-ES
+    the firmware has started the other processors, and leaves them held, with a jump table."""
+    _expect_linux(sev, Run(_fetched(_FIRMWARE_13), sev=sev, kernel=_fetched(kernel),
+                           initrd=_INITRAMFS, memory="512M", timeout=120, cpus=cpus,
+                           cmdline=f"console=ttyS0 panic=-1 {_SAFE_INTERRUPTS}"))
+
+
+def _linux_on_several(kernel: Path) -> None:
+    """SNP's other processors are created by the kernel itself."""
+    _expect_linux("snp", Run(_fetched(kernel), sev="snp", initrd=_INITRAMFS, memory="512M",
+                             timeout=90, cpus=_SEVERAL,
                              cmdline=f"console=ttyS0 panic=-1 {_SAFE_INTERRUPTS}"))
 
 
@@ -121,10 +134,17 @@ CASES = [
          _old_firmware_as_snp),
     *(Case(f"sev: GRUB under Debian 13's firmware starts a kernel of ours as {name}",
            lambda sev=sev: _grub(sev)) for sev, name in (("es", "SEV-ES"), ("snp", "SNP"))),
-    Case("sev: Debian's kernel is started by Debian 13's firmware as SNP", _linux_by_firmware),
+    Case("sev: Debian's kernel is started by Debian 13's firmware as SNP",
+         lambda: _linux_by_firmware("snp")),
+    *(Case(f"sev: {what} kernel boots to user space on {_SEVERAL} processors as SNP",
+           lambda kernel=kernel: _linux_on_several(kernel)) for what, kernel in _KERNELS),
+    *(Case(f"sev: {what} kernel boots to user space on {_SEVERAL} processors as SEV-ES, behind "
+           "Debian 13's firmware",
+           lambda kernel=kernel: _linux_by_firmware("es", kernel, _SEVERAL))
+      for what, kernel in _KERNELS),
     *(Case(f"sev: {what} kernel boots to user space as {name}, C-bit {c_bit}",
            lambda sev=sev, c_bit=c_bit, kernel=kernel: _linux(sev, c_bit, _SAFE_INTERRUPTS, kernel))
-      for what, kernel in (("Debian 13's", _KERNEL_13), ("its backports'", _KERNEL_BACKPORTS))
+      for what, kernel in _KERNELS[1:]
       for sev, name in (("es", "SEV-ES"), ("snp", "SNP")) for c_bit in _C_BITS),
     *(Case(f"sev: Debian 13's firmware starts a kernel of ours by fw_cfg as {name}",
            lambda sev=sev: _by_fw_cfg(_FIRMWARE_13, sev))
