@@ -30,6 +30,7 @@ struct Standing {
     bool has_state = false; // a VMSA was launched for it
     bool has_had_sipi = false;
     ResetHold hold = ResetHold::none; // how it was held last
+    unsigned holds = 0; // how often the guest has put it into AP reset hold
     bool nmi = false;                 // one is due
     uint64_t halt_at = 0;   // RIP of the HLT that the processor is doing
     bool is_halting = false;

@@ -5,6 +5,7 @@
 #include "exits.h"
 #include "ghcb.h"
 #include "ghcb_msr_protocol.h"
+#include "hostile.h"
 #include "nested_fault.h"
 #include "place.h"
 #include "processors.h"
@@ -133,10 +134,17 @@ void deliver_sipi(Guest& sender, Guest& other, uint8_t vector) {
     if (!standing.has_state)
         refuse(sender, "a SIPI for processor ", decimal(standing.index), ", which has no state: "
                "nobody has launched a VMSA for it, since no firmware says where it begins");
-    if (standing.has_had_sipi)
+    if (!hostile_start(sender, other))
+        start_as_asked(other);
+}
+
+void start_as_asked(Guest& other) {
+    if (other.standing.has_next_vmsa)
+        return use_next_vmsa(other);
+    if (other.standing.has_had_sipi)
         release(other);
-    standing.has_had_sipi = true;
-    standing.activity = Activity::runs;
+    other.standing.has_had_sipi = true;
+    other.standing.activity = Activity::runs;
 }
 
 void deliver_nmi(Guest& sender, Guest& other) {
@@ -151,6 +159,7 @@ void hold(Guest& guest, ResetHold how) {
     if (guest.alone())
         finish(guest, Outcome::halted, "AP reset hold: there is no other processor to end it");
     guest.standing.hold = how;
+    ++guest.standing.holds;
     guest.standing.activity = Activity::held;
 }
 
@@ -169,6 +178,8 @@ bool create_processor(Guest& guest, const ApRequest& request) {
     other->standing.next_vmsa = what == kDestroy ? kNoVmsa : request.vmsa;
     other->standing.has_next_vmsa = true;
     if (what == kCreateAtInit)
+        return true;
+    if (hostile_start(guest, *other))
         return true;
     stop(guest, *other);
     use_next_vmsa(*other);

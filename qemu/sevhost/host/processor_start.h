@@ -14,6 +14,9 @@ void deliver_init(Guest& sender, Guest& other);
 void deliver_sipi(Guest& sender, Guest& other, uint8_t vector);
 void deliver_nmi(Guest& sender, Guest& other);
 
+// What the guest has asked for: by a SIPI, or by a VMSA.
+void start_as_asked(Guest& other);
+
 // The processor waits for a SIPI, and is told of it in the GHCB MSR or page.
 void hold(Guest& guest, ResetHold how);
 

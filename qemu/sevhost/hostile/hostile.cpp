@@ -11,6 +11,7 @@ constexpr const HostileTable* kTables[] = {
     &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,      &kLiesOfStates, &kEventsUnasked,
     &kMemoryTaken,   &kPageThatChanges, &kLiesAtLaunch, &kLiesOfTheKept, &kSilentHosts,
     &kLiesOfPlaces,  &kStorms,      &kHiddenGuests,    &kOldHosts,
+    &kLiesOfProcessors,
 };
 
 uint64_t wanted_occasion, occasions;
@@ -177,6 +178,10 @@ bool hostile_steps(const Guest& guest) {
 
 bool hostile_vmgexit(Guest& guest) {
     return guest.hostile && guest.hostile->at_vmgexit && guest.hostile->at_vmgexit(guest);
+}
+
+bool hostile_start(Guest& sender, Guest& other) {
+    return sender.hostile && sender.hostile->at_start && sender.hostile->at_start(sender, other);
 }
 
 uint64_t hostile_msr_response(Guest& guest, uint64_t request, uint64_t honest) {

@@ -42,6 +42,8 @@ struct Hostile {
     void (*after_step)(Guest& guest);
     // The guest asks. True: it is not served.
     bool (*at_vmgexit)(Guest& guest);
+    // A processor is about to be started, or to be destroyed, as another has asked. True: it is not.
+    bool (*at_start)(Guest& sender, Guest& other);
     // Answers, from the honest one.
     uint64_t (*msr_response)(Guest& guest, uint64_t request, uint64_t honest);
     void (*ghcb_response)(Guest& guest, uint64_t code, GhcbPage& page);
@@ -83,6 +85,7 @@ extern const HostileTable kLiesOfPlaces;    // pointer_lies.cpp
 extern const HostileTable kStorms;          // storms.cpp
 extern const HostileTable kHiddenGuests;    // hidden_guests.cpp
 extern const HostileTable kOldHosts;        // old_hosts.cpp
+extern const HostileTable kLiesOfProcessors; // processor_lies.cpp
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.
 // "name:3" acts at its third occasion, where it acts once only.
@@ -113,6 +116,7 @@ void hostile_before_entry(Guest& guest);
 void hostile_after_step(Guest& guest);
 bool hostile_steps(const Guest& guest);
 bool hostile_vmgexit(Guest& guest);
+bool hostile_start(Guest& sender, Guest& other);
 uint64_t hostile_msr_response(Guest& guest, uint64_t request, uint64_t honest);
 void hostile_ghcb_response(Guest& guest, uint64_t code, GhcbPage& page);
 Cpuid hostile_cpuid(Guest& guest, uint32_t leaf, uint32_t subleaf, Cpuid honest);

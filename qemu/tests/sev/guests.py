@@ -181,6 +181,7 @@ _SCENES = {
             "a SIPI for processor 1, which has no state")),
         *(Scene(name, sev=_ES, widths=(64,), host="firmware", cpus=2)
           for name in ("jump-table", "hold-by-msr", "hold-by-page", "init-while-it-runs", "nmi")),
+        Scene("others", sev=()),  # tests/sev/hostile.py
         Scene("nobody-runs", widths=(64,), cpus=2, ends=_halted(
             "no processor runs, and none can start another")),
     ],

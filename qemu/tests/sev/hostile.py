@@ -33,6 +33,7 @@ class Lie:
     vector: Optional[int] = None
     says: str = ""
     scene: str = "all"
+    seen_as_snp: str = ""  # if others than as SEV-ES
     timeout: float = 20
 
 
@@ -44,6 +45,12 @@ def _early(seen: str) -> Lie:
     return Lie(seen, scene="early")
 
 
+def _others(seen: str, seen_as_snp: str = "") -> Lie:
+    """Two other processors (processors.cpp), started one behind the other."""
+    return Lie(seen, scene=_OTHERS, seen_as_snp=seen_as_snp)
+
+
+_OTHERS = "others"
 _DENIED = Lie(ends=sev_guest.DENIED)
 _SHUTDOWN = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x100000:")  # the entry
 _AT_SWITCH = Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x1000[a-e].:")
@@ -224,6 +231,15 @@ _LIES = {
                                 says="an old host does not know this request, and ends the VM$"),
     "malformed-requests-end": Lie(ends=sev_guest.REFUSED, says="GHCB request .*, and ends the VM$"),
 
+    "processor-never-started": _others("(come|last|id)[12] again1 result1", "(come|last|id)[12]"),
+    "processor-started-late": _others("come1"),
+    "processor-started-twice": _others("last1"),
+    "processor-started-elsewhere": _others("(come|last|id)1 (free|answer)2 again1 result1", "id1"),
+    "processors-swapped": _others("come1 id[12] rmpadj"),
+    "processor-outlives-destruction": _others("rmpadj"),
+    "hold-ends-without-sipi": _others("free1 answer1 again1", "free1 answer1"),
+    "hold-ends-unasked": _others("free1 answer1 again1", "free1 answer1"),
+
     "cmdline-changed": Lie(ends=sev_guest.TERMINATED,
                            says=f"reason set 15, reason {_NO_SCENE}:"),
 }
@@ -235,11 +251,12 @@ _SNP_ONLY = {
     "page-taken", "ghcb-taken", "launched-at-vmpl-1", "launch-validates-all", "launch-bss-chosen",
     "launch-memory-chosen", "secrets-page-ones",
     "cmdline-at-secrets", "secrets-page-usable",
+    "processors-swapped", "processor-outlives-destruction",
     *(name for name in _LIES
       if name.startswith(("page-state-", "cpuid-page-", "blob-")))}
 _RESTRICTED = {"hv-at-step", "hv-storm", "vectors-in-spite", "doorbell-taken",
                "doorbell-at-random"}  # in restricted.py
-_ES_ONLY = {"unknown-requests-end", "malformed-requests-end",
+_ES_ONLY = {"processor-started-twice", "unknown-requests-end", "malformed-requests-end",
             "jump-table-elsewhere", "memory-zeroed", "memory-corrupted", "memory-swapped",
             "memory-replayed", "pat-shadowed"}
 
@@ -251,6 +268,10 @@ def _modes(name: str) -> tuple:
 def _run(sev: str, scene: str, hostile: str = "", timeout: float = 20):
     """The C-bit decides nothing for a guest of 32-bit mode without paging."""
     width = 32 if scene == "early" else 64
+    if scene == _OTHERS:
+        return sev_guest.run(Run(cases.BUILD / "guests/processors64.elf", sev=sev, memory="32M",
+                                 host="firmware" if sev == "es" else "", cpus=3, cmdline=scene,
+                                 hostile=hostile, timeout=timeout))
     return sev_guest.run(Run(cases.BUILD / f"guests/probe{width}.elf", sev=sev, memory="32M",
                              rmp="2m", cmdline=scene, hostile=hostile, timeout=timeout))
 
@@ -297,7 +318,8 @@ def _does_what_it_says(name: str, lie: Lie, sev: str) -> None:
         assert set(notes) == set(honest), "the guest went another way"
     if lie.vector is not None:
         assert _marks(result)[-3] == lie.vector, _marks(result)[-3:]
-    _compare(lie.seen.split(), {note for note in honest
+    seen = lie.seen_as_snp if sev == "snp" and lie.seen_as_snp else lie.seen
+    _compare(seen.split(), {note for note in honest
                                 if note in notes and notes[note] != honest[note]})
 
 
