@@ -131,11 +131,14 @@ def machine_line(memory: int, words: list) -> list:
 
 
 def processors() -> list:
-    """One thread runs all of them, in turns, so that a run is the same each time."""
+    """One thread runs all of them, in turns, by a clock that counts their instructions: so a run
+    is the same each time."""
     count = os.environ.get("CPUS", "1")
     if not count.isdecimal():
         sys.exit(f"CPUS={count} is no number")
-    return ["-accel", "tcg"] if count == "1" else ["-accel", "tcg,thread=single", "-smp", count]
+    if count == "1":
+        return ["-accel", "tcg"]
+    return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", count]
 
 
 def module(directory: Path, path: Path, kind: str, rest: str, link_name: str = "") -> str:

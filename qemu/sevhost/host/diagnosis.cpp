@@ -74,12 +74,18 @@ void say_walks(const Guest& guest) {
 
 void (*at_end)(Outcome);
 
+void say_processor(const Guest& guest) {
+    if (!guest.alone())
+        say(decimal(guest.standing.index), ": ");
+}
+
 void record_exit(Guest& guest) {
     const VmcbControl& control = guest.vmcb->control;
     const uint64_t rip = guest.save().rip;
     note_exit({control.exit_code, rip, control.exit_info1, control.exit_info2});
     if (!guest.settings.trace.exits)
         return;
+    say_processor(guest);
     say("exit: ", exit_name(control.exit_code), " (", hex(control.exit_code), ") at ", hex(rip));
     say_code(guest);
     say(" information ", hex(control.exit_info1), " ", hex(control.exit_info2), "\n");

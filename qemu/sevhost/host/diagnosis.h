@@ -7,6 +7,9 @@
 
 namespace sevhost {
 
+// A line of a trace: which processor it is about, where there are several.
+void say_processor(const Guest& guest);
+
 // Notes the exit that has just come, and prints it if the trace asks for it.
 void record_exit(Guest& guest);
 

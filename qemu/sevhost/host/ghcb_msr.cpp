@@ -91,8 +91,10 @@ void serve_ghcb_msr(Guest& guest) {
     if (request.wrong != WrongMsrRequest::nothing)
         complain(guest, value, request.wrong);
     guest.ghcb_msr = hostile_msr_response(guest, value, answer(guest, request));
-    if (guest.settings.trace.protocol)
-        say("ghcb-msr: ", ghcb_msr_name(request.code), " ", hex(value), " -> ",
+    if (!guest.settings.trace.protocol)
+        return;
+    say_processor(guest);
+    say("ghcb-msr: ", ghcb_msr_name(request.code), " ", hex(value), " -> ",
             hex(guest.ghcb_msr), "\n");
 }
 

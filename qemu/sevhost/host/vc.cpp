@@ -44,8 +44,10 @@ void send_exception(Guest& guest, unsigned vector, uint32_t error_code) {
 
 void raise_vc(Guest& guest, uint64_t code) {
     note_vc(code);
-    if (guest.settings.trace.exits)
+    if (guest.settings.trace.exits) {
+        say_processor(guest);
         say("#VC: ", exit_name(code), " (", hex(code), ") at ", hex(guest.save().rip), "\n");
+    }
     guest.vmcb->control.event_injection = 0; // what was being delivered has become this
     raise_exception(guest, kVectorVc, static_cast<uint32_t>(hostile_vc(guest, code)));
     hostile_after_vc(guest, code);

@@ -386,8 +386,10 @@ void say_request(const Guest& guest, const GhcbRequest& r, const Answer& answer)
         say("sevhost: GHCB request ", exit_name(r.code), " (", hex(r.code), ") at ",
             hex(guest.save().rip), " is malformed: ",
             malformed_text(static_cast<Malformed>(answer.info2)), "\n");
-    if (guest.settings.trace.protocol)
-        say("ghcb: ", exit_name(r.code), " (", hex(r.code), ") ", hex(r.info1), " ", hex(r.info2),
+    if (!guest.settings.trace.protocol)
+        return;
+    say_processor(guest);
+    say("ghcb: ", exit_name(r.code), " (", hex(r.code), ") ", hex(r.info1), " ", hex(r.info2),
             " rax ", hex(r.rax), " rcx ", hex(r.rcx), " rdx ", hex(r.rdx), " scratch ",
             hex(r.scratch), " -> ", hex(answer.info1), " ", hex(answer.info2), "\n");
 }

@@ -28,6 +28,11 @@ _FATAL = {
                                       "page-taken is none of a guest with sev=es"),
     "a host that there is not": (dict(host="xen"), "host=xen is none of kvm, vmm, firmware"),
     "an SNP guest of vmm's": (dict(host="vmm", sev="snp"), "HOST=vmm has no guests of sev=snp"),
+    "more processors than there can be": (dict(cpus=33), "cpus=33 is out of range: 1 to 32"),
+    "several processors without SEV-ES": (dict(cpus=2, sev="sev"),
+                                          "several processors need sev=es or sev=snp"),
+    "a sweep of several processors": (dict(cpus=2, sweep="events"),
+                                      "a sweep is of one processor"),
     "a trace that there is not": (dict(trace="everything"), "is none of exits, protocol, memory"),
     "a state file's wrong word": (dict(state="rip 0\nrex 1\n"),
                                   "line 2 of the state file is not understood: rex"),
@@ -128,6 +133,22 @@ def _counts() -> None:
     assert [int(count) for count in seen[0]] == sorted(int(count) for count in seen[0])
 
 
+def _orders(sev: str) -> None:
+    """Of three processors, who exits when and where: the same every time, by each seed; the seeds
+    differ."""
+    def order(schedule: str) -> list:
+        host = "firmware" if sev == "es" else ""
+        result = _run("others", guest="processors", sev=sev, host=host, cpus=3, trace="exits",
+                      schedule=schedule)
+        exits = result.lines(r"^([012]): exit: (.+?) \(.*?\) at (0x\w+)")
+        assert {number for number, _, _ in exits} == {"0", "1", "2"}
+        return exits
+
+    seen = {seed: order(seed) for seed in ("", "1", "2")}
+    assert all(order(seed) == exits for seed, exits in seen.items())
+    assert seen[""] != seen["1"] != seen["2"] != seen[""]
+
+
 def _plain(width: int) -> None:
     """A guest without SEV has the machine's own CPUID, ports and memory."""
     result = _run("plain", width, "vc", sev="none")
@@ -148,6 +169,8 @@ CASES = [
     Case("sev host: TRACE=protocol", _trace_of_requests),
     Case("sev host: TRACE=memory", _trace_of_memory),
     Case("sev host: exits are counted, the same every time", _counts),
+    *(Case(f"sev host: several processors go on in the same order every time, {sev.upper()}",
+           lambda sev=sev: _orders(sev)) for sev in ("es", "snp")),
     *(Case(f"sev host: a guest without SEV, {width}-bit", lambda width=width: _plain(width))
       for width in (32, 64)),
 ]
