@@ -90,7 +90,7 @@ TEST(Ghcb, OnlyUndefinedAndGeneralProtectionAreBelievable) {
                     EXPECT_EQ(answer.vector, vector);
                 else
                     EXPECT_EQ(end, unsigned{PROLOGUE_SEV_GHCB_EVENT});
-                prologue_sev_state.busy = 0;
+                prologue_sev_state.boot.busy = 0;
             }
 }
 

@@ -16,7 +16,7 @@ EFI_LOGIC := $(filter-out %/last_words.cpp %/cpu_state.cpp,$(wildcard arch/x86/e
 HOST_TESTED := $(wildcard boot/*.cpp boot/payload/*.cpp arch/x86/paging/*.cpp \
 	arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp \
-	$(wildcard arch/x86/sev/*.cpp) $(EFI_LOGIC)
+	$(wildcard arch/x86/sev/*.cpp) arch/x86/cpus/vmsa.cpp $(EFI_LOGIC)
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
 	$(SEVHOST_DIR)/model/*.cpp)
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \

@@ -17,8 +17,8 @@ ScriptedHost::ScriptedHost() {
     prologue_sev_state.c_bit_mask = kCBit;
     prologue_sev_state.version = 2;
     prologue_sev_state.page_stands = 1;
-    prologue_sev_state.ghcb_phys = 0x7000;
-    prologue_sev_state.dr7 = 0x400;
+    prologue_sev_state.boot.ghcb_phys = 0x7000;
+    prologue_sev_state.boot.dr7 = 0x400;
 }
 
 ScriptedHost::~ScriptedHost() {
@@ -58,11 +58,15 @@ void sev_terminate(unsigned code) {
     throw test::Terminated{code};
 }
 
-volatile uint8_t* ghcb_page() {
+SevCpu& this_sev_cpu() {
+    return prologue_sev_state.boot;
+}
+
+volatile uint8_t* ghcb_page(const SevCpu&) {
     return scripted_host->page;
 }
 
-void exit_by_ghcb() {
+void exit_by_ghcb(const SevCpu&) {
     test::PageRequest request;
     std::memcpy(request.bytes.data(), scripted_host->page, sizeof scripted_host->page);
     scripted_host->page_requests.push_back(request);

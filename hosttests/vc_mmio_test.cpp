@@ -99,10 +99,10 @@ TEST_F(MmioTest, PrivateMemoryIsNoDevice) {
     host.map(kDevice, 0x5000, true);
     frame.rdi = kDevice;
     EXPECT_EQ(end(VC_NESTED_FAULT, {0x8b, 0x07}), unsigned{PROLOGUE_SEV_VC_MMIO});
-    prologue_sev_state.busy = 0;
+    prologue_sev_state.boot.busy = 0;
     frame.rdi = kDevice + 0x1000;
     EXPECT_EQ(end(VC_NESTED_FAULT, {0x8b, 0x07}), unsigned{PROLOGUE_SEV_VC_MMIO}) << "not mapped";
-    prologue_sev_state.busy = 0;
+    prologue_sev_state.boot.busy = 0;
     frame.rdi = kDevice + 0xffe;
     EXPECT_EQ(end(VC_NESTED_FAULT, {0x8b, 0x07}), unsigned{PROLOGUE_SEV_VC_MMIO}) << "across";
     EXPECT_TRUE(host.page_requests.empty());

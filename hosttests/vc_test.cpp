@@ -318,7 +318,7 @@ TEST_F(VcTest, DebugRegister7IsKnownHere) {
     host.on_page = [&] { host.done(1, 0x80000b0d); };
     frame.rax = 0x401;
     EXPECT_EQ(run(VC_DR7_WRITE, {0x0f, 0x23, 0xf8}), 13u);
-    EXPECT_EQ(prologue_sev_state.dr7, 0x555u) << "what the host refused is not written";
+    EXPECT_EQ(prologue_sev_state.boot.dr7, 0x555u) << "what the host refused is not written";
 }
 
 // The fields of an SEV-ES guest's save area that are MSRs (APM vol. 2, table B-4; Linux,

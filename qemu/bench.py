@@ -61,6 +61,7 @@ TEN_SORTED = "to kernel_main: ten sorted ranges, one module"
 EACH_FURTHER = "  each further sorted range"
 BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_OF_CPUS = "  bytes of an image that starts them"
+BYTES_OF_SEV_CPUS = "  and in SEV guests"
 LOW_PAGE = 0x9d000 # the highest two below SeaBIOS's share begin there
 BYTES_WITH_SEV = "  with SEV guests, as by default"
 BYTES_OF_SEV = "  of these, what only SEV guests need"
@@ -69,7 +70,7 @@ PAGES = "pages of memory touched first, to kernel_main"
 ABOVE_4_GIB = "to the 64-bit stage: Linux, 64-bit, above 4 GiB"
 # Where these are over their limits, they must not grow further.
 NEVER_MORE = {TEN_SORTED: 7600, EACH_FURTHER: 66, BYTES_ADDED: 30900, BYTES_WITH_SEV: 47900,
-              BYTES_OF_CPUS: 7600, BYTES_OF_SEV: 17200, BYTES_WITH_CONTRACTS: 38900,
+              BYTES_OF_CPUS: 8600, BYTES_OF_SEV: 17200, BYTES_WITH_CONTRACTS: 38900,
               ABOVE_4_GIB: 285}
 
 
@@ -308,8 +309,9 @@ def processors():
               60 + OF_TSS)
     members = ("ap_start", "apic", "clock", "find_cpus", "peephole", "start_cpus", "madt",
                "low_pages", "small_pages")
-    yield Row(BYTES_OF_CPUS,
-              sum(of_library(path, f"{member}.o")["file"] for member in members), 3 * KIB)
+    of_sev = ("start_sev_cpus", "ap_start_sev", "vmsa")
+    for what, names, limit in ((BYTES_OF_CPUS, members, 3 * KIB), (BYTES_OF_SEV_CPUS, of_sev, None)):
+        yield Row(what, sum(of_library(path, f"{name}.o")["file"] for name in names), limit)
 
 
 def size_row(what, added, limit):

@@ -3,11 +3,10 @@
  * `half` starts the first half, then the rest; `again` starts those that have returned again;
  * `fault` makes one raise an exception before it has an IDT; `x2apic` puts the boot processor's
  * APIC into that mode; `own` gives them top-level tables of the kernel's own; `hurry` waits for half a
- * second and ends where not all came. It looks whether low memory is afterwards what it was. */
-#include "prologue/cpus.h"
-#include "prologue/kernel.h"
-#include "prologue/wishes.h"
-#include "serial.h"
+ * second and ends where not all came; `some` goes on there; `gs` gives each a base of GS; `park`
+ * has every second one return at once, and be started again while the others run; `rsdp=ADDRESS`
+ * takes other tables than the firmware's. It looks whether low memory is afterwards what it was. */
+#include "cpus_kernel.h"
 
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_PAGING(KERNEL_PAGING);
@@ -20,7 +19,7 @@ static _Alignas(4096) uint8_t memory[PROLOGUE_CPUS_SHARED_BYTES * 3 +
                                      MOST * (STACK + PROLOGUE_CPU_OWN_BYTES)];
 static uint32_t lock;
 static uint64_t sum, arrivals;
-static uint32_t wrong, rounds, quiet;
+static uint32_t wrong, rounds, quiet, with_gs_base, is_parking;
 
 static void take(void) {
     while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
@@ -29,12 +28,6 @@ static void take(void) {
 
 static void give(void) {
     __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
-}
-
-static uint64_t read_msr(uint32_t number) {
-    uint32_t low, high;
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
-    return low | (uint64_t)high << 32;
 }
 
 typedef struct state {
@@ -63,7 +56,8 @@ static int is_as_the_boot_processor(const prologue_cpu *cpu) {
 }
 
 static void second_main(prologue_cpu *cpu) {
-    if (!is_as_the_boot_processor(cpu))
+    if (!is_as_the_boot_processor(cpu) ||
+        (with_gs_base && read_msr(MSR_GS_BASE) != (uintptr_t)cpu))
         __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
     if (cpu->own == (void *)1) {
         while (!__atomic_load_n(&quiet, __ATOMIC_ACQUIRE)) /* the port is one for all */
@@ -76,14 +70,9 @@ static void second_main(prologue_cpu *cpu) {
         give();
     }
     __atomic_add_fetch(&arrivals, 1, __ATOMIC_RELEASE);
+    while (cpu->index % 2 == 0 && __atomic_load_n(&is_parking, __ATOMIC_ACQUIRE))
+        __asm__ volatile("pause");
     /* It returns, and parks. */
-}
-
-static _Noreturn void end(int good) {
-    print(good ? "result: ok\n" : "result: bad\n");
-    out8(PROLOGUE_EXIT_PORT, good ? PROLOGUE_EXIT_SUCCESS : PROLOGUE_EXIT_FATAL);
-    for (;;)
-        __asm__ volatile("cli; hlt");
 }
 
 /* A sum of what lies in conventional memory that is RAM, page 0 left out. */
@@ -98,11 +87,6 @@ static uint64_t low_memory(const prologue_handoff *handoff) {
             total = total * 31 + *(const uint64_t *)prologue_seen(handoff, at);
     }
     return total;
-}
-
-static int is_asked(const prologue_handoff *handoff, const char *word) {
-    uint64_t bytes;
-    return prologue_option(handoff, word, &bytes) != 0;
 }
 
 static void enter_x2apic_mode(void) {
@@ -127,13 +111,13 @@ static uint64_t make_own_tables(const prologue_handoff *handoff) {
 }
 
 static uint64_t used, tables;
-static int hurry;
+static int hurry, some;
 
 static enum prologue_cpus_result start(prologue_cpus *cpus, uint32_t first, uint32_t most) {
     prologue_cpus_start how = {
         .entry = second_main, .stack_bytes = STACK, .memory = memory + used,
         .memory_bytes = sizeof memory - used, .cr3 = tables, .first = first, .most = most,
-        .patience = hurry ? 500 : 0};
+        .patience = hurry || some ? 500 : 0};
     const enum prologue_cpus_result result = prologue_start_cpus(cpus, &how);
     used += PROLOGUE_CPUS_SHARED_BYTES + (uint64_t)how.started * (STACK + PROLOGUE_CPU_OWN_BYTES);
     print_number("start", (uint64_t)result);
@@ -146,18 +130,33 @@ static enum prologue_cpus_result start(prologue_cpus *cpus, uint32_t first, uint
     return result;
 }
 
+/* Those that have returned, while the others run. */
+static int start_parked_ones(prologue_cpus *cpus) {
+    int good = 1;
+    for (uint32_t i = 1; i < cpus->count; i += 2) {
+        while (__atomic_load_n(&list[i].state, __ATOMIC_ACQUIRE) != PROLOGUE_CPU_PARKED)
+            __asm__ volatile("pause");
+        good &= start(cpus, i, 1) == PROLOGUE_CPUS_DONE;
+    }
+    __atomic_store_n(&is_parking, 0, __ATOMIC_RELEASE);
+    return good;
+}
+
 static void wait_for(uint64_t count) {
     while (__atomic_load_n(&arrivals, __ATOMIC_ACQUIRE) < count)
         __asm__ volatile("pause");
 }
 
-void kernel_main(const prologue_handoff *handoff) {
+void kernel_main(const prologue_handoff *given) {
+    const prologue_handoff *const handoff = with_tables_asked(given);
     prologue_cpus cpus = {.handoff = handoff, .cpu = list, .room = MOST};
     if (is_asked(handoff, "x2apic"))
         enter_x2apic_mode();
     print_number("find", (uint64_t)prologue_find_cpus(&cpus));
     print_number("cpus", cpus.count);
     print_number("x2apic", cpus.x2apic);
+    print_number("found", cpus.found);
+    print_number("refused", cpus.refused_phys);
     for (uint32_t i = 0; i != cpus.count; ++i)
         print_number("id", list[i].apic_id);
     if (is_asked(handoff, "none"))
@@ -171,16 +170,32 @@ void kernel_main(const prologue_handoff *handoff) {
     if (is_asked(handoff, "fault"))
         list[1].own = (void *)1;
     hurry = is_asked(handoff, "hurry");
+    some = is_asked(handoff, "some");
+    with_gs_base = (uint32_t)is_asked(handoff, "gs");
+    for (uint32_t i = 1; with_gs_base && i != cpus.count; ++i)
+        list[i].gs_base = (uintptr_t)&list[i];
+    is_parking = (uint32_t)is_asked(handoff, "park");
     const uint64_t low = low_memory(handoff);
     const uint32_t others = cpus.count - 1, half = is_asked(handoff, "half") ? others / 2 : others;
     rounds = others > 100 ? 100 : 10000; /* hundreds on few real ones would wait for each other */
     int good = start(&cpus, 1, half) == PROLOGUE_CPUS_DONE;
+    if (some) {
+        for (uint32_t i = 0; i != cpus.count; ++i)
+            print_number("state", list[i].state);
+        end(low_memory(handoff) == low);
+    }
     wait_for(half);
     if (half != others) {
         good &= start(&cpus, half + 1, 0) == PROLOGUE_CPUS_DONE;
         wait_for(others);
     }
-    const uint64_t once = (uint64_t)rounds * others * (others + 1) / 2;
+    uint64_t once = (uint64_t)rounds * others * (others + 1) / 2;
+    if (is_parking) {
+        const uint32_t parked = (others + 1) / 2; /* 1, 3, 5 and so on */
+        good &= start_parked_ones(&cpus);
+        wait_for(others + parked);
+        once += (uint64_t)rounds * parked * parked;
+    }
     good &= sum == once && wrong == 0;
     if (is_asked(handoff, "again")) {
         for (uint32_t i = 1; i != cpus.count; ++i)

@@ -66,7 +66,11 @@ own_parser := own_parser
 first_header := first_header
 cpus-four := cpus-four
 cpus-five := cpus-five
-KERNEL_NAMES := own_parser first_header cpus-four cpus-five low_memory-four low_memory-five depth-four depth-five forms forms-five \
+cpus_mailbox := cpus_mailbox
+cpus_sev := cpus_sev
+cpus_shootdown := cpus_shootdown
+KERNEL_NAMES := own_parser first_header cpus-four cpus-five cpus_mailbox cpus_sev cpus_shootdown \
+	low_memory-four low_memory-five depth-four depth-five forms forms-five \
 	sev_calls doorbell helpers helpers-five helpers-multiboot1 demo demo-services \
 	demo-services-every demo-mark \
 	demo-nosev demo-nosev-every demo-required demo-snponly demo-restricted demo-best demo-five demo-multiboot1 demo-best-multiboot1 \

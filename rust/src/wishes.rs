@@ -105,6 +105,13 @@ macro_rules! wish {
     (SEV(SEV_NONE)) => {
         $crate::prologue_record!(prologue_note_sev, $crate::NOTE_SEV, 7, $crate::SEV_NONE);
         $crate::prologue_instead_of_default!(prologue_wish_sev);
+        core::arch::global_asm!(
+            ".pushsection .text",
+            ".weak prologue_start_sev_cpus",
+            ".hidden prologue_start_sev_cpus",
+            "prologue_start_sev_cpus: ud2",
+            ".popsection",
+        );
     };
     (SEV($which:ident)) => {
         $crate::prologue_record!(prologue_note_sev, $crate::NOTE_SEV, 7, $crate::$which);

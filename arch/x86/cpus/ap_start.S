@@ -15,7 +15,8 @@
         .globl  prologue_ap_code
         .hidden prologue_ap_code
         .code16
-prologue_ap_code: // INIT has cleared IF and DF
+prologue_ap_code: // INIT has cleared IF and DF; SEV-ES goes by prologue_ap_held
+from_sipi:
         movw    %cs, %ax
         movw    %ax, %ds
         movw    %ax, %ss
@@ -29,14 +30,23 @@ prologue_ap_catches:
         movl    %eax, %cr4
         movl    FIELD(AP_CR3), %eax
         movl    %eax, %cr3
-        movl    $MSR_EFER, %ecx // 0 after INIT: written whole
-        movl    FIELD(AP_EFER), %eax
-        xorl    %edx, %edx
+        movl    $MSR_EFER, %ecx // of an SEV-ES guest SVME stays
+        rdmsr
+        orl     FIELD(AP_EFER), %eax
         wrmsr
         // Protection and paging, and with them the caches that INIT has left off.
         movl    FIELD(AP_CR0), %eax
         movl    %eax, %cr0
         ljmpl   *FIELD(AP_FAR)
+
+        // A firmware's AP reset hold ends in real mode.
+        .code16
+        .globl  prologue_ap_held
+        .hidden prologue_ap_held
+prologue_ap_held:
+        cli
+        cld
+        jmp     from_sipi
 
         // A firmware's mailbox wakes in 64-bit mode, on tables of its own that show this page.
         .code64
@@ -99,14 +109,14 @@ prologue_ap_code_end:
         AT_MOST prologue_ap_code, prologue_ap_code_end, AP_IVT // what stands behind it
 
         // At the kernel's address, which the tables of the way show too. RBX = prologue_ap_shared.
-        // From the load of CR3 to the IDT's there is none that could be reached.
-        .balign 256
+        // From the load of CR3 to the IDT's there is none that could be reached. The first one's
+        // gates have no stacks of their own: there is no TSS yet.
         .globl  prologue_ap_lands, prologue_ap_lands_end
         .hidden prologue_ap_lands, prologue_ap_lands_end
 prologue_ap_lands:
         movq    AP_SHARED_CR3(%rbx), %rax
         movq    %rax, %cr3
-        lidt    AP_SHARED_IDT(%rbx)
+        lidt    AP_SHARED_FIRST_IDT(%rbx)
         movq    AP_SHARED_CR4(%rbx), %rax
         movq    %rax, %cr4
         // PCIDE is set with PCID 0 alone (SDM vol. 3, 4.10.1).
@@ -115,22 +125,27 @@ prologue_ap_lands:
 
         // Who is this?
         movq    %rbx, %rsi
-        movl    AP_SHARED_ID_LEAF(%rbx), %eax
-        movl    %eax, %edi
+        movl    AP_SHARED_ID_LEAF(%rsi), %eax
         xorl    %ecx, %ecx
         cpuid
-        cmpl    $CPUID_TOPOLOGY, %edi
+        cmpb    $CPUID_TOPOLOGY, AP_SHARED_ID_LEAF(%rsi)
         je      1f
         shrl    $24, %ebx
         movl    %ebx, %edx
-1:      cmpl    AP_SHARED_IDS(%rsi), %edx
-        jae     park
+1:      movl    %edx, %ecx
         movq    AP_SHARED_AREAS(%rsi), %rax
-        movq    (%rax,%rdx,8), %rbx
+2:      andl    $AP_PLACES - 1, %ecx
+        movq    (%rax,%rcx,8), %rbx
         testq   %rbx, %rbx
-        jz      park
+        jz      prologue_ap_halts
+        incl    %ecx
+        cmpl    %edx, AP_AREA_ID(%rbx)
+        jne     2b
 
         // Its own tables and stack.
+        .globl  prologue_ap_own
+        .hidden prologue_ap_own
+prologue_ap_own: // RBX = its area, RSI = prologue_ap_shared
         lgdt    AP_AREA_GDT(%rbx)
         movl    $SELECTOR_DATA, %eax
         movl    %eax, %ds
@@ -138,15 +153,14 @@ prologue_ap_lands:
         movl    %eax, %ss
         movl    $SELECTOR_TSS, %eax
         ltr     %ax
+        lidt    AP_SHARED_IDT(%rsi)
         movq    AP_AREA_STACK(%rbx), %rsp
         movl    $MSR_PAT, %ecx
         movl    AP_SHARED_PAT(%rsi), %eax
         movl    AP_SHARED_PAT + 4(%rsi), %edx
         wrmsr
         fninit
-        pushq   $MXCSR_DEFAULT
-        ldmxcsr (%rsp)
-        popq    %rax
+        ldmxcsr AP_SHARED_MXCSR(%rsi)
 
         // Whoever comes late finds the door closed.
         movq    AP_AREA_CPU(%rbx), %rdi
@@ -155,16 +169,36 @@ prologue_ap_lands:
         lock cmpxchgl %ecx, AP_CPU_STATE(%rdi)
         jne     park
         pushq   %rdi
-        subq    $8, %rsp
+        pushq   %rdi
         xorl    %ebp, %ebp
         call    *AP_SHARED_ENTRY(%rsi)
-        movq    8(%rsp), %rdi
+        popq    %rdi
         movl    $AP_PARKED, AP_CPU_STATE(%rdi)
 park:   cli
-1:      hlt
-        jmp     1b
+        leaq    prologue_ap_shared(%rip), %rbx
+        jmpq    *AP_SHARED_PARKS(%rbx)
+
+        // A firmware's mailbox wakes once.
+        .globl  prologue_ap_waits_awake, prologue_ap_halts, prologue_ap_takes_gs_base
+        .hidden prologue_ap_waits_awake, prologue_ap_halts, prologue_ap_takes_gs_base
+prologue_ap_waits_awake:
+        pause
+        cmpl    $AP_STARTING, AP_CPU_STATE(%rdi)
+        jne     prologue_ap_waits_awake
+        jmp     prologue_ap_lands
+
+prologue_ap_halts:
+        hlt
+        jmp     prologue_ap_halts
 prologue_ap_lands_end:
 
+        // An entry for a kernel that wishes for it.
+prologue_ap_takes_gs_base:
+        movl    $MSR_GS_BASE, %ecx
+        movl    AP_CPU_GS_BASE(%rdi), %eax
+        movl    AP_CPU_GS_BASE + 4(%rdi), %edx
+        wrmsr
+        jmpq    *AP_SHARED_ENTRY_BEHIND(%rsi)
         .bss
         .balign PAGE_BYTES
         .globl  prologue_ap_shared

@@ -33,21 +33,30 @@
 #define AP_SHARED_CR4 16
 #define AP_SHARED_PAT 24
 #define AP_SHARED_IDT 32
-#define AP_SHARED_IDS 48
-#define AP_SHARED_ID_LEAF 52
-#define AP_SHARED_AREAS 56
-#define AP_SHARED_ENTRY 64
-#define AP_SHARED_FAULTS 72
-#define AP_SHARED_VECTOR 76
+#define AP_SHARED_FIRST_IDT 48
+#define AP_SHARED_AREAS 64
+#define AP_SHARED_ENTRY 72
+#define AP_SHARED_FAULTS 80
+#define AP_SHARED_VECTOR 84
+#define AP_SHARED_ID_LEAF 88
+#define AP_SHARED_MXCSR 92
+#define AP_SHARED_PARKS 96
+#define AP_SHARED_NEXT 104
+#define AP_SHARED_ENTRY_BEHIND 112
 #define AP_SHARED_BYTES 4096 // with a stack for exceptions on the way
+
+// Places in the table of areas: an area lies at its APIC id's, or behind it where that is taken.
+#define AP_PLACES 4096
 
 // struct ApArea
 #define AP_AREA_CPU 0
 #define AP_AREA_STACK 8
 #define AP_AREA_GDT 16
+#define AP_AREA_ID 32
 
 // prologue_cpu
 #define AP_CPU_STATE 12
+#define AP_CPU_GS_BASE 40
 #define AP_STARTING 2
 #define AP_RUNNING 3
 #define AP_PARKED 6
@@ -57,6 +66,7 @@
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
 #include "descriptors.h"
+#include "sev_state.h"
 #include "prologue/cpus.h"
 
 namespace prologue {
@@ -70,13 +80,17 @@ struct TablePointer {
 // What all of them are told once they run at the kernel's addresses.
 struct ApShared {
     uint64_t cr3, cr3_with_pcid, cr4, pat;
-    TablePointer idt;
-    uint32_t ids; // areas has that many entries, by APIC id
-    uint32_t id_leaf;
-    struct ApArea* const* areas;
+    TablePointer idt, first_idt;
+    struct ApArea* const* areas; // AP_PLACES of them
     void (*entry)(prologue_cpu*);
     uint32_t faults, vector; // exceptions on the way's 64-bit part
+    uint32_t id_leaf, mxcsr;
+    const char* parks; // where those go on that have returned
+    struct ApArea* next; // SEV-ES: of whom SIPI is for
+    void (*entry_behind)(prologue_cpu*); // behind that which takes the base of GS
+    uint64_t first_gates[2 * VECTORS];
 };
+static_assert(sizeof(ApShared) <= AP_SHARED_BYTES / 2, "the rest is a stack");
 
 struct ApFields {
     uint32_t cr0, cr3, cr4, efer;
@@ -101,12 +115,20 @@ struct ApArea {
     prologue_cpu* cpu;
     uint64_t stack_top;
     TablePointer gdt_pointer;
+    uint32_t apic_id;
     uint64_t gdt[GDT_BYTES / 8];
     Tss tss;
+    SevCpu sev; // from here on what is not cleared when it starts again
+    uint64_t vmsa_phys;
+    bool has_run; // by that save area
 };
 
 static_assert(offsetof(ApShared, idt) == AP_SHARED_IDT &&
-              offsetof(ApShared, ids) == AP_SHARED_IDS &&
+              offsetof(ApShared, first_idt) == AP_SHARED_FIRST_IDT &&
+              offsetof(ApShared, mxcsr) == AP_SHARED_MXCSR &&
+              offsetof(ApShared, parks) == AP_SHARED_PARKS &&
+              offsetof(ApShared, next) == AP_SHARED_NEXT &&
+              offsetof(ApShared, entry_behind) == AP_SHARED_ENTRY_BEHIND &&
               offsetof(ApShared, id_leaf) == AP_SHARED_ID_LEAF &&
               offsetof(ApShared, areas) == AP_SHARED_AREAS &&
               offsetof(ApShared, pat) == AP_SHARED_PAT &&
@@ -123,8 +145,10 @@ static_assert(offsetof(ApFields, far) == AP_FAR && offsetof(ApFields, ivt) == AP
               offsetof(ApFields, faults) == AP_FAULTS &&
               offsetof(ApFields, vector) == AP_VECTOR && sizeof(ApFields) == AP_FIELDS_BYTES);
 static_assert(offsetof(ApArea, stack_top) == AP_AREA_STACK &&
-              offsetof(ApArea, gdt_pointer) == AP_AREA_GDT);
+              offsetof(ApArea, gdt_pointer) == AP_AREA_GDT &&
+              offsetof(ApArea, apic_id) == AP_AREA_ID);
 static_assert(offsetof(prologue_cpu, state) == AP_CPU_STATE &&
+              offsetof(prologue_cpu, gs_base) == AP_CPU_GS_BASE &&
               PROLOGUE_CPU_STARTING == AP_STARTING && PROLOGUE_CPU_RUNNING == AP_RUNNING &&
               PROLOGUE_CPU_PARKED == AP_PARKED);
 
@@ -133,10 +157,18 @@ static_assert(offsetof(prologue_cpu, state) == AP_CPU_STATE &&
 extern "C" {
 // To be copied to the first borrowed page, and where in it things are.
 extern const char prologue_ap_code[], prologue_ap_code_end[], prologue_ap_fields[];
-extern const char prologue_ap_long[], prologue_ap_wakes[], prologue_ap_gdt[];
+extern const char prologue_ap_long[], prologue_ap_wakes[], prologue_ap_held[], prologue_ap_gdt[];
 extern const char prologue_ap_caught[];
 // At the kernel's address, on one page.
 extern const char prologue_ap_lands[], prologue_ap_lands_end[];
+void prologue_ap_takes_gs_base(prologue_cpu*);
+// How those wait that have returned: for INIT and SIPI, or for their state to change.
+extern const char prologue_ap_halts[], prologue_ap_waits_awake[];
+// The same of SEV-ES and SNP: ap_start_sev.S
+extern const char prologue_ap_lands_es[], prologue_ap_lands_es_end[], prologue_ap_arrives[];
+extern const char prologue_ap_is_held[];
+void prologue_ap_joins(prologue::ApArea* area);
+prologue::ApArea* prologue_ap_holds(prologue_cpu* cpu);
 extern prologue::ApShared prologue_ap_shared; // on a page of its own
 }
 #pragma GCC visibility pop

@@ -8,12 +8,6 @@ prologue_cpus_result prologue_find_cpus(prologue_cpus* cpus) {
     cpus->count = cpus->found = 1;
     cpus->x2apic = 0;
     cpus->apic_phys = cpus->mailbox_phys = cpus->refused_phys = 0;
-    // Nothing is asked of the host, and no table of its own is looked at without the C-bit.
-    if (cpus->handoff->sev.status != 0) {
-        cpus->cpu[0] = {.index = 0, .apic_id = 0, .acpi_id = 0, .state = PROLOGUE_CPU_BOOT,
-                        .stack_bottom = 0, .stack_top = 0, .own = nullptr};
-        return PROLOGUE_CPUS_SEV;
-    }
     const KernelTables tables = tables_of(*cpus);
     cpus->x2apic = apic_is_x2apic();
     cpus->apic_phys = apic_base();

@@ -29,13 +29,14 @@ KernelTables tables_of(const prologue_cpus& cpus) {
     uint64_t window = cpus.physical_memory;
     if (window == 0 && handoff.direct_map_bytes != 0)
         window = handoff.direct_map;
-    return {window, handoff.kernel_offset};
+    return {window, handoff.kernel_offset, handoff.sev.c_bit_mask};
 }
 
 uint64_t* KernelTables::page_entry(uint64_t root, uint64_t virt) const {
     const uint64_t start = phys_of(split_tables);
     TablePages pages = {start + splits_taken * kPage, start + sizeof split_tables};
-    PageTables tables(window, root, {.levels = levels_now()}, pages);
+    PageTables tables(window, root, {.levels = levels_now(), .c_bit_mask = c_bit_mask},
+                      pages);
     MapResult result = MapResult::ok;
     uint64_t* const entry = tables.small_page(virt, result);
     splits_taken = (pages.next - start) / kPage;
@@ -43,8 +44,9 @@ uint64_t* KernelTables::page_entry(uint64_t root, uint64_t virt) const {
 }
 
 Peephole::Peephole(const KernelTables& tables)
-    : entry_(tables.page_entry(read_cr3() & kTableAddress, reinterpret_cast<uintptr_t>(page))),
-      most_(addressable()) {
+    : c_bit_mask_(tables.c_bit_mask),
+      entry_(tables.page_entry(tables.root_of(read_cr3()), reinterpret_cast<uintptr_t>(page))),
+      most_(c_bit_mask_ != 0 ? c_bit_mask_ : addressable()) {
     if (entry_ != nullptr)
         before_ = *entry_;
 }
@@ -56,8 +58,8 @@ Peephole::~Peephole() {
     invalidate_page(reinterpret_cast<uintptr_t>(page));
 }
 
-void* Peephole::show(uint64_t phys, uint64_t caching) {
-    *entry_ = page_down(phys) | PTE_PRESENT | PTE_WRITABLE | kNoExecute | caching;
+void* Peephole::show(uint64_t phys, uint64_t bits) {
+    *entry_ = page_down(phys) | PTE_PRESENT | PTE_WRITABLE | kNoExecute | bits;
     invalidate_page(reinterpret_cast<uintptr_t>(page));
     return page + phys % kPage;
 }

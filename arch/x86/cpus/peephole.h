@@ -13,6 +13,9 @@ namespace prologue {
 struct KernelTables {
     uint64_t window;        // virtual address of physical 0
     uint64_t kernel_offset; // of the image: virtual - physical
+    uint64_t c_bit_mask;    // of an SEV guest's private memory; 0 in others
+
+    uint64_t root_of(uint64_t cr3) const { return cr3 & kTableAddress & ~c_bit_mask; }
 
     uint64_t phys_of(const void* thing) const {
         return reinterpret_cast<uintptr_t>(thing) - kernel_offset;
@@ -31,8 +34,8 @@ public:
     bool is_there() const { return entry_ != nullptr; }
 
     // The page that holds that address, at its offset in it; until the next call.
-    void* see(uint64_t phys) { return show(phys, 0); }
-    // Registers in memory: uncached.
+    void* see(uint64_t phys) { return show(phys, c_bit_mask_); }
+    // Registers in memory: uncached, and a device's.
     volatile uint32_t* see_registers(uint64_t phys) {
         return static_cast<volatile uint32_t*>(
             show(phys, PTE_CACHE_DISABLE | PTE_WRITE_THROUGH));
@@ -42,8 +45,9 @@ public:
     bool read(uint64_t phys, void* to, uint64_t bytes);
 
 private:
-    void* show(uint64_t phys, uint64_t caching);
+    void* show(uint64_t phys, uint64_t bits);
 
+    uint64_t c_bit_mask_;
     uint64_t* entry_;
     uint64_t before_ = 0;
     uint64_t most_; // physical memory that the CPU addresses

@@ -1,25 +1,21 @@
 // prologue_start_cpus: all of them at once. Read prologue_start_cpus, at the end.
-#include "ap_start.h"
-#include "apic.h"
+#include "start_cpus.h"
+
 #include "bytes.h"
-#include "clock.h"
-#include "descriptors.h"
 #include "low_pages.h"
+#include "sev_state.h"
 
 #pragma GCC visibility push(hidden)
 namespace prologue {
 namespace {
 
 constexpr uint64_t kStacksForExceptions = 3;
-constexpr uint64_t kMostIds = 4096; // so many pointers are on the shared pages
-constexpr uint64_t kAreaTableBytes = kMostIds * sizeof(ApArea*);
+constexpr uint64_t kPagesOfSev = 2; // GHCB and VMSA
+constexpr uint64_t kAreaTableBytes = AP_PLACES * sizeof(ApArea*);
 static_assert(kAreaTableBytes == PROLOGUE_CPUS_SHARED_BYTES);
-static_assert((2 + kStacksForExceptions) * kPage == PROLOGUE_CPU_OWN_BYTES);
+static_assert((2 + kStacksForExceptions + kPagesOfSev) * kPage == PROLOGUE_CPU_OWN_BYTES);
 static_assert(sizeof(ApArea) <= kPage);
 
-// In microseconds. Linux 6.1 waits ten seconds, too (arch/x86/kernel/smpboot.c, do_boot_cpu).
-constexpr uint64_t kPatience = 10000000, kForEach = 10000;
-constexpr uint64_t kAfterInit = 10000, kAfterStartup = 200; // SDM vol. 3, 9.4.4.1
 constexpr uint64_t kBelow1M = 0x100000;
 
 // Tables for the way: they show the first borrowed page, the code at the kernel's address and
@@ -30,50 +26,15 @@ alignas(kPage) char way_tables[kWayTables][kPage];
 // What lies on the borrowed pages meanwhile.
 alignas(kPage) char borrowed[kLowPagesBytes];
 
-class Start {
-public:
-    Start(prologue_cpus& cpus, prologue_cpus_start& start)
-        : cpus_(cpus), start_(start), tables_(tables_of(cpus)), peephole_(tables_),
-          apic_(peephole_, cpus.x2apic != 0, cpus.apic_phys) {}
+}  // namespace
 
-    bool image_is_seen() const { return peephole_.is_there(); }
-    bool borrow();
-    bool lay_out();
-    void call_off();
-    bool run(); // did all come?
-    void give_back();
-
-private:
-    bool is_wanted(const prologue_cpu& cpu) const;
-    bool set_up(prologue_cpu& cpu);
-    bool unmap(uint64_t virt);
-    bool is_mapped(uint64_t virt, uint64_t bytes);
-    uint64_t take(uint64_t bytes);
-    void make_way_tables();
-    void write_page();
-    void share();
-    prologue_cpu* next_starting(const prologue_cpu* after) const;
-    void start_up_all();
-    void wake(uint32_t apic_id, const Clock& clock);
-    void wait(const Clock& clock);
-
-    prologue_cpus& cpus_;
-    prologue_cpus_start& start_;
-    KernelTables tables_;
-    Peephole peephole_;
-    LocalApic apic_;
-    uint64_t low_ = 0;   // the borrowed pages
-    uint64_t taken_ = 0; // of the kernel's memory
-    uint32_t starting_ = 0;
-    ApArea** areas_ = nullptr;
-};
-
-uint64_t root_now() {
-    return read_cr3() & kTableAddress;
+uint64_t Start::kernel_cr3() const {
+    const uint64_t cr3 = start_.cr3 != 0 ? start_.cr3 : read_cr3();
+    return cr3 | tables_.c_bit_mask;
 }
 
 bool Start::is_wanted(const prologue_cpu& cpu) const {
-    if (cpu.index < start_.first || (start_.most != 0 && starting_ == start_.most))
+    if (cpu.index < start_.first || (start_.most != 0 && wanted_ == start_.most))
         return false;
     return cpu.state == PROLOGUE_CPU_STOPPED || cpu.state == PROLOGUE_CPU_SILENT ||
            cpu.state == PROLOGUE_CPU_PARKED;
@@ -130,7 +91,7 @@ uint64_t Start::take(uint64_t bytes) {
 
 bool Start::is_mapped(uint64_t virt, uint64_t bytes) {
     for (uint64_t done = 0; done < bytes; done += kPage) {
-        const uint64_t* const entry = tables_.page_entry(root_now(), virt + done);
+        const uint64_t* const entry = tables_.page_entry(tables_.root_of(read_cr3()), virt + done);
         constexpr uint64_t kNeeded = PTE_PRESENT | PTE_WRITABLE;
         if (entry == nullptr || (*entry & kNeeded) != kNeeded)
             return false;
@@ -139,8 +100,7 @@ bool Start::is_mapped(uint64_t virt, uint64_t bytes) {
 }
 
 bool Start::unmap(uint64_t virt) {
-    const uint64_t root = (start_.cr3 != 0 ? start_.cr3 : read_cr3()) & kTableAddress;
-    uint64_t* const entry = tables_.page_entry(root, virt);
+    uint64_t* const entry = tables_.page_entry(tables_.root_of(kernel_cr3()), virt);
     if (entry == nullptr)
         return false;
     *entry = 0;
@@ -148,10 +108,23 @@ bool Start::unmap(uint64_t virt) {
     return true;
 }
 
-// From below: the guard page, the stack, the stacks for exceptions, the processor's own tables.
+// A processor's in the table of areas, or the one that is free for it. There are fewer of them
+// than places.
+ApArea** Start::place_of(uint32_t apic_id) const {
+    for (uint32_t place = apic_id;; ++place) {
+        ApArea** const found = &areas_[place % AP_PLACES];
+        if (*found == nullptr || (*found)->apic_id == apic_id)
+            return found;
+    }
+}
+
+// From below: the guard page, the stack, the stacks for exceptions, the processor's own tables; in
+// an SEV guest two pages more.
 bool Start::set_up(prologue_cpu& cpu) {
-    if (cpu.stack_bottom == 0) { // one that was started before has all of it
-        const uint64_t bytes = start_.stack_bytes + PROLOGUE_CPU_OWN_BYTES;
+    const bool is_new = cpu.stack_bottom == 0; // one that was started before has all of it
+    if (is_new) {
+        const uint64_t of_sev = tables_.c_bit_mask != 0 ? 0 : kPagesOfSev * kPage;
+        const uint64_t bytes = start_.stack_bytes + PROLOGUE_CPU_OWN_BYTES - of_sev;
         const uint64_t at = take(bytes);
         if (at == 0 || !is_mapped(at + kPage, bytes - kPage) || !unmap(at))
             return false;
@@ -160,15 +133,16 @@ bool Start::set_up(prologue_cpu& cpu) {
     }
     const uint64_t stacks = cpu.stack_top;
     auto& area = *reinterpret_cast<ApArea*>(stacks + kStacksForExceptions * kPage);
-    clear_bytes(&area, sizeof area);
+    clear_bytes(&area, is_new ? sizeof area : offsetof(ApArea, sev));
     area.cpu = &cpu;
+    area.apic_id = cpu.apic_id;
     area.stack_top = cpu.stack_top;
     copy_bytes(area.gdt, prologue_gdt, GDT_BYTES);
     set_tss(area.gdt, area.tss);
     for (uint64_t i = 0; i != kStacksForExceptions; ++i)
         area.tss.ist[i] = stacks + (i + 1) * kPage;
     area.gdt_pointer = {GDT_BYTES - 1, reinterpret_cast<uintptr_t>(area.gdt), {}};
-    areas_[cpu.apic_id] = &area;
+    *place_of(cpu.apic_id) = &area;
     return true;
 }
 
@@ -185,37 +159,34 @@ bool Start::lay_out() {
         prologue_cpu& cpu = cpus_.cpu[i];
         if (!is_wanted(cpu))
             continue;
-        if (cpu.apic_id >= kMostIds) {
-            cpu.state = PROLOGUE_CPU_UNREACHABLE;
-            continue;
-        }
-        if (!set_up(cpu))
+        if (wanted_ == AP_PLACES - 1 || !set_up(cpu))
             return false;
-        cpu.state = PROLOGUE_CPU_STARTING;
-        ++starting_;
+        ++wanted_;
     }
     return true;
 }
 
-void Start::call_off() {
-    for (prologue_cpu* cpu = nullptr; (cpu = next_starting(nullptr)) != nullptr;)
-        cpu->state = PROLOGUE_CPU_STOPPED;
+prologue_cpu* Start::next_laid_out(const prologue_cpu* after) const {
+    for (uint32_t i = after != nullptr ? after->index + 1 : 0; i != cpus_.count; ++i)
+        if (*place_of(cpus_.cpu[i].apic_id) != nullptr)
+            return &cpus_.cpu[i];
+    return nullptr;
 }
 
 // ---- The way ----
 
-void Start::make_way_tables() {
+void Start::make_way_tables(const char* landing, const char* landing_end) {
     const uint64_t start = tables_.phys_of(way_tables);
     clear_bytes(way_tables, kPage);
     TablePages pages = {start + kPage, start + sizeof way_tables};
-    PageTables tables(tables_.kernel_offset, start, {.levels = levels_now()}, pages);
+    PageTables tables(tables_.kernel_offset, start, 
+                      {.levels = levels_now(), .c_bit_mask = tables_.c_bit_mask}, pages);
     struct {
         uint64_t virt, phys, bits;
     } const shown[] = {
         {low_, low_, 0},
-        {reinterpret_cast<uintptr_t>(prologue_ap_lands), tables_.phys_of(prologue_ap_lands), 0},
-        {reinterpret_cast<uintptr_t>(prologue_ap_lands_end - 1),
-         tables_.phys_of(prologue_ap_lands_end - 1), 0},
+        {reinterpret_cast<uintptr_t>(landing), tables_.phys_of(landing), 0},
+        {reinterpret_cast<uintptr_t>(landing_end - 1), tables_.phys_of(landing_end - 1), 0},
         {reinterpret_cast<uintptr_t>(&prologue_ap_shared), tables_.phys_of(&prologue_ap_shared),
          PTE_WRITABLE | kNoExecute},
     };
@@ -223,27 +194,35 @@ void Start::make_way_tables() {
         (void)tables.map(page_down(page.virt), page_down(page.phys), kPage, page.bits);
 }
 
-void Start::share() {
-    const uint64_t cr3 = start_.cr3 != 0 ? start_.cr3 : read_cr3();
-    const uint64_t cr4 = read_cr4();
-    prologue_ap_shared = {
-        .cr3 = (cr4 & CR4_PCIDE) != 0 ? page_down(cr3) : cr3,
-        .cr3_with_pcid = cr3,
-        .cr4 = cr4,
-        .pat = read_msr(MSR_PAT),
-        .idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(prologue_idt64()), {}},
-        .ids = kMostIds,
-        .id_leaf = apic_id_leaf(),
-        .areas = areas_,
-        .entry = start_.entry,
-        .faults = 0,
-        .vector = 0,
-    };
+// The IDT of all of them, but on the stack that there is.
+void Start::share(const char* parks) {
+    const uint64_t cr3 = kernel_cr3(), cr4 = read_cr4();
+    const auto* const idt = reinterpret_cast<const uint64_t*>(prologue_idt64());
+    constexpr uint64_t kStackOfGate = uint64_t{7} << 32;
+    bool with_gs_base = false;
+    for (const prologue_cpu* cpu = nullptr; (cpu = next_laid_out(cpu)) != nullptr;)
+        with_gs_base |= cpu->gs_base != 0;
+    ApShared& shared = prologue_ap_shared;
+    clear_bytes(&shared, sizeof shared);
+    shared.cr3 = (cr4 & CR4_PCIDE) != 0 ? page_down(cr3) : cr3;
+    shared.cr3_with_pcid = cr3;
+    shared.cr4 = cr4;
+    shared.pat = read_msr(MSR_PAT);
+    shared.idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(idt), {}};
+    shared.first_idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(shared.first_gates), {}};
+    shared.areas = areas_;
+    shared.entry = with_gs_base ? prologue_ap_takes_gs_base : start_.entry;
+    shared.entry_behind = start_.entry;
+    shared.id_leaf = apic_id_leaf();
+    shared.mxcsr = MXCSR_DEFAULT;
+    shared.parks = parks;
+    for (unsigned i = 0; i != 2 * VECTORS; ++i)
+        shared.first_gates[i] = i % 2 == 0 ? idt[i] & ~kStackOfGate : idt[i];
 }
 
 // The two borrowed pages: code, its tables against exceptions, and what it is told; the top-level
 // table.
-void Start::write_page() {
+void Start::write_page(const char* landing, const char* landing_end) {
     auto* const page = static_cast<char*>(peephole_.see(low_));
     clear_bytes(page, kPage);
     copy_bytes(page, prologue_ap_code,
@@ -266,13 +245,17 @@ void Start::write_page() {
     fields.cr4 = CR4_PAE | (static_cast<uint32_t>(read_cr4()) & (CR4_LA57 | CR4_MCE));
     fields.efer = static_cast<uint32_t>(read_msr(MSR_EFER)) & ~uint32_t{EFER_LMA};
     fields.far = {static_cast<uint32_t>(in_page(prologue_ap_long)), AP_CODE64};
-    fields.ivt = {VECTORS * 4 - 1, static_cast<uint32_t>(low_ + AP_IVT)};
     fields.gdt = {15, in_page(prologue_ap_gdt)};
-    fields.idt = {VECTORS * 16 - 1, low_ + AP_IDT};
-    fields.landing = reinterpret_cast<uintptr_t>(prologue_ap_lands);
+    // As SEV-ES, where a host could have anything of a gate without a stack of its own, there is
+    // none (docs/sev.md).
+    if (!prologue_sev_state.es()) {
+        fields.ivt = {VECTORS * 4 - 1, static_cast<uint32_t>(low_ + AP_IVT)};
+        fields.idt = {VECTORS * 16 - 1, low_ + AP_IDT};
+    }
+    fields.landing = reinterpret_cast<uintptr_t>(landing);
     fields.shared = reinterpret_cast<uintptr_t>(&prologue_ap_shared);
     copy_bytes(page + (prologue_ap_fields - prologue_ap_code), &fields, sizeof fields);
-    make_way_tables();
+    make_way_tables(landing, landing_end);
     copy_bytes(peephole_.see(low_ + kPage), way_tables, kPage);
 }
 
@@ -288,7 +271,7 @@ void Start::write_page() {
 
 // The firmware's mailbox takes one order at a time, and each processor but once
 // (ACPI 6.5, 5.2.12.19).
-void Start::wake(uint32_t apic_id, const Clock& clock) {
+void Start::wake(uint32_t apic_id) {
     struct Mailbox {
         uint16_t command, reserved;
         uint32_t apic_id;
@@ -299,15 +282,28 @@ void Start::wake(uint32_t apic_id, const Clock& clock) {
     mailbox->vector = low_ + static_cast<uint64_t>(prologue_ap_wakes - prologue_ap_code);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     mailbox->command = 1;
-    for (const uint64_t end = clock.in_microseconds(kForEach);
+    for (const uint64_t end = clock_.in_microseconds(patience_with_one());
          mailbox->command != 0 && read_tsc() < end;)
         asm volatile("pause");
+    mailbox->command = 0; // who has not looked by now is not to come later
 }
 
-void Start::wait(const Clock& clock) {
-    const uint64_t patience = start_.patience != 0 ? start_.patience * uint64_t{1000}
-                                                   : kPatience + starting_ * kForEach;
-    const uint64_t end = clock.in_microseconds(patience);
+// One that has returned looks at its state, and comes by itself.
+void Start::start_by_mailbox() {
+    for (prologue_cpu* cpu = nullptr; (cpu = next_laid_out(cpu)) != nullptr;) {
+        const uint32_t before = __atomic_exchange_n(&cpu->state, uint32_t{PROLOGUE_CPU_STARTING},
+                                                    __ATOMIC_ACQ_REL);
+        if (before != PROLOGUE_CPU_PARKED)
+            wake(cpu->apic_id);
+    }
+}
+
+uint64_t Start::patience() const {
+    return start_.patience != 0 ? start_.patience * uint64_t{1000} : kPatience + wanted_ * kForEach;
+}
+
+void Start::wait_for_all() {
+    const uint64_t end = clock_.in_microseconds(patience());
     while (next_starting(nullptr) != nullptr && read_tsc() < end)
         asm volatile("pause");
 }
@@ -317,43 +313,60 @@ void Start::wait(const Clock& clock) {
         apic_.send_startup(cpu->apic_id, low_);
 }
 
-bool Start::run() {
-    const Clock clock;
-    share();
-    write_page();
-    prologue_cpu* cpu = nullptr;
-    if (cpus_.mailbox_phys != 0) {
-        while ((cpu = next_starting(cpu)) != nullptr)
-            wake(cpu->apic_id, clock);
-    } else {
-        while ((cpu = next_starting(cpu)) != nullptr)
-            apic_.send_init(cpu->apic_id);
-        clock.wait_microseconds(kAfterInit);
-        start_up_all();
-        clock.wait_microseconds(kAfterStartup);
-        start_up_all();
+void Start::start_by_sipi() {
+    for (prologue_cpu* cpu = nullptr; (cpu = next_laid_out(cpu)) != nullptr;) {
+        cpu->state = PROLOGUE_CPU_STARTING;
+        apic_.send_init(cpu->apic_id);
     }
-    wait(clock);
-    // The door is closed: who comes now parks, and INIT sends it back to wait.
-    start_.started = starting_;
-    while ((cpu = next_starting(nullptr)) != nullptr) {
-        uint32_t expected = PROLOGUE_CPU_STARTING;
-        if (!__atomic_compare_exchange_n(&cpu->state, &expected, PROLOGUE_CPU_SILENT, false,
-                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            continue;
-        --start_.started;
-        if (cpus_.mailbox_phys == 0)
-            apic_.send_init(cpu->apic_id);
-    }
+    clock_.wait_microseconds(kAfterInit);
+    start_up_all();
+    clock_.wait_microseconds(kAfterStartup);
+    start_up_all();
+}
+
+bool Start::close(prologue_cpu& cpu) {
+    uint32_t expected = PROLOGUE_CPU_STARTING;
+    return !__atomic_compare_exchange_n(&cpu.state, &expected, PROLOGUE_CPU_SILENT, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+void Start::count_faults() {
     ApFields fields;
     peephole_.read(low_ + static_cast<uint64_t>(prologue_ap_fields - prologue_ap_code), &fields,
                    sizeof fields);
     start_.faults = fields.faults + prologue_ap_shared.faults;
     start_.fault_vector = fields.faults != 0 ? fields.vector : prologue_ap_shared.vector;
-    return start_.started == starting_;
 }
 
-}  // namespace
+// INIT sends who has not come back to wait.
+prologue_cpus_result Start::start() {
+    if (!borrow())
+        return PROLOGUE_CPUS_NO_LOW_PAGES;
+    const bool by_mailbox = cpus_.mailbox_phys != 0;
+    share(by_mailbox ? prologue_ap_waits_awake : prologue_ap_halts);
+    write_page(prologue_ap_lands, prologue_ap_lands_end);
+    if (by_mailbox)
+        start_by_mailbox();
+    else
+        start_by_sipi();
+    wait_for_all();
+    const bool all_came = finish();
+    for (prologue_cpu* cpu = nullptr; !by_mailbox && (cpu = next_laid_out(cpu)) != nullptr;)
+        if (cpu->state == PROLOGUE_CPU_SILENT)
+            apic_.send_init(cpu->apic_id);
+    count_faults();
+    give_back();
+    return all_came ? PROLOGUE_CPUS_DONE : PROLOGUE_CPUS_SOME;
+}
+
+bool Start::finish() {
+    start_.started = wanted_;
+    for (prologue_cpu* cpu = nullptr; (cpu = next_laid_out(cpu)) != nullptr;)
+        if (!close(*cpu) || cpu->state == PROLOGUE_CPU_SILENT) // by now, or before
+            --start_.started;
+    return start_.started == wanted_;
+}
+
 }  // namespace prologue
 #pragma GCC visibility pop
 
@@ -361,18 +374,12 @@ using namespace prologue;
 
 prologue_cpus_result prologue_start_cpus(prologue_cpus* cpus, prologue_cpus_start* start) {
     start->started = start->faults = start->fault_vector = 0;
-    if (cpus->handoff->sev.status != 0)
-        return PROLOGUE_CPUS_SEV;
     Start all(*cpus, *start);
     if (!all.image_is_seen())
         return PROLOGUE_CPUS_NOT_SEEN;
-    if (!all.borrow())
-        return PROLOGUE_CPUS_NO_LOW_PAGES;
-    if (!all.lay_out()) {
-        all.call_off();
+    if (!all.lay_out())
         return PROLOGUE_CPUS_NO_MEMORY;
-    }
-    const bool all_came = all.run();
-    all.give_back();
-    return all_came ? PROLOGUE_CPUS_DONE : PROLOGUE_CPUS_SOME;
+    if (prologue_sev_state.es())
+        return prologue_start_sev_cpus(all);
+    return all.start();
 }

@@ -6,7 +6,7 @@
 namespace prologue {
 namespace {
 
-constexpr uint32_t kDone = 0, kException = 1;
+constexpr uint32_t kDone = 0, kException = 1, kMalformed = 2;
 
 // An event as SVM injects it (APM vol. 2, 15.20).
 constexpr uint64_t kEventVectorMask = 0xff, kEventTypeMask = 0x700, kEventException = 0x300,
@@ -81,7 +81,7 @@ unsigned believable_vector(uint64_t event) {
     return vector;
 }
 
-void fill_in(volatile uint8_t* page, const GhcbRequest& request) {
+void fill_in(volatile uint8_t* page, const GhcbRequest& request, uint64_t ghcb_phys) {
     for (unsigned i = 0; i != kGhcbRegisters; ++i)
         if ((request.fields >> i & 1) != 0)
             tell(page, kRegisterOffsets[i], request.registers[i]);
@@ -90,7 +90,7 @@ void fill_in(volatile uint8_t* page, const GhcbRequest& request) {
     if ((request.fields & kFieldCpl) != 0)
         mark_valid(page, kGhcbCpl); // 0: nobody else is served
     if ((request.fields & kFieldScratch) != 0)
-        tell(page, kGhcbScratch, prologue_sev_state.ghcb_phys + kGhcbBuffer);
+        tell(page, kGhcbScratch, ghcb_phys + kGhcbBuffer);
     tell(page, kGhcbExitCode, request.code);
     tell(page, kGhcbExitInfo1, request.info1);
     tell(page, kGhcbExitInfo2, request.info2);
@@ -100,19 +100,19 @@ void fill_in(volatile uint8_t* page, const GhcbRequest& request) {
 
 }  // namespace
 
-Ghcb::Ghcb() {
-    if (prologue_sev_state.busy != 0)
+Ghcb::Ghcb() : cpu_(this_sev_cpu()) {
+    if (cpu_.busy != 0)
         sev_terminate(PROLOGUE_SEV_VC_NESTED);
-    prologue_sev_state.busy = 1;
+    cpu_.busy = 1;
 }
 
 Ghcb::~Ghcb() {
-    wipe(ghcb_page(), kGhcbBuffer, buffer_used_);
-    prologue_sev_state.busy = 0;
+    wipe(ghcb_page(cpu_), kGhcbBuffer, buffer_used_);
+    cpu_.busy = 0;
 }
 
 void Ghcb::write_buffer(const void* from, unsigned bytes, unsigned offset) {
-    volatile uint8_t* const to = ghcb_page() + kGhcbBuffer + offset;
+    volatile uint8_t* const to = ghcb_page(cpu_) + kGhcbBuffer + offset;
     for (unsigned i = 0; i != bytes; ++i)
         to[i] = static_cast<const uint8_t*>(from)[i];
     if (offset + bytes > buffer_used_)
@@ -122,7 +122,7 @@ void Ghcb::write_buffer(const void* from, unsigned bytes, unsigned offset) {
 // In the largest pieces that fit: the host may write while this reads, and half of one
 // value and half of the next are neither.
 void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
-    volatile uint8_t* const from = ghcb_page() + kGhcbBuffer + offset;
+    volatile uint8_t* const from = ghcb_page(cpu_) + kGhcbBuffer + offset;
     for (unsigned done = 0, piece; done != bytes; done += piece) {
         piece = sizeof(uint64_t);
         while ((offset + done) % piece != 0 || bytes - done < piece)
@@ -141,10 +141,10 @@ GhcbAnswer Ghcb::call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fi
 }
 
 GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
-    volatile uint8_t* const page = ghcb_page();
+    volatile uint8_t* const page = ghcb_page(cpu_);
     wipe(page, 0, kGhcbSaveEnd); // the host may have written there since
-    fill_in(page, request);
-    exit_by_ghcb();
+    fill_in(page, request, cpu_.ghcb_phys);
+    exit_by_ghcb(cpu_);
 
     // Each field is read once.
     const Valid valid(page);
@@ -163,6 +163,12 @@ GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
     case kException:
         answer.vector = believable_vector(answer.info2);
         return answer;
+    case kMalformed:
+        if (request.may_be_refused) {
+            answer.refused = true;
+            return answer;
+        }
+        [[fallthrough]];
     default:
         sev_terminate(PROLOGUE_SEV_GHCB_RESULT);
     }

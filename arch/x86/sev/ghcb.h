@@ -4,6 +4,8 @@
 #pragma once
 #pragma GCC visibility push(hidden)
 
+#include "sev_state.h"
+
 #include <stdint.h>
 
 namespace prologue {
@@ -18,7 +20,8 @@ inline constexpr unsigned kGhcbBufferBytes = 0x7f0;
 
 // Events that are no exit of the CPU (4.1)
 inline constexpr uint64_t kGhcbMmioRead = 0x80000001, kGhcbMmioWrite = 0x80000002,
-                          kGhcbPageStates = 0x80000010;
+                          kGhcbResetHold = 0x80000004, kGhcbJumpTable = 0x80000005,
+                          kGhcbPageStates = 0x80000010, kGhcbApCreation = 0x80000013;
 
 // The registers that a request and an answer may have.
 enum GhcbRegister : unsigned { kRax, kRbx, kRcx, kRdx, kGhcbRegisters };
@@ -39,15 +42,17 @@ struct GhcbRequest {
     unsigned fields = 0; // those that are told
     uint64_t registers[kGhcbRegisters] = {};
     uint64_t xcr0 = 0;
+    bool may_be_refused = false; // SW_EXITINFO1 of 2 does not end the guest
 };
 
 struct GhcbAnswer {
     unsigned vector = 0; // an exception in place of an answer: #UD or #GP
+    bool refused = false;
     uint64_t info2 = 0;
     uint64_t registers[kGhcbRegisters] = {}; // 0 where it was not wanted
 };
 
-// The page, for as long as this lives. A second one at a time ends the guest.
+// This processor's page, for as long as this lives. A second one at a time ends the guest.
 class Ghcb {
 public:
     Ghcb();
@@ -66,13 +71,15 @@ public:
                     uint64_t rax = 0, unsigned wanted = 0);
 
 private:
+    SevCpu& cpu_;
     unsigned buffer_used_ = 0;
 };
 
-// What each environment brings: the page, and a VMGEXIT with its address in the
-// GHCB MSR.
-volatile uint8_t* ghcb_page();
-void exit_by_ghcb();
+// What each environment brings: whose code this is, its page, and a VMGEXIT with the page's
+// address in the GHCB MSR.
+SevCpu& this_sev_cpu();
+volatile uint8_t* ghcb_page(const SevCpu& cpu);
+void exit_by_ghcb(const SevCpu& cpu);
 
 }  // namespace prologue
 

@@ -122,7 +122,7 @@ unsigned serve_event(Call& call, const Event& event) {
 unsigned serve_dr7(Call& call) {
     uint64_t& value = register_of(call.frame, call.instruction.reg);
     if (call.instruction.op == Op::read_dr7) {
-        value = prologue_sev_state.dr7;
+        value = this_sev_cpu().dr7;
         return 0;
     }
     constexpr unsigned kGeneralProtection = VECTOR_GENERAL_PROTECTION;
@@ -132,7 +132,7 @@ unsigned serve_dr7(Call& call) {
     const uint64_t wanted = (value | kAlwaysSet) & ~kAlwaysClear;
     const GhcbAnswer answer = Ghcb().call(VC_DR7_WRITE, 0, 0, kFieldRax, wanted);
     if (answer.vector == 0)
-        prologue_sev_state.dr7 = wanted;
+        this_sev_cpu().dr7 = wanted;
     return answer.vector;
 }
 
@@ -365,7 +365,7 @@ unsigned handle_vc(Frame64& frame) {
     constexpr uint64_t kUserPrivilege = 3;
     if ((frame.cs & kUserPrivilege) != 0 || !vc_is_64bit(frame.cs))
         sev_terminate(PROLOGUE_SEV_VC_USER);
-    if (prologue_sev_state.busy != 0)
+    if (this_sev_cpu().busy != 0)
         sev_terminate(PROLOGUE_SEV_VC_NESTED);
     const Instruction instruction = decode(seen(frame.rip));
     Call call = {frame, instruction};

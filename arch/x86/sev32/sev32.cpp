@@ -173,7 +173,7 @@ void start(uint32_t status_low, uint32_t status_high, uint32_t info, uint32_t ma
     sev.cr3 = address(five ? SEV32_EARLY_PML5 : SEV32_EARLY_PML4);
     sev.cr4 = CR4_LONG_MODE | (five ? CR4_LA57 : 0);
     sev.own_phys = address(SEV32_STATE);
-    sev.ghcb_phys = address(SEV32_GHCB);
+    sev.boot.ghcb_phys = address(SEV32_GHCB);
     build_tables((sev.features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, sev.c_bit_mask);
 }
 

@@ -20,7 +20,7 @@ extern uint8_t prologue_ghcb[PAGE_BYTES];
 extern uint64_t prologue_ghcb_pt[TABLE_ENTRIES];
 extern prologue::CpuidPage prologue_own_cpuid_page;
 extern const uint64_t prologue_wish_snp_accept;
-extern const char prologue_writes_pat[];
+extern const char prologue_writes_pat[], prologue_reads_cstar[];
 void prologue_sev_begin();
 [[noreturn]] void prologue_sev_terminate(unsigned code);
 unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
@@ -40,7 +40,7 @@ uint64_t ghcb_virt() {
 }
 
 void show_ghcb_early() {
-    prologue_ghcb_pt[sev().ghcb_phys / PAGE_BYTES % TABLE_ENTRIES] &= ~sev().c_bit_mask;
+    prologue_ghcb_pt[sev().boot.ghcb_phys / PAGE_BYTES % TABLE_ENTRIES] &= ~sev().c_bit_mask;
     invalidate_page(ghcb_virt());
 }
 
@@ -54,8 +54,8 @@ void open_ghcb() {
             sev_terminate(PROLOGUE_SEV_SNP_FEATURE);
         require_vmpl0(ghcb_virt());
         rescind_page(ghcb_virt());
-        ask_page_state(sev().ghcb_phys, PageState::shared);
-        register_ghcb(sev().ghcb_phys);
+        ask_page_state(sev().boot.ghcb_phys, PageState::shared);
+        register_ghcb(sev().boot.ghcb_phys);
     }
     show_ghcb_early();
     clear_bytes(prologue_ghcb, sizeof prologue_ghcb);
@@ -139,7 +139,7 @@ using namespace prologue;
 // In 64-bit mode, where the image lies; the IDT stands.
 void prologue_sev_begin() {
     constexpr uint64_t kDr7AtReset = 0x400;
-    sev().dr7 = kDr7AtReset;
+    sev().boot.dr7 = kDr7AtReset;
     keep_cpuid_page();
     if (sev().es())
         open_ghcb();
@@ -154,6 +154,8 @@ void prologue_sev_terminate(unsigned code) {
 unsigned prologue_sev_handle_vc(Frame64& frame) {
     if (frame.error == VC_NOT_VALIDATED)
         end_sev_guest(PROLOGUE_SEV_VC_NOT_VALIDATED);
+    if (frame.rip == reinterpret_cast<uintptr_t>(prologue_reads_cstar))
+        end_sev_guest(PROLOGUE_SEV_VC_KEPT);
     if (!sev().es() && frame.error > VC_NOT_VALIDATED)
         return VECTOR_VC; // INT 29 in another guest, which pushes no error code
     const unsigned vector = handle_vc(frame);
@@ -203,11 +205,11 @@ void prologue::prologue_sev_finish(const SevFinish& finish) {
     PageTables& tables = finish.tables;
     prologue_handoff& handoff = finish.handoff;
     if (sev().es()) {
-        show_to_host(tables, sev().ghcb_phys + finish.image.virtual_offset(), kPage);
-        if (sev().ghcb_phys < handoff.direct_map_bytes)
-            show_to_host(tables, handoff.direct_map + sev().ghcb_phys, kPage);
-        if (sev().ghcb_phys < handoff.identity_bytes)
-            show_to_host(tables, sev().ghcb_phys, kPage);
+        show_to_host(tables, sev().boot.ghcb_phys + finish.image.virtual_offset(), kPage);
+        if (sev().boot.ghcb_phys < handoff.direct_map_bytes)
+            show_to_host(tables, handoff.direct_map + sev().boot.ghcb_phys, kPage);
+        if (sev().boot.ghcb_phys < handoff.identity_bytes)
+            show_to_host(tables, sev().boot.ghcb_phys, kPage);
     }
     show_windows(tables, finish.memory);
     sev().tables_window = finish.seen_at;
@@ -216,8 +218,8 @@ void prologue::prologue_sev_finish(const SevFinish& finish) {
     handoff.sev = {
         .status = sev().status,
         .c_bit_mask = sev().c_bit_mask,
-        .ghcb_phys = sev().es() ? sev().ghcb_phys : 0,
-        .ghcb_virtual = sev().es() ? sev().ghcb_phys + finish.image.virtual_offset() : 0,
+        .ghcb_phys = sev().es() ? sev().boot.ghcb_phys : 0,
+        .ghcb_virtual = sev().es() ? sev().boot.ghcb_phys + finish.image.virtual_offset() : 0,
         .cpuid_page_phys = sev().cpuid_page_phys,
         .secrets_page_phys = sev().secrets_page_phys,
         .accepted_end = sev().accepted_end,
@@ -256,12 +258,27 @@ void sev_terminate(unsigned code) {
     fail_in("sev: no way on, for reason", Error::entry, code, sev().status);
 }
 
-volatile uint8_t* ghcb_page() {
-    return prologue_ghcb;
+// CSTAR is kept in the save area, where no host has the word, and is used by kernels alone that
+// have 32-bit programs make SYSCALLs. A host that has its read intercepted ends the guest: the
+// label is where that #VC would come from.
+[[gnu::noinline]] SevCpu& this_sev_cpu() {
+    if (sev().processors == 0) [[likely]]
+        return sev().boot;
+    uint32_t low, high;
+    asm volatile(".globl prologue_reads_cstar\n\t.hidden prologue_reads_cstar\n"
+                 "prologue_reads_cstar:\trdmsr"
+                 : "=a"(low), "=d"(high)
+                 : "c"(MSR_CSTAR));
+    return *reinterpret_cast<SevCpu*>(uint64_t{high} << 32 | low);
 }
 
-void exit_by_ghcb() {
-    write_msr(MSR_GHCB, sev().ghcb_phys);
+volatile uint8_t* ghcb_page(const SevCpu& cpu) {
+    return cpu.ghcb_virtual != 0 ? reinterpret_cast<volatile uint8_t*>(cpu.ghcb_virtual)
+                                 : prologue_ghcb;
+}
+
+void exit_by_ghcb(const SevCpu& cpu) {
+    write_msr(MSR_GHCB, cpu.ghcb_phys);
     asm volatile("rep\n\tvmmcall" : : : "memory");
 }
 

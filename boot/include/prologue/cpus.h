@@ -11,6 +11,8 @@
  * Linked from libprologue.a where it is called, and not otherwise. All calls are the
  * boot processor's, one at a time, with interrupts off.
  *
+ * SEV-ES and SNP guests too (docs/cpus.md): there MSR CSTAR is Prologue's on all processors.
+ *
  * Sources: SDM vol. 3, 9.4 and 11.6; ACPI 6.5, 5.2.5, 5.2.12 and 5.2.12.19; APM vol. 2, 16.
  *
  * ISC licence. Usable from C11 and C++20, in 64-bit code.
@@ -42,6 +44,10 @@ typedef struct prologue_cpu {
     uint64_t stack_bottom; /* virtual; the page below it is the guard page. 0: never started */
     uint64_t stack_top;
     void *own;        /* the kernel's: handed to it as it is */
+    uint64_t gs_base; /* the kernel's: what MSR GS_BASE holds at its entry */
+    /* SEV-ES and SNP: the processor's GHCB page. What the kernel maps there later has no C-bit. */
+    uint64_t ghcb_phys;
+    uint64_t ghcb_virtual;
 } prologue_cpu;
 
 typedef struct prologue_cpus {
@@ -68,7 +74,8 @@ enum prologue_cpus_result {
     PROLOGUE_CPUS_DONE = 0,
     PROLOGUE_CPUS_NO_MADT = 1,    /* no RSDP, or no MADT: the boot processor alone */
     PROLOGUE_CPUS_BAD_TABLE = 2,  /* a length or checksum is wrong: the boot processor alone */
-    PROLOGUE_CPUS_SEV = 3,        /* an SEV guest: none but the boot processor can be started */
+    PROLOGUE_CPUS_SEV = 3,        /* SEV-ES: no jump table, or one where it must not be, which is
+                                   * refused_phys; SNP: no AP creation */
     PROLOGUE_CPUS_NO_LOW_PAGES = 4, /* no two pages of RAM in 0x20000 to 0x9f000 */
     PROLOGUE_CPUS_NO_MEMORY = 5,  /* `memory` is too small, not in whole pages, or not mapped */
     PROLOGUE_CPUS_NOT_SEEN = 6,   /* the image is not mapped in the tables, as they are seen */
@@ -80,8 +87,9 @@ enum prologue_cpus_result {
 enum prologue_cpus_result prologue_find_cpus(prologue_cpus *cpus);
 
 /* Memory for each processor beside its stack: the guard page, three stacks for exceptions, its
- * GDT and TSS. And for all of them once. */
-#define PROLOGUE_CPU_OWN_BYTES (5 * 4096)
+ * GDT and TSS; in SEV guests two pages more. And for all of them once. A second start of one needs
+ * PROLOGUE_CPUS_SHARED_BYTES alone. */
+#define PROLOGUE_CPU_OWN_BYTES (7 * 4096)
 #define PROLOGUE_CPUS_SHARED_BYTES (8 * 4096)
 
 typedef struct prologue_cpus_start {

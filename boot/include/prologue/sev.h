@@ -2,7 +2,9 @@
  * itself got there. For plain guests, handoff.sev.status is 0 and nothing here is to be
  * called. As plain SEV (no ES), only prologue_sev_share and _unshare mean anything.
  *
- * One processor, without a lock, and not from an NMI handler: there is one GHCB page.
+ * Not from an NMI handler: each processor has one GHCB page. Those that prologue_start_cpus
+ * (prologue/cpus.h) has started use all of it at once; what changes tables is under the kernel's
+ * lock, and other processors' TLBs are the kernel's to flush.
  * Whatever the host must not answer, and all that is misused here, ends the guest by
  * the reasons of prologue/sev_reasons.h. See docs/sev.md.
  *

@@ -156,7 +156,8 @@
     PROLOGUE_RECORD_32_(sev, PROLOGUE_NOTE_SEV, which)                                             \
     PROLOGUE_INSTEAD_OF_DEFAULT_(sev)                                                              \
     PROLOGUE_EMIT_(PROLOGUE_NEED_IF_(which, prologue_sev)                                          \
-                   PROLOGUE_NEED_IF_(which, prologue_sev_any_mode))                                \
+                   PROLOGUE_NEED_IF_(which, prologue_sev_any_mode)                                 \
+                   PROLOGUE_ABSENT_UNLESS_(which, prologue_start_sev_cpus))                        \
     PROLOGUE_CHECK_((which) == PROLOGUE_SEV_NONE || ((which) & PROLOGUE_SEV_SERVED) != 0)
 #define PROLOGUE_SEV_NONE 0x0
 #define PROLOGUE_SEV_SERVED 0x1 /* the default */
@@ -238,6 +239,10 @@
     .if condition;                                                                                 \
     .pushsection .prologue.notes, "a", @note; PROLOGUE_PULL_(symbol); .popsection;                 \
     .weak symbol##_wanted; symbol##_wanted = 1; .endif;
+/* A function that is never called stands in for the library's, which so is not linked. */
+#define PROLOGUE_ABSENT_UNLESS_(condition, symbol)                                                 \
+    .ifeq (condition);                                                                             \
+    .pushsection .text; .weak symbol; .hidden symbol; symbol: ud2; .popsection; .endif;
 #define PROLOGUE_NEED_(symbol) PROLOGUE_EMIT_(PROLOGUE_NEED_IF_(1, symbol))
 
 #define PROLOGUE_OWNER_LOW_ 0x6c6f7250 /* "Prologue", and NULs */

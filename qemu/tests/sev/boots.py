@@ -524,19 +524,12 @@ _FORM_ENDS = {
 }
 
 
-def _finds_no_processors(sev: str) -> None:
-    result = sev_guest.run(Run(_elf("cpus-four"), sev=sev, memory="64M", cmdline="none"))
-    result.expect(machine.OK, "^find: 0x3$", "^cpus: 0x1$")
-
-
 # A VMMCALL is the host's to answer: KVM says -1000 to what it does not know. A #VC has a stack of
 # its own, whatever the one is that it interrupts.
 _FORM_GOES_ON = {"vmmcall": ("^vmmcall: 0xfffffffffffffc18 ",), "bad-stack": ()}
 
 
 CASES = [
-    *(Case(f"sev: guest is told that it has the boot processor alone, {sev}",
-           lambda *a, s=sev: _finds_no_processors(s)) for sev in _ENCRYPTED),
     *(Case(f"sev: guest goes on: {what}, {sev}",
            lambda *a, w=what, s=sev, c=lines: _goes_on(w, s, *c))
       for what, lines in _FORM_GOES_ON.items() for sev in ("es", "snp")),

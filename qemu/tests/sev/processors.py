@@ -1,0 +1,68 @@
+"""The other processors of SEV-ES and SNP guests (docs/cpus.md): a kernel of ours starts them, by the
+firmware's jump table or by AP creation, and all use the GHCB protocol at once."""
+
+import re
+
+import cases
+import machine
+import sev_guest
+from cases import Case
+from sev_guest import Run
+
+_ENCRYPTED = ("es", "snp")
+_NO_WAY = "0x3"
+
+
+def _run(kernel: str, sev: str, cpus: int, **options) -> sev_guest.Result:
+    host = "firmware" if sev == "es" else ""
+    return sev_guest.run(Run(cases.BUILD / f"{kernel}.elf", **{
+        "sev": sev, "host": host, "memory": "64M", "cpus": cpus, "timeout": 60, **options}))
+
+
+def _all_come(sev: str, cpus: int, words: str = "", kernel: str = "cpus_sev", **options) -> None:
+    """The sum is that of the kernel's ten thousand rounds: twice, where they start again."""
+    result = _run(kernel, sev, cpus, cmdline=words, **options)
+    result.expect(machine.OK, f"^cpus: {cpus:#x}$", "^wrong: 0x0$")
+    times = 2 if words == "again" else 1
+    assert result.lines(r"^started: (\S+)$") == [f"{cpus - 1:#x}"] * times, result.serial
+    assert int(result.lines(r"^sum: (\S+)$")[0], 16) == times * 10000 * sum(range(cpus))
+    _is_by_its_own_way(result.serial, sev, times * (cpus - 1))
+
+
+def _is_by_its_own_way(said: str, sev: str, starts: int) -> None:
+    """By the jump table, and no more AP creations than a start and the destruction of the one
+    before; each processor registers its page as SNP."""
+    assert ("AP jump table" in said) == (sev == "es")
+    created = re.search(r"^  (\d+) SNP AP creation", said, re.MULTILINE)
+    assert (created is not None) == (sev == "snp")
+    assert created is None or starts <= int(created[1]) < 2 * starts
+
+
+def _alone_without_a_firmware() -> None:
+    """Nobody has left a jump table: the boot processor alone, and no SIPI that the host refuses."""
+    result = _run("cpus_sev", "es", 4, host="")
+    result.expect(machine.OK, "^cpus: 0x4$", f"^start: {_NO_WAY}$", "^started: 0x0$",
+                  "^refused: 0x0$")
+    assert result.lines(r"^state: (\S+)$") == ["0x1", "0x0", "0x0", "0x0"]
+
+
+def _on_one_processor(sev: str) -> None:
+    result = _run("cpus_sev", sev, 1, host="")
+    result.expect(machine.OK, "^find: 0x0$", "^cpus: 0x1$", "^start: 0x0$", "^started: 0x0$")
+    assert "AP jump table" not in result.serial, "nobody is to be started"
+
+
+CASES = [
+    *(Case(f"sev: guest starts its processors: {cpus}, {sev}",
+           lambda *a, s=sev, n=cpus: _all_come(s, n)) for sev in _ENCRYPTED for cpus in (2, 8)),
+    *(Case(f"sev: guest starts its processors again, {sev}, another order",
+           lambda *a, s=sev: _all_come(s, 4, "again", schedule="1")) for sev in _ENCRYPTED),
+    *(Case(f"sev: guest starts its processors with five levels and C-bit 47, {sev}",
+           lambda *a, s=sev: _all_come(s, 4, kernel="cpus-five", c_bit=47)) for sev in _ENCRYPTED),
+    Case("sev: guest starts its processors in x2APIC mode, es",
+         lambda *a: _all_come("es", 4, "x2apic", kernel="cpus-four")),
+    *(Case(f"sev: guest starts its processors: there is one, {sev}",
+           lambda *a, s=sev: _on_one_processor(s)) for sev in _ENCRYPTED),
+    Case("sev: guest without a firmware has the boot processor alone, es",
+         _alone_without_a_firmware),
+]
