@@ -26,7 +26,7 @@ INSTALLED = $(call installed_in, lib, $(BUILD)/installed/libprologue.a) \
 	$(call installed_in, share/doc/prologue/docs, $(wildcard docs/*.*)) \
 	$(call installed_in, share/doc/prologue/docs/loaders, $(wildcard docs/loaders/*))
 INSTALLED_TOOLS = $(call installed_in, bin, linker/prologue-bzimage linker/prologue-elf32 \
-	linker/prologue-igvm linker/prologue-picture $(CHECK_TOOL))
+	linker/prologue-igvm linker/prologue-pack linker/prologue-picture $(CHECK_TOOL))
 
 # What `make uninstall` removes stands in a file that is installed too.
 INSTALLED_LIST := share/prologue/installed

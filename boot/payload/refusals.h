@@ -19,6 +19,7 @@
     X(linux_cut, "payload: linux: %s ends at %x, the file at %x")                                  \
     X(linux_header, "payload: linux: %s (%x, %x)")                                                 \
     X(linux_modules, "payload: linux: one initrd is served, not %u modules")                       \
+    X(packed, "payload: packed: %s does not fit (%x, %x)")                                         \
     X(too_many_moves, "payload: more than %u pieces must be moved")                                \
     X(same_place, "payload: %x to %x and %x to %x belong at one place")                            \
     X(no_scratch, "payload: %x to %x is in the way of %x to %x, and no memory is free to put it aside") \

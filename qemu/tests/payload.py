@@ -20,8 +20,8 @@ from tests.random_places import place
 
 _LOADER = cases.BUILD / "prologue.elf"
 _LOADER_1 = cases.BUILD / "prologue-multiboot1.elf" # QEMU gives it more than one module
-_LINUX = cases.BUILD / "debian" / "vmlinuz"
-_INITRAMFS = cases.BUILD / "initramfs.cpio"
+LINUX = cases.BUILD / "debian" / "vmlinuz"
+INITRAMFS = cases.BUILD / "initramfs.cpio"
 _SUMS = cases.BUILD / "payload-sums.elf"
 
 
@@ -160,7 +160,7 @@ def without_a_module() -> None:
 
 
 def linux_with_two_initrds() -> None:
-    files = [_LINUX, cases.scratch_file(b"x"), cases.scratch_file(b"y")]
+    files = [LINUX, cases.scratch_file(b"x"), cases.scratch_file(b"y")]
     expect_fatal(machine.run(machine.Boot(kernel=loader(_LOADER_1), initrd=files, memory="256M")),
                  "payload: linux: one initrd is served, not 2 modules")
 
@@ -189,41 +189,43 @@ def without_note(contents: bytearray) -> None:
 
 # ---- Linux ----
 
-def linux(name: str, run: Callable[[], machine.Result], *patterns: str) -> Case:
-    """Debian's kernel to a program of ours, in user space."""
+def expect_user_space(serial: str, *patterns: str) -> None:
+    """Debian's kernel to a program of ours."""
+    for pattern in (r"Run /init as init process", r"^init: user space", *patterns):
+        assert re.search(pattern, serial, re.MULTILINE), f"no {pattern!r} in {serial[-2000:]}"
 
+
+def linux(name: str, run: Callable[[], machine.Result], *patterns: str) -> Case:
     def function() -> None:
-        for file in (_LINUX, _INITRAMFS):
+        for file in (LINUX, INITRAMFS):
             assert file.exists(), f"{file} is not there: make debian-guests"
-        serial = run().serial
-        for pattern in (r"Run /init as init process", r"^init: user space", *patterns):
-            assert re.search(pattern, serial, re.MULTILINE), f"no {pattern!r} in {serial[-2000:]}"
+        expect_user_space(run().serial, *patterns)
 
     return Case(f"payload: Linux {name}", function)
 
 
-_CMDLINE = "console=ttyS0 panic=-1"
+LINUX_CMDLINE = "console=ttyS0 panic=-1"
 
 
 def by_multiboot1() -> machine.Result:
-    return machine.run(machine.Boot(kernel=_LOADER_1, initrd=[_LINUX, _INITRAMFS], memory="256M",
-                                    append=_CMDLINE, timeout=60))
+    return machine.run(machine.Boot(kernel=_LOADER_1, initrd=[LINUX, INITRAMFS], memory="256M",
+                                    append=LINUX_CMDLINE, timeout=60))
 
 
 def by_multiboot2() -> machine.Result:
-    iso = grub_iso(_LOADER, "multiboot2", _CMDLINE, [(_LINUX, ""), (_INITRAMFS, "")])
+    iso = grub_iso(_LOADER, "multiboot2", LINUX_CMDLINE, [(LINUX, ""), (INITRAMFS, "")])
     return run_iso(iso, memory="256M", timeout=60)
 
 
 def by_pvh() -> machine.Result:
     """The initrd lies where the kernel belongs, and right behind the kernel's file."""
-    kernel, initrd = _LINUX.read_bytes(), _INITRAMFS.read_bytes()
-    load = Load(PVH, "prologue", cmdline=_CMDLINE, memory_map=_PC_256M,
+    kernel, initrd = LINUX.read_bytes(), INITRAMFS.read_bytes()
+    load = Load(PVH, "prologue", cmdline=LINUX_CMDLINE, memory_map=PC_256M,
                 modules=(Placed(16 * MIB - len(kernel), kernel), Placed(16 * MIB, initrd)))
     return machine.run(replace(fed(load, memory="256M"), timeout=60))
 
 
-_PC_256M = tuple((start, size + (128 * MIB if start == MIB else 0), kind) if start != 0x7FE0000
+PC_256M = tuple((start, size + (128 * MIB if start == MIB else 0), kind) if start != 0x7FE0000
                  else (0xFFE0000, size, kind) for start, size, kind in PC_128M)
 
 CASES = [

@@ -5,7 +5,9 @@ import subprocess
 
 import cases
 import doc_pages
+import machine
 from cases import Case
+from tests.payload import INITRAMFS, LINUX, expect_user_space
 
 _SECTION = doc_pages.section("README.md", "## A kernel in twenty lines")
 
@@ -27,6 +29,22 @@ def twenty_lines_boot() -> None:
     assert "pvh: hello, kernel" in said, (boot_it, said)
 
 
+def another_kernel_boots() -> None:
+    """Debian's Linux to user space: as a module, and packed."""
+    here = cases.scratch_directory()
+    for name, target in (("build", cases.BUILD), ("linker", cases.ROOT / "linker"),
+                         ("vmlinuz", LINUX), ("initrd.img", INITRAMFS)):
+        assert target.exists(), f"{target} is not there: make debian-guests"
+        (here / name).symlink_to(target)
+    boot_it, pack_it = doc_pages.commands(
+        doc_pages.section("README.md", "## Boot a kernel that was not built for this"))
+    assert "init: user space" in doc_pages.spoken(boot_it, here, "init: user space"), boot_it
+    result = subprocess.run(pack_it, cwd=here, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    packed = machine.Boot(kernel=here / "packed.elf", memory="256M", timeout=60)
+    expect_user_space(machine.run(packed).serial)
+
+
 def fatal_lines_are_explained() -> None:
     source = "".join((cases.ROOT / "boot" / name).read_text()
                      for name in ("errors.h", "payload/refusals.h"))
@@ -38,5 +56,6 @@ def fatal_lines_are_explained() -> None:
 
 CASES = [
     Case("readme: every fatal line is explained in docs/report.md", fatal_lines_are_explained),
+    Case("readme: a kernel that was not built for this boots", another_kernel_boots),
     Case("readme: the kernel in twenty lines boots", twenty_lines_boot),
 ]

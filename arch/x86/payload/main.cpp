@@ -2,13 +2,16 @@
 // linked with Prologue. That is the first module; the others and the command line are its.
 #include "payload/elf64.h"
 #include "payload/linux_image.h"
+#include "payload/packed.h"
 #include "payload/refusals.h"
 #include "prologue/wishes.h"
 #include "report.h"
 #include "way.h"
 
 PROLOGUE_WISH_RELOCATABLE;
-PROLOGUE_WISH_HEADERS(pvh, multiboot2, linux, vmd, freebsd);
+PROLOGUE_WISH_HEADERS(pvh, multiboot2, linux, vmd, freebsd, igvm);
+
+extern "C" [[gnu::visibility("hidden")]] const char prologue_segments_end[]; // as linked
 
 namespace prologue {
 namespace {
@@ -34,6 +37,14 @@ constexpr char kSentences[] =
     start_32(way, file, elf);
 }
 
+// Behind the image as it was linked there is what was packed, up to its end as it was loaded.
+void add_packed(prologue_handoff& handoff) {
+    static PackedRoom room;
+    const auto* const head = reinterpret_cast<const uint8_t*>(prologue_segments_end);
+    const uint64_t phys = reinterpret_cast<uint64_t>(head) - handoff.kernel_offset;
+    add_packed(head, handoff.load_end - phys, phys, handoff, room);
+}
+
 }  // namespace
 
 void refuse(Refusal refusal, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
@@ -48,14 +59,17 @@ void refuse_in(const char* what, Refusal refusal, uint64_t a, uint64_t b, uint64
 
 }  // namespace prologue
 
-void kernel_main(const prologue_handoff* handoff) {
+void kernel_main(const prologue_handoff* given) {
     using namespace prologue;
-    if (handoff->sev.status != 0)
-        refuse(Refusal::sev_guest, handoff->sev.status);
-    if (handoff->module_count == 0)
+    static prologue_handoff handoff;
+    handoff = *given;
+    if (handoff.sev.status != 0)
+        refuse(Refusal::sev_guest, handoff.sev.status);
+    add_packed(handoff);
+    if (handoff.module_count == 0)
         refuse(Refusal::no_module);
-    const prologue_module& file = handoff->modules[0];
-    Way way(*handoff);
+    const prologue_module& file = handoff.modules[0];
+    Way way(handoff);
     const uint8_t* const bytes = way.seen(file.start);
     if (is_elf(bytes, file.bytes))
         start_elf(way, file, read_elf(bytes, file.bytes));
