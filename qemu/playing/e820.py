@@ -149,6 +149,12 @@ def many_reversed() -> MemoryMap:
     return many_sorted()[::-1]
 
 
+def most_reversed() -> MemoryMap:
+    """As many as PVH may have (kMostMapEntries in boot/pvh.cpp). Wants 1G."""
+    far = [(1024 * GIB + 2 * i * PAGE, PAGE, RESERVED) for i in range((1 << 20) - 1)]
+    return far[::-1] + [(MIB, 1023 * MIB, RAM)]
+
+
 def many_shuffled() -> MemoryMap:
     ranges = many_sorted()
     random.Random(1).shuffle(ranges)

@@ -135,6 +135,13 @@ def information_behind_the_image(contract: str, cpu: str) -> Case:
     return Case(f"maps: information behind the image, {contract} on {cpu}", function)
 
 
+def as_many_as_there_may_be() -> None:
+    """In reverse order, pages with holes between them: n log n steps, or this would not end. The
+    demonstration kernel would print them all."""
+    load = Load(PVH, kernel="c_kernel-wishes", memory_map=e820.most_reversed(), info_at=128 * MIB)
+    machine.run(fed(load, memory="1G")).expect(machine.OK, "^result: ok$")
+
+
 def pvh_through_e_entry() -> None:
     """The one e_entry takes PVH too: what is in EAX is nobody's promise."""
     load = Load(PVH, cmdline="here")
@@ -237,6 +244,7 @@ CASES = [
     *_PLACES,
     *_MAPS,
     *(information_behind_the_image(c, cpu) for c in CONTRACTS for cpu in ("max", "qemu64")),
+    Case("maps: 1,048,576 ranges, reversed, PVH", as_many_as_there_may_be),
     Case("maps: PVH through e_entry", pvh_through_e_entry),
     Case("maps: entries of many sizes, multiboot1", entries_of_many_sizes),
     Case("maps: entries of any one size, multiboot2", long_entries),
