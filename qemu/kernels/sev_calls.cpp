@@ -10,6 +10,7 @@
 PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_FOUR);
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_SNP_ACCEPT(MARK);
+PROLOGUE_WISH_IDENTITY_MAP(MARK, PROLOGUE_FROM_PAGE_1);
 
 namespace {
 
@@ -84,6 +85,31 @@ void load_page_tables(const prologue_handoff& handoff) {
     pml4[index(image, 39)] = entry_for(phys_of(image_pdpt));
     pml4[index(kWindow, 39)] = entry_for(phys_of(window_pdpt));
     asm volatile("mov %0, %%cr3" : : "r"(phys_of(pml4) | sev.c_bit_mask) : "memory");
+}
+
+// As the tables say that Prologue has made.
+bool is_shared(const prologue_handoff& handoff, uint64_t virt) {
+    constexpr uint64_t kAddress = 0x000ffffffffff000;
+    uint64_t table;
+    asm volatile("mov %%cr3, %0" : "=r"(table));
+    for (unsigned shift = 39;; shift -= 9) {
+        table &= kAddress & ~sev.c_bit_mask;
+        const uint64_t entry = reinterpret_cast<const uint64_t*>(
+            handoff.direct_map + table)[virt >> shift & (kEntries - 1)];
+        if ((entry & kPresent) == 0)
+            return false;
+        if (shift == 12 || (entry & kLarge) != 0)
+            return (entry & sev.c_bit_mask) == 0;
+        table = entry;
+    }
+}
+
+void look_at_ghcb(const prologue_handoff& handoff) {
+    const uint64_t maps[] = {sev.ghcb_virtual, handoff.direct_map + sev.ghcb_phys, sev.ghcb_phys};
+    for (const uint64_t virt : maps)
+        tell("its page is shared in each map, and none beside it",
+             is_shared(handoff, virt) && !is_shared(handoff, virt - kPage) &&
+                 !is_shared(handoff, virt + kPage));
 }
 
 void set_gate(unsigned vector, void (*handler)()) {
@@ -319,6 +345,8 @@ void kernel_main(const prologue_handoff* handoff) {
         print("result: not enough memory, or too large an image\n");
         kernel::finish(PROLOGUE_EXIT_FATAL);
     }
+    if (is_es())
+        look_at_ghcb(*handoff);
     load_descriptors();
     load_page_tables(*handoff);
     if (sev.status != 0)

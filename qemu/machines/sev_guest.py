@@ -43,6 +43,7 @@ class Run:
     canary: int = 0
     stacks: str = ""
     sweep: str = ""
+    stride: int = 0
     state: Optional[Path] = None
     accept: str = ""
     rmp: str = ""
@@ -63,7 +64,7 @@ class Run:
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
                 "KERNEL": self.kernel or "", "DISK": self.disk or "", "SEED": self.seed,
                 "CANARY": hex(self.canary) if self.canary else "",
-                "STACKS": self.stacks, "SWEEP": self.sweep,
+                "STACKS": self.stacks, "SWEEP": self.sweep, "STRIDE": self.stride or "",
                 "CPUS": self.cpus, "SCHEDULE": self.schedule}
 
 

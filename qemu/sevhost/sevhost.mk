@@ -50,20 +50,18 @@ bench: $(SEVHOST) $(EXIT_RATE)
 sevhost: $(SEVHOST)
 
 GUEST_SETTINGS := GUEST KERNEL DISK HOST SEV CBIT CMDLINE INITRD MEM HIGH HOSTILE TRACE STATE \
-	ACCEPT RMP SEED INTERCEPT INJECTION CANARY STACKS SWEEP CPU
+	ACCEPT RMP SEED INTERCEPT INJECTION CANARY STACKS SWEEP STRIDE CPU
 export $(GUEST_SETTINGS)
 
 # A guest of one's own under the SEV host.
-# Each event at each instruction and each pass of a loop: minutes as SEV-ES, half an hour as SNP.
-.PHONY: sweep
-sweep: $(SEVHOST) kernels
-	for sev in $(or $(SEV),es snp); do \
-		GUEST=$(BUILD)/demo.elf SEV=$$sev MEM=32M CANARY=0x5ec7e7a1b2c3d4e5 \
-			SWEEP=$(or $(SWEEP),all-events) $(PYTHON) qemu/guest.py || exit 1; \
-	done
-
 .PHONY: guest
 guest: $(SEVHOST)
 	@$(PYTHON) qemu/guest.py
+
+# Each way in, whole, where `make check` takes some of the steps: half an hour.
+.PHONY: sweep
+sweep: $(SEVHOST) kernels
+	@$(PYTHON) qemu/sweep.py $(if $(ENTRY),--entry $(ENTRY)) $(if $(SEV),--sev $(SEV)) \
+		$(if $(SWEEP),--what $(SWEEP)) $(if $(STRIDE),--stride $(STRIDE))
 
 -include $(SEVHOST_OBJECTS:.o=.d)

@@ -129,6 +129,13 @@ Sweep parse_sweep(Text key, Text value) {
     refuse(key, value, "is none of events, all-events, behaviours");
 }
 
+uint64_t parse_stride(Text key, Text value) {
+    const uint64_t stride = parse_value(key, value);
+    if (stride == 0)
+        refuse(key, value, "is no distance");
+    return stride;
+}
+
 Trace parse_trace(Text key, Text value) {
     Trace trace;
     parse_list(value, [&](Text what) {
@@ -222,6 +229,8 @@ Settings parse_settings(const char* cmdline) {
             settings.processors = parse_processors(key, value);
         else if (key == "schedule")
             settings.schedule = parse_value(key, value);
+        else if (key == "stride")
+            settings.stride = parse_stride(key, value);
         else if (key == "trace")
             settings.trace = parse_trace(key, value);
         else

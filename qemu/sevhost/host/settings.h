@@ -70,6 +70,7 @@ struct Settings {
     Intercepted intercepted;
     Injection injection = Injection::any;
     Sweep sweep = Sweep::none;
+    uint64_t stride = 1; // of a sweep's steps, or occasions, each so manieth is tried
     unsigned processors = 1;
     uint64_t schedule = 0; // a seed of the order in which they go on; 0: one after the other
 };

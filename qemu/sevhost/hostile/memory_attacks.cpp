@@ -198,6 +198,7 @@ bool take_doorbell(Guest& guest) {
 }
 
 using enum HostileClass;
+constexpr const char kAtThePage[] = "terminates where it comes to the page: it is not validated";
 constexpr Hostile kEntries[] = {
     {.name = "memory-zeroed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access,
@@ -210,19 +211,19 @@ constexpr Hostile kEntries[] = {
     {.name = "memory-replayed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access, .at_vmgexit = replay},
     {.name = "page-zeroed", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
+     .right_guest = kAtThePage, .may_be_missed = true, .at_exit = note_access,
      .at_vmgexit = at_victims<zero, kMostPages>},
     {.name = "page-corrupted", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
+     .right_guest = kAtThePage, .may_be_missed = true, .at_exit = note_access,
      .at_vmgexit = at_victims<corrupt, kMostPages>},
     {.name = "pages-swapped", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
+     .right_guest = kAtThePage, .may_be_missed = true, .at_exit = note_access,
      .at_vmgexit = swap},
     {.name = "page-replayed", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
+     .right_guest = kAtThePage, .may_be_missed = true, .at_exit = note_access,
      .at_vmgexit = replay},
     {.name = "page-unvalidated", .kind = detected, .guests = kOnSnp,
-     .right_guest = "terminates: a page of its own is not validated", .at_exit = note_access,
+     .right_guest = kAtThePage, .may_be_missed = true, .at_exit = note_access,
      .at_vmgexit = at_victims<unvalidate, kMostPages>},
     {.name = "code-unvalidated", .kind = denial, .guests = kOnSnp,
      .right_guest = "terminates; or shuts down, if the page is its #VC handler's",

@@ -11,12 +11,15 @@ namespace {
 
 constexpr GuestPhys kSecret = 0x200000; // free memory, which the canary fills
 constexpr uint32_t kModuleCountAt = 12, kModulesAt = 16, kCmdlineAt = 0x228;
+constexpr uint32_t kStartInfoMagic = 0x336ec578; // PVH's: by another protocol nobody reads it
 constexpr uint32_t kKeyAt = 0x20; // VMPCK0
 
 // PVH's list of modules, one of them, is what is secret.
 void modules_at_secret(Guest& guest) {
     uint8_t* const info = guest.memory.at(layout::kStartInfo, kPageBytes, Backing::private_);
     const uint32_t count = 1;
+    if (memcmp(info, &kStartInfoMagic, sizeof kStartInfoMagic) != 0)
+        return;
     memcpy(info + kModuleCountAt, &count, sizeof count);
     memcpy(info + kModulesAt, &kSecret, sizeof kSecret);
     hostile_acted(guest);

@@ -16,7 +16,7 @@ extern "C" uint8_t behaviours_bss_begin[], behaviours_bss_end[];
 namespace sevhost {
 namespace {
 
-constexpr unsigned kExits = 60000; // more than any boot has
+constexpr unsigned kExits = 400000; // more than any boot has, step by step
 constexpr uint32_t kInterceptIoio = 1u << 27;
 constexpr uint64_t kLastOccasion = 64;
 
@@ -66,8 +66,9 @@ bool is_right(const Guest& guest, const TrialResult& result, bool has_acted) {
     const bool well = ended && result.outcome == Outcome::success;
     switch (now->kind) {
     case HostileClass::detected:
-        return (well && !has_acted) || (ended && (result.outcome == Outcome::terminated ||
-                                                  result.outcome == Outcome::shutdown));
+        return (well && (!has_acted || now->may_be_missed)) ||
+               (ended && (result.outcome == Outcome::terminated ||
+                          result.outcome == Outcome::shutdown));
     case HostileClass::harmless:
         return well;
     default:

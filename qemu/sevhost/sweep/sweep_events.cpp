@@ -67,7 +67,7 @@ bool is_new_stand(const Guest& guest) {
     return true;
 }
 
-unsigned steps, tried_steps, storms, ports;
+unsigned steps, wanted_steps, tried_steps, storms, ports;
 uint64_t step_rip;
 Event now;
 bool is_storm, left_stack;
@@ -129,7 +129,7 @@ void try_event(Guest& guest, const Event& event, bool as_storm) {
     judge(attempt(guest, act, kExits), due);
 }
 
-void try_all(Guest& guest) {
+void try_events(Guest& guest) {
     static unsigned next;
     const unsigned always = events_always(), all = events_in_all();
     const bool wants_all = guest.settings.sweep == Sweep::all_events;
@@ -137,9 +137,10 @@ void try_all(Guest& guest) {
         try_event(guest, event(guest, i), false);
     for (unsigned i = 0; i != (wants_all ? all - always : kSome); ++i)
         try_event(guest, event(guest, always + next++ % (all - always)), false);
-    if (!is_new_stand(guest))
-        return;
-    for (unsigned i = 0; i != all; ++i)
+}
+
+void try_storms(Guest& guest) {
+    for (unsigned i = 0, all = events_in_all(); i != all; ++i)
         if (is_forged(event(guest, i)))
             try_event(guest, event(guest, i), true);
 }
@@ -164,8 +165,12 @@ void sweep_events(Guest& guest) {
         keep_state(guest);
         step_rip = guest.save().rip;
         if (is_wanted(guest, visits.note(step_rip))) {
-            ++tried_steps;
-            try_all(guest);
+            if (wanted_steps++ % guest.settings.stride == 0) {
+                ++tried_steps;
+                try_events(guest);
+            }
+            if (is_new_stand(guest))
+                try_storms(guest);
             step(guest, true);
         }
         if (!go_on(guest, one_step))

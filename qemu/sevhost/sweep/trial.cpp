@@ -15,7 +15,7 @@
 namespace sevhost {
 namespace {
 
-constexpr unsigned kMostPages = 4096; // that a try may write: 16 MiB
+constexpr unsigned kMostPages = 9216; // that a try may write: 36 MiB
 constexpr unsigned kMostMappings = 2 * kMostPages;
 constexpr unsigned kTicksOfHang = 30; // without an exit
 

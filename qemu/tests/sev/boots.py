@@ -33,7 +33,7 @@ _CANARY, _SHOWN = 0x5ec7e7a1b2c3d4e5, 0x51a7ede1f2a3b4c5
 _KERNELS_CODE = 0xc5
 _CALLS = {"none": {"cpuid", "ports", "a", "its"}}
 _CALLS["sev"] = _CALLS["none"] | {"share", "unshare"}
-_CALLS["es"] = _CALLS["sev"] | {"vmgexit"}
+_CALLS["es"] = _CALLS["sev"] | {"vmgexit", "its"}
 _CALLS["snp"] = _CALLS["es"] | {"accept"}
 _LEAKS = {"leak-port": "at port 0xcf8", "leak-page": "in the GHCB page, offset 0x318",
           "leak-memory": "in shared memory"}
@@ -614,6 +614,8 @@ CASES = [
            lambda c=change: _ends_behind_a_firmware(c))
       for what, change in (("no system table", {sev_states.SYSTEM_TABLE: 0}),
                            ("no blob", {sev_states.BLOB: 0}),
+                           ("a CPUID page above 4 GiB", {sev_states.BLOB + 28: 1}),
+                           ("a secrets page above 4 GiB", {sev_states.BLOB + 12: 1}),
                            ("an empty CPUID page", {sev_states.CPUID_PAGE: 0}))),
     Case("sev: guest exits: none for CPUID with a CPUID page", lambda: _exits(4, "snp", 0, 3)),
     Case("sev: guest accepts all of its memory", lambda: _accepts("demo", 64, 64 << 20)),
