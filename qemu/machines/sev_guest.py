@@ -12,7 +12,7 @@ from typing import Optional
 
 import cases
 import machine
-from patience import Patience
+from patience import IDLE_SECONDS, Patience
 
 TERMINATED, SHUTDOWN, HALTED, RESET = "terminated", "shutdown", "halted", "reset"
 REFUSED = "refused"  # by the host: the guest did what hardware forbids
@@ -21,6 +21,7 @@ ENDED_BY_TEST = "ended by the test"
 
 _SECONDS = float(os.environ.get("GUEST_SECONDS") or 20)  # of the processor
 _LOOK_SECONDS = 0.25
+_IDLE_OF_SWEEP = 60
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class _Watch:
         self.process = process
         self.until = wanted.until.encode()
         self.timed_out = False
-        self.patience = Patience(process.pid, wanted.timeout)
+        # A sweep says nothing for minutes, and its host never waits: if it does, it is the machine.
+        self.patience = Patience(process.pid, wanted.timeout,
+                                 idle=_IDLE_OF_SWEEP if wanted.sweep else IDLE_SECONDS)
 
     def read_all(self) -> str:
         output = b""
