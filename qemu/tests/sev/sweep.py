@@ -9,65 +9,40 @@ from pathlib import Path
 import cases
 import machine
 import sev_guest
-import sev_states
+import sev_sweeps
 from cases import Case
 from sev_guest import Run
 
-_CANARY = 0x5ec7e7a1b2c3d4e5
-_MEMORY = 32 << 20
-_TIMEOUT = 240
 _LEAST_STEPS, _LEAST_BEHAVIOURS = 3000, 80
 _HOST_RAN_CODE = "ran host's code"
 
-# The boot in 64-bit mode leaves it on its way, and has the switch both ways.
-_ENTRIES = {"pvh": ("demo", ("es", "snp")), "pvh64": ("demo-every", ("es",))}
-_SWEPT = (("pvh", "es"), ("pvh", "snp"))
-_BEHAVING = (
-    *((entry, sev, "") for entry, (_, sevs) in _ENTRIES.items() for sev in sevs),
-    ("vmd", "es", "vmm"), ("pvh", "es", "firmware"),
-)
-
-
-def _run(entry: str, sev: str, sweep: str, **settings) -> sev_guest.Result:
-    with tempfile.TemporaryDirectory() as directory:
-        if entry == "pvh64":
-            settings["state"] = sev_states.pvh64(Path(directory) / "state")
-        elif entry == "vmd":
-            settings["state"] = cases.ROOT / "qemu/sevhost/states/vmd.state"
-        kernel = settings.pop("kernel", _ENTRIES.get(entry, ("demo-every",))[0])
-        image = cases.BUILD / f"{kernel}.elf"
-        result = sev_guest.run(Run(image, sev=sev, memory="32M", canary=_CANARY, sweep=sweep,
-                                   timeout=_TIMEOUT, **settings))
-    assert result.outcome == machine.OK, result.outcome
-    return result
-
-
-def _findings(result: sev_guest.Result) -> list:
-    told = result.lines(r"^sevhost: sweep: (\w.*: .* at 0x\w+)$")
-    counted = int(result.lines(r"^sevhost: sweep: (\d+) findings$")[0])
-    assert bool(told) == bool(counted), (counted, told)
-    return told
+# Of each way in a part of the steps; `make sweep` takes all of them.
+_STRIDE = 12
+_ENTRIES = ("pvh", "pvh64", "linux32", "linux64")
+_SWEPT = tuple((entry, sev) for entry in _ENTRIES for sev in ("es", "snp"))
+_BEHAVING = (("pvh", "es", ""), ("pvh", "snp", ""), ("pvh64", "es", ""), ("vmd", "es", "vmm"),
+             ("pvh", "es", "firmware"))
 
 
 def _events(entry: str, sev: str) -> None:
-    result = _run(entry, sev, "events")
-    steps, ports = result.lines(
-        r"^sevhost: sweep: \d+ of \d+ steps, of (\d+) instructions; \d+ storms, (\d+) ports$")[0]
-    assert int(steps) > _LEAST_STEPS, steps
-    assert int(ports) == 2, "the kernel was not come to"
-    assert not _findings(result), _findings(result)
+    result = sev_sweeps.sweep(entry, sev, "events", stride=_STRIDE)
+    instructions, storms, ports = map(int, result.lines(
+        r"^sevhost: sweep: \d+ of \d+ steps, of (\d+) instructions; (\d+) storms, (\d+) ports$")[0])
+    assert instructions > _LEAST_STEPS and storms > _LEAST_STEPS, (instructions, storms)
+    assert ports == 2, "the kernel was not come to"
+    assert not sev_sweeps.findings(result), sev_sweeps.findings(result)
 
 
 def _behaviours(entry: str, sev: str, host: str) -> None:
-    result = _run(entry, sev, "behaviours", host=host)
-    count, acted = result.lines(
-        r"^sevhost: sweep: (\d+) behaviours, (\d+) times acted$")[0]
-    assert int(count) > _LEAST_BEHAVIOURS and int(acted) > int(count), (count, acted)
-    assert not _findings(result), _findings(result)
+    result = sev_sweeps.sweep(entry, sev, "behaviours", host=host)
+    count, acted = map(int, result.lines(
+        r"^sevhost: sweep: (\d+) behaviours, (\d+) times acted$")[0])
+    assert count > _LEAST_BEHAVIOURS and acted > count, (count, acted)
+    assert not sev_sweeps.findings(result), sev_sweeps.findings(result)
 
 
 def _finds(what: str, sweep: str, sev: str, **settings) -> None:
-    found = _findings(_run("pvh", sev, sweep, **settings))
+    found = sev_sweeps.findings(sev_sweeps.sweep("pvh", sev, sweep, **settings))
     assert any(finding.startswith(what) for finding in found), found
 
 
@@ -77,13 +52,13 @@ def _ends_at_hosts_code(sev: str) -> None:
         state = Path(directory) / "state"
         state.write_text("rip 0x10c000\nrbx 0x96000\n")
         result = sev_guest.run(Run(cases.BUILD / "demo.elf", sev=sev, memory="32M", state=state,
-                                   canary=_CANARY))
+                                   canary=sev_sweeps.CANARY))
     assert result.outcome == _HOST_RAN_CODE, result.outcome
     assert re.search(r"executes at 0x10c000 what is no code of its image", result.serial)
 
 
 CASES = [
-    *(Case(f"sev sweep: every event at every instruction, {entry}, {sev}",
+    *(Case(f"sev sweep: events at instructions, {entry}, {sev}",
            lambda e=entry, s=sev: _events(e, s)) for entry, sev in _SWEPT),
     *(Case(f"sev sweep: every behaviour at many of its occasions, {entry}, {sev}"
            f"{host and f', HOST={host}'}", lambda e=entry, s=sev, h=host: _behaviours(e, s, h))
@@ -92,7 +67,8 @@ CASES = [
          lambda: _finds("canary seen", "behaviours", "es", kernel="sev_calls",
                         cmdline="leak-page")),
     Case("sev sweep: a stack that is left is found",
-         lambda: _finds("the stack is left", "events", "es", stacks="0x300000-0x301000")),
+         lambda: _finds("the stack is left", "events", "es", stacks="0x300000-0x301000",
+                        stride=_STRIDE)),
     *(Case(f"sev sweep: a guest that is led to other code is found, {sev}",
            lambda s=sev: _ends_at_hosts_code(s)) for sev in ("es", "snp")),
 ]
