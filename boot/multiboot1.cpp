@@ -24,9 +24,9 @@ struct Info {
     uint64_t framebuffer;
     uint32_t framebuffer_pitch, framebuffer_width, framebuffer_height;
     uint8_t framebuffer_bits, framebuffer_kind;
-    uint8_t colours[6]; // red shift, red bits, green ..., blue ...
+    uint8_t colours[8]; // see colours_of
 } __attribute__((packed));
-static_assert(sizeof(Info) == 116);
+static_assert(sizeof(Info) == 118);
 static_assert(offsetof(Info, framebuffer) == 88);
 
 enum Flag : uint32_t {
@@ -52,6 +52,13 @@ constexpr uint64_t kConfigTableBytes = 16; // at least; in ROM as a rule
 constexpr uint64_t kMostSectionBytes = kMiB;
 constexpr uint64_t kPaletteEntryBytes = 3;
 constexpr uint8_t kIndexedColour = 0;
+
+// Red shift, red bits, green ..., blue ...; or a palette's address and length. By the text of the
+// specification they stand behind framebuffer_kind; in its header file, and so in GRUB, two
+// bytes on, where an address is aligned, and what is before them is zero.
+const uint8_t* colours_of(const Info& info) {
+    return info.colours + (read_unaligned<uint16_t>(info.colours) == 0 ? 2 : 0);
+}
 
 struct ModuleEntry {
     uint32_t start, end, string, reserved;
@@ -112,8 +119,8 @@ void mark_the_rest(PhysMemory& memory, const Info& info, LoaderInfo& loader) {
         loader.may_occupy(info.vbe_mode, kVbeModeBytes);
     }
     if ((flags & kFramebuffer) != 0 && info.framebuffer_kind == kIndexedColour)
-        loader.may_occupy(read_unaligned<uint32_t>(info.colours),
-                          kPaletteEntryBytes * read_unaligned<uint16_t>(info.colours + 4));
+        loader.may_occupy(read_unaligned<uint32_t>(colours_of(info)),
+                          kPaletteEntryBytes * read_unaligned<uint16_t>(colours_of(info) + 4));
 }
 
 }  // namespace
@@ -162,7 +169,7 @@ void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo&
             .kind = info.framebuffer_kind,
         };
         if (info.framebuffer_kind == kDirectColour)
-            set_colours(loader.framebuffer, info.colours);
+            set_colours(loader.framebuffer, colours_of(info));
     }
     if ((flags & kLessUsual) != 0)
         mark_the_rest(memory, info, loader);

@@ -280,6 +280,63 @@ TEST_F(EfiStub, HasNoScreenWhereNoneFits) {
     EXPECT_EQ(started().framebuffer.phys, 0u);
 }
 
+// 800 by 600 is shown; 1024 by 768 can be, with 16 bits, with 32, and without a frame buffer.
+FakeScreen with_modes() {
+    FakeScreen screen;
+    GraphicsInfo mode = screen.info;
+    mode.width = mode.pixels_per_line = 1024;
+    mode.height = 768;
+    mode.format = kBltOnly;
+    screen.modes.push_back(mode);
+    mode.format = kBitMask;
+    mode.masks[0] = 0xf800, mode.masks[1] = 0x07e0, mode.masks[2] = 0x001f;
+    screen.modes.push_back(mode);
+    mode.format = kRgbx;
+    screen.modes.push_back(mode);
+    return screen;
+}
+
+struct WishedMode {
+    uint32_t width, height, bits;
+    std::vector<uint32_t> set;
+    uint32_t shown_width, shown_bits;
+};
+
+TEST_F(EfiStub, SetsTheModeThatIsWishedFor) {
+    for (const auto& [width, height, bits, set, shown_width, shown_bits] :
+         {WishedMode{1024, 768, 32, {3}, 1024, 32}, WishedMode{1024, 768, 16, {2}, 1024, 16},
+          WishedMode{1024, 768, 24, {2}, 1024, 16}, WishedMode{1024, 768, 0, {2}, 1024, 16},
+          WishedMode{800, 600, 32, {}, 800, 32}, WishedMode{1280, 1024, 32, {}, 800, 32},
+          WishedMode{0, 0, 0, {}, 800, 32}, WishedMode{0, 0, 16, {}, 800, 32}}) {
+        FakeFirmware own;
+        own.describe(7, 0x100000, 0x7f00);
+        own.console = with_modes();
+        own.header().flags |= STUB_FRAMEBUFFER;
+        own.header().framebuffer = {width, height, bits};
+        const auto& screen = reinterpret_cast<const BootParams*>(own.start().boot_params)->screen;
+        EXPECT_EQ(own.modes_set, set) << width << ' ' << bits;
+        EXPECT_EQ(screen.width, shown_width) << width << ' ' << bits;
+        EXPECT_EQ(screen.depth, shown_bits) << width << ' ' << bits;
+        EXPECT_TRUE(own.pool.empty());
+    }
+}
+
+TEST_F(EfiStub, SetsNoModeUnasked) {
+    firmware.console = with_modes();
+    firmware.header().framebuffer = {1024, 768, 32};
+    EXPECT_EQ(started().framebuffer.width, 800u);
+    EXPECT_TRUE(firmware.modes_set.empty());
+}
+
+TEST_F(EfiStub, StaysAsItIsWhereAModeIsNotSet) {
+    firmware.console = with_modes();
+    firmware.console->sets = false;
+    firmware.console->mode_count = ~0u;
+    firmware.header().flags |= STUB_FRAMEBUFFER;
+    firmware.header().framebuffer = {1024, 768, 32};
+    EXPECT_EQ(started().framebuffer.width, 800u);
+}
+
 TEST_F(EfiStub, SaysEachTypeOfMemory) {
     firmware.map.clear();
     constexpr uint32_t kFree = kE820Usable;

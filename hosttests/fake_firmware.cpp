@@ -85,8 +85,40 @@ struct FakeFirmware::Services {
         return kSuccess;
     }
 
-    static EFIAPI Status free_pool(void*) {
+    static EFIAPI Status free_pool(void* start) {
         running->must_run("FreePool");
+        if (running->pool.erase(start) == 0)
+            throw std::logic_error("what is freed was not lent");
+        if (start != running->handles_.data())
+            delete static_cast<GraphicsInfo*>(start);
+        return kSuccess;
+    }
+
+    static FakeScreen& screen_of(GraphicsOutput* output) {
+        return running->shown_.at(output - running->outputs_.data());
+    }
+
+    static EFIAPI Status query_mode(GraphicsOutput* output, uint32_t number, uint64_t* bytes,
+                                    const GraphicsInfo** info) {
+        running->must_run("QueryMode");
+        const FakeScreen& screen = screen_of(output);
+        if (number > screen.modes.size())
+            return kInvalidParameter;
+        *bytes = sizeof **info;
+        *info = new GraphicsInfo(number == 0 ? screen.info : screen.modes[number - 1]);
+        running->pool.insert(*info);
+        return kSuccess;
+    }
+
+    static EFIAPI Status set_mode(GraphicsOutput* output, uint32_t number) {
+        running->must_run("SetMode");
+        FakeScreen& screen = screen_of(output);
+        if (!screen.sets || number > screen.modes.size())
+            return kInvalidParameter;
+        running->modes_set.push_back(number);
+        GraphicsMode& mode = running->modes_[output - running->outputs_.data()];
+        mode.mode = number;
+        mode.info = number == 0 ? &screen.info : &screen.modes[number - 1];
         return kSuccess;
     }
 
@@ -154,6 +186,7 @@ struct FakeFirmware::Services {
             return kNotFound;
         *count = running->handles_.size();
         *handles = running->handles_.data();
+        running->pool.insert(*handles);
         return kSuccess;
     }
 
@@ -280,14 +313,18 @@ void FakeFirmware::describe(uint32_t type, uint64_t start, uint64_t pages, uint6
 }
 
 Entered FakeFirmware::start() {
-    std::vector<FakeScreen> all = screens;
+    shown_ = screens;
     if (console)
-        all.push_back(*console);
-    modes_.resize(all.size());
-    outputs_.resize(all.size());
-    for (size_t i = 0; i != all.size(); ++i) {
-        modes_[i] = {.info = &all[i].info, .framebuffer = all[i].framebuffer};
-        outputs_[i].mode = all[i].has_mode ? &modes_[i] : nullptr;
+        shown_.push_back(*console);
+    modes_.resize(shown_.size());
+    outputs_.resize(shown_.size());
+    for (size_t i = 0; i != shown_.size(); ++i) {
+        const FakeScreen& screen = shown_[i];
+        const auto modes = static_cast<uint32_t>(screen.modes.size() + 1);
+        modes_[i] = {.modes = screen.mode_count.value_or(modes), .info = &screen.info,
+                     .framebuffer = screen.framebuffer};
+        outputs_[i] = {.query_mode = Services::query_mode, .set_mode = Services::set_mode,
+                       .mode = screen.has_mode ? &modes_[i] : nullptr};
         if (i < screens.size())
             handles_.push_back(handle(kFirstScreen + 16 * i));
     }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct FakeScreen {
                               .pixels_per_line = 832};
     uint64_t framebuffer = 0xc0000000;
     bool has_mode = true;
+    std::vector<efi::GraphicsInfo> modes = {}; // others that it can show
+    bool sets = true;
+    std::optional<uint32_t> mode_count = {}; // if it says another
 };
 
 // What the stub enters the kernel with.
@@ -70,6 +74,8 @@ public:
     unsigned maps_read = 0;
     std::map<uint64_t, uint64_t> taken; // address, pages
     bool forgotten = false, watchdog_off = false;
+    std::vector<uint32_t> modes_set;
+    std::set<const void*> pool; // what has been lent from it
 
     struct Services;
 
@@ -81,6 +87,7 @@ private:
     efi::BootServices services_ = {};
     efi::SystemTable system_ = {};
     efi::LoadedImage image_ = {};
+    std::vector<FakeScreen> shown_;
     std::vector<efi::GraphicsMode> modes_;
     std::vector<efi::GraphicsOutput> outputs_;
     std::vector<efi::Handle> handles_;

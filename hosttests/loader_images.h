@@ -165,7 +165,7 @@ enum : uint64_t {
     kMap = 48,
     kLoaderName = 64,
     kFramebuffer = 88,
-    kBytes = 116,
+    kBytes = 118, // up to GRUB's colours
     kMapEntryBytes = 24,
     kModuleBytes = 16,
 };

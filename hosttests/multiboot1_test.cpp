@@ -145,6 +145,23 @@ TEST_F(Multiboot1, ColoursAreOnlyReadForDirectColour) {
     EXPECT_TRUE(same(loader.framebuffer, expected));
 }
 
+// As the specification's header file has them, and GRUB: two bytes behind where its text has them.
+TEST_F(Multiboot1, ColoursMayStandWhereGrubPutsThem) {
+    put({.framebuffer = kTrueColour});
+    char colours[6];
+    std::memcpy(colours, memory.seen.seen<const char>(info + kFramebuffer + 22), sizeof colours);
+    memory.put<uint16_t>(info + kFramebuffer + 22, 0);
+    memory.put_bytes(info + kFramebuffer + 24, colours, sizeof colours);
+    parse();
+    EXPECT_TRUE(same(loader.framebuffer, kTrueColour));
+
+    memory.put<uint8_t>(info + kFramebuffer + 21, 0);
+    poke(kFramebuffer + 24, 0x800ffe);
+    memory.put<uint16_t>(info + kFramebuffer + 28, 256);
+    parse();
+    EXPECT_EQ(pages_occupied(loader).count(0x800), 1u);
+}
+
 TEST_F(Multiboot1, EntriesMayHaveAnyOneSize) {
     const Stated stated;
     for (const uint32_t size : {20u, 21u, 24u, 60u}) {

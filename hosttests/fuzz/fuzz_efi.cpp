@@ -44,7 +44,15 @@ FakeScreen screen_of(Bytes& bytes) {
     for (uint32_t& mask : screen.info.masks)
         mask = static_cast<uint32_t>(bytes.number(4));
     screen.framebuffer = bytes.number(8);
-    screen.has_mode = bytes.number(1) % 8 != 0;
+    const uint64_t choice = bytes.number(1);
+    screen.has_mode = choice % 8 != 0;
+    screen.sets = (choice & 8) != 0;
+    if ((choice & 16) != 0) {
+        screen.modes = {screen.info, screen.info};
+        screen.modes[0].format = static_cast<uint32_t>(bytes.number(1));
+        screen.modes[1].height = static_cast<uint32_t>(bytes.number(2));
+        screen.mode_count = static_cast<uint32_t>(bytes.number(4));
+    }
     return screen;
 }
 
@@ -66,7 +74,9 @@ void choose(FakeFirmware& firmware, Bytes& bytes) {
     if ((flags & 0x10) != 0)
         firmware.in_use = Span{kKernelAt, kKernelAt + 1};
     if ((flags & 0x20) != 0)
-        firmware.header().flags = 0;
+        firmware.header().flags = static_cast<uint32_t>(bytes.number(1)) & STUB_FRAMEBUFFER;
+    firmware.header().framebuffer.height = static_cast<uint32_t>(bytes.number(1));
+    firmware.header().framebuffer.width = 800;
     if ((flags & 0x40) != 0) {
         firmware.served = std::string(bytes.number(2), 's');
         firmware.served_tells = bytes.number(1);

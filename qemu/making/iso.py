@@ -26,16 +26,20 @@ def grub_iso(
     modules: Iterable[Tuple[Path, str]] = (),
     platform: str = BIOS,
     before: Optional[Path] = None,
+    video: bool = False,
 ) -> Path:
     """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot", "multiboot2" or, with
     a bzImage, "linux" and, on UEFI, "chainloader".
 
     `modules` are (file, string) pairs. Strings are GRUB script: quotes, `$` and `;` mean there
-    what they mean in a shell. `before` is an EFI program that runs first, and comes back.
+    what they mean in a shell. `before` is an EFI program that runs first, and comes back. With
+    `video` GRUB can set a mode for a kernel that wants one.
     """
     tree = cases.scratch_directory()
     module = {"multiboot": "module", "multiboot2": "module2", "linux": "initrd"}.get(protocol)
     lines = [f"{protocol} /kernel {cmdline}"]
+    if video:
+        lines.insert(0, "insmod all_video")
     if before:
         shutil.copy(before, tree / "before.efi")
         lines[:0] = ["chainloader /before.efi", "boot"]
@@ -45,7 +49,7 @@ def grub_iso(
         lines.append(f"{module} /module{index} {string}")
     (tree / "boot" / "grub").mkdir(parents=True)
     (tree / "boot" / "grub" / "grub.cfg").write_text(_config(lines))
-    return _make(tree, platform)
+    return _make(tree, platform, _GRUB_MODULES + " all_video" * video)
 
 
 def grub_starts_by_efi() -> bool:
@@ -65,10 +69,10 @@ def _config(lines: list) -> str:
     return console + "\n".join(lines) + "\nboot\n" + _GIVE_UP
 
 
-def _make(tree: Path, platform: str) -> Path:
+def _make(tree: Path, platform: str, modules: str) -> Path:
     iso = cases.scratch_directory() / "boot.iso"
     subprocess.run(
-        ["grub-mkrescue", "-d", _GRUB / platform, f"--install-modules={_GRUB_MODULES}"]
+        ["grub-mkrescue", "-d", _GRUB / platform, f"--install-modules={modules}"]
         + ["--locales=", "--themes=", "--fonts=", "-o", iso, tree],
         check=True,
         capture_output=True,

@@ -22,7 +22,8 @@ _DEMO_MULTIBOOT1 = cases.BUILD / "demo-multiboot1.elf"
 _NEEDED = {
     "kernel_main", "__ehdr_start", "__start_prologue_parts", "__stop_prologue_parts",
     "__start_prologue_windows", "__stop_prologue_windows", "prologue_relocate_max",
-    "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_load_start",
+    "prologue_pvh_entry_physical", "prologue_multiboot1_physical", "prologue_multiboot1_flags",
+    "prologue_multiboot1_checksum", "prologue_load_start",
     "prologue_load_end", "prologue_bss_end", "prologue_entry_physical", "prologue_relocate_min",
     "prologue_segments_end", "prologue_multiboot2_bytes", "prologue_multiboot2_checksum",
     "prologue_boot_services_physical", "prologue_snp_cpuid_physical",
@@ -38,7 +39,7 @@ _NEEDED = {
     *(f"prologue_note_{name}" for name in (
         "paging", "stack", "direct_map", "identity_map", "window", "relocatable",
         "writable_text", "qemu_exit", "headers", "sev", "snp_accept", "boot_services",
-        "free_behind_image", "random")),
+        "free_behind_image", "random", "framebuffer")),
 }
 
 

@@ -115,6 +115,7 @@ PROLOGUE_WISH_SNP_ACCEPT(0x1000000);
 PROLOGUE_WISH_BOOT_SERVICES;
 PROLOGUE_WISH_FREE_BEHIND_IMAGE(0x200000);
 PROLOGUE_WISH_RANDOM(PROLOGUE_RANDOM_PHYSICAL, PROLOGUE_RANDOM_VIRTUAL);
+PROLOGUE_WISH_FRAMEBUFFER(1024, 768, 32);
 """.replace("ALL", ", ".join(re.findall(r"^#define PROLOGUE_HEADER_([a-z]\w+) ",
                                        (_HEADERS / "wishes.h").read_text(), re.MULTILINE)))
 
@@ -136,6 +137,8 @@ def _left_by(path) -> dict:
             if section.name == ".note.prologue.windows":
                 assert section["sh_type"] == "SHT_NOTE" and section["sh_flags"] == 2
                 left["windows"] += section.data()
+            if section.name.startswith(".prologue.headers.multiboot"):
+                left[section.name] = (section["sh_addralign"], section.data())
         for symbol in elf.get_section_by_name(".symtab").iter_symbols():
             index = symbol["st_shndx"]
             if not symbol.name.startswith("prologue_") or symbol["st_info"]["bind"] == "STB_LOCAL":

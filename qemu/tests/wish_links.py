@@ -3,6 +3,7 @@ linker, the compiler, the language, and who optimises when."""
 
 import functools
 import re
+import struct
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -42,7 +43,9 @@ PROLOGUE_WISH_WRITABLE_TEXT;
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_SEV(PROLOGUE_SEV_NONE);
 PROLOGUE_WISH_SNP_ACCEPT(0x1000000);
+PROLOGUE_WISH_FRAMEBUFFER(1024, 768, 32);
 """
+_VIDEO = (0x10007, (0, 1024, 768, 32))  # Multiboot 1's flags, and its fields behind the addresses
 _HEADERS = {"pvh", "multiboot1", "linux"}
 _VALUES = {
     "paging": (0, 4), "direct_map": (0xFFFF900000000000, 8), "identity_map": (1 << 30, 8),
@@ -115,6 +118,9 @@ def expect_all_granted(kernel: Path, title: str) -> None:
     names = ("pvh", "multiboot1", "multiboot2", "linux", "vmd", "freebsd")
     assert {name for name in names if f"prologue_{name}" in defined} == _HEADERS, title
     assert "prologue_sev32" not in defined, title
+    header = image.contents[image.file_offset("prologue_multiboot1"):]
+    words = struct.unpack_from("<12I", header)
+    assert (words[1], words[8:]) == _VIDEO and sum(words[:3]) % (1 << 32) == 0, (title, words)
 
 
 def every_order(linker: Sequence, compiler: Sequence, flags: Sequence, language: str) -> None:

@@ -93,3 +93,4 @@ pub const NOTE_RANDOM: u32 = 0x5e;
 pub const RANDOM_NOT: u64 = 0;
 pub const RANDOM_PHYSICAL: u64 = 0x100000000;
 pub const RANDOM_VIRTUAL: u64 = 0xffffffff80000000;
+pub const NOTE_FRAMEBUFFER: u32 = 0x5f;

@@ -20,6 +20,14 @@ pub struct WindowNote {
     pub numbers: [u64; 4],
 }
 
+/// Of Multiboot's headers: `mode_type`; an optional tag's type, with the flag.
+pub const LINEAR: u32 = 0;
+pub const TAG_FRAMEBUFFER: u32 = 0x1_0005;
+
+/// A tag of Multiboot 2's header.
+#[repr(C, align(8))]
+pub struct Tag(pub [u32; 6]);
+
 /// The kernel's stack with its guard page.
 #[repr(C, align(4096))]
 pub struct Stack<const BYTES: usize>(pub [u8; BYTES]);
@@ -39,7 +47,8 @@ pub struct Stack<const BYTES: usize>(pub [u8; BYTES]);
 /// ```
 ///
 /// and `WRITABLE_TEXT`, `QEMU_EXIT`, `BOOT_SERVICES`, `SNP_ACCEPT(end)`,
-/// `FREE_BEHIND_IMAGE(bytes)`, `RANDOM(physical, virtual)`. `STACK` takes a number.
+/// `FREE_BEHIND_IMAGE(bytes)`, `RANDOM(physical, virtual)`,
+/// `FRAMEBUFFER(width, height, bits)`. `STACK` takes a number.
 #[macro_export]
 macro_rules! wish {
     (PAGING($levels:expr)) => {
@@ -139,6 +148,21 @@ macro_rules! wish {
         $crate::prologue_need!("prologue_random_places");
         const _: () = assert!($crate::is_whole_pages($physical | $virtual));
     };
+    (FRAMEBUFFER($width:expr, $height:expr, $bits:expr)) => {
+        $crate::prologue_record!(
+            prologue_note_framebuffer, $crate::NOTE_FRAMEBUFFER, 9, $width, $height, $bits);
+        const _: () = {
+            #[used]
+            #[link_section = ".prologue.headers.multiboot1.wishes"]
+            static VIDEO: [u32; 4] = [$crate::LINEAR, $width, $height, $bits];
+            #[used]
+            #[link_section = ".prologue.headers.multiboot2.wishes"]
+            static TAG: $crate::Tag =
+                $crate::Tag([$crate::TAG_FRAMEBUFFER, 20, $width, $height, $bits, 0]);
+            assert!($width <= 0xffff && $height <= 0xffff && $bits <= 32);
+            assert!(($width == 0) == ($height == 0));
+        };
+    };
 }
 
 /// A note of `$words` words: six before the descriptor, of 32-bit words.
@@ -207,6 +231,5 @@ macro_rules! prologue_header {
     (linux) => { 8 };
     (vmd) => { 16 };
     (freebsd) => { 32 };
-    (igvm) => { 64 };
     (igvm) => { 64 };
 }

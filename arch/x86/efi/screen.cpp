@@ -6,6 +6,7 @@
 namespace prologue::efi {
 namespace {
 
+constexpr uint32_t kMostModes = 1024;
 constexpr uint32_t kMostSide = 0xffff; // screen_info has 16 bits, as it has for the pitch
 
 // Bits, then shift, of what a mask selects.
@@ -40,8 +41,41 @@ bool put_colours(const GraphicsInfo& info, ScreenInfo& screen) {
     return true;
 }
 
+// How well a mode is what is wished for: not at all, its size, or its depth too.
+unsigned likeness(const GraphicsInfo& info, const StubHeader& header) {
+    const auto& wish = header.framebuffer;
+    ScreenInfo screen = {};
+    if (info.width != wish.width || info.height != wish.height || !put_colours(info, screen))
+        return 0;
+    return wish.bits == 0 || screen.depth == wish.bits ? 2 : 1;
+}
+
+// Sets the mode that is wished for, unless what is shown is no less like it.
+void set_mode(const Firmware& firmware, const StubHeader& header, GraphicsOutput& output) {
+    const GraphicsMode& mode = *output.mode;
+    unsigned most = likeness(*mode.info, header);
+    uint32_t best = mode.mode;
+    for (uint32_t i = 0; i != mode.modes && i != kMostModes; ++i) {
+        uint64_t bytes = 0;
+        const GraphicsInfo* info = nullptr;
+        if (output.query_mode(&output, i, &bytes, &info) != kSuccess || info == nullptr)
+            continue;
+        if (bytes >= sizeof *info && likeness(*info, header) > most) {
+            most = likeness(*info, header);
+            best = i;
+        }
+        firmware.services().free_pool(const_cast<GraphicsInfo*>(info));
+    }
+    if (best != mode.mode)
+        output.set_mode(&output, best);
+}
+
+bool has_mode(const GraphicsOutput* output) {
+    return output != nullptr && output->mode != nullptr && output->mode->info != nullptr;
+}
+
 bool put_screen(const GraphicsOutput* output, ScreenInfo& screen) {
-    if (output == nullptr || output->mode == nullptr || output->mode->info == nullptr)
+    if (!has_mode(output))
         return false;
     const GraphicsMode& mode = *output->mode;
     const GraphicsInfo& info = *mode.info;
@@ -67,12 +101,15 @@ bool put_screen(const GraphicsOutput* output, ScreenInfo& screen) {
 
 // There may be several, one for what the console is shown on besides: that on the console's
 // own handle comes first.
-void find_screen(const Firmware& firmware, ScreenInfo& screen) {
-    const auto output_of = [&](Handle handle) {
-        return firmware.protocol<const GraphicsOutput>(handle, kGraphicsOutputProtocol);
+void find_screen(const Firmware& firmware, const StubHeader& header, ScreenInfo& screen) {
+    const auto shows = [&](Handle handle) {
+        auto* const output = firmware.protocol<GraphicsOutput>(handle, kGraphicsOutputProtocol);
+        if (header.wishes_for_mode() && has_mode(output))
+            set_mode(firmware, header, *output);
+        return put_screen(output, screen);
     };
     if (const Handle console = firmware.system().console_out_handle;
-        console != nullptr && put_screen(output_of(console), screen))
+        console != nullptr && shows(console))
         return;
     uint64_t count = 0;
     Handle* handles = nullptr;
@@ -81,7 +118,7 @@ void find_screen(const Firmware& firmware, ScreenInfo& screen) {
                                       &handles) != kSuccess)
         return;
     for (uint64_t i = 0; i != count; ++i)
-        if (put_screen(output_of(handles[i]), screen))
+        if (shows(handles[i]))
             break;
     services.free_pool(handles);
 }

@@ -4,11 +4,13 @@
 
 #include "boot_params.h"
 #include "firmware.h"
+#include "stub_header.h"
 
 namespace prologue::efi {
 
-// As the firmware has set it up; nothing where no output has a frame buffer.
-void find_screen(const Firmware& firmware, ScreenInfo& screen);
+// As the kernel wishes for, if an output has such a mode, or as the firmware has set it up;
+// nothing where no output has a frame buffer.
+void find_screen(const Firmware& firmware, const StubHeader& header, ScreenInfo& screen);
 
 }  // namespace prologue::efi
 

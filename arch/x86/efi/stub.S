@@ -15,7 +15,7 @@ prologue_efi_header:
         .long   prologue_efi_data - prologue_efi_header
         .long   prologue_efi_end - prologue_efi_header
         .long   prologue_efi_main - prologue_efi_header
-        .skip   32 // the maker's
+        .skip   48 // the maker's
 
         .text
         .code64

@@ -9,6 +9,7 @@
 #define STUB_RELOCATABLE 1
 #define STUB_QEMU_EXIT 2
 #define STUB_BOOT_SERVICES 4
+#define STUB_FRAMEBUFFER 8
 
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
@@ -32,15 +33,22 @@ struct StubHeader {
     uint64_t memory_bytes;
     uint32_t kernel_entry; // from its start, for 64-bit mode: RSI = boot_params
     uint32_t flags;
+    struct {
+        uint32_t width, height, bits; // 0: any
+    } framebuffer;                    // with its flag
+    uint32_t reserved;
 
     const void* kernel_image() const {
         return reinterpret_cast<const char*>(this) + kernel;
     }
     bool leaves_boot_services() const { return (flags & STUB_BOOT_SERVICES) != 0; }
+    bool wishes_for_mode() const {
+        return (flags & STUB_FRAMEBUFFER) != 0 && framebuffer.width != 0;
+    }
     bool relocatable() const { return (flags & STUB_RELOCATABLE) != 0; }
 };
-static_assert(sizeof(StubHeader) == 56);
-static_assert(offsetof(StubHeader, kernel) == 24 && offsetof(StubHeader, kernel_entry) == 48);
+static_assert(sizeof(StubHeader) == 72);
+static_assert(offsetof(StubHeader, kernel) == 24 && offsetof(StubHeader, framebuffer) == 56);
 
 extern "C" const StubHeader prologue_efi_header;
 

@@ -76,6 +76,7 @@
         .globl  prologue_note_writable_text, prologue_note_qemu_exit, prologue_note_headers
         .globl  prologue_note_sev, prologue_note_snp_accept, prologue_note_boot_services
         .globl  prologue_note_free_behind_image, prologue_note_random
+        .globl  prologue_note_framebuffer
 
         // PVH: EBX = hvm_start_info, and no magic in a register. That it lies
         // in RAM is taken on trust, as the magic is there: prologue_start, where

@@ -210,7 +210,25 @@
 #define PROLOGUE_RANDOM_PHYSICAL 0x100000000
 #define PROLOGUE_RANDOM_VIRTUAL 0xffffffff80000000 /* the last 2 GiB */
 
+/* A screen: a frame buffer of so many pixels, of so many bits each; 0 for width and height,
+ * or for bits: as it is, or as the loader likes it. Asked for wherever a loader, UEFI or a
+ * BIOS can set one; nobody fails where there is none, or another. What is there is in the
+ * handoff's `framebuffer`. Numbers go to the headers: no casts. Note 0x5f: u32, u32, u32. */
+#define PROLOGUE_NOTE_FRAMEBUFFER 0x5f
+#define PROLOGUE_WISH_FRAMEBUFFER(width, height, bits)                                             \
+    PROLOGUE_RECORD_32_32_32_(framebuffer, PROLOGUE_NOTE_FRAMEBUFFER, width, height, bits)         \
+    PROLOGUE_TAG_(".prologue.headers.multiboot1.wishes", 4, PROLOGUE_LINEAR_, width, height, bits) \
+    PROLOGUE_TAG_(".prologue.headers.multiboot2.wishes", 8, PROLOGUE_TAG_FRAMEBUFFER_, 20, width,  \
+                  height, bits, 0)                                                                 \
+    PROLOGUE_CHECK_((width) <= 0xffff && (height) <= 0xffff && (bits) <= 32 &&                     \
+                    ((width) == 0) == ((height) == 0))
+
 /* ---- What the macros are made of ---- */
+
+/* Multiboot's: mode_type; an optional tag's type, with the flag. Sources: Multiboot
+ * Specification 0.6.96, section 3.1.4; Multiboot2 Specification 2.0, section 3.1.10. */
+#define PROLOGUE_LINEAR_ 0
+#define PROLOGUE_TAG_FRAMEBUFFER_ 0x10005
 
 /* Names of headers are pasted before the preprocessor looks for macros in them. One
  * that is expanded all the same, by a macro around the wish, is GCC's linux: 1. */
@@ -271,6 +289,10 @@
 #define PROLOGUE_RECORD_32_(name, type, value) PROLOGUE_RECORD_(name, type, 4, .long value)
 #define PROLOGUE_RECORD_64_(name, type, value) PROLOGUE_RECORD_(name, type, 8, .quad value)
 #define PROLOGUE_RECORD_64_64_(name, type, a, b) PROLOGUE_RECORD_(name, type, 16, .quad a, b)
+#define PROLOGUE_RECORD_32_32_32_(name, type, a, b, c)                                             \
+    PROLOGUE_RECORD_(name, type, 12, .long a, b, c)
+#define PROLOGUE_TAG_(section, alignment, ...)                                                     \
+    .pushsection section, "a", @progbits; .balign alignment; .long __VA_ARGS__; .popsection;
 #define PROLOGUE_WINDOW_RECORD_ PROLOGUE_WINDOW_TEXT_
 #define PROLOGUE_INSTEAD_OF_DEFAULT_(name)                                                         \
     .globl prologue_wish_##name; .set prologue_wish_##name, prologue_note_##name;
@@ -325,6 +347,11 @@
 #define PROLOGUE_RECORD_64_64_(name, type, a, b)                                                   \
     PROLOGUE_RECORD_(name, type, 4, PROLOGUE_LOW_(a), PROLOGUE_HIGH_(a), PROLOGUE_LOW_(b),         \
                      PROLOGUE_HIGH_(b))
+#define PROLOGUE_RECORD_32_32_32_(name, type, a, b, c)                                             \
+    PROLOGUE_RECORD_(name, type, 3, PROLOGUE_LOW_(a), PROLOGUE_LOW_(b), PROLOGUE_LOW_(c))
+#define PROLOGUE_TAG_(section_, alignment, ...)                                                    \
+    PROLOGUE_PLACED_(section_, alignment)                                                          \
+    static const uint32_t PROLOGUE_UNIQUE_(__COUNTER__)[] = {__VA_ARGS__};
 #define PROLOGUE_WINDOW_RECORD_(virt, phys, bytes, rights)                                         \
     PROLOGUE_PLACED_(".note.prologue.windows", 4)                                                  \
     static const struct prologue_window_note_ PROLOGUE_UNIQUE_(__COUNTER__) = {                    \
@@ -332,7 +359,7 @@
         PROLOGUE_64_(bytes), rights};                                                              \
     PROLOGUE_EMIT_(PROLOGUE_WINDOWS_TEXT_)
 #define PROLOGUE_UNIQUE_(number) PROLOGUE_UNIQUE_2_(number)
-#define PROLOGUE_UNIQUE_2_(number) prologue_window_##number
+#define PROLOGUE_UNIQUE_2_(number) prologue_unique_##number
 #define PROLOGUE_INSTEAD_OF_DEFAULT_(name)                                                         \
     PROLOGUE_C_(PROLOGUE_SEEN_ extern const uint32_t prologue_wish_##name[7]                       \
                 __attribute__((alias("prologue_note_" #name)));)
