@@ -73,6 +73,10 @@
     X(efi, "efi: %s (%x, %x)")                                                                     \
     X(efi_place, "efi: the kernel must lie at %x to %x, and %s %x to %x")
 
+// By the code alone that moves a bzImage's kernel.
+#define PROLOGUE_MOVED_ERRORS(X)                                                                   \
+    X(moved, "linux: the kernel must lie at %x to %x, and %s %x to %x")
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -81,7 +85,7 @@ namespace prologue {
 enum class Error : uint32_t {
 #define PROLOGUE_ERROR_NAME(name, sentence) name,
     PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_NAME) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_NAME)
-        PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_NAME)
+        PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_NAME) PROLOGUE_MOVED_ERRORS(PROLOGUE_ERROR_NAME)
 #undef PROLOGUE_ERROR_NAME
 };
 

@@ -33,7 +33,7 @@ TEST(Errors, AreFoundByTheirNumber) {
     } all[] = {
 #define PROLOGUE_ROW(name, sentence) {Error::name, sentence},
         PROLOGUE_ENTRY_ERRORS(PROLOGUE_ROW) PROLOGUE_BOOT_ERRORS(PROLOGUE_ROW)
-            PROLOGUE_EFI_ERRORS(PROLOGUE_ROW)
+            PROLOGUE_EFI_ERRORS(PROLOGUE_ROW) PROLOGUE_MOVED_ERRORS(PROLOGUE_ROW)
 #undef PROLOGUE_ROW
     };
     ASSERT_EQ(std::size(all), kErrors);
@@ -83,7 +83,8 @@ TEST(Errors, AreFoundWithoutTheSentencesOf32BitMode) {
     constexpr char kSentences[] = PROLOGUE_ERRORS_OF_32(PROLOGUE_ERROR_ELSEWHERE)
         PROLOGUE_SHARED_ERRORS(PROLOGUE_ERROR_SENTENCE)
             PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE)
-                PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_SENTENCE);
+                PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_SENTENCE)
+                    PROLOGUE_MOVED_ERRORS(PROLOGUE_ERROR_SENTENCE);
     const auto first_shared = static_cast<uint32_t>(Error::nested_fault);
     for (uint32_t error = 0; error != kErrors; ++error)
         EXPECT_EQ(sentence(kSentences, static_cast<Error>(error)),

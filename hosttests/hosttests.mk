@@ -4,7 +4,7 @@
 HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
-HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests -Iarch/x86/efi
+HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests -Iarch/x86/efi -Iarch/x86
 HOST_WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Werror
 HOST_FLAGS = -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
@@ -16,7 +16,8 @@ EFI_LOGIC := $(filter-out %/last_words.cpp %/cpu_state.cpp,$(wildcard arch/x86/e
 HOST_TESTED := $(wildcard boot/*.cpp boot/payload/*.cpp arch/x86/paging/*.cpp \
 	arch/x86/report/*.cpp) \
 	arch/x86/stage64/kernel_map.cpp arch/x86/stage64/wished_maps.cpp \
-	$(wildcard arch/x86/sev/*.cpp) arch/x86/cpus/vmsa.cpp $(EFI_LOGIC)
+	$(wildcard arch/x86/sev/*.cpp) arch/x86/cpus/vmsa.cpp $(EFI_LOGIC) \
+	arch/x86/linux32/check_place.cpp
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
 	$(SEVHOST_DIR)/model/*.cpp)
 HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \

@@ -14,7 +14,8 @@ namespace {
 
 constexpr char kSentences[] =
     PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE)
-        PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_SENTENCE);
+        PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_SENTENCE)
+        PROLOGUE_MOVED_ERRORS(PROLOGUE_ERROR_SENTENCE);
 
 // A number or a name that the sentence has no place for would never be read.
 std::string spell(Error error, const std::string& what, const std::array<uint64_t, 4>& numbers) {

@@ -14,7 +14,7 @@ INSTALLED = $(call installed_in, lib, $(BUILD)/installed/libprologue.a) \
 	$(call installed_in, lib/prologue-debug, $(LIBRARY)) \
 	$(call installed_in, include/prologue, $(wildcard boot/include/prologue/*.h)) \
 	$(call installed_in, share/prologue, $(wildcard linker/prologue*.ld)) \
-	$(call installed_in, share/prologue, $(LINUX16) $(EFI_STUB) $(LOADER_IMAGES)) \
+	$(call installed_in, share/prologue, $(LINUX16) $(LINUX32) $(EFI_STUB) $(LOADER_IMAGES)) \
 	$(call installed_in, share/prologue/rust, rust/Cargo.toml) \
 	$(call installed_in, share/prologue/rust/src, $(wildcard rust/src/*.rs)) \
 	$(call installed_in, lib/pkgconfig, $(BUILD)/prologue.pc) \

@@ -68,9 +68,14 @@ $(BUILD)/64/%.o: %.S
 LINK32 := $(LLD) -m elf_i386 -pie --no-dynamic-linker --hash-style=sysv --gc-sections \
 	--orphan-handling=error -T linker/stage32.ld
 
-STAGES32 := stage32 sev32
+# What moves a bzImage's kernel is linked so, too, and stands alone.
+MOVE_SOURCES32 := $(wildcard arch/x86/linux32/*.cpp) $(REPORT)
+MOVE_OBJECTS32 := $(MOVE_SOURCES32:%.cpp=$(BUILD)/32/%.o) $(BUILD)/16/arch/x86/linux32/move_image.o
+
+STAGES32 := stage32 sev32 linux32
 stage32_OBJECTS := $(OBJECTS32)
 sev32_OBJECTS := $(SEV_OBJECTS32)
+linux32_OBJECTS := $(MOVE_OBJECTS32)
 
 define LINK_STAGE32
 $(BUILD)/$(1).elf: $($(1)_OBJECTS) linker/stage32.ld
@@ -111,6 +116,11 @@ $(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
 	@echo "  $@"
 	$(LLD) -m elf_i386 --image-base=0 --oformat=binary -Ttext=0 -e 0 -o $@ $<
 
+LINUX32 := $(BUILD)/prologue-linux32.bin
+$(LINUX32): $(BUILD)/linux32.bin $(BUILD)/linux32.same
+	@echo "  $@"
+	cp $< $@
+
 # The EFI stub of a bzImage: a flat binary without a relocation.
 EFI_STUB := $(BUILD)/prologue-efi.bin
 EFI_SOURCES := $(wildcard arch/x86/efi/*.cpp) $(addprefix arch/x86/report/,console.cpp report.cpp)
@@ -135,5 +145,5 @@ $(EFI_STUB): $(BUILD)/prologue-efi.elf
 	$(OBJCOPY) -O binary -j .stub $< $@
 
 -include $(EFI_OBJECTS:.o=.d)
--include $(BUILD)/16/arch/x86/linux16/setup.d
+-include $(BUILD)/16/arch/x86/linux16/setup.d $(MOVE_OBJECTS32:.o=.d)
 -include $(OBJECTS32:.o=.d) $(SEV_OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)

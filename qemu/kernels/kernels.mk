@@ -135,7 +135,7 @@ $(foreach name,$(KERNEL_NAMES),$(eval $(call KERNEL_RULE,$(name))))
 # Those that carry Linux's header, as loaders of Linux and UEFI take them, too.
 BZIMAGES := $(patsubst %,$(BUILD)/%.bzImage,$(filter %-every low_memory-%,$(KERNEL_NAMES)))
 
-$(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(EFI_STUB) linker/prologue-bzimage
+$(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(LINUX32) $(EFI_STUB) linker/prologue-bzimage
 	@echo "  $@"
 	linker/prologue-bzimage --setup $(LINUX16) $< $@
 

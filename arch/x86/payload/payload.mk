@@ -12,6 +12,6 @@ $(LOADER_IMAGES): $(LOADER_OBJECTS) $(LIBRARY) $(wildcard linker/prologue*.ld)
 		$(LOADER_OBJECTS) $(LIBRARY)
 
 .PHONY: library
-library: $(LIBRARY) $(LINUX16) $(EFI_STUB) $(LOADER_IMAGES)
+library: $(LIBRARY) $(LINUX16) $(LINUX32) $(EFI_STUB) $(LOADER_IMAGES)
 
 -include $(LOADER_OBJECTS:.o=.d)
