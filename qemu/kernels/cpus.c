@@ -4,7 +4,7 @@
  * `fault` makes one raise an exception before it has an IDT; `x2apic` puts the boot processor's
  * APIC into that mode; `own` gives them top-level tables of the kernel's own; `hurry` waits for half a
  * second and ends where not all came; `some` goes on there; `gs` gives each a base of GS; `park`
- * has every second one return at once, and be started again while the others run; `rsdp=ADDRESS`
+ * has every second one return at once, and be started again while the others run; `four` wants four of them; `rsdp=ADDRESS`
  * takes other tables than the firmware's. It looks whether low memory is afterwards what it was. */
 #include "cpus_kernel.h"
 
@@ -117,7 +117,7 @@ static enum prologue_cpus_result start(prologue_cpus *cpus, uint32_t first, uint
     prologue_cpus_start how = {
         .entry = second_main, .stack_bytes = STACK, .memory = memory + used,
         .memory_bytes = sizeof memory - used, .cr3 = tables, .first = first, .most = most,
-        .patience = hurry || some ? 500 : 0};
+        .patience = hurry || some ? 500 : most > 100 ? 200000 : 0};
     const enum prologue_cpus_result result = prologue_start_cpus(cpus, &how);
     used += PROLOGUE_CPUS_SHARED_BYTES + (uint64_t)how.started * (STACK + PROLOGUE_CPU_OWN_BYTES);
     print_number("start", (uint64_t)result);
@@ -208,5 +208,5 @@ void kernel_main(const prologue_handoff *given) {
     good &= low_memory(handoff) == low;
     print_number("sum", sum);
     print_number("wrong", wrong);
-    end(good);
+    end(good && (!is_asked(handoff, "four") || cpus.count == 4));
 }

@@ -1,6 +1,6 @@
 /* A kernel that uses all of prologue/kernel.h, and prints what it got. Its
- * command line is "find=NAME": the module to look for. It ends on tables of its
- * own: GDT, IDT, top-level page table. */
+ * command line is "find=NAME": the module to look for; "stop=0xADDRESS" has an exception come there
+ * while its descriptors are loaded. It ends on tables of its own: GDT, IDT, top-level page table. */
 #include "prologue/kernel.h"
 #include "prologue/wishes.h"
 #include "serial.h"
@@ -11,6 +11,7 @@ PROLOGUE_WISH_PAGING(KERNEL_PAGING);
 #define CODE 0x18
 #define DATA 0x08
 #define TSS 0x20
+#define DEBUG 1
 #define BREAKPOINT 3
 #define PAGE_FAULT 14
 #define SCRATCH 0xffffffffc0000000
@@ -40,6 +41,11 @@ static void look_at_memory(const prologue_handoff *handoff) {
     print_number("usable-ranges", ranges);
     print_number("usable-bytes", prologue_bytes_of_type(handoff, PROLOGUE_MEMORY_USABLE));
     print_number("bad-bytes", prologue_bytes_of_type(handoff, PROLOGUE_MEMORY_BAD));
+    uint64_t start, end = 0;
+    while (prologue_next_ram(handoff, &start, &end)) {
+        print_number("ram-start", start);
+        print_number("ram-end", end);
+    }
     print_number("seen", (uint64_t)(uintptr_t)prologue_seen(handoff, 0x100000));
     print_number("unseen", (uint64_t)(uintptr_t)prologue_seen(handoff, ~0ull));
 }
@@ -102,15 +108,35 @@ static void after_page_fault(void) {
 void on_breakpoint(void);
 __asm__(".globl on_breakpoint; on_breakpoint: iretq");
 
-static void use_own_descriptors(void) {
+/* A breakpoint at an address: the exception that is not to be lost. */
+static void on_debug(void) {
+    print("reported by the kernel\n");
+    out8(PROLOGUE_EXIT_PORT, PROLOGUE_EXIT_FATAL);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+static void stop_at(uint64_t address) {
+    __asm__ volatile("movq %0, %%dr0; movq %1, %%dr7"
+                     : : "r"(address), "r"((uint64_t)(address ? 0x402 : 0x400)));
+}
+
+static uint64_t stop;
+
+__attribute__((noinline)) static void use_own_descriptors(void) {
     const uintptr_t base = (uintptr_t)tss;
     gdt[TSS / 8] = (sizeof tss - 1) | (base & 0xffffff) << 16 | 0x890000000000ull |
                    (base >> 24 & 0xff) << 56;
     gdt[TSS / 8 + 1] = base >> 32;
-    prologue_load_gdt(gdt, sizeof gdt, CODE, DATA, TSS);
     set_gate(BREAKPOINT, on_breakpoint);
     set_gate(PAGE_FAULT, after_page_fault);
-    prologue_load_idt(idt, sizeof idt);
+    set_gate(DEBUG, on_debug);
+    if (prologue_load_descriptors(idt, sizeof idt, gdt, sizeof gdt, 0x90, DATA, TSS))
+        end(0); /* there is no such descriptor */
+    stop_at(stop);
+    prologue_load_descriptors(idt, sizeof idt, gdt, sizeof gdt, CODE, DATA, TSS);
+    stop_at(0);
+    prologue_load_gs_base(tss);
     uint16_t selectors[7];
     __asm__ volatile("movw %%cs, %0; movw %%ss, %1; movw %%ds, %2; movw %%es, %3; movw %%fs, %4;"
                      "movw %%gs, %5; str %6"
@@ -130,6 +156,10 @@ void kernel_main(const prologue_handoff *handoff) {
     look_at_memory(handoff);
     look_for_module(handoff);
     map_pages(handoff);
+    uint64_t bytes = 0;
+    const char *const text = prologue_option(handoff, "stop", &bytes);
+    for (uint64_t i = 2; i < bytes; ++i)
+        stop = stop << 4 | (uint64_t)(text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10);
     use_own_descriptors();
 
     /* No identity map any more, then a top-level table of the kernel's own. */

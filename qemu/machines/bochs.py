@@ -13,7 +13,7 @@ from machine import Result, read_text
 from patience import Patience
 
 _CONFIGURATION = """\
-cpu: model={model}, count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=0
+cpu: model={model}, count={processors}, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 memory: guest={mebibytes}, host={mebibytes}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
@@ -35,10 +35,12 @@ _EXIT_WRITE = re.compile(r"\d+-bit write to 00f4 = ([0-9a-f]+)")
 _TRIPLE_FAULT = re.compile(r"3rd \(\d+\) exception with no resolution")
 
 
-def run_bochs(iso: Path, model: str = "ryzen", mebibytes: int = 128, timeout: float = 30) -> Result:
+def run_bochs(iso: Path, model: str = "ryzen", mebibytes: int = 128, timeout: float = 30,
+              processors: int = 1) -> Result:
     """Boots `iso`; the Result is as QEMU's would be, and `errors` is Bochs' log of panics."""
     output = cases.scratch_directory()
-    _write_configuration(output, iso=iso, model=model, mebibytes=mebibytes)
+    _write_configuration(output, iso=iso, model=model, mebibytes=mebibytes,
+                         processors=processors)
     terminal = _run(output, timeout)
     log = read_text(output / "log")
     result = Result(

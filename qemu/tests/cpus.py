@@ -190,9 +190,26 @@ def _fault_before_an_idt() -> None:
         machine.FATAL, r"^prologue: fatal: #UD invalid opcode \(vector 6\)")
 
 
-def _x2apic() -> None:
-    if not _value(_all_come(4, "x2apic"), "x2apic"):
+# Ids from 255 on are for an IOMMU that remaps interrupts of devices to them.
+_WITH_WIDE_IDS = ("-machine", "kernel-irqchip=split", "-device", "intel-iommu,intremap=on,eim=on")
+
+
+def _has_x2apic() -> bool:
+    has = _value(_all_come(4, "x2apic"), "x2apic") == 1
+    if not has:
         note("this QEMU's TCG has no x2APIC: it has from QEMU 9 on")
+    return has
+
+
+def _x2apic() -> None:
+    _has_x2apic()
+
+
+def _more_than_255() -> None:
+    if _has_x2apic():
+        serial = _all_come(280, "x2apic", machine="q35", extra=_WITH_WIDE_IDS, memory="512M",
+                           timeout=200)
+        assert "id: 0x117\n" in serial
 
 
 CASES: Sequence[Case] = [
@@ -227,4 +244,5 @@ CASES: Sequence[Case] = [
          _fault_on_the_stack_of_all),
     Case("cpus: an exception before it has an IDT is reported", _fault_before_an_idt),
     Case("cpus: x2APIC mode", _x2apic),
+    Case("cpus: 280 start in x2APIC mode", _more_than_255),
 ]

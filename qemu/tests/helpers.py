@@ -1,6 +1,7 @@
 """prologue/kernel.h, used by a kernel in C (qemu/kernels/helpers.c) that ends on its own tables."""
 
 import re
+import subprocess
 
 import cases
 import machine
@@ -30,6 +31,35 @@ def _memory_is_walked() -> None:
     assert _value(serial, "bad-bytes") == 0
     assert _value(serial, "seen") == _DIRECT_MAP[4] + 0x100000
     assert _value(serial, "unseen") == 0
+
+
+def _ram_is_walked() -> None:
+    """Conventional memory, and all from 1 MiB to the firmware's share; page 0 is RAM, too."""
+    serial = _run(memory="64M")
+    starts, ends = ([int(value, 16) for value in re.findall(rf"^ram-{what}: (\S+)\r?$", serial,
+                                                            re.MULTILINE)]
+                    for what in ("start", "end"))
+    assert (starts, ends) == ([0, 0x100000], [0x9F000, 0x3FE0000]), (starts, ends)
+
+
+def _no_exception_is_lost() -> None:
+    """At each instruction from the first LGDT to LTR: by Prologue's report, then by the kernel's."""
+    kernel = cases.BUILD / "helpers.elf"
+    listing = subprocess.run(["llvm-objdump", "-d", "--no-show-raw-insn",
+                              "--disassemble-symbols=use_own_descriptors", kernel], check=True,
+                             capture_output=True, text=True).stdout
+    lines = re.findall(r"^\s*([0-9a-f]+):\s+(\S+)", listing, re.MULTILINE)
+    names = [name for _, name in lines]
+    first, last = (names.index(next(name for name in names if name.startswith(what)))
+                   for what in ("lgdt", "ltr"))
+    assert names[first:last].count("lidtq") == 1 and last - first > 10, listing
+    by_kernel = []
+    for address, name in lines[first:last + 1]:
+        result = machine.run(Boot(kernel=kernel, append=f"stop=0x{address}"))
+        result.expect(machine.FATAL)
+        by_kernel.append("reported by the kernel" in result.serial)
+        assert by_kernel[-1] or "fatal: #DB debug (vector 1)" in result.serial, name
+    assert by_kernel == sorted(by_kernel) and by_kernel[-1] and not by_kernel[0], by_kernel
 
 
 def _module_is_found() -> None:
@@ -70,6 +100,8 @@ def _identity_map_is_left(levels: int) -> None:
 
 CASES = [
     Case("helpers: the memory map is walked by type", _memory_is_walked),
+    Case("helpers: RAM is walked, whatever it is used for", _ram_is_walked),
+    Case("helpers: no exception is lost while descriptors are loaded", _no_exception_is_lost),
     Case("helpers: a module and an option are found by name", _module_is_found),
     *(Case(f"helpers: pages are mapped until none is left for tables, {n} levels",
            lambda n=n: _pages_are_mapped(n)) for n in (4, 5)),

@@ -32,8 +32,11 @@ def _boots(build: Build) -> None:
              for text, name in ((_FIRST, "one"), (_SECOND, "two"))]
     expect = {"identity": _expect_identity, "higher-half": _expect_higher_half}[build.template]
     expect(machine.run(machine.Boot(kernel=kernel)), "pvh", "", None)
-    boot = machine.Boot(kernel=kernel, append="a b=c", initrd=[path for path, _ in files[:1]])
-    expect(machine.run(boot), "pvh", "a b=c", _FIRST)
+    boot = machine.Boot(kernel=kernel, append="a b=c", initrd=[path for path, _ in files[:1]],
+                        extra=("-smp", "4"))
+    result = machine.run(boot)
+    expect(result, "pvh", "a b=c", _FIRST)
+    result.expect(machine.OK, r"^processors: 4 of 4\r?$")
     cmdline = "motd=two initrd=two"
     image = iso.grub_iso(kernel, "multiboot2", cmdline, files)
     expect(iso.run_iso(image), "multiboot2", cmdline, _SECOND)

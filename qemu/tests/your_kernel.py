@@ -71,6 +71,24 @@ def from_nothing(compiler: str) -> None:
         says(boot.replace("kernel.elf", "build/kernel.elf"), here)
 
 
+def all_its_processors(compiler: str) -> None:
+    """The kernel from nothing, and ten lines."""
+    section = doc_pages.section(_PAGE, "## All its processors")
+    here = cases.scratch_directory()
+    write(here, doc_pages.section(_PAGE, "## From nothing"))
+    [(language, text)] = doc_pages.blocks(section)
+    added = [line for line in text.split("\n")
+             if line.startswith("+") and not line.startswith("+++") and line != "+"]
+    assert language == "diff" and len(added) == 10, added
+    result = subprocess.run(["patch", "-p0"], cwd=here, input=text, text=True, capture_output=True,
+                            timeout=20)
+    assert result.returncode == 0, result.stdout
+    make, boot = doc_pages.lines(section)
+    type_in([make], here, _WITH[compiler])
+    said = doc_pages.spoken(shlex.split(boot), here, _SAYS[-1])
+    assert all(words in said for words in (*_SAYS, "processors: four")), said
+
+
 def as_part_of_a_build(tool: str) -> None:
     """By CMake and Meson, which find the checkout where they would have put it."""
     nothing = doc_pages.section(_PAGE, "## From nothing")
@@ -151,6 +169,8 @@ def links_lead_somewhere() -> None:
 CASES = [
     *(Case(f"your-kernel: from nothing, {compiler}", functools.partial(from_nothing, compiler))
       for compiler in _WITH),
+    *(Case(f"your-kernel: all its processors, {compiler}",
+           functools.partial(all_its_processors, compiler)) for compiler in _WITH),
     *(Case(f"your-kernel: from a boot stub, {compiler}",
            functools.partial(from_a_boot_stub, compiler)) for compiler in _WITH),
     *(Case(f"your-kernel: as part of a build by {tool}", functools.partial(as_part_of_a_build, tool))

@@ -56,6 +56,32 @@ PROLOGUE_HELPER_ uint64_t prologue_bytes_of_type(const prologue_handoff *handoff
     return bytes;
 }
 
+/* The next piece of RAM, whatever it is used for, from `*end` on; pieces that touch are one. What is
+ * reserved, or bad, is none. 0 behind the last:
+ *
+ *     uint64_t start, end = 0;
+ *     while (prologue_next_ram(handoff, &start, &end))
+ *         add_memory(start, end);
+ */
+PROLOGUE_HELPER_ int prologue_next_ram(const prologue_handoff *handoff, uint64_t *start,
+                                       uint64_t *end) {
+    const uint64_t behind = *end;
+    int found = 0;
+    for (uint64_t i = 0; i != handoff->memory_count; ++i) {
+        const prologue_range *const range = &handoff->memory[i];
+        if (range->start < behind || range->type == PROLOGUE_MEMORY_RESERVED ||
+            range->type == PROLOGUE_MEMORY_BAD)
+            continue;
+        if (found && range->start != *end)
+            break;
+        if (!found)
+            *start = range->start;
+        *end = range->end;
+        found = 1;
+    }
+    return found;
+}
+
 /* The length of the word that `text` begins with: up to a space or the end. */
 PROLOGUE_HELPER_ uint64_t prologue_word_bytes(const char *text) {
     uint64_t bytes = 0;
@@ -238,7 +264,8 @@ PROLOGUE_HELPER_ void prologue_load_gdt(const void *gdt, uint16_t bytes, uint16_
         __asm__ volatile("ltr %0" : : "r"(tss) : "memory");
 }
 
-/* Loads an IDT of `bytes` bytes. From here on exceptions are the kernel's. */
+/* Loads an IDT of `bytes` bytes. From here on exceptions are the kernel's. Its gates name a code
+ * selector of the GDT that is loaded: prologue_load_descriptors does both. */
 PROLOGUE_HELPER_ void prologue_load_idt(const void *idt, uint16_t bytes) {
     const struct {
         uint16_t limit;
@@ -249,6 +276,42 @@ PROLOGUE_HELPER_ void prologue_load_idt(const void *idt, uint16_t bytes) {
          (uint16_t)((uintptr_t)idt >> 32), (uint16_t)((uintptr_t)idt >> 48)},
     };
     __asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
+}
+
+/* Loads an IDT, then a GDT, whatever selectors the kernel has: 0 where `code` is none of the GDT's
+ * first sixteen descriptors, and nothing is done, else 1. At each instruction an exception is
+ * reported, by Prologue's gates or by the kernel's: on the way a GDT is loaded that has the code
+ * segment of both. */
+PROLOGUE_HELPER_ int prologue_load_descriptors(const void *idt, uint16_t idt_bytes, const void *gdt,
+                                               uint16_t gdt_bytes, uint16_t code, uint16_t data,
+                                               uint16_t tss) {
+    volatile uint64_t both[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    const struct {
+        uint16_t limit;
+        uint16_t base[4];
+    } pointer = {
+        (uint16_t)(sizeof both - 1),
+        {(uint16_t)(uintptr_t)both, (uint16_t)((uintptr_t)both >> 16),
+         (uint16_t)((uintptr_t)both >> 32), (uint16_t)((uintptr_t)both >> 48)},
+    };
+    if (code / 8 == 0 || code / 8 >= 16 || (code | 7) >= gdt_bytes)
+        return 0;
+    both[PROLOGUE_SELECTOR_CODE64 / 8] = 0x00af9b000000ffff;
+    both[code / 8] = ((const uint64_t *)gdt)[code / 8];
+    __asm__ volatile("lgdt %0" : : "m"(pointer) : "memory");
+    prologue_load_idt(idt, idt_bytes);
+    prologue_load_gdt(gdt, gdt_bytes, code, data, tss);
+    return 1;
+}
+
+/* Where GS-relative addresses begin, for data of this processor's own; of the others by gs_base in
+ * prologue/cpus.h. */
+PROLOGUE_HELPER_ void prologue_load_gs_base(const void *base) {
+    const uint64_t value = (uintptr_t)base;
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(0xc0000101), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
 }
 
 #endif

@@ -1,5 +1,6 @@
 // A kernel in the upper half, with a layout, descriptor tables and page tables of
 // its own. All that is left of Prologue's, once it runs, is the handoff.
+#include <prologue/cpus.h>
 #include <prologue/kernel.h>
 #include <prologue/wishes.h>
 
@@ -76,6 +77,37 @@ void use_initrd(const prologue_module& module, PageTables& tables) {
     print("initrd: ", module.bytes, " bytes: ", console::Text{text, line});
 }
 
+// Where each of the others begins, on a stack of its own and on the tables that are loaded.
+constexpr uint32_t kMostProcessors = 16;
+constexpr uint64_t kSecondStack = 0x2000;
+uint32_t processors = 1;
+void second_main(prologue_cpu*) {
+    __atomic_add_fetch(&processors, 1, __ATOMIC_RELAXED);
+}
+
+// Page tables are seen where RAM is: map_ram has it where Prologue had.
+void start_processors(const prologue_handoff& handoff) {
+    static prologue_cpu list[kMostProcessors];
+    alignas(4096) static uint8_t memory[PROLOGUE_CPUS_SHARED_BYTES +
+                                        kMostProcessors * (kSecondStack + PROLOGUE_CPU_OWN_BYTES)];
+    static prologue_cpus cpus = {};
+    static prologue_cpus_start start = {};
+    cpus.handoff = &handoff;
+    cpus.cpu = list;
+    cpus.room = kMostProcessors;
+    start.entry = second_main;
+    start.stack_bytes = kSecondStack;
+    start.memory = memory;
+    start.memory_bytes = sizeof memory;
+    if (prologue_find_cpus(&cpus) == PROLOGUE_CPUS_DONE)
+        prologue_start_cpus(&cpus, &start);
+    for (uint32_t i = 1; i < cpus.count; ++i)
+        while (__atomic_load_n(&list[i].state, __ATOMIC_ACQUIRE) == PROLOGUE_CPU_RUNNING)
+            asm volatile("pause");
+    print("processors: ", uint64_t{__atomic_load_n(&processors, __ATOMIC_RELAXED)}, " of ",
+          uint64_t{cpus.found});
+}
+
 }  // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
@@ -98,6 +130,7 @@ void kernel_main(const prologue_handoff* handoff) {
     print_memory(*handoff);
     if (const prologue_module* const initrd = find_initrd(*handoff))
         use_initrd(*initrd, tables);
+    start_processors(*handoff);
     print("result: ok");
 
     leave_qemu();

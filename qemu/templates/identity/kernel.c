@@ -1,7 +1,9 @@
 /* A kernel that sees all memory, itself too, at its physical address. It keeps the
  * tables that Prologue made, which also report its exceptions, and prints what it
- * was given: memory, command line, modules, and the local APIC through a window.
+ * was given: memory, command line, modules, and the local APIC through a window. Its
+ * other processors count themselves, and halt.
  */
+#include <prologue/cpus.h>
 #include <prologue/kernel.h>
 #include <prologue/wishes.h>
 
@@ -97,6 +99,35 @@ static void print_message_of_the_day(const prologue_handoff *handoff) {
     print("\n");
 }
 
+/* Where each of the others begins, on a stack of its own. */
+static uint32_t processors = 1;
+static void second_main(prologue_cpu *cpu) {
+    (void)cpu;
+    __atomic_add_fetch(&processors, 1, __ATOMIC_RELAXED);
+}
+
+#define MOST_PROCESSORS 64
+#define SECOND_STACK 8192
+static void start_processors(const prologue_handoff *handoff) {
+    static prologue_cpu list[MOST_PROCESSORS];
+    static _Alignas(4096) uint8_t memory[PROLOGUE_CPUS_SHARED_BYTES +
+                                         MOST_PROCESSORS * (SECOND_STACK + PROLOGUE_CPU_OWN_BYTES)];
+    static prologue_cpus cpus = {.cpu = list, .room = MOST_PROCESSORS};
+    static prologue_cpus_start start = {.entry = second_main, .stack_bytes = SECOND_STACK,
+                                        .memory = memory, .memory_bytes = sizeof memory};
+    cpus.handoff = handoff;
+    if (prologue_find_cpus(&cpus) == PROLOGUE_CPUS_DONE)
+        prologue_start_cpus(&cpus, &start);
+    for (uint32_t i = 1; i < cpus.count; ++i)
+        while (__atomic_load_n(&list[i].state, __ATOMIC_ACQUIRE) == PROLOGUE_CPU_RUNNING)
+            __asm__ volatile("pause");
+    print("processors: ");
+    print_decimal(__atomic_load_n(&processors, __ATOMIC_RELAXED));
+    print(" of ");
+    print_decimal(cpus.found);
+    print("\n");
+}
+
 static void print_local_apic(void) {
     const volatile uint32_t *const version =
         (const volatile uint32_t *)(uintptr_t)(LOCAL_APIC + LOCAL_APIC_VERSION);
@@ -120,6 +151,7 @@ void kernel_main(const prologue_handoff *handoff) {
     print_modules(handoff);
     print_message_of_the_day(handoff);
     print_local_apic();
+    start_processors(handoff);
     print("result: ok\n");
 
     leave_qemu();
