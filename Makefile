@@ -43,7 +43,7 @@ $(OBJECTS32) $(SEV_OBJECTS32) $(OBJECTS64) $(KERNEL_OBJECTS): Makefile arch/x86/
 .PHONY: setup
 setup:
 	@qemu/setup.sh
-	@$(MAKE) debian-guests-if-there
+	@$(MAKE) debian-guests-if-there zig-if-there
 
 .PHONY: clean
 clean:

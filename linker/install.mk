@@ -6,7 +6,7 @@ INSTALL_ROOT = $(DESTDIR)$(PREFIX)
 VERSION := $(strip $(file < VERSION))
 
 TEMPLATE_FILES := $(wildcard $(addprefix qemu/templates/*/,\
-	Makefile README.md *.txt *.cmake *.ld *.h *.c *.cpp *.S *.rs))
+	Makefile README.md *.txt *.cmake *.ld *.h *.c *.cpp *.S *.rs *.zig))
 
 # FILE:DIRECTORY, the directory below PREFIX.
 installed_in = $(patsubst %,%:$(strip $(1)),$(2))

@@ -45,12 +45,20 @@ export TEST JOBS
 CHECK = $(PYTHON) qemu/check.py
 
 .PHONY: check check-host check-qemu
-check: host-binaries kernels check-tool check-tool-sanitized $(FEEDERS)
+check: host-binaries kernels check-tool check-tool-sanitized $(FEEDERS) zig-if-there
 	@$(CHECK) host qemu sev
 check-host: host-binaries kernels
 	@$(CHECK) host
-check-qemu: kernels check-tool check-tool-sanitized $(FEEDERS)
+check-qemu: kernels check-tool check-tool-sanitized $(FEEDERS) zig-if-there
 	@$(CHECK) qemu
+
+# For the template in Zig.
+.PHONY: zig-if-there
+zig-if-there:
+	@$(MAKE) $(BUILD)/zig/zig || echo "A Zig compiler cannot be had: its template is not tried." >&2
+$(BUILD)/zig/zig: qemu/fetch_zig.sh
+	@echo "  $@"
+	qemu/fetch_zig.sh $(@D)
 
 # What the changed files feed, in two minutes at most.
 .PHONY: check-quick
