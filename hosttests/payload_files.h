@@ -3,6 +3,7 @@
 
 #include "elf.h"
 #include "payload/elf64.h"
+#include "payload/limine.h"
 #include "payload/linux_image.h"
 #include "payload/pie.h"
 
@@ -81,6 +82,35 @@ inline std::vector<uint8_t> pie_file() {
     return file;
 }
 
+// The same with the Limine protocol's requests in its data, in place of the note.
+enum LimineRequest : unsigned { kAskHhdm, kAskRsdp, kAskAddress, kAskPaging, kAskModules, kAskCmdline,
+                                kAskScreen, kAskMap, kAskUnknown };
+inline constexpr size_t kLimineRevision = 0x1800, kLimineRequests = 0x1820;
+inline std::vector<uint8_t> limine_file() {
+    std::vector<uint8_t> file = elf_file();
+    file.resize(0x1a00);
+    const auto put = [&](size_t at, const auto& value) {
+        std::memcpy(file.data() + at, &value, sizeof value);
+    };
+    put(kElfNoteAt + 8, uint32_t{0x71});
+    put(64 + 24, kElfVirtual); // p_paddr, as lld has it
+    put(64 + 56 + 24, kElfVirtual + 0x2800);
+    put(64 + 56 + 32, uint64_t{0x200});
+    const uint64_t revision[] = {0xf9562b2d5c95a6c8, 0x6a7b384944536bdc, 3};
+    put(kLimineRevision, revision);
+    constexpr uint64_t kIds[][2] = {
+        {0x48dcf1cb8ad2b852, 0x63984e959a98244b}, {0xc5e77b6b397e7b43, 0x27637845accdcf3c},
+        {0x71ba76863cc55f63, 0xb2644a48c516a487}, {0x95c1a0edab0944cb, 0xa4e5cb3842f7488a},
+        {0x3e7e279702be32af, 0xca1c4f3bd1280cee}, {0x4b161536e598651e, 0xb390ad4a2f1f303a},
+        {0x9d5827dcd881dd75, 0xa3148604f6fab11b}, {0x67cf3d9d378a806f, 0xe304acdfc50c3c62},
+        {0x1111111111111111, 0x2222222222222222}};
+    for (size_t i = 0; i != sizeof kIds / sizeof *kIds; ++i) {
+        const uint64_t request[] = {0xc7b1dd30df4c8b88, 0x0a82e883a194f07b, kIds[i][0], kIds[i][1]};
+        put(kLimineRequests + 48 * i, request);
+    }
+    return file;
+}
+
 // An ELF32 for 2 MiB, linked 3 GiB higher, with PVH's note or Multiboot 1's header.
 inline constexpr size_t kElf32Note = 52 + 2 * 32;
 inline std::vector<uint8_t> elf32_file(bool multiboot1) {
@@ -135,7 +165,7 @@ inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
               "a segment lies in the file");
         check(segment.file_bytes <= segment.bytes, "and has room in memory");
         check(segment.phys + segment.bytes <= kMostPhysical, "which there can be");
-        if (!elf.wants_handoff)
+        if (!elf.is_mapped())
             continue;
         check(!(segment.writable && segment.executable), "it is not writable and executable");
         check(page_down(segment.virt) >= end, "it has its pages for itself");
@@ -144,11 +174,13 @@ inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
         end = page_up(segment.virt + segment.bytes);
         executable |= segment.executable && elf.entry - segment.virt < segment.bytes;
     }
-    check(executable || !elf.wants_handoff, "the entry can be executed");
-    check(!elf.is_pie || elf.wants_handoff, "a PIE has the handoff's note");
+    check(executable || !elf.is_mapped(), "the entry can be executed");
+    check(!elf.is_pie || elf.is_mapped(), "a PIE is mapped");
     if (elf.is_pie)
         expect_sound_relocations(file, bytes, elf);
-    if (elf.wants_handoff)
+    if (elf.asks_limine)
+        check(limine_stack(file, elf) >= kLimineStack, "there is a stack");
+    if (elf.is_mapped())
         return;
     bool inside = false;
     for (const PayloadSegment& segment : elf)

@@ -1,6 +1,7 @@
 #include "elf64.h"
 
 #include "elf.h"
+#include "payload/limine.h"
 #include "phys_memory.h"
 #include "refusals.h"
 #include "slots.h"
@@ -181,10 +182,20 @@ void check_order(const PayloadSegment& segment, const PayloadSegment& before) {
                   segment.virt, segment.phys);
 }
 
-void add_segment(ElfPayload& payload, const File& file, const ProgramHeader& header,
+void check_high(const ProgramHeader& header, unsigned index, bool is_pie) {
+    if (!is_pie && header.virt < ~uint64_t{0} - 2 * kGiB + 1)
+        refuse_in("is not in the last 2 GiB", Refusal::elf_segment, index, header.virt,
+                  header.bytes);
+}
+
+void add_segment(ElfPayload& payload, const File& file, ProgramHeader header,
                  unsigned index) {
+    if (payload.asks_limine) { // by that protocol it lies anywhere
+        check_high(header, index, payload.is_pie);
+        header.phys = header.virt % (2 * kGiB);
+    }
     check_segment(file, header, index);
-    if (payload.wants_handoff)
+    if (payload.is_mapped())
         check_mapping(header, index);
     if (payload.is_pie && header.alignment > kSlot)
         refuse_in("wants more than 2 MiB of alignment", Refusal::elf_segment, index,
@@ -195,7 +206,7 @@ void add_segment(ElfPayload& payload, const File& file, const ProgramHeader& hea
     segment = {header.file_offset, header.file_bytes, header.virt, header.phys, header.bytes,
                (header.flags & kElfWritable) != 0, (header.flags & kElfExecutable) != 0,
                static_cast<uint8_t>(index)};
-    if (payload.count++ != 0 && payload.wants_handoff)
+    if (payload.count++ != 0 && payload.is_mapped())
         check_order(segment, (&segment)[-1]);
 }
 
@@ -276,20 +287,22 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
             payload.dynamic = {header.file_offset, header.file_offset + header.file_bytes};
         }
     }
+    payload.asks_limine = !payload.wants_handoff && elf.ident[4] == kClass64 &&
+                          asks_limine(bytes, size);
     if (payload.wants_handoff) {
         expect("EI_CLASS", elf.ident[4], kClass64);
-    } else {
+    } else if (!payload.asks_limine) {
         expect("e_type", elf.type, kElfStatic);
         find_multiboot1(file, payload);
     }
-    if (!payload.wants_handoff && !payload.has_multiboot1 && payload.pvh_entry == 0)
+    if (!payload.is_mapped() && !payload.has_multiboot1 && payload.pvh_entry == 0)
         refuse(Refusal::elf_contract);
     for (unsigned i = 0; i != elf.program_header_count; ++i) {
         const ProgramHeader header = read_program_header(file, elf, i);
         if (header.type == kElfLoad && header.bytes != 0)
             add_segment(payload, file, header, i);
     }
-    if (payload.wants_handoff)
+    if (payload.is_mapped())
         check_entry(payload);
     else
         (void)payload.physical_entry();

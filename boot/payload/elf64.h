@@ -22,6 +22,7 @@ struct PayloadSegment {
 struct ElfPayload {
     uint64_t entry = 0;
     bool wants_handoff = false; // by the note of prologue/payload.h
+    bool asks_limine = false;   // a request of the Limine protocol is in it
     uint64_t pvh_entry = 0;     // physical, of 32-bit code; 0 where no note names one
     bool has_multiboot1 = false; // its header, in the first 8 KiB
     bool aligns_modules = false; // by that header: to pages
@@ -32,6 +33,8 @@ struct ElfPayload {
 
     const PayloadSegment* begin() const { return segments; }
     const PayloadSegment* end() const { return segments + count; }
+    // Is it entered in 64-bit mode, mapped as its headers say?
+    bool is_mapped() const { return wants_handoff || asks_limine; }
     Span virtual_span() const; // in whole pages
     Span physical_span() const;      // of a PIE: all of it, in whole pages
     uint64_t physical_entry() const; // of 32-bit code: refused where it is in no segment
@@ -43,10 +46,11 @@ struct ElfPayload {
 bool is_elf(const uint8_t* file, uint64_t bytes);
 
 // Refuses, by name, what is not a static ELF for x86, in the class that its contract wants, or
-// does not lie in the file. A PIE is taken with the handoff's note alone. One that wants the handoff has segments that are not writable and
+// does not lie in the file. A PIE is taken only if it is mapped. One that is mapped has segments that are not writable and
 // executable, ascend in pages of their own and are all at one distance from physical to
 // virtual, and an entry that can be executed; with other contracts it lies in a segment.
-// Contracts are looked for in this order: the handoff's note, Multiboot 1's header, PVH's note.
+// Contracts are looked for in this order: the handoff's note, Limine's requests (p_paddr means
+// nothing then), Multiboot 1's header, PVH's note.
 ElfPayload read_elf(const uint8_t* file, uint64_t bytes);
 
 }  // namespace prologue

@@ -15,6 +15,7 @@
     X(elf_entry, "payload: elf: e_entry %x is in no executable segment")                           \
     X(elf_contract, "payload: elf: no note says by which contract it is to be started")            \
     X(elf_relocation, "payload: elf: relocation: %s (%x, %x)")                                     \
+    X(limine, "payload: limine: %s is not served (%x, %x)")                                        \
     X(multiboot_modules, "payload: multiboot: a module lies above 4 GiB")                          \
     X(linux_cut, "payload: linux: %s ends at %x, the file at %x")                                  \
     X(linux_header, "payload: linux: %s (%x, %x)")                                                 \

@@ -141,7 +141,7 @@ $(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(LINUX32) $(EFI_STUB) linker/prol
 
 # Payloads of the loader image, without the library: high by a script of their own; low as lld lays
 # it out; as PIEs with each kind of relocations.
-PAYLOAD_NAMES := high sums low pie relr shared
+PAYLOAD_NAMES := high sums low pie relr shared limine limine-pie
 PAYLOADS := $(PAYLOAD_NAMES:%=$(BUILD)/payload-%.elf)
 payload-high := demo-payload console
 payload-sums := sums console
@@ -149,11 +149,15 @@ payload-low := demo-payload-pie console-pie
 payload-pie := sums-pie console-pie
 payload-relr := sums-pie console-pie
 payload-shared := sums-pic console-pic
+payload-limine := limine console
+payload-limine-pie := limine-pie console-pie
 PAYLOAD_high := -z max-page-size=4096 -T qemu/kernels/payload.ld
 PAYLOAD_sums := $(PAYLOAD_high)
 PAYLOAD_low := --image-base=0x100000
 PAYLOAD_pie := -pie --no-dynamic-linker
 PAYLOAD_relr := $(PAYLOAD_pie) --pack-dyn-relocs=relr
+PAYLOAD_limine := -z max-page-size=4096 --image-base=0xffffffff80000000 -e limine_entry
+PAYLOAD_limine-pie := $(PAYLOAD_pie) -e limine_entry
 PAYLOAD_shared := -shared -Bsymbolic-functions
 payload_objects = $($(1):%=$(BUILD)/kernels/%.o)
 KERNEL_OBJECTS += $(sort $(foreach name,$(PAYLOAD_NAMES),$(call payload_objects,payload-$(name))))

@@ -5,7 +5,7 @@
 // Expects: RDI = a Departure that lies there too; this page, it, and all that moves mapped
 // at their own addresses, writable; interrupts off; DF clear.
 // Leaves: the payload's tables, GDT and stack, no IDT, DS to SS = its data selector, FS and
-// GS with a base of 0, RDI and RSI as the Departure says; RBP = 0.
+// GS with a base of 0, RDI and RSI as the Departure says; in 64-bit mode all others 0.
 
 #include "bits.h"
 #include "departure.h"
@@ -88,6 +88,18 @@ cleared:
         ltr     %r10w
 1:      pushq   %r8
         pushq   %rax
+        xorl    %eax, %eax
+        xorl    %ebx, %ebx
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        xorl    %r8d, %r8d
+        xorl    %r9d, %r9d
+        xorl    %r10d, %r10d
+        xorl    %r11d, %r11d
+        xorl    %r12d, %r12d
+        xorl    %r13d, %r13d
+        xorl    %r14d, %r14d
+        xorl    %r15d, %r15d
         lretq
 
         // By compatibility mode, out of paging, and only then out of long mode (SDM vol. 3,

@@ -32,7 +32,7 @@ constexpr char kSentences[] =
 }
 
 [[noreturn]] void start_elf(Way& way, const prologue_module& file, ElfPayload elf) {
-    if (elf.wants_handoff)
+    if (elf.is_mapped())
         start_handoff(way, file, elf);
     start_32(way, file, elf);
 }

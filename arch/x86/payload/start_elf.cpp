@@ -1,9 +1,11 @@
-// An ELF64 that asks for Prologue's handoff by a note: entered as kernel_main is.
+// An ELF64 that is mapped as its headers say: one that asks for Prologue's handoff by a note, which is
+// entered as kernel_main is; or one that asks by the Limine protocol.
 #include "bits.h"
 #include "chance.h"
 #include "errors.h"
 #include "handoff_pointers.h"
 #include "kernel_map.h"
+#include "payload/limine.h"
 #include "payload/pie.h"
 #include "slots.h"
 #include "way.h"
@@ -48,14 +50,16 @@ Place place_by_chance(Way& way, const ElfPayload& elf, Random& random) {
     const uint64_t in_last = slots_in(last, kernel.bytes(), kernel.start);
     if (in_ram == 0 || in_last == 0)
         return place_as_linked(way, elf);
-    return {first_slot(last.start, kernel.start) + kSlot * random.below(in_last),
+    return {elf.is_pie ? first_slot(last.start, kernel.start) + kSlot * random.below(in_last)
+                       : kernel.start,
             way.rooms().place(kernel.bytes(), kernel.start, random.below(in_ram))};
 }
 
-void place_pie(Way& way, ElfPayload& elf, const prologue_module& file, Random* random) {
+void place_anywhere(Way& way, ElfPayload& elf, const prologue_module& file, Random* random) {
     const Place place = random ? place_by_chance(way, elf, *random) : place_as_linked(way, elf);
     const uint64_t slide = place.virt - elf.virtual_span().start;
-    relocate_file(way.seen(file.start), elf, slide);
+    if (elf.is_pie)
+        relocate_file(way.seen(file.start), elf, slide);
     elf.slide(slide, place.phys - elf.physical_span().start);
 }
 
@@ -147,14 +151,46 @@ void fill_descriptors(Departure& departure, uint64_t distance) {
     departure.tss = PROLOGUE_SELECTOR_TSS;
 }
 
+// Those that Limine's protocol names: of 16, 32 and 64 bits, code and data each.
+void fill_limine_descriptors(Departure& departure, uint64_t distance) {
+    constexpr uint64_t kCode16 = 0x00009b000000ffff, kData16 = 0x000093000000ffff;
+    constexpr uint64_t kTable[] = {0, kCode16, kData16, kCode32, kData, kCode64, kData};
+    copy_bytes(departure.descriptors, kTable, sizeof kTable);
+    departure.gdt = {sizeof kTable - 1,
+                     reinterpret_cast<uint64_t>(departure.descriptors) + distance, {}};
+    departure.code = 0x28;
+    departure.data = 0x30;
+}
+
+// The framebuffer in the direct map, write-combining: PAT's entry 5.
+void show_screen(PageTables& tables, const prologue_handoff& handoff) {
+    const prologue_framebuffer& screen = handoff.framebuffer;
+    if (screen.phys == 0)
+        return;
+    const uint64_t start = page_down(screen.phys);
+    const uint64_t bytes = page_up(screen.phys + uint64_t{screen.pitch} * screen.height) - start;
+    for (uint64_t done = 0; done != bytes; done += kPage) // in no large page: that bit is another there
+        if (tables.map_devices(handoff.direct_map + start + done, start + done, kPage,
+                               PTE_WRITABLE | kNoExecute | PTE_WRITE_THROUGH | PTE_PAT_IN_4K) !=
+            MapResult::ok)
+            fail(Error::map_conflict, handoff.direct_map + start, start, bytes);
+}
+
+// Both of the PC's interrupt controllers, whatever the firmware left.
+void mask_interrupts() {
+    constexpr uint16_t kPorts[] = {0x21, 0xa1};
+    for (const uint16_t port : kPorts)
+        asm volatile("outb %0, %1" : : "a"(uint8_t{0xff}), "Nd"(port));
+}
+
 }  // namespace
 
 void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
     Random random;
     const bool is_random = draws_places(from, random);
-    if (elf.is_pie)
-        place_pie(way, elf, file, is_random ? &random : nullptr);
+    if (elf.is_pie || elf.asks_limine)
+        place_anywhere(way, elf, file, is_random ? &random : nullptr);
     const Image image = image_of(elf);
     KernelMap map = {from.direct_map, from.direct_map_bytes};
     map.addressable = kMostPhysical;
@@ -178,7 +214,13 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.direct_map = map.direct_map;
     handoff.direct_map_bytes = map.direct_map_bytes;
 
-    const Span stack = way.room(kPage + kStackBytes);
+    uint8_t* const bytes = way.seen(file.start);
+    const uint64_t stack_bytes = elf.asks_limine ? limine_stack(bytes, elf) : kStackBytes;
+    const uint64_t most_ranges = 2 * (from.memory_count + Rooms::kMost);
+    uint8_t* const answers =
+        elf.asks_limine ? way.objects<uint8_t>(limine_bytes(handoff.module_count, most_ranges))
+                        : nullptr;
+    const Span stack = way.room(kPage + stack_bytes);
     handoff.stack_bottom = handoff.direct_map + stack.start + kPage;
     handoff.stack_top = handoff.direct_map + stack.end;
 
@@ -196,11 +238,20 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.identity_bytes = map.identity.end;
     handoff.page_tables_phys = tables.root();
 
-    fill_descriptors(departure, distance);
+    if (!elf.asks_limine)
+        fill_descriptors(departure, distance);
     departure.cr3 = tables.root();
     departure.entry = elf.entry;
     departure.rsp = handoff.stack_top - 8; // as if called from nowhere
-    departure.rdi = reinterpret_cast<uint64_t>(&handoff) + distance;
+    if (elf.asks_limine) {
+        show_screen(tables, handoff);
+        mask_interrupts();
+        fill_limine_descriptors(departure, distance);
+        answer_limine(bytes, elf, {handoff, from.direct_map, image.span().start,
+                                   image.virtual_span().start}, answers);
+    } else {
+        departure.rdi = reinterpret_cast<uint64_t>(&handoff) + distance;
+    }
     move_pointers(handoff, distance);
     way.go(moving);
 }
