@@ -111,8 +111,11 @@ def kernel_modules(directory: Path, kind: str) -> list:
     kernel = existing(os.environ["KERNEL"])
     initrd = os.environ.get("INITRD")
     hashes = directory / "hashes.bin"
-    hashes.write_bytes(kernel_hashes.table(
-        kernel.read_bytes(), Path(initrd).read_bytes() if initrd else b"", cmdline))
+    if os.environ.get("HASHES"):
+        hashes.write_bytes(existing(os.environ["HASHES"]).read_bytes())
+    else:
+        hashes.write_bytes(kernel_hashes.table(
+            kernel.read_bytes(), Path(initrd).read_bytes() if initrd else b"", cmdline))
     return [module(directory, kernel, "kernel", cmdline), module(directory, hashes, "hashes", "")]
 
 

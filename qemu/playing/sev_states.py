@@ -130,6 +130,14 @@ def multiboot2_firmware(path: Path, memory: int, c_bit: int, unaccepted: int = 1
     return path
 
 
+def multiboot2_hosts_firmware(path: Path, memory: int) -> Path:
+    """The same, but blob and pages are the host's own, for it to lie about."""
+    rest = multiboot2_firmware(path, memory, 51).read_text()
+    path.write_text(f"cpuid-page {CPUID_PAGE:#x}\nsecrets-page {SECRETS_PAGE:#x}\n"
+                    f"blob {BLOB:#x}\n{rest}")
+    return path
+
+
 def linux64_firmware(path: Path, memory: int, c_bit: int, unaccepted: int = 15) -> Path:
     """As GRUB enters by Linux's protocol, in 64-bit mode."""
     e820, efi = _maps(memory, unaccepted)

@@ -15,12 +15,12 @@ from sev_guest import Run
 
 CANARY = 0x5ec7e7a1b2c3d4e5
 ENTRIES = {"pvh": "demo", "pvh64": "demo-every", "linux32": "demo-every", "linux64": "demo-every",
-           "vmd": "demo-every"}
+           "vmd": "demo-every", "grub": "demo-every"}
 _MEMORY = 32 << 20
 _EXCEPTION_STACK = 4096
 _SECONDS = 3600
-_STATES = {"pvh64": sev_states.pvh64,
-           "linux64": lambda path: sev_states.linux64(path, _MEMORY)}
+_STATES = {"pvh64": lambda path, _: sev_states.pvh64(path), "linux64": sev_states.linux64,
+           "grub": sev_states.multiboot2_hosts_firmware}
 
 
 def sweep(entry: str, sev: str, what: str, **settings) -> sev_guest.Result:
@@ -30,18 +30,18 @@ def sweep(entry: str, sev: str, what: str, **settings) -> sev_guest.Result:
     return result
 
 
-def boot(entry: str, sev: str, **settings) -> sev_guest.Result:
+def boot(entry: str, sev: str, memory: int = _MEMORY, **settings) -> sev_guest.Result:
     image = cases.BUILD / f"{settings.pop('kernel', ENTRIES[entry])}.elf"
     with tempfile.TemporaryDirectory() as directory:
         if entry in _STATES:
-            settings["state"] = _STATES[entry](Path(directory) / "state")
+            settings["state"] = _STATES[entry](Path(directory) / "state", memory)
         elif entry == "vmd":
             settings["state"] = cases.ROOT / "qemu/sevhost/states/vmd.state"
         elif entry == "linux32":
             image = image.with_suffix(".bzImage")
         if entry.startswith("linux"):
             settings["accept"] = "all"
-        return sev_guest.run(Run(image, sev=sev, memory=f"{_MEMORY >> 20}M", **settings))
+        return sev_guest.run(Run(image, sev=sev, memory=f"{memory >> 20}M", **settings))
 
 
 @functools.lru_cache(None)

@@ -25,10 +25,12 @@ prologue_isr64:
     .set vector, vector + 1
   .endr
 
-        // #VC has a handler of its own in a kernel that serves SEV guests.
-        .weak   prologue_isr64_vc
-        .hidden prologue_isr64_vc
+        // #VC has a handler of its own in a kernel that serves SEV guests, and so has
+        // #DF in such a guest.
+        .weak   prologue_isr64_vc, prologue_isr64_sev_df
+        .hidden prologue_isr64_vc, prologue_isr64_sev_df
 prologue_isr64_vc:
+prologue_isr64_sev_df:
 
         // Stack: vector, error code where the vector has one, RIP, CS, RFLAGS,
         // RSP, SS. Where it has none, a zero is put in its place.

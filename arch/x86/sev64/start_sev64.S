@@ -5,6 +5,7 @@
 #include "contract_magic.h"
 #include "frame64.inc"
 #include "prologue/sev_reasons.h"
+#include "sev_bits.h"
 #include "sev_state.h"
 
         .text
@@ -74,5 +75,21 @@ deliver:
         movq    %rax, 120(%rsp)
         movq    %rsp, %rdi
         call    prologue_exception
+
+        // #DF in an SEV-ES guest, by its own gate (descriptors.cpp). If #VC's stack is on a
+        // page that the host has taken, it is what comes of a #VC, and of each page that its
+        // handler then looks at: for ever. So this one looks at none.
+        .globl  prologue_isr64_sev_df
+        .hidden prologue_isr64_sev_df
+prologue_isr64_sev_df:
+        movl    $MSR_GHCB, %ecx
+        movl    $GHCB_TERMINATION(PROLOGUE_SEV_EXCEPTION(VECTOR_DOUBLE_FAULT)), %eax
+        xorl    %edx, %edx
+        wrmsr
+        rep
+        vmmcall
+        cli
+        hlt
+        jmp     prologue_isr64_sev_df
 
         .section .note.GNU-stack, "", @progbits

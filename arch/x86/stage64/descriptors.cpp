@@ -11,6 +11,7 @@
 #include "bits.h"
 
 #include "descriptors.h"
+#include "sev_state.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -18,7 +19,7 @@
 typedef uint64_t Gate __attribute__((vector_size(16)));
 
 extern "C" {
-extern const char prologue_isr64[];
+extern const char prologue_isr64[], prologue_isr64_sev_df[];
 extern Gate prologue_idt[VECTORS];
 void prologue_install_idt();
 void prologue_install_descriptors();
@@ -39,6 +40,13 @@ constexpr uint64_t kInterruptGate = uint64_t{0x8e} << 40 | uint64_t{kIstOfAll} <
                                     uint64_t{SELECTOR_CODE64} << 16;
 constexpr uint64_t kAvailableTss = uint64_t{0x89} << 40;
 
+// Of an SEV-ES guest, which reports nothing, but in a build that asks for it.
+#ifdef PROLOGUE_REPORT_TO_HOST
+constexpr bool kDoubleFaultIsSilent = false;
+#else
+constexpr bool kDoubleFaultIsSilent = true;
+#endif
+
 alignas(16) prologue::Tss tss;
 alignas(16) char exception_stack[EXCEPTION_STACK_BYTES], vc_stack[EXCEPTION_STACK_BYTES];
 
@@ -51,15 +59,21 @@ T* where_it_is(T* symbol) {
     return symbol;
 }
 
+Gate gate_to(const char* handler) {
+    const auto at = reinterpret_cast<uintptr_t>(handler);
+    return {(at & 0xffff) | kInterruptGate | (at >> 16 & 0xffff) << 48, at >> 32};
+}
+
 void fill_idt() {
-    const auto isr = reinterpret_cast<uintptr_t>(prologue_isr64);
-    Gate gate = {(isr & 0xffff) | kInterruptGate | (isr >> 16 & 0xffff) << 48, isr >> 32};
+    Gate gate = gate_to(prologue_isr64);
     Gate next = {ISR64_STRIDE, 0};
     asm("" : "+x"(next)); // lest each gate be computed from the first
 #pragma clang loop unroll_count(8)
     for (unsigned vector = 0; vector != VECTORS; ++vector, gate += next)
         prologue_idt[vector] = gate;
     prologue_idt[VECTOR_VC][0] ^= uint64_t{kIstOfAll ^ kIstOfVc} << kIstShift;
+    if (kDoubleFaultIsSilent && prologue::prologue_sev_state.es())
+        prologue_idt[VECTOR_DOUBLE_FAULT] = gate_to(prologue_isr64_sev_df);
 }
 
 void fill_tss() {

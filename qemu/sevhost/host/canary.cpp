@@ -81,6 +81,11 @@ void plant_canary(Guest& guest) {
              guest.settings.stacks[i].end - guest.settings.stacks[i].start);
     if (guest.snp_pages.secrets != 0)
         fill(guest, guest.snp_pages.secrets + offsetof(SecretsPage, keys), sizeof SecretsPage::keys);
+}
+
+void plant_canary_in_registers(Guest& guest) {
+    if (!wanted(guest))
+        return;
     for (unsigned gpr = 0; gpr != kGprCount; ++gpr)
         if (gpr == rax || gpr == rcx || gpr == rdx || gpr >= kNewWithLongMode)
             guest.gprs[gpr] = guest.settings.canary;

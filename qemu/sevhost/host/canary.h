@@ -7,8 +7,10 @@
 
 namespace sevhost {
 
-// Before the first instruction, behind all that is placed.
+// Before the first instruction, behind all that is placed; in registers, where nobody has said
+// what they hold.
 void plant_canary(Guest& guest);
+void plant_canary_in_registers(Guest& guest);
 
 // The GHCB MSR, or the page that it names.
 void look_for_canary_at_vmgexit(const Guest& guest);

@@ -275,8 +275,9 @@ void place_guest(Guest& guest, const Images& images) {
         if (guest.profile.first_ghcb == FirstGhcb::old_page)
             give_old_ghcb(guest);
     }
-    if (!images.state) // which says what all of it is
-        plant_canary(guest);
+    plant_canary(guest);
+    if (!images.state) // which says what they hold
+        plant_canary_in_registers(guest);
     update_vmcb_efer(guest);
     choose_nested_tables(guest);
     hostile_launch(guest);

@@ -41,7 +41,8 @@ public:
 private:
     bool apply(Text word) {
         return apply_gpr(word) || apply_register(word) || apply_segment(word) ||
-               apply_table_pointer(word) || apply_bytes(word) || apply_table(word);
+               apply_table_pointer(word) || apply_snp_page(word) || apply_bytes(word) ||
+               apply_table(word);
     }
 
     bool apply_gpr(Text word) {
@@ -113,6 +114,25 @@ private:
         where.limit = static_cast<uint32_t>(value());
         where.base = value();
         return true;
+    }
+
+    // Where the host puts them, and not where the image's notes want them: as a firmware does.
+    bool apply_snp_page(Text word) {
+        const struct {
+            const char* name;
+            GuestPhys& where;
+        } pages[] = {
+            {"cpuid-page", guest_.snp_pages.cpuid},
+            {"secrets-page", guest_.snp_pages.secrets},
+            {"blob", guest_.snp_pages.blob},
+        };
+        for (const auto& known : pages) {
+            if (word == known.name) {
+                known.where = value();
+                return true;
+            }
+        }
+        return false;
     }
 
     bool apply_bytes(Text word) {

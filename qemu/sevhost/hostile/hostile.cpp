@@ -32,20 +32,6 @@ unsigned guests_of(const Settings& settings) {
                                       : kOnSnp;
 }
 
-const char* name(HostileClass kind) {
-    switch (kind) {
-    case HostileClass::detected:
-        return "detected";
-    case HostileClass::harmless:
-        return "harmless";
-    case HostileClass::denial:
-        return "denial";
-    case HostileClass::not_detectable:
-        return "not detectable";
-    }
-    return "?";
-}
-
 const char* name(HostileGuests guests) {
     switch (guests) {
     case kOnEs:
@@ -70,6 +56,20 @@ Text name_and_occasion(Text setting) {
 }
 
 } // namespace
+
+const char* name(HostileClass kind) {
+    switch (kind) {
+    case HostileClass::detected:
+        return "detected";
+    case HostileClass::harmless:
+        return "harmless";
+    case HostileClass::denial:
+        return "denial";
+    case HostileClass::not_detectable:
+        return "not detectable";
+    }
+    return "?";
+}
 
 bool is_behaviour_of(const Hostile& behaviour, const Settings& settings) {
     return (behaviour.guests & guests_of(settings)) != 0;

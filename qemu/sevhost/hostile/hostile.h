@@ -101,6 +101,8 @@ unsigned hostile_count();
 const Hostile& hostile(unsigned number);
 bool is_behaviour_of(const Hostile& behaviour, const Settings& settings);
 
+const char* name(HostileClass kind);
+
 // A line for each behaviour: name, class, guests, what a right guest does.
 void say_hostile_behaviours();
 

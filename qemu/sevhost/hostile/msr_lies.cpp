@@ -1,4 +1,5 @@
 // Lies by the GHCB MSR: the answers to its protocol, and what it holds at reset.
+#include "ghcb_msr.h"
 #include "ghcb_msr_protocol.h"
 #include "hostile.h"
 
@@ -25,10 +26,13 @@ uint64_t with_versions(uint64_t sev_info, unsigned max, unsigned min) {
            uint64_t{min} << kVersionMinShift;
 }
 
-// SEV_INFO is in the MSR at reset, and is answered when asked for: the lie is in both.
+// SEV_INFO is in the MSR at reset, also of a host that has 0 there, which is not asked for it; and
+// where it is asked for, since a firmware's GHCB is there, the lie is in the answer.
 template <uint64_t (*lie)(uint64_t honest)>
 void at_reset(Guest& guest) {
-    guest.ghcb_msr = lie(guest.ghcb_msr);
+    if (guest.profile.first_ghcb == FirstGhcb::old_page)
+        return;
+    guest.ghcb_msr = lie(sev_info(guest));
     hostile_acted(guest);
 }
 template <uint64_t (*lie)(uint64_t honest)>

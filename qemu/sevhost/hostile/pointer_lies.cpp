@@ -10,28 +10,43 @@ namespace sevhost {
 namespace {
 
 constexpr GuestPhys kSecret = 0x200000; // free memory, which the canary fills
-constexpr uint32_t kModuleCountAt = 12, kModulesAt = 16, kCmdlineAt = 0x228;
-constexpr uint32_t kStartInfoMagic = 0x336ec578; // PVH's: by another protocol nobody reads it
+constexpr uint32_t kModuleCountAt = 12, kModulesAt = 16, kPvhCmdlineAt = 24; // hvm_start_info
+constexpr uint32_t kLinuxCmdlineAt = 0x228;                                  // boot_params
 constexpr uint32_t kKeyAt = 0x20; // VMPCK0
+
+// Whose structure it is that the guest is entered with: with a state file it may be neither's.
+bool is_by_pvh(const Guest& guest) {
+    return guest.gprs[rbx] == layout::kStartInfo;
+}
+bool is_by_linux(const Guest& guest) {
+    return guest.gprs[rsi] == layout::kBootParams;
+}
+
+uint8_t* private_page(const Guest& guest, GuestPhys page) {
+    return guest.memory.at(page, kPageBytes, Backing::private_);
+}
 
 // PVH's list of modules, one of them, is what is secret.
 void modules_at_secret(Guest& guest) {
-    uint8_t* const info = guest.memory.at(layout::kStartInfo, kPageBytes, Backing::private_);
-    const uint32_t count = 1;
-    if (memcmp(info, &kStartInfoMagic, sizeof kStartInfoMagic) != 0)
+    if (!is_by_pvh(guest))
         return;
+    uint8_t* const info = private_page(guest, layout::kStartInfo);
+    const uint32_t count = 1;
     memcpy(info + kModuleCountAt, &count, sizeof count);
     memcpy(info + kModulesAt, &kSecret, sizeof kSecret);
     hostile_acted(guest);
 }
 
-// Linux's command line is the first key of the secrets page, made of letters to be read well.
+// The command line is the first key of the secrets page, made of letters to be read well.
 void cmdline_at_secrets(Guest& guest) {
-    uint8_t* const params = guest.memory.at(layout::kBootParams, kPageBytes, Backing::private_);
-    uint8_t* const secrets = guest.memory.at(layout::kSecretsPage, kPageBytes, Backing::private_);
-    memcpy(secrets + kKeyAt, "VMPCK0-is-32-bytes-of-AES-256-k!", 32);
-    const uint32_t at = layout::kSecretsPage + kKeyAt;
-    memcpy(params + kCmdlineAt, &at, sizeof at);
+    const GuestPhys secrets = guest.snp_pages.secrets, at = secrets + kKeyAt;
+    if (secrets == 0 || (!is_by_pvh(guest) && !is_by_linux(guest)))
+        return;
+    memcpy(private_page(guest, secrets) + kKeyAt, "VMPCK0-is-32-bytes-of-AES-256-k!", 32);
+    if (is_by_pvh(guest))
+        memcpy(private_page(guest, layout::kStartInfo) + kPvhCmdlineAt, &at, sizeof at);
+    else
+        memcpy(private_page(guest, layout::kBootParams) + kLinuxCmdlineAt, &at, sizeof(uint32_t));
     hostile_acted(guest);
 }
 

@@ -57,12 +57,8 @@ void act(Guest& guest) {
     guest.vmcb->control.misc1 |= kInterceptIoio; // or the guest ends more than itself
 }
 
-// A host that ends its VM at what it does not serve makes a denial of many a lie, and others are
-// about what nobody asks it: there an end is enough.
-bool is_right(const Guest& guest, const TrialResult& result, bool has_acted) {
+bool is_right(const TrialResult& result, bool has_acted) {
     const bool ended = result.how == TrialEnd::ended;
-    if (guest.profile.ends_on_wrong_requests)
-        return ended;
     const bool well = ended && result.outcome == Outcome::success;
     switch (now->kind) {
     case HostileClass::detected:
@@ -76,6 +72,12 @@ bool is_right(const Guest& guest, const TrialResult& result, bool has_acted) {
     }
 }
 
+void tell_untried() {
+    muted = false;
+    say("sevhost: sweep: ", now->name, ", ", name(now->kind), ": for a run of its own\n");
+    muted = true;
+}
+
 // True: a later occasion is another attack.
 bool try_behaviour(Guest& guest) {
     const TrialResult result = attempt(guest, act, kExits);
@@ -86,7 +88,7 @@ bool try_behaviour(Guest& guest) {
     const Text what = words.join(now->name, ":", decimal(now_occasion));
     count_try(result);
     judge_secrets(result, what);
-    if (!is_right(guest, result, has_acted))
+    if (!is_right(result, has_acted))
         tell_finding("not as a right guest", result, what);
     return has_acted && counts;
 }
@@ -104,6 +106,10 @@ void sweep_behaviours(Guest& guest) {
         now = &hostile(i);
         if (!is_behaviour_of(*now, guest.settings))
             continue;
+        if (now->memory_map != nullptr) { // which is placed already
+            tell_untried();
+            continue;
+        }
         ++behaviours_tried;
         now_occasion = 1;
         while (try_behaviour(guest) && now_occasion < kLastOccasion)
