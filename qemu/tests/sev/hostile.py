@@ -223,7 +223,8 @@ _LIES = {
     "pat-shadowed": Lie("p-pat.rax p-pat.rdx"),
 
     "pvh-modules-at-secret": Lie(),
-    "cmdline-at-secrets": Lie(),
+    "cmdline-at-secrets": Lie(ends=sev_guest.TERMINATED,
+                              says=f"reason set 15, reason {_NO_SCENE}:"),
     "secrets-page-usable": Lie("map(-n)?"),
     "window-no-memory": Lie("map(-n)?"),
 
