@@ -81,7 +81,8 @@ void tell_untried() {
 // True: a later occasion is another attack.
 bool try_behaviour(Guest& guest) {
     const TrialResult result = attempt(guest, act, kExits);
-    const bool has_acted = hostile_has_acted() && !injection_was_refused(), counts = hostile_counts_occasions();
+    const bool has_acted = hostile_has_acted() && !injection_was_refused();
+    const bool counts = hostile_counts_occasions();
     state.take_back();
     acted += has_acted;
     Words words;
