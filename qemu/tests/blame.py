@@ -152,6 +152,7 @@ ELSEWHERE = {
     "no_free_memory": "wishes: refused: no direct map and all else in use",
     "no_long_mode_contract": "badinput: pvh: no contract on max",
     "multiboot2_boot_services": "badinput: multiboot2: EFI boot services on max",
+    "moved": "moved: not to 0x*",
     "efi_place": "EfiStub.RefusesAKernelWithoutAPlace",
     "unknown_loader": "badinput: multiboot2: EAX says nothing on max",
 }
@@ -191,7 +192,7 @@ def _blames_the_kernel(row: Row) -> None:
 
 def _documents_blame_the_kernel() -> None:
     """A loader may be named beside, as the second that it could be."""
-    for error in {*(row.error for row in ROWS), *ELSEWHERE} - {"efi_place"}:  # in no table
+    for error in {*(row.error for row in ROWS), *ELSEWHERE} - {"efi_place", "moved"}:  # in no table
         means, cure = _explained(error).split(" | ")
         own, loader = _OWN.search(means + cure), re.search(r"\bloader\b", means)
         assert own, (error, means, cure)
