@@ -104,7 +104,7 @@ Cpuid rename_vendor(Guest&, uint32_t leaf, uint32_t, Cpuid honest) {
 using enum HostileClass;
 constexpr Hostile kEntries[] = {
     {.name = "cpuid-hides-sev", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "believes SEV_STATUS, which a host cannot fake", .cpuid = hide_sev},
+     .right_guest = "believes SEV_STATUS, which the processor answers", .cpuid = hide_sev},
     {.name = "cpuid-hides-leaf", .kind = detected, .guests = kOnBoth,
      .right_guest = "terminates: CPUID names no C-bit, and SEV_INFO does", .cpuid = hide_leaf},
     {.name = "cpuid-wrong-c-bit", .kind = detected, .guests = kOnBoth,

@@ -311,6 +311,19 @@ def _memory_taken(behaviour: str, bits: int) -> None:
     assert bool(result.lines(r"^  cs 0x\w+ base 0x0 ")) == (bits == 64), "in the other width"
 
 
+def _stack_of_vc_taken() -> None:
+    """Then #VC cannot be delivered: the double fault's handler looks at no memory. At which VMGEXIT
+    the page is among those that are taken, the boot decides."""
+    taken = 0
+    for occasion in range(2, 8):
+        result = sev_guest.run(Run(_elf("demo"), sev="snp", memory="64M",
+                                   hostile=f"page-unvalidated:{occasion}"))
+        if "exception 29 with error code 0x404 cannot be delivered" in result.serial:
+            _terminated(result, _exception(8))
+            taken += 1
+    assert taken, "never"
+
+
 def _ends_below_vmpl_0() -> None:
     """Before any PVALIDATE, by a reason of its own."""
     result = sev_guest.run(Run(_elf("demo"), sev="snp", memory="64M", trace="memory",
@@ -582,6 +595,7 @@ CASES = [
            lambda n=name, b=bits: _memory_taken(n, b))
       for name in ("page-unvalidated", "page-zeroed", "page-corrupted")
       for bits in (32, 64)),
+    Case("sev: guest ends where its memory is taken: #VC's stack", _stack_of_vc_taken),
     *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
       for sev in ("none", *_ENCRYPTED)),
     Case("sev: guest shares what it has rescinded, and validates what it takes back",
