@@ -156,7 +156,7 @@ def draw(asked: machine.Boot, picture: str) -> int:
     _, *words = machine.command(asked, Path(os.devnull), Path(os.devnull))
     kernel = kernel_of(setting("LOADER", "pvh"))
     return subprocess.run([sys.executable, cases.ROOT / "linker/prologue-picture", "-o", picture,
-                           kernel, "--", *words], check=False, stdout=subprocess.DEVNULL).returncode
+                           "--seconds", "600", kernel, "--", *words], check=False, stdout=subprocess.DEVNULL).returncode
 
 
 def main() -> int:

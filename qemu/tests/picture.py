@@ -30,8 +30,8 @@ _DEVICES = ["-nodefaults", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 
 def draw(kernel: Path, *words, tool: Path = _TOOL, at: str = "kernel_main") -> xml.Element:
     picture = cases.scratch_directory() / "boot.svg"
-    result = subprocess.run([sys.executable, tool, "-o", picture, "--at", at, kernel, "--", *words],
-                            capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run([sys.executable, tool, "-o", picture, "--at", at, "--seconds", "600", kernel, "--",
+                             *words], capture_output=True, text=True, timeout=700, check=False)
     assert result.returncode == 0, result.stderr
     return read(picture)
 
@@ -87,7 +87,7 @@ def _numbers_are_the_reports(loader: str, **settings: str) -> None:
     """`make run PICTURE=`: the report that it prints, and the picture that it draws."""
     picture = cases.scratch_directory() / "boot.svg"
     result = subprocess.run(
-        [sys.executable, "qemu/run.py"], cwd=cases.ROOT, capture_output=True, text=True, timeout=240,
+        [sys.executable, "qemu/run.py"], cwd=cases.ROOT, capture_output=True, text=True, timeout=900,
         check=False, env={**os.environ, "BUILD": str(cases.BUILD), "LOADER": loader, "MEM": "128M",
                           "CMDLINE": "a b=c", "INITRD": "README.md", "PICTURE": str(picture),
                           **settings})
