@@ -24,6 +24,17 @@ void check_masked(const Kernel& kernel, LoaderId loader, Findings& findings) {
                               kernel.file.entry, *kept, *physical));
 }
 
+// kexec goes where e_entry says, whatever the segments' physical addresses are.
+void check_kexec(const Kernel& kernel, Findings& findings) {
+    check_carried(kernel, kexec_elf, "it has neither boot_params nor Multiboot 2's information to take",
+                  findings);
+    const std::optional<uint64_t> physical = kernel.file.physical(kernel.file.entry);
+    if (physical && kernel.file.entry != *physical)
+        findings.add(Rule::entry_not_physical, set_of(kexec_elf),
+                     sentence("e_entry is 0x%lx; the entry lies at 0x%lx", kernel.file.entry,
+                              *physical));
+}
+
 // Those that enter there, since no header names another entry.
 Loaders users_of_e_entry(const Kernel& kernel) {
     Loaders users = set_of(grub_multiboot2, grub_efi, openbsd_vmd, freebsd_userboot);
@@ -55,6 +66,7 @@ void check_entry(const Kernel& kernel, Findings& findings) {
                      sentence("e_entry is 0x%lx", file.entry));
     check_masked(kernel, openbsd_vmd, findings);
     check_masked(kernel, freebsd_userboot, findings);
+    check_kexec(kernel, findings);
     check_carried(kernel, efi_firmware, "prologue-bzimage makes no PE image of it", findings);
     check_carried(kernel, igvm_host, "prologue-igvm makes no file of it", findings);
 }

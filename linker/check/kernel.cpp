@@ -96,6 +96,8 @@ bool Kernel::carries(Contract contract) const {
         return (wished & PROLOGUE_HEADER_linux) != 0 || file.symbol("prologue_linux");
     case Contract::igvm:
         return (wished & PROLOGUE_HEADER_igvm) != 0 || file.symbol("prologue_igvm");
+    case Contract::kexec: // Linux's boot_params, or Multiboot 2's information
+        return carries(Contract::efi) || carries(Contract::multiboot2);
     }
     return false;
 }
@@ -107,6 +109,7 @@ Loaders Kernel::carried_loaders() const {
     // QEMU looks for Multiboot 1 first.
     if (multiboot1_header(qemu_multiboot1))
         set.reset(qemu_pvh);
+    set.reset(kexec_elf); // for which a kernel must lie low: who means that names it
     if (set.none()) // nothing of ours, nor of others': what Prologue would bring
         set = loaders_by(Contract::pvh) | loaders_by(Contract::multiboot2);
     return set;
@@ -134,6 +137,8 @@ std::optional<uint64_t> Kernel::entry(LoaderId loader) const {
         return file.entry & kVmdEntryMask;
     case Contract::freebsd:
         return file.entry & kFreebsdEntryMask;
+    case Contract::kexec:
+        return file.entry;
     case Contract::efi:
         if (file.loads.empty())
             return std::nullopt;

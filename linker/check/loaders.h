@@ -9,7 +9,7 @@
 namespace check {
 
 // How a loader finds its way into a kernel.
-enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd, efi, igvm };
+enum class Contract { pvh, multiboot1, multiboot2, vmd, freebsd, efi, igvm, kexec };
 
 enum LoaderId {
     qemu_pvh,
@@ -24,6 +24,7 @@ enum LoaderId {
     freebsd_userboot,
     efi_firmware,
     igvm_host,
+    kexec_elf,
     kLoaderCount,
 };
 
@@ -45,6 +46,7 @@ inline constexpr std::array<Loader, kLoaderCount> kLoaders = {{
     {"freebsd-userboot", Contract::freebsd},
     {"efi", Contract::efi},
     {"igvm", Contract::igvm},
+    {"kexec-elf", Contract::kexec},
 }};
 
 using Loaders = std::bitset<kLoaderCount>;
@@ -65,6 +67,8 @@ constexpr std::string_view name_of(Contract contract) {
         return "efi";
     case Contract::igvm:
         return "igvm";
+    case Contract::kexec:
+        return "kexec";
     }
     return "none";
 }

@@ -110,8 +110,12 @@
       "the entry's physical address.",                                                             \
       "Let PROLOGUE_VIRTUAL be a multiple of 256 MiB (vmd) or 16 MiB (userboot), and load the "    \
       "image below that.")                                                                         \
+    X(entry_not_physical, error, "e_entry is not the entry's physical address. kexec jumps there as it "\
+      "stands: nothing of the kernel is executed, so it says no word.",                            \
+      "Use the bzImage; or give kexec what prologue-elf32 makes of the kernel, for elf-x86_64 with "\
+      "`--elf64`; or link with PROLOGUE_VIRTUAL=0.")                                               \
     X(contract_not_carried, error, "The kernel does not carry this loader's contract.",            \
-      "Add vmd, freebsd, igvm or, for efi, linux to the names in `PROLOGUE_WISH_HEADERS`.")                               \
+      "Add vmd, freebsd, igvm or, for efi and kexec, linux to the names in `PROLOGUE_WISH_HEADERS`.")                               \
                                                                                                    \
     /* ---- PVH ---- */                                                                            \
     X(pvh_note_missing, error, "There is no PVH note (owner Xen, type 18) in what is loaded.",     \

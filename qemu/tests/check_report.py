@@ -129,7 +129,7 @@ def _page_lists_all_loaders() -> None:
         "docs/prologue-check.md", "## Loaders"), re.MULTILINE)
     names = {"PVH": "pvh", "Multiboot": "multiboot", "[OpenBSD's](loaders/openbsd-vmd.md)": "vmd",
              "[FreeBSD's](loaders/freebsd-bhyve.md)": "freebsd", "[UEFI](loaders/uefi.md)": "efi",
-             "[IGVM](loaders/igvm.md)": "igvm"}
+             "[IGVM](loaders/igvm.md)": "igvm", "[kexec's](loaders/kexec.md)": "kexec"}
     wanted = [(loader["name"], loader["contract"].rstrip("12"))
               for loader in report_on(wrong_kernels.plain())["loaders"]]
     assert [(name, names[contract]) for name, contract in rows] == wanted, rows
