@@ -75,6 +75,15 @@ TEST_F(EfiStub, MovesAKernelThatMayBeMoved) {
     EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry), static_cast<uint8_t>(0x200 * 7 + 3));
 }
 
+TEST_F(EfiStub, MovesAKernelAbove4GiBWhereThereIsNoRoomBelow) {
+    firmware.in_use = Span{kKernelAt, kKernelAt + 1};
+    firmware.most_low_pages = kKernelMemory / kPage - 1;
+    const Entered entered = firmware.start();
+    EXPECT_EQ(entered.entry, 0x1240000000u + 0x200);
+    EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry), static_cast<uint8_t>(0x200 * 7 + 3));
+    EXPECT_LT(entered.boot_params, 4 * kGiB);
+}
+
 TEST_F(EfiStub, RefusesAKernelWithoutAPlace) {
     firmware.in_use = Span{kKernelAt, kKernelAt + 0x1000};
     firmware.header().flags = 0;
@@ -241,6 +250,31 @@ TEST_F(EfiStub, RefusesTooManyTables) {
     expect_refusal("there are too many configuration tables: tables, at most", ~uint64_t{0}, 4096);
 }
 
+// What a table says is the kernel's to look at: the stub does not. Of tables with one GUID the first
+// counts.
+TEST_F(EfiStub, IsNotLedAstrayByTablesThatLie) {
+    firmware.tables = {{kAcpi2Table, 0}, {kAcpi1Table, 0x7}, {kAcpi2Table, 0x4000},
+                       {kSmbios3Table, ~uint64_t{0}}, {{}, 0x1000}};
+    const LoaderInfo loader = started();
+    EXPECT_EQ(loader.rsdp_phys, 0x7u);
+    EXPECT_EQ(loader.smbios_phys, ~uint64_t{0});
+}
+
+TEST_F(EfiStub, LeavesABlobOutThatSetupDataHasNoRoomFor) {
+    firmware.tables = {{kConfidentialComputingBlob, uint64_t{1} << 32}};
+    const auto& params = *reinterpret_cast<const BootParams*>(firmware.start().boot_params);
+    EXPECT_EQ(params.cc_blob, 0u);
+    EXPECT_EQ(reinterpret_cast<const SetupData*>(params.setup_data)->next, 0u);
+}
+
+TEST_F(EfiStub, NeedsNoTables) {
+    firmware.tables = {};
+    firmware.table_count = 0;
+    const LoaderInfo loader = started();
+    EXPECT_EQ(loader.rsdp_phys, 0u);
+    EXPECT_EQ(loader.smbios_phys, 0u);
+}
+
 TEST_F(EfiStub, HasTheConsolesScreen) {
     firmware.screens = {FakeScreen{.framebuffer = 0xe0000000}};
     firmware.console = FakeScreen{.framebuffer = 0x380000000000};
@@ -361,6 +395,19 @@ TEST_F(EfiStub, MakesNeighboursOne) {
               (std::vector<StatedRange>{{0x100000, 0x3000, 1}, {0x103000, 0x1000, 2}}));
 }
 
+// The kernel's own map decides between ranges that overlap, or are none: all of them are told.
+TEST_F(EfiStub, TellsRangesThatOverlapAsTheyAre) {
+    firmware.map.clear();
+    firmware.describe(7, 0x100000, 0x100);
+    firmware.describe(6, 0x180000, 1);
+    firmware.describe(7, 0x180000, 0x200);
+    firmware.describe(7, 0x800000, 0);
+    firmware.describe(5, 0x100000, 1);
+    EXPECT_EQ(ranges_of(started().memory),
+              (std::vector<StatedRange>{{0x100000, 0x100000, 1}, {0x180000, 0x1000, 2},
+                                        {0x180000, 0x200000, 1}, {0x100000, 0x1000, 2}}));
+}
+
 TEST_F(EfiStub, SaysAMapOf10000Descriptors) {
     firmware.map.clear();
     firmware.stride = 104; // more than 1 MiB of it
@@ -394,6 +441,7 @@ TEST_F(EfiStub, EndsTheBootServicesOnceMoreWithAStaleKey) {
     firmware.stale_keys = 1;
     EXPECT_EQ(started().loader, uint32_t{PROLOGUE_LOADER_EFI});
     EXPECT_EQ(firmware.maps_read, 2u);
+    EXPECT_FALSE(firmware.watchdog_off); // ExitBootServices does that
 }
 
 TEST_F(EfiStub, RefusesBootServicesThatDoNotEnd) {
@@ -410,6 +458,7 @@ TEST_F(EfiStub, LeavesTheBootServicesRunningByWish) {
     firmware.describe(6, 0x80000000, 1);
     const LoaderInfo loader = started();
     EXPECT_EQ(loader.uefi.boot_services, 1u);
+    EXPECT_TRUE(firmware.watchdog_off); // nobody will calm it again
     EXPECT_NE(loader.uefi.image_handle, 0u);
     const std::vector<StatedRange> ranges = ranges_of(loader.memory);
     ASSERT_EQ(ranges.size(), 4u);

@@ -60,6 +60,7 @@ public:
     unsigned stale_keys = 0;
     uint64_t memory_left = uint64_t{1} << 28;
     bool low_memory = true;
+    uint64_t most_low_pages = ~uint64_t{0}; // that can be had at once below 4 GiB
     std::optional<Span> in_use; // an address in it cannot be had
     efi::StubHeader& header();
     efi::CpuState cpu = {.levels = 4, .has_1g_pages = true, .c_bit_mask = 0, .stack = 0x50000000};

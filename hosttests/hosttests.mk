@@ -62,7 +62,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
 FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd igvm memory_map confidential \
 	madt mover payload
-FUZZ_SEV_NAMES := sev_instruction sev_ghcb
+FUZZ_SEV_NAMES := sev_instruction sev_ghcb sev_igvm
 FUZZ_GUEST_NAMES := guest_vc
 FUZZ_EFI_NAMES := efi
 FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES) $(FUZZ_EFI_NAMES)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 _BUILD = Path(os.environ.get("BUILD", "build"))
-_LONGEST = {"guest_vc": 256, "sev_instruction": 32, "sev_ghcb": 4096}
+_LONGEST = {"guest_vc": 256, "sev_instruction": 32, "sev_ghcb": 4096, "sev_igvm": 8192}
 _LONGEST_OTHER = 1024
 _FIRST = 5000
 _LEAST_PART = 40

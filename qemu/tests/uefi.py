@@ -199,6 +199,26 @@ def refusal_ends_qemu() -> None:
     machine.run(stick(image)).expect(machine.FATAL, "^prologue: fatal: efi: a file that initrd= ")
 
 
+def fault_in_the_stub() -> None:
+    """An instruction that is none, before the boot services have ended: told on the serial port, on
+    the firmware's console, which is there too, and on the debug port."""
+    symbols = Image(cases.BUILD / "prologue-efi.elf").symbols
+    offset, = (at for name, at in symbols.items() if "load_initrd" in name)
+    contents = bytearray(image_of("demo-every").read_bytes())
+    place = sections_of(contents)[".text"][2] + offset
+    contents[place:place + 2] = b"\x0f\x0b"  # ud2
+    image = fat_image({"kernel.efi": bytes(contents), **shell("kernel.efi")})
+    result = machine.run(stick(image))
+    line = (r"prologue: fatal: efi: exception 6 \(error 0\) at ([0-9a-f]+), while the stub lies at "
+            r"([0-9a-f]+); cr2 [0-9a-f]+, stack [0-9a-f]+\r?\n")
+    said = re.findall(line, result.serial)
+    assert len(said) == 2 and said[0] == said[1], said
+    assert len(re.findall(line, result.debugcon)) == 1, result.debugcon
+    at, start = (int(number, 16) for number in said[0])
+    assert at - start == offset, said
+    assert result.outcome == machine.FATAL, result.outcome
+
+
 def image_base(image: bytes) -> int:
     """What addresses of a PE image are counted from: 0 in Debian 12's stub, and not in 13's."""
     start, = struct.unpack_from("<I", image, _PE_AT)
@@ -339,6 +359,7 @@ CASES = [
            "initrd=\\initrd a", len(_INITRD)),
     Case("uefi: a refusal goes back to the shell", goes_back_to_the_shell),
     Case("uefi: a refusal ends QEMU by wish", refusal_ends_qemu),
+    Case("uefi: a fault in the stub is told by all", fault_in_the_stub),
     starts("systemd-boot", systemd_boot(), "initrd=\\initrd a b=c", len(_INITRD)),
     starts("GRUB 2.12, linux and initrd", grub_2_12(), "BOOT_IMAGE=/kernel.efi a b=c",
            len(_INITRD)),
