@@ -65,6 +65,7 @@ missing() {
         present "$item" || echo "$package"
     done
     /usr/bin/python3 -c 'import elftools' 2>/dev/null || echo python3-pyelftools
+    /usr/bin/python3 -c 'import pefile' 2>/dev/null || echo python3-pefile
     /usr/bin/python3 -c 'import psutil' 2>/dev/null || echo python3-psutil
     # The sanitizers' and libFuzzer's runtime has the compiler's version in its name.
     runtime=$(clang --print-file-name=libclang_rt.fuzzer-x86_64.a 2>/dev/null) || runtime=

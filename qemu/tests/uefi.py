@@ -4,6 +4,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -142,6 +143,7 @@ def boot_file() -> None:
 # --- Loaders that others wrote ----------------------------------------------------------------
 
 _SYSTEMD = Path("/usr/lib/systemd/boot/efi")
+_UKIFY = cases.BUILD / "debian" / "tools" / "ukify"
 _INITRD = b"i" * 5000
 
 
@@ -219,25 +221,13 @@ def fault_in_the_stub() -> None:
     assert result.outcome == machine.FATAL, result.outcome
 
 
-def image_base(image: bytes) -> int:
-    """What addresses of a PE image are counted from: 0 in Debian 12's stub, and not in 13's."""
-    start, = struct.unpack_from("<I", image, _PE_AT)
-    return struct.unpack_from("<Q", image, start + _SECTIONS_BEHIND + _IMAGE_BASE)[0]
-
-
 def unified(cmdline: str) -> Path:
-    """A unified kernel image: systemd's stub with the kernel, its words and its initrd."""
-    parts = {".cmdline": (cmdline.encode(), 0x30000),  # newer stubs add .osrel to the initrd
-             ".initrd": (_INITRD, 0x1000000),
-             ".linux": (image_of("demo-every").read_bytes(), 0x2000000)}
-    stub = _SYSTEMD / "linuxx64.efi.stub"
-    base = image_base(stub.read_bytes())
-    command = ["objcopy"]
-    for name, (contents, address) in parts.items():
-        command += ["--add-section", f"{name}={cases.scratch_file(contents, 'part')}",
-                    "--change-section-vma", f"{name}={base + address:#x}"]
+    """A unified kernel image by ukify: systemd's stub with the kernel, its words and its initrd."""
     made = cases.scratch_directory() / "unified.efi"
-    subprocess.run([*command, stub, made], check=True)
+    subprocess.run(
+        [sys.executable, cases.made(_UKIFY), "build", f"--stub={_SYSTEMD / 'linuxx64.efi.stub'}",
+         f"--linux={image_of('demo-every')}", f"--initrd={cases.scratch_file(_INITRD)}",
+         f"--cmdline={cmdline}", f"--output={made}"], check=True, capture_output=True)
     return made
 
 
@@ -297,7 +287,6 @@ def is_not_started(name: str, files: Callable[[bytes], dict], says: str) -> Case
 
 _MOST_MORE_BYTES = 10 * 1024
 _PE_AT, _SECTIONS_BEHIND, _SECTION_BYTES = 0x3C, 24, 40
-_IMAGE_BASE = 24  # in the optional header
 _EXECUTE, _WRITE = 0x20000000, 0x80000000
 
 
@@ -364,7 +353,7 @@ CASES = [
     starts("GRUB 2.12, linux and initrd", grub_2_12(), "BOOT_IMAGE=/kernel.efi a b=c",
            len(_INITRD)),
     Case("uefi: GRUB 2.06, chainloader", chainloaded),
-    Case("uefi: a unified kernel image", unified_image),
+    Case("uefi: a unified kernel image by ukify", unified_image),
     starts_signed("alone", alone),
     starts_signed("behind shim", behind_shim),
     is_not_started("alone", alone, "Access Denied"),

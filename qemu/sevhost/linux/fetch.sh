@@ -6,6 +6,7 @@
 #   trixie            its cloud kernel, its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, both as
 #                     OVMF.fd, and the one that lets nothing be executed but code) and its GRUB
 #                     (grubx64.efi)
+#   trixie-tools      ukify
 #   trixie-backports  the newest cloud kernel that there is for it
 #   sid               the firmware that only starts what its owner measured (OVMF.amdsev.fd)
 #   bookworm-loaders  what is better not installed beside the loader that a machine has: GRUB 0.97
@@ -20,6 +21,7 @@ directory=$1
 what=$2
 release=${what%-loaders}
 release=${release%-xen}
+release=${release%-tools}
 pins=$(dirname "$0")/$what.sha256
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -111,6 +113,9 @@ trixie)
         unpack ovmf "./usr/share/OVMF/$file" "$file"
     done
     unpack grub-efi-amd64-unsigned ./usr/lib/grub/x86_64-efi/monolithic/grubx64.efi grubx64.efi
+    ;;
+trixie-tools)
+    unpack systemd-ukify ./usr/bin/ukify ukify
     ;;
 bookworm-loaders)
     unpack grub-legacy ./usr/lib/grub/x86_64-pc/stage2_eltorito stage2_eltorito

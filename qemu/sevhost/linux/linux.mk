@@ -6,12 +6,13 @@ DEBIAN := $(BUILD)/debian
 DEBIAN12_FILES := $(DEBIAN)/vmlinuz $(DEBIAN)/OVMF.fd
 DEBIAN13_FILES := $(addprefix $(DEBIAN)/trixie/,OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd \
 	OVMF_VARS_4M.fd OVMF.fd vmlinuz grubx64.efi)
+TOOL_FILES := $(DEBIAN)/tools/ukify
 LOADER_FILES := $(addprefix $(DEBIAN)/loaders/,stage2_eltorito extlinux xen kexec/kexec)
 XEN_FILES := $(addprefix $(DEBIAN)/xen/,vmlinuz busybox xl)
 DEBIAN_BACKPORTS_FILES := $(DEBIAN)/trixie-backports/vmlinuz
 DEBIAN_SID_FILES := $(DEBIAN)/sid/OVMF.amdsev.fd
 DEBIAN_GUESTS := $(DEBIAN12_FILES) $(DEBIAN13_FILES) $(DEBIAN_BACKPORTS_FILES) $(DEBIAN_SID_FILES) \
-	$(LOADER_FILES) $(XEN_FILES)
+	$(LOADER_FILES) $(XEN_FILES) $(TOOL_FILES)
 INITRAMFS := $(BUILD)/initramfs.cpio
 
 # Once fetched they stay, whatever changes here: a newer kernel comes by `make clean`.
@@ -21,6 +22,9 @@ $(DEBIAN12_FILES) &:
 $(DEBIAN13_FILES) &:
 	@echo "  $(DEBIAN13_FILES)"
 	$(LINUX_DIR)/fetch.sh $(DEBIAN)/trixie trixie
+$(TOOL_FILES):
+	@echo "  $@"
+	$(LINUX_DIR)/fetch.sh $(@D) trixie-tools
 $(LOADER_FILES) &:
 	@echo "  $(LOADER_FILES)"
 	$(LINUX_DIR)/fetch.sh $(DEBIAN)/loaders bookworm-loaders
