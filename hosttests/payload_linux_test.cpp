@@ -64,13 +64,23 @@ TEST(LinuxPayload, EachFieldIsChecked) {
 
 TEST(LinuxPayload, IsRefusedWhereverItIsCutOff) {
     const std::vector<uint8_t> file = linux_file();
-    for (size_t bytes = 0; bytes != file.size(); ++bytes) {
+    for (size_t bytes = 0; bytes + 15 != file.size(); ++bytes) {
         const std::vector<uint8_t> cut(file.begin(), file.begin() + static_cast<ptrdiff_t>(bytes));
         EXPECT_EQ(is_linux(cut.data(), cut.size()), bytes >= 0x206) << bytes;
         const auto refused = refusal_of_file(cut);
         ASSERT_TRUE(refused) << bytes;
         EXPECT_EQ(refused->refusal, Refusal::linux_cut) << bytes;
     }
+}
+
+TEST(LinuxPayload, NeedNotHaveItsLastParagraphWhole) {
+    std::vector<uint8_t> file = linux_file();
+    for (unsigned missing = 1; missing != 16; ++missing) {
+        file.pop_back();
+        EXPECT_EQ(read_linux(file.data(), file.size()).kernel_bytes, 0x800 - missing);
+    }
+    file.pop_back();
+    EXPECT_TRUE(refusal_of_file(file));
 }
 
 TEST(LinuxPayload, WhatIsReadOfAnyBytesHolds) {

@@ -11,7 +11,7 @@ constexpr uint16_t kOldest = 0x20c; // the first with xloadflags
 constexpr uint16_t kKernel64 = 1, kAbove4g = 2;
 constexpr uint8_t kLoadedHigh = 1;
 constexpr uint8_t kUnknownLoader = 0xff;
-constexpr uint64_t kSector = 512;
+constexpr uint64_t kSector = 512, kParagraph = 16;
 constexpr uint64_t kHeaderStart = 0x1f1, kHeaderMagic = 0x202;
 constexpr uint64_t kHeaderMost = 0x290; // where boot_params goes on
 constexpr uint64_t kLeastSetup = 0x268; // up to, and without, 2.12's end of the header
@@ -139,7 +139,10 @@ LinuxImage read_linux(const uint8_t* file, uint64_t bytes) {
         refuse_in("its pref_address is no page's", Refusal::linux_header, header.preferred);
     const uint64_t sectors = header.setup_sectors == 0 ? 4 : header.setup_sectors;
     const uint64_t start = (sectors + 1) * kSector;
-    const uint64_t kernel_bytes = uint64_t{header.paragraphs} * 16;
+    // In whole paragraphs, of which the file need not have the last one whole: memtest86+'s has not.
+    uint64_t kernel_bytes = uint64_t{header.paragraphs} * kParagraph;
+    if (start < bytes && start + kernel_bytes - bytes < kParagraph)
+        kernel_bytes = bytes - start;
     if (start + kernel_bytes > bytes)
         refuse_in("the kernel", Refusal::linux_cut, start + kernel_bytes, bytes);
     if (kernel_bytes <= kLinuxEntry64 || kernel_bytes > header.init_bytes)

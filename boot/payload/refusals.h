@@ -19,7 +19,6 @@
     X(multiboot_modules, "payload: multiboot: a module lies above 4 GiB")                          \
     X(linux_cut, "payload: linux: %s ends at %x, the file at %x")                                  \
     X(linux_header, "payload: linux: %s (%x, %x)")                                                 \
-    X(linux_modules, "payload: linux: one initrd is served, not %u modules")                       \
     X(packed, "payload: packed: %s does not fit (%x, %x)")                                         \
     X(too_many_moves, "payload: more than %u pieces must be moved")                                \
     X(same_place, "payload: %x to %x and %x to %x belong at one place")                            \

@@ -1,6 +1,7 @@
 """prologue.elf, the loader image: kernels that were not linked with Prologue, started as a module,
 by QEMU, by GRUB and by the feeder, wherever modules and payload lie; Debian's Linux to user space."""
 
+import os
 import re
 import struct
 import subprocess
@@ -8,12 +9,15 @@ from dataclasses import replace
 from typing import Callable, Sequence
 
 import cases
+import doc_pages
+import loader_media
 import machine
 import under_xen
 from any_loader import PC_128M, PVH, Load, Placed, fed
 from cases import Case
 from handoff_report import MIB, expect_report
 from images import Image, patch
+from initramfs import archive
 from iso import grub_iso, run_iso
 from refusals import expect_fatal
 from tests.random_places import place
@@ -159,10 +163,25 @@ def without_a_module() -> None:
                  "payload: no module is there to start: QEMU's -initrd, or GRUB's module2")
 
 
-def linux_with_two_initrds() -> None:
-    files = [LINUX, cases.scratch_file(b"x"), cases.scratch_file(b"y")]
-    expect_fatal(machine.run(machine.Boot(kernel=loader(_LOADER_1), initrd=files, memory="256M")),
-                 "payload: linux: one initrd is served, not 2 modules")
+def by_three_initrds() -> machine.Result:
+    """What /init says is in the second; the first ends in the middle of a word, and the third is
+    the one with /init."""
+    first = archive(b"no program", {"first": b"x" * 5}) + bytes(3)
+    files = [LINUX, cases.scratch_file(first), cases.scratch_file(archive(b"none", {"two": b"y"})),
+             INITRAMFS]
+    return machine.run(machine.Boot(kernel=_LOADER_1, initrd=files, memory="256M",
+                                    append=LINUX_CMDLINE, timeout=60))
+
+
+def memtest() -> None:
+    """Memtest86+, whose file ends within its last paragraph, comes to its screen of tests."""
+    screen = "Memtest86+ v"
+    said = doc_pages.spoken(
+        [os.environ.get("QEMU", "qemu-system-x86_64"), "-m", "64M", "-display", "none", "-no-reboot",
+         "-serial", "stdio", "-append", "console=ttyS0,115200", "-kernel", str(_LOADER),
+         "-initrd", str(loader_media.fetched("memtest86+x64.bin"))],
+        cases.scratch_directory(), screen)
+    assert screen in said, said
 
 
 def put(layout: str, at: int, value: int) -> Callable[[bytearray], object]:
@@ -267,8 +286,9 @@ CASES = [
     refused("where no RAM is", "payload: 80200000 to <*> belongs where no RAM is, or what must "
             "stay: 80200000 to fffc0000", at_2_gib),
     Case("payload: refused, no module", without_a_module),
-    Case("payload: refused, Linux with two initrds", linux_with_two_initrds),
+    Case("payload: Memtest86+", memtest),
     linux("by Multiboot 1 and QEMU", by_multiboot1, r"^\[.*Command line: console=ttyS0 panic=-1"),
+    linux("with three initrds", by_three_initrds, "Trying to unpack rootfs image as initramfs"),
     linux("by Multiboot 2 and GRUB", by_multiboot2),
     linux("by PVH, its initrd where it belongs", by_pvh, r"e820: \[mem 0x0000000000100000-"
           r"0x000000000ffdffff\] usable"),

@@ -30,24 +30,46 @@ void fill_descriptors(Way& way, Departure& departure) {
     departure.data = kBootDs;
 }
 
+// More than one initrd is one behind the other: Linux wants each archive at a multiple of four, and
+// skips zeroes (Documentation/driver-api/early-userspace/buffer-format.rst).
+Span join_initrds(Way& way) {
+    const prologue_module* const initrds = way.handoff().modules + 1;
+    const auto padded = [](uint64_t bytes) { return (bytes + 3) & ~uint64_t{3}; };
+    uint64_t bytes = 0;
+    for (uint64_t i = 0; i != way.module_count(); ++i)
+        bytes += padded(initrds[i].bytes);
+    Span joined = {way.room(bytes).start, 0};
+    joined.end = joined.start;
+    for (uint64_t i = 0; i != way.module_count(); ++i) {
+        way.move({initrds[i].start, joined.end, initrds[i].bytes});
+        joined.end += padded(initrds[i].bytes);
+    }
+    return joined;
+}
+
+Span place_initrd(Way& way, const prologue_module*& modules) {
+    modules = way.handoff().modules + 1;
+    if (way.module_count() > 1)
+        return join_initrds(way);
+    modules = way.place_modules();
+    return way.module_count() == 0 ? Span{}
+                                   : Span{modules->start, modules->start + modules->bytes};
+}
+
 }  // namespace
 
 void start_linux(Way& way, const prologue_module& file) {
     const uint8_t* const bytes = way.seen(file.start);
     const LinuxImage image = read_linux(bytes, file.bytes);
     const prologue_handoff& from = way.handoff();
-    if (way.module_count() > 1)
-        refuse(Refusal::linux_modules, way.module_count());
     if (from.cmdline_bytes > image.most_cmdline)
         refuse_in("the command line is longer than it takes", Refusal::linux_header,
                   from.cmdline_bytes, image.most_cmdline);
 
     const uint64_t start = claim_place(way, image);
     way.move({file.start + image.kernel_offset, start, image.kernel_bytes});
-    const prologue_module* const modules = way.place_modules();
-    const Span initrd = way.module_count() == 0
-                            ? Span{}
-                            : Span{modules->start, modules->start + modules->bytes};
+    const prologue_module* modules;
+    const Span initrd = place_initrd(way, modules);
     if (initrd.end > 4 * kGiB && !image.reaches_above_4g)
         refuse_in("it takes no initrd above 4 GiB", Refusal::linux_header, initrd.start,
                   initrd.end);

@@ -10,7 +10,7 @@
 #   trixie-backports  the newest cloud kernel that there is for it
 #   sid               the firmware that only starts what its owner measured (OVMF.amdsev.fd)
 #   bookworm-loaders  what is better not installed beside the loader that a machine has: GRUB 0.97
-#                     (stage2_eltorito), extlinux, Xen (xen), kexec and the libraries that it wants
+#                     (stage2_eltorito), extlinux, Memtest86+, Xen (xen), kexec and the libraries that it wants
 #   bookworm-xen      a dom0 for that Xen: a kernel that can be one (vmlinuz) and its modules, xl and
 #                     what that wants, busybox
 # A file .sha256 of that name names the packages that the tests were made with. Debian drops a
@@ -120,6 +120,7 @@ trixie-tools)
 bookworm-loaders)
     unpack grub-legacy ./usr/lib/grub/x86_64-pc/stage2_eltorito stage2_eltorito
     unpack extlinux ./usr/bin/extlinux extlinux
+    unpack memtest86+ ./boot/memtest86+x64.bin memtest86+x64.bin
     unpack xen-hypervisor-4.17-amd64 ./boot/xen-4.17-amd64.gz xen.gz
     gzip -d -f "$directory/xen.gz"
     mkdir -p "$directory/kexec"
