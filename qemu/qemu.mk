@@ -20,6 +20,10 @@ hardware-kit: kernels
 	@cp qemu/hardware/* $(BUILD)/hardware-kit
 	@cp $(BUILD)/demo-every.elf $(BUILD)/hardware-kit/demo.elf
 	@cp $(BUILD)/demo-every.bzImage $(BUILD)/hardware-kit/demo.bzImage
+	@mkdir -p $(BUILD)/hardware-kit/esp/EFI/BOOT
+	@cp $(BUILD)/demo-every.bzImage $(BUILD)/hardware-kit/esp/EFI/BOOT/BOOTX64.EFI
+	@linker/prologue-igvm --cmdline hardware --platform sev-es --platform snp \
+		-o $(BUILD)/hardware-kit/demo.igvm $(BUILD)/demo-every.elf
 	@$(PYTHON) qemu/make_iso.py --efi $(BUILD)/demo.elf multiboot2 \
 		$(BUILD)/hardware-kit/grub-efi.iso hardware
 

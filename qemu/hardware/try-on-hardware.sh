@@ -12,7 +12,8 @@
 set -u
 cd "$(dirname "$0")" || exit 1
 
-WAYS="grub-sev grub-es grub-snp kernel-es kernel-snp stage0-es stage0-snp vmd vmd-es"
+WAYS="grub-sev grub-es grub-snp efi-es efi-snp kernel-es kernel-snp igvm-es igvm-snp"
+WAYS="$WAYS stage0-es stage0-snp vmd vmd-es"
 SECONDS_EACH=${SECONDS_EACH:-120}
 DRY_RUN=${DRY_RUN:-}
 QEMU=${QEMU:-qemu-system-x86_64}
@@ -89,6 +90,15 @@ command_of() {
         echo "$QEMU -enable-kvm -cpu EPYC-v4 -machine q35,confidential-guest-support=sev0 $guest" \
             "-bios $OVMF -cdrom grub-efi.iso $common"
         ;;
+    efi-*)
+        echo "$QEMU -enable-kvm -cpu EPYC-v4 -machine q35,confidential-guest-support=sev0 $guest" \
+            "-bios $OVMF -drive format=raw,file=fat:rw:esp $common"
+        ;;
+    igvm-*)
+        echo "$QEMU -enable-kvm -cpu EPYC-v4" \
+            "-machine q35,confidential-guest-support=sev0,igvm-cfg=igvm0" \
+            "$guest -object igvm-cfg,id=igvm0,file=demo.igvm $common"
+        ;;
     kernel-*)
         echo "$QEMU -enable-kvm -cpu EPYC-v4 -machine q35,confidential-guest-support=sev0" \
             "$guest,kernel-hashes=on -bios $AMDSEV -kernel demo.bzImage -append hardware $common"
@@ -136,7 +146,10 @@ missing_for() {
         ;;
     esac
     case $way in
-    grub-*) [ -e "$OVMF" ] || echo "OVMF with SEV (name it by OVMF=)" ;;
+    grub-* | efi-*) [ -e "$OVMF" ] || echo "OVMF with SEV (name it by OVMF=)" ;;
+    igvm-*)
+        "$QEMU" -object help 2>/dev/null | grep -q igvm-cfg || echo "QEMU 10.1 or later, with libigvm"
+        ;;
     kernel-*) [ -e "$AMDSEV" ] || echo "OVMF's AmdSev build (Debian: ovmf-amdsev; name it by AMDSEV=)" ;;
     stage0-*) [ -e "$STAGE0" ] || echo "oak's stage0 (build it, name it by STAGE0=)" ;;
     esac
@@ -154,7 +167,7 @@ describe_machine() {
     for firmware in "$OVMF" "$AMDSEV"; do
         say "firmware: $firmware $(sha256sum "$firmware" 2>/dev/null | cut -c 1-16)"
     done
-    for image in grub-efi.iso demo.bzImage demo.elf; do
+    for image in grub-efi.iso esp/EFI/BOOT/BOOTX64.EFI demo.bzImage demo.igvm demo.elf; do
         say "image: $image $(sha256sum $image 2>/dev/null | cut -c 1-16)"
     done
 }

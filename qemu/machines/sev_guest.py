@@ -49,6 +49,7 @@ class Run:
     accept: str = ""
     rmp: str = ""
     kernel: Optional[Path] = None
+    hashes: Optional[Path] = None
     disk: Optional[Path] = None
     seed: str = ""
     cpus: int = 1
@@ -63,7 +64,7 @@ class Run:
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept,
                 "INJECTION": self.injection, "TRACE": self.trace,
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
-                "KERNEL": self.kernel or "", "DISK": self.disk or "", "SEED": self.seed,
+                "KERNEL": self.kernel or "", "HASHES": self.hashes or "", "DISK": self.disk or "", "SEED": self.seed,
                 "CANARY": hex(self.canary) if self.canary else "",
                 "STACKS": self.stacks, "SWEEP": self.sweep, "STRIDE": self.stride or "",
                 "CPUS": self.cpus, "SCHEDULE": self.schedule}

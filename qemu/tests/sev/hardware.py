@@ -7,7 +7,10 @@ import shutil
 import subprocess
 
 import cases
+import machine
+import sev_guest
 from cases import Case
+from sev_guest import Run
 
 _SCRIPT = "try-on-hardware.sh"
 _SOURCES = cases.ROOT / "qemu/hardware"
@@ -78,7 +81,20 @@ def _tries_and_reports() -> None:
     assert result.returncode == 0 and (kit / "report.tar.gz").exists(), result.stdout
 
 
+def _igvm_file_starts() -> None:
+    """As it is launched, by the SEV host's reader. What UEFI finds on the disk is the bzImage."""
+    subprocess.run(["make", "-s", "hardware-kit", f"BUILD={cases.BUILD}"], cwd=cases.ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+    kit = cases.BUILD / "hardware-kit"
+    assert (kit / "esp/EFI/BOOT/BOOTX64.EFI").read_bytes() == (kit / "demo.bzImage").read_bytes()
+    for sev in ("es", "snp"):
+        result = sev_guest.run(Run(kit / "demo.igvm", sev=sev, memory="128M"))
+        result.expect(machine.OK, "^loader: igvm$", f"^sev: {sev}$", "^cmdline: hardware$",
+                      "^result: ok$")
+
+
 CASES = [
+    Case("sev hardware: the kit's IGVM file starts as SEV-ES and as SNP", _igvm_file_starts),
     Case("sev hardware: what the kit would run is what the docs say", _commands_are_the_docs),
     Case("sev hardware: the kit says what is missing, and reports it", _says_what_is_missing),
     Case("sev hardware: the kit refuses a way that there is not", _refuses_an_unknown_way),
