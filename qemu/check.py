@@ -56,7 +56,7 @@ def fuzzers(patterns: List[str]) -> Tuple[int, int]:
     for name in _FUZZERS:
         if not any(fnmatch.fnmatch(f"fuzz: {name}", pattern) for pattern in patterns):
             continue
-        output = list(lines_of(["make", "-s", f"BUILD={cases.BUILD}", f"fuzz-short-{name}"]))
+        output = list(lines_of(["make", "-s", f"BUILD={cases.BUILD_OF_MAKE}", f"fuzz-short-{name}"]))
         good = output[-1] == "status 0"
         passed, failed = passed + good, failed + (not good)
         print(f"{'ok' if good else 'FAIL'} fuzz: {name}", flush=True)

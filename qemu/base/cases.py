@@ -10,6 +10,8 @@ from typing import Callable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
+# As make knows it, from ROOT: by another name it would find none of its dependencies.
+BUILD_OF_MAKE = Path(os.path.relpath(BUILD, ROOT))
 
 _scratch = tempfile.TemporaryDirectory(prefix="prologue-tests-")
 _thread = threading.local()
@@ -53,9 +55,9 @@ _making = threading.Lock()
 def made(path: Path) -> Path:
     """A file of the build's, which is made where it is not there yet."""
     if BUILD in path.parents and not path.exists():
-        build = Path(os.path.relpath(BUILD, ROOT))
         with _making:
-            subprocess.run(["make", "-s", f"BUILD={build}", build / path.relative_to(BUILD)],
+            subprocess.run(["make", "-s", f"BUILD={BUILD_OF_MAKE}",
+                            BUILD_OF_MAKE / path.relative_to(BUILD)],
                            cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return path
 

@@ -13,7 +13,7 @@ from typing import Sequence
 import cases
 
 PREFIX = "/opt/prologue"
-MAKE_INSTALL = ("make", "-s", "-C", cases.ROOT, f"BUILD={cases.BUILD}", f"PREFIX={PREFIX}")
+MAKE_INSTALL = ("make", "-s", "-C", cases.ROOT, f"BUILD={cases.BUILD_OF_MAKE}", f"PREFIX={PREFIX}")
 _lock = threading.RLock()
 
 

@@ -11,13 +11,13 @@ from cases import Case
 
 
 def make(target: str, **settings: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", "-s", f"BUILD={cases.BUILD}", target], cwd=cases.ROOT, text=True,
+    return subprocess.run(["make", "-s", f"BUILD={cases.BUILD_OF_MAKE}", target], cwd=cases.ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           env={**os.environ, **settings})
 
 
 def a_name_with_an_apostrophe() -> None:
-    result = subprocess.run(["make", "-s", "-n", f"BUILD={cases.BUILD}", "check-host",
+    result = subprocess.run(["make", "-s", "-n", f"BUILD={cases.BUILD_OF_MAKE}", "check-host",
                              "TEST=it's a name"], cwd=cases.ROOT, text=True, check=False,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert result.returncode == 0 and "it's a name" not in result.stdout, result.stdout
