@@ -22,6 +22,7 @@ _INTERRUPTED = 130  # as a shell says it of SIGINT
 _STATES = Path(__file__).resolve().parent / "sevhost/states"
 _MIB = 1 << 20
 _PAGE_TABLES = 64 * _MIB  # and the host itself
+_KEPT = 72 * _MIB  # by a sweep, of what a try may write
 
 _CPU = "max,phys-bits=52"
 
@@ -96,7 +97,8 @@ def command_line(guest: Path, directory: Path) -> list:
     words += [f"high={high}"] if high else []
     copies = 1 if sev == "none" else 2
     files = sum(Path(name).stat().st_size for name in directory.iterdir())
-    total = round_up(copies * (memory + high) + 2 * files + _PAGE_TABLES +
+    kept = _KEPT if os.environ.get("SWEEP") else 0
+    total = round_up(copies * (memory + high) + 2 * files + _PAGE_TABLES + kept +
                      (memory + high) // 128, 128 * _MIB)
     disk = os.environ.get("DISK")
     drive = ["-cdrom", str(existing(disk))] if disk else []
