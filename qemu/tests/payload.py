@@ -1,6 +1,7 @@
 """prologue.elf, the loader image: kernels that were not linked with Prologue, started as a module,
 by QEMU, by GRUB and by the feeder, wherever modules and payload lie; Debian's Linux to user space."""
 
+import itertools
 import os
 import re
 import struct
@@ -10,6 +11,7 @@ from typing import Callable, Sequence
 
 import cases
 import doc_pages
+import e820
 import loader_media
 import machine
 import under_xen
@@ -136,6 +138,32 @@ def placed(name: str, payload_at: int, *modules: Sequence[int]) -> Case:
         assert sums == due, f"{sums}, not {due}"
 
     return Case(f"payload: placed {name}", function)
+
+
+# ---- Any order, whatever the map ----
+
+_PIE = cases.BUILD / "payload-pie.elf"
+_MAPS = {"a desktop": (e820.DESKTOP, e820.NEAR_4G), "a laptop": (e820.LAPTOP, e820.NEAR_4G),
+         "a server": (e820.SERVER, e820.NEAR_4G), "partial pages": (e820.PARTIAL_PAGES, {}),
+         "overlaps": (e820.OVERLAPS, {})}
+_SLOTS = (5 * MIB, 8 * MIB, 11 * MIB)
+
+
+def in_any_order(name: str) -> Case:
+    """The loader image, the payload's file and a module in each order, on one map."""
+
+    def function() -> None:
+        memory_map, options = _MAPS[name]
+        module = noise(5000, 1)
+        for image, payload, other in itertools.permutations(_SLOTS):
+            load = Load(PVH, "prologue", base=image, info_at=2 * MIB, memory_map=memory_map,
+                        modules=(Placed(payload, _PIE.read_bytes(), "payload"),
+                                 Placed(other, module, "module")))
+            result = machine.run(fed(load, **options)).expect(machine.OK)
+            place(result)
+            assert f"sum: {fnv(module):#x} module" in result.serial, (image, payload, other)
+
+    return Case(f"payload: in any order, {name}", function)
 
 
 # ---- What is refused ----
@@ -268,6 +296,7 @@ CASES = [
     placed("with modules where it belongs", 0x4000000, (0x1F0001, 0x20000), (0x300000, 5000),
            (0x3FFFFF, 2)),
     placed("right behind this image's place", 0x180000, (0x2A0000, 0x80001)),
+    *map(in_any_order, _MAPS),
     refused("no file of a known kind", "payload: 5 bytes at <*> are no ELF file and no bzImage "
             "(6c6c6568, 0)", lambda contents: b"hello"),
     refused("for another machine", "payload: elf: e_machine is b7, not 3e", put("<H", 18, 183)),

@@ -7,10 +7,21 @@
 namespace prologue {
 namespace {
 
-// Pages for tables of one map of RAM: at both ends of a range one of each level, and one of
-// 2 MiB pages for each GiB where the CPU has none of 1 GiB.
+// Pages for tables of one map of RAM: one of each level where a range begins or ends, unless
+// its neighbour has it already; one for each 512 GiB; and one of 2 MiB pages for each GiB where the
+// CPU has none of 1 GiB.
 uint64_t table_pages(const prologue_handoff& handoff) {
-    uint64_t pages = 8 + 6 * handoff.memory_count;
+    constexpr unsigned kShifts[] = {21, 30, 39};
+    uint64_t pages = 16, last[] = {~uint64_t{0}, ~uint64_t{0}, ~uint64_t{0}};
+    for (uint64_t i = 0; i != handoff.memory_count; ++i) {
+        const uint64_t edges[] = {handoff.memory[i].start, handoff.memory[i].end};
+        pages += (edges[1] - edges[0]) >> 39;
+        for (const uint64_t edge : edges)
+            for (unsigned level = 0; level != 3; ++level) {
+                pages += edge >> kShifts[level] != last[level];
+                last[level] = edge >> kShifts[level];
+            }
+    }
     if (handoff.page_size < kGiB)
         for (uint64_t i = 0; i != handoff.memory_count; ++i)
             if (is_mapped(handoff.memory[i].type))
