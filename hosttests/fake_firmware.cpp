@@ -35,8 +35,6 @@ asm(".globl prologue_efi_header\n.set prologue_efi_header, _ZN8prologue4test15fa
     ".globl prologue_efi_end\n.set prologue_efi_end, _ZN8prologue4test15fake_efi_headerE\n");
 
 struct FakeFirmware::Services {
-    static constexpr uint64_t kHighAt = 0x1240000000; // above 4 GiB
-
     static void* map_at(uint64_t start, uint64_t bytes, int flags) {
         void* const at = mmap(reinterpret_cast<void*>(start), bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
@@ -48,20 +46,21 @@ struct FakeFirmware::Services {
         if (pages == 0 || pages > running->memory_left / kPage ||
             (how == kMaxAddress && !running->low_memory))
             return kOutOfResources;
-        const bool low = how != kMaxAddress || *start < 4 * kGiB;
-        if (low && how == kMaxAddress && pages > running->most_low_pages)
+        const bool low = how == kMaxAddress && *start < 4 * kGiB;
+        if (low && pages > running->most_low_pages)
             return kOutOfResources;
         const uint64_t bytes = pages * kPage;
         if (how == kAtAddress && running->in_use &&
             running->in_use->overlaps({*start, *start + bytes}))
             return kNotFound;
         void* const at = how == kAtAddress ? map_at(*start, bytes, MAP_FIXED_NOREPLACE)
-                                           : low ? map_at(0, bytes, MAP_32BIT)
-                                                 : map_at(kHighAt, bytes, MAP_FIXED_NOREPLACE);
+                                           : map_at(0, bytes, MAP_32BIT);
         if (at == nullptr)
             return kNotFound;
         std::memset(at, 0xa5, bytes); // firmware clears nothing
         running->memory_left -= bytes;
+        if (how == kMaxAddress && !low)
+            running->taken_high = reinterpret_cast<uint64_t>(at);
         *start = reinterpret_cast<uint64_t>(at);
         running->taken[*start] = pages;
         return kSuccess;

@@ -74,6 +74,7 @@ public:
     bool ended = false, ending = false;
     unsigned maps_read = 0;
     std::map<uint64_t, uint64_t> taken; // address, pages
+    uint64_t taken_high = 0; // what might lie above 4 GiB: ASan leaves no memory there
     bool forgotten = false, watchdog_off = false;
     std::vector<uint32_t> modes_set;
     std::set<const void*> pool; // what has been lent from it
