@@ -2,7 +2,8 @@
  * whose #VC is Prologue's, and then, all at once, adds its number under a lock ten thousand times,
  * asks by CPUID and by a request of its own who it is, and shows the host a page and takes it back.
  * An answer that was another's, or a page that was not its own again, is wrong. `again` has them
- * return, and start once more. */
+ * return, and start once more; `anyone` takes whom the host has come. Where not all come it says
+ * what became of each, and ends well if those that came have done their work. */
 #include "cpus_kernel.h"
 #include "prologue/sev.h"
 
@@ -21,7 +22,7 @@ static _Alignas(4096) uint8_t memory[2 * PROLOGUE_CPUS_SHARED_BYTES +
                                      MOST * (STACK + PROLOGUE_CPU_OWN_BYTES)];
 static _Alignas(4096) volatile uint8_t pages[MOST][4096];
 static uint64_t idt[VC + 1][2];
-static uint32_t lock, arrived, wrong, count;
+static uint32_t lock, arrived, wrong, count, anyone;
 static uint64_t sum;
 
 static void take(void) {
@@ -42,7 +43,7 @@ static void expect(int good) {
 static void ask_by_instruction(const prologue_cpu *cpu, int is_snp) {
     uint32_t eax = 1, ebx, ecx = 0, edx;
     __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    expect(is_snp || ebx >> 24 == cpu->apic_id);
+    expect(is_snp || anyone || ebx >> 24 == cpu->apic_id);
 }
 
 static void ask_by_request(const prologue_cpu *cpu) {
@@ -50,7 +51,8 @@ static void ask_by_request(const prologue_cpu *cpu) {
         .code = CPUID_EXIT, .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
         .wanted = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RBX | PROLOGUE_GHCB_RCX | PROLOGUE_GHCB_RDX,
         .rax = 1};
-    expect(prologue_sev_vmgexit(&request) == 0 && (uint32_t)request.rbx >> 24 == cpu->apic_id);
+    expect(prologue_sev_vmgexit(&request) == 0 &&
+           (anyone || (uint32_t)request.rbx >> 24 == cpu->apic_id));
 }
 
 /* The tables are one for all, and no page of the image is large: nothing else is changed. */
@@ -68,7 +70,7 @@ static void show_and_take_back(const prologue_cpu *cpu) {
 static void work(prologue_cpu *cpu) {
     const int is_snp = cpu->own != 0;
     __atomic_add_fetch(&arrived, 1, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) % count != 0)
+    while (!anyone && __atomic_load_n(&arrived, __ATOMIC_ACQUIRE) % count != 0)
         __asm__ volatile("pause"); /* for the others, so that all do it at once */
     for (unsigned i = 0; i != ROUNDS; ++i) {
         take();
@@ -98,6 +100,8 @@ void kernel_main(const prologue_handoff *handoff) {
     print_number("find", (uint64_t)prologue_find_cpus(&cpus));
     print_number("cpus", cpus.count);
     count = cpus.count;
+    anyone = (uint32_t)is_asked(handoff, "anyone");
+    how.patience = anyone ? 300 : 0;
     for (uint32_t i = 0; i != cpus.count; ++i)
         list[i].own = (void *)(uintptr_t)(handoff->sev.status & PROLOGUE_SEV_STATUS_SNP);
     const unsigned times = is_asked(handoff, "again") ? 2 : 1;
@@ -107,14 +111,16 @@ void kernel_main(const prologue_handoff *handoff) {
         print_number("start", (uint64_t)result);
         print_number("started", how.started);
         print_number("refused", cpus.refused_phys);
-        if (result != PROLOGUE_CPUS_DONE) {
+        if (result == PROLOGUE_CPUS_SEV || anyone)
             for (uint32_t i = 0; i != cpus.count; ++i)
                 print_number("state", list[i].state);
+        if (result == PROLOGUE_CPUS_SEV)
             end(1);
-        }
+        if (result != PROLOGUE_CPUS_DONE)
+            expect((int)anyone);
         work(&list[0]);
         for (uint32_t i = 1; i != cpus.count; ++i)
-            while (__atomic_load_n(&list[i].state, __ATOMIC_ACQUIRE) != PROLOGUE_CPU_PARKED)
+            while (__atomic_load_n(&list[i].state, __ATOMIC_ACQUIRE) == PROLOGUE_CPU_RUNNING)
                 __asm__ volatile("pause");
         /* For the table of areas: each has its own still. */
         how.memory = memory + sizeof memory - PROLOGUE_CPUS_SHARED_BYTES;

@@ -174,7 +174,7 @@ bool free_save_area(Start& start, ApArea& area) {
         return true;
     ask_creation(area, Creation::destroy);
     const uint64_t virt = pages_of(start, area).vmsa;
-    const uint64_t end = start.clock().in_microseconds(kForOne);
+    const uint64_t end = start.clock().in_microseconds(start.patience_with_one());
     while (!make_save_area(virt, false))
         if (read_tsc() >= end)
             return false;

@@ -38,6 +38,19 @@ def _is_by_its_own_way(said: str, sev: str, starts: int) -> None:
     assert created is None or starts <= int(created[1]) < 2 * starts
 
 
+def _hostile(behaviour: str, sev: str, words: str) -> None:
+    """Who comes late, twice, elsewhere or not at all harms nobody: those that came have done their
+    work, each on a page and a stack of its own."""
+    result = _run("cpus_sev", sev, 4, cmdline=f"anyone {words}", hostile=behaviour)
+    result.expect(machine.OK, f"^sevhost: hostile: {behaviour} acts", "^wrong: 0x0$")
+
+
+def _jump_table_in_the_kernel() -> None:
+    """It would be written to: refused, with its address."""
+    result = _run("cpus_sev", "es", 4, hostile="jump-table-elsewhere")
+    result.expect(machine.OK, f"^start: {_NO_WAY}$", "^started: 0x0$", "^refused: 0xf[0-9a-f]{15}$")
+
+
 def _alone_without_a_firmware() -> None:
     """Nobody has left a jump table: the boot processor alone, and no SIPI that the host refuses."""
     result = _run("cpus_sev", "es", 4, host="")
@@ -52,7 +65,23 @@ def _on_one_processor(sev: str) -> None:
     assert "AP jump table" not in result.serial, "nobody is to be started"
 
 
+# Those that act when they start again need that; the others are quicker without. SNP's processors
+# are not held.
+_HOSTILE = {
+    "es": (("processor-never-started", ""), ("processor-started-late", "again"),
+           ("processor-started-twice", "again"), ("processor-started-elsewhere", "again"),
+           ("hold-ends-without-sipi", "again"), ("hold-ends-unasked", "again")),
+    "snp": (("processor-never-started", ""), ("processor-started-late", "again"),
+            ("processors-swapped", ""), ("processor-outlives-destruction", "again")),
+}
+
+
 CASES = [
+    *(Case(f"sev: guest withstands a host: {behaviour}, its processors, {sev}",
+           lambda *a, b=behaviour, s=sev, w=words: _hostile(b, s, w))
+      for sev, rows in _HOSTILE.items() for behaviour, words in rows),
+    Case("sev: guest withstands a host: jump-table-elsewhere, its processors, es",
+         _jump_table_in_the_kernel),
     *(Case(f"sev: guest starts its processors: {cpus}, {sev}",
            lambda *a, s=sev, n=cpus: _all_come(s, n)) for sev in _ENCRYPTED for cpus in (2, 8)),
     *(Case(f"sev: guest starts its processors again, {sev}, another order",
