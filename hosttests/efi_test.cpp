@@ -426,6 +426,25 @@ TEST_F(EfiStub, SaysAMapOf10000Descriptors) {
               firmware.map);
 }
 
+// A map of 8 MiB, and so many descriptors more.
+void describe_8_mib(FakeFirmware& firmware, uint64_t more) {
+    firmware.stride = 4096;
+    firmware.map.clear();
+    for (uint64_t i = 0; i != 2048 + more; ++i)
+        firmware.describe(i % 2 != 0 ? 7 : 6, i << 20, 1);
+}
+
+TEST_F(EfiStub, SaysAMapOf8MiB) {
+    describe_8_mib(firmware, 0);
+    EXPECT_EQ(started().uefi.memory_map_bytes, 8u << 20);
+}
+
+TEST_F(EfiStub, RefusesAMapOfMoreThan8MiB) {
+    describe_8_mib(firmware, 1);
+    expect_refusal("the firmware's memory map makes no sense: bytes, bytes of a descriptor",
+                   (8 << 20) + 4096, 4096);
+}
+
 TEST_F(EfiStub, RefusesAMapThatMakesNoSense) {
     firmware.stride = 32;
     expect_refusal("the firmware's memory map makes no sense: bytes, bytes of a descriptor",

@@ -192,6 +192,33 @@ TEST_F(Freebsd, AModuleWhereNoMemoryCanBeIsNamed) {
     EXPECT_EQ(modules_fail(), failure(Error::module_too_high, {0x400000, 1ull << 52}, "freebsd"));
 }
 
+TEST_F(Freebsd, AListOf16MiBAndNoMore) {
+    constexpr uint32_t kMost = 16 << 20;
+    for (const uint32_t more : {0u, 1u}) {
+        FakeMemory large(2 * kMost);
+        const uint64_t where = put_freebsd(large, {.modules = std::vector<StatedModule>(1)});
+        const auto records = large.get<uint32_t>(where + freebsd::kRecords);
+        large.put<uint32_t>(where + freebsd::kKernelEnd, records + kMost + more);
+        LoaderInfo much;
+        const auto failed =
+            failure_of([&] { prologue_parse_freebsd(large.seen, where, much); });
+        if (more == 0)
+            EXPECT_EQ(failed, std::nullopt);
+        else
+            EXPECT_EQ(failed, failure(Error::freebsd_info, {records, records + kMost + 1},
+                                      kNotBetween));
+    }
+}
+
+TEST_F(Freebsd, AsManyModulesAsAreBelieved) {
+    FakeMemory large(64 * at::kMemory);
+    const uint64_t where =
+        put_freebsd(large, {.modules = std::vector<StatedModule>(4096)}, {.map = 0x20000});
+    LoaderInfo much;
+    prologue_parse_freebsd(large.seen, where, much);
+    EXPECT_EQ(much.module_count, 4096u);
+}
+
 TEST_F(Freebsd, TooManyModulesAreNamed) {
     FakeMemory large(64 * at::kMemory);
     const uint64_t where =

@@ -156,6 +156,24 @@ TEST_F(Igvm, AnInformationPageOfAnotherVersionIsNamed) {
     EXPECT_EQ(parse_fails(), failure(Error::igvm_info, {0x12345678, 1}, kWhat));
 }
 
+TEST_F(Igvm, AsManyRangesAsAreBelievedAndNoMore) {
+    constexpr uint64_t kMost = 1 << 16, kMap = 0x100000, kEntryBytes = 24;
+    FakeMemory large(kMap + (kMost + 1) * kEntryBytes + kPage - kEntryBytes);
+    info = put_igvm(large, {});
+    for (uint64_t i = 0; i != kMost; ++i) {
+        large.put<uint64_t>(kMap + i * kEntryBytes, i * 0x100);
+        large.put<uint64_t>(kMap + i * kEntryBytes + 8, 1);
+    }
+    large.put<uint64_t>(info + igvm::kMap, kMap);
+    large.put<uint64_t>(info + igvm::kMapBytes, kMost * kEntryBytes);
+    loader = {};
+    prologue_parse_igvm(large.seen, info, loader);
+    EXPECT_EQ(loader.memory.most_entries(), kMost);
+    large.put<uint64_t>(info + igvm::kMapBytes, (kMost + 1) * kEntryBytes);
+    EXPECT_EQ(failure_of([&] { prologue_parse_igvm(large.seen, info, loader); }),
+              failure(Error::too_many_entries, {kMost + 1, kMost}, "igvm memory map"));
+}
+
 TEST_F(Igvm, WhatLiesOutOfReachIsNamed) {
     const uint64_t end = memory.end();
     put({});

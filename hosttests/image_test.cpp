@@ -155,6 +155,14 @@ TEST(Image, ProgramHeadersBeyondTheFirstPageAreRefused) {
     EXPECT_EQ(last.fails(), failure(Error::image_header, {kLinked}));
 }
 
+TEST(Image, AsManyProgramHeadersAsAreReadAndNoMore) {
+    std::vector<LinkedSegment> segments = {kKernel[0]};
+    segments.resize(kMostHeaders, {kHigh + kLinked + 0x6000, kLinked + 0x6000, 0x20, kRead, kNote});
+    EXPECT_EQ(segments_of(Loaded(segments).image()).size(), 1u);
+    segments.push_back(segments.back());
+    EXPECT_EQ(Loaded(segments).fails(), failure(Error::image_header, {kLinked}));
+}
+
 TEST(Image, WithoutALoadableSegmentIsRefused) {
     const Loaded none({});
     EXPECT_EQ(none.fails(), failure(Error::image_header, {kLinked}));

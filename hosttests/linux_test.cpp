@@ -428,6 +428,27 @@ TEST_F(Linux, SixtyFourScatteredPiecesAreOccupiedExactly) {
     }
 }
 
+TEST_F(Linux, APieceAndAnEfiMapOf16MiBAndNoMore) {
+    constexpr uint32_t kMost = 16 << 20;
+    constexpr uint64_t kPiece = 0x100000, kFirmwares = kPiece + 2 * kMost;
+    FakeMemory large(kFirmwares + kMost);
+    info = put_linux(large, {});
+    large.put(info + kSetupData, kPiece);
+    large.put(kPiece + kDataType, uint32_t{8});
+    large.put(kPiece + kDataBytes, kMost);
+    large.put(info + kEfiSignature, 0x34364c45);
+    large.put(info + kEfiMap, static_cast<uint32_t>(kFirmwares));
+    large.put(info + kEfiMapBytes, kMost);
+    large.put(info + kEfiDescriptorBytes, 64);
+    prologue_parse_linux(large.seen, info, loader);
+    EXPECT_EQ(loader.uefi.memory_map_bytes, kMost);
+    EXPECT_EQ(loader.left_out, 0u);
+    EXPECT_EQ(pages_occupied(loader).count((kPiece + kMost) / kPage), 1u);
+    large.put(kPiece + kDataBytes, kMost + 1);
+    EXPECT_EQ(failure_of([&] { prologue_parse_linux(large.seen, info, loader); }),
+              refused("a piece of setup_data is too long", kPiece, kMost + 1));
+}
+
 TEST_F(Linux, ALoopOfSetupDataIsNamed) {
     put({});
     poke<uint64_t>(kSetupData, kData);

@@ -323,6 +323,22 @@ TEST_F(Multiboot1, WhateverAPointerLeadsToIsOccupied) {
     occupied(kFramebufferFlag, {{0x800ffe, 0x800ffe + 3 * 256}});
 }
 
+TEST_F(Multiboot1, ATableOfSectionsOf1MiBAndNoMore) {
+    constexpr uint32_t kMost = 1 << 20, kTable = 0x100000, kEntryBytes = 64;
+    FakeMemory large(kTable + 2 * kMost);
+    info = put_multiboot1(large, {});
+    large.put<uint32_t>(info + kFlags, kMapFlag | 1 << 5);
+    for (const uint32_t more : {0u, 1u}) {
+        large.put<uint32_t>(info + 28, kMost / kEntryBytes + more);
+        large.put<uint32_t>(info + 32, kEntryBytes);
+        large.put<uint32_t>(info + 36, kTable);
+        loader = {};
+        prologue_parse_multiboot1(large.seen, info, loader);
+        EXPECT_EQ(pages_occupied(loader).count((kTable + kMost - 1) / kPage), 1 - more);
+        EXPECT_EQ(loader.left_out, more * PROLOGUE_LEFT_OUT_SYMBOLS);
+    }
+}
+
 TEST_F(Multiboot1, SectionsThatAreNoPartOfTheImageAreOccupied) {
     put({});
     Tags tags;

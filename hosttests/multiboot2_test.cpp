@@ -592,6 +592,20 @@ TEST_F(Multiboot2, BootServicesThatAreSeenToNeedNoMapOfTheLoaders) {
     EXPECT_EQ(served.memory.entries, entries);
 }
 
+TEST_F(Multiboot2, InformationOf16MiBAndNoMore) {
+    constexpr uint32_t kMost = 16 << 20;
+    FakeMemory large(kInfo + 2 * kMost);
+    tags.add_memory_map(kRam);
+    tags.end();
+    tags.put(large, kInfo);
+    large.put<uint32_t>(kInfo, kMost);
+    prologue_parse_multiboot2(large.seen, kInfo, loader);
+    EXPECT_EQ(pages_occupied(loader).size(), kMost / kPage);
+    large.put<uint32_t>(kInfo, kMost + 1);
+    EXPECT_EQ(failure_of([&] { prologue_parse_multiboot2(large.seen, kInfo, loader); }),
+              failure(Error::multiboot2_size, {kInfo, kMost + 1}));
+}
+
 TEST_F(Multiboot2, MoreModulesThanCanBeTrueAreNamed) {
     FakeMemory large(64 * kPage);
     tags.add_memory_map(kRam);

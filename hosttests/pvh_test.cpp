@@ -206,6 +206,20 @@ TEST_F(Pvh, AnEmptyOrAbsentMemoryMapIsNamed) {
     EXPECT_EQ(parse_fails(), failure(Error::pvh_memory, {1, 3, 0}));
 }
 
+TEST_F(Pvh, AsManyRangesAndModulesAsAreBelieved) {
+    constexpr uint64_t kMap = 0x100000, kList = 0x10000;
+    constexpr uint32_t kRanges = 1 << 20;
+    FakeMemory large(kMap + uint64_t{kRanges} * pvh::kMapEntryBytes);
+    info = put_pvh(large, {.modules = {{1, 2, std::nullopt}}});
+    large.put<uint64_t>(info + pvh::kMap, kMap);
+    large.put<uint32_t>(info + pvh::kMapEntries, kRanges);
+    large.put<uint64_t>(info + pvh::kModuleList, kList);
+    large.put<uint32_t>(info + pvh::kModuleCount, 4096);
+    prologue_parse_pvh(large.seen, info, loader);
+    EXPECT_EQ(loader.memory.most_entries(), kRanges);
+    EXPECT_EQ(modules_of(large, prologue_next_pvh_module, loader.modules).size(), 4096u);
+}
+
 TEST_F(Pvh, CountsThatCannotBeTrueAreNamed) {
     put({.modules = {{1, 2, "m"}}});
     poke<uint32_t>(pvh::kMapEntries, 0x100001);

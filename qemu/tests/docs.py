@@ -115,7 +115,47 @@ def _each_way_has_a_kernel() -> None:
         assert fnmatch.filter(names, test), (way, test)
 
 
+# Bounds of the architecture's, which nobody says anything beyond.
+_NOT_A_LOADERS = {("boot/igvm.cpp", "kMostPages")}
+
+
+def _bounds_are_the_sources() -> None:
+    """Each of the table is in the source with that number and has its tests, and each in a parser is
+    in the table."""
+    rows = re.findall(r"^\| (\d.*?) \| (.*?) \| (.*?) \| (.*) \|$", doc_pages.section(
+        "docs/loaders.md", "## How much is believed"), re.MULTILINE)
+    tests = "".join(path.read_text() for path in (cases.ROOT / "hosttests").glob("*_test.cpp"))
+    told = set()
+    for most, _, where, held_by in rows:
+        file, name = re.findall(r"`([^`]+)`", where)
+        told.add((file, name))
+        value = re.search(rf"constexpr \w+ {name} = ([^;]+);", (cases.ROOT / file).read_text())
+        assert value and _number(value[1]) == _number(most), (most, where, value)
+        for suite, test in re.findall(r"`(\w+)\.(\w+)`", held_by):
+            assert re.search(rf"TEST(_F)?\({suite}, {test}\)", tests), (suite, test)
+    for source in sorted((cases.ROOT / "boot").glob("*.cpp")):
+        if "prologue_parse_" in source.read_text():
+            file = f"boot/{source.name}"
+            found = {(file, name) for name in
+                     re.findall(r"constexpr \w+ (kMost\w+) =", source.read_text())}
+            assert found <= told | _NOT_A_LOADERS, found - told
+
+
+def _number(text: str) -> int:
+    """Of "64 KiB", "1,048,576 ranges", "64 * 1024", "1 << 20", "16 * kMiB"."""
+    words = text.replace(",", "").replace("kMiB", "(1 << 20)")
+    words = re.sub(r" KiB.*", " * 1024", re.sub(r" MiB.*", " * 1048576", words))
+    parts = re.findall(r"\d+|<<|\*", words)
+    assert re.sub(r"[\d<*() ]", "", re.sub(r" [a-z]+$", "", words)) == "", text
+    result = int(parts[0])
+    for sign, number in zip(parts[1::2], parts[2::2]):
+        result = result << int(number) if sign == "<<" else result * int(number)
+    return result
+
+
 CASES = [
+    Case("docs: how much is believed is what the sources have, each with tests",
+         _bounds_are_the_sources),
     Case("docs: each way that kernels have has a kernel that is so", _each_way_has_a_kernel),
     Case("docs: the example of prologue/sev.h compiles", _sev_example_compiles),
     Case("docs: the layouts are those of handoff.h", _layouts_are_the_headers),
