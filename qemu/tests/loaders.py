@@ -12,9 +12,11 @@ import under_xen
 from cases import Case, note
 from guests import CONVENTIONAL_END, expect_ram, expected_paging, ram_spans
 from handoff_report import RAM_KINDS, expect_report
+from iso import OVMF
 
 _MEMORY = "128M"
 _TIMEOUT = 30
+_EFI_TIMEOUT = 60
 _IDLE = 15  # a network's ROM waits for its server's answer
 _CMDLINE = "a b=c"
 _SIZES = (5000, 70001)
@@ -97,6 +99,27 @@ def _starts(way: Way, loader: str, kernel: Path, modules: list) -> Case:
     return Case(f"loaders: {way.name}, {loader}", function)
 
 
+# --- iPXE on UEFI -----------------------------------------------------------------------------
+
+
+def ipxe_on_efi(kernel: Path, words: str) -> machine.Result:
+    return machine.run(machine.Boot(
+        extra=loader_media.ipxe({"kernel": kernel}, words), firmware=OVMF, memory="256M",
+        timeout=_EFI_TIMEOUT, idle=_IDLE))
+
+
+def ipxe_on_efi_starts_a_pe_image() -> None:
+    result = ipxe_on_efi(cases.BUILD / "demo-best-every.bzImage", f"kernel kernel {_CMDLINE}\n")
+    expect_report(result, cases.BUILD / "demo-best-every.elf", loader="efi", entry_mode="long64",
+                  cmdline=_CMDLINE, modules=[], **expected_paging("demo-best", "max"))
+
+
+def ipxe_on_efi_takes_no_elf() -> None:
+    result = ipxe_on_efi(cases.BUILD / "demo-best-multiboot1.elf", "kernel kernel || reboot\n")
+    result.expect(machine.RESET, r"Could not select: Exec format error "
+                  r"\(http://ipxe\.org/2e008081\)")
+
+
 # --- U-Boot -----------------------------------------------------------------------------------
 
 _U_BOOT = Path("/usr/lib/u-boot/qemu-x86/u-boot.rom")
@@ -175,6 +198,8 @@ def xen_domu() -> None:
 CASES = [
     *map(multiboot1, _MULTIBOOT1),
     *map(linux, _LINUX),
+    Case("loaders: iPXE on UEFI, a PE image", ipxe_on_efi_starts_a_pe_image),
+    Case("loaders: iPXE on UEFI, an ELF file", ipxe_on_efi_takes_no_elf),
     u_boot("demo-every", "qemu64"),
     u_boot("demo-best-every", "max"),
     Case("loaders: Xen's dom0", xen_dom0),
