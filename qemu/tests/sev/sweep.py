@@ -20,6 +20,7 @@ _HOST_RAN_CODE = "ran host's code"
 _STRIDE = 12
 _ENTRIES = ("pvh", "pvh64", "linux32", "linux64")
 _SWEPT = tuple((entry, sev) for entry in _ENTRIES for sev in ("es", "snp"))
+_MIB, _LITTLE, _ENOUGH = 1 << 20, 8 << 20, 32 << 20
 # Entry, kind of guest, host, MiB: as SNP little, since each page is accepted in each try.
 _BEHAVING = (("pvh", "es", "kvm", 32), ("pvh", "snp", "kvm", 8), ("pvh64", "es", "kvm", 32),
              ("vmd", "es", "vmm", 32), ("pvh", "es", "firmware", 32),
@@ -27,7 +28,9 @@ _BEHAVING = (("pvh", "es", "kvm", 32), ("pvh", "snp", "kvm", 8), ("pvh64", "es",
 
 
 def _events(entry: str, sev: str) -> None:
-    result = sev_sweeps.sweep(entry, sev, "events", stride=_STRIDE)
+    accepts = sev == "snp" and entry.startswith("pvh")
+    result = sev_sweeps.sweep(entry, sev, "events", stride=_STRIDE,
+                              memory=_LITTLE if accepts else _ENOUGH)
     instructions, storms, ports = map(int, result.lines(
         r"^sevhost: sweep: \d+ of \d+ steps, of (\d+) instructions; (\d+) storms, (\d+) ports$")[0])
     assert instructions > _LEAST_STEPS and storms > _LEAST_STEPS, (instructions, storms)
@@ -36,7 +39,7 @@ def _events(entry: str, sev: str) -> None:
 
 
 def _behaviours(entry: str, sev: str, host: str, memory: int) -> None:
-    result = sev_sweeps.sweep(entry, sev, "behaviours", host=host, memory=memory << 20)
+    result = sev_sweeps.sweep(entry, sev, "behaviours", host=host, memory=memory * _MIB)
     count, acted = map(int, result.lines(
         r"^sevhost: sweep: (\d+) behaviours, (\d+) times acted$")[0])
     assert count > _LEAST_BEHAVIOURS and acted > 2 * count, (count, acted)
