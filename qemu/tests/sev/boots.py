@@ -490,6 +490,16 @@ def _is_hidden(entry: str, hostile: str, code: str, sev: str) -> None:
     _terminated(result, CODES[code])
 
 
+def _is_known_again(sev: str) -> None:
+    """Behind the way through 32-bit mode, an exception has its own code, and not that of who does
+    not know yet what it is."""
+    kernel = images.patch(_elf("demo-every"), "kernel_main", _UD2)
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh64(Path(directory) / "state")
+        result = sev_guest.run(Run(kernel, sev=sev, memory="64M", state=state))
+    _terminated(result, _exception(6))
+
+
 def _must_be(wish: str, sev: str, hostile: str, code: str) -> None:
     """A kernel that must be an SEV guest of a kind, as another, or where that is hidden."""
     result = sev_guest.run(Run(_elf(f"demo-{wish}"), sev=sev, memory="64M", hostile=hostile))
@@ -588,6 +598,8 @@ CASES = [
     *(Case(f"sev: guest finds out that it is hidden: {entry}, {hostile}, {sev}",
            lambda e=entry, h=hostile, c=code, s=sev: _is_hidden(e, h, c, s))
       for entry in ("pvh", "pvh64") for hostile, code in _HIDING.items() for sev in _ES),
+    *(Case(f"sev: guest that was entered in 64-bit mode knows itself, {sev}",
+           lambda s=sev: _is_known_again(s)) for sev in _ES),
     *(Case(f"sev: guest of a kernel that must be one: {wish}, {sev}{hostile and ', hidden'}",
            lambda w=wish, s=sev, h=hostile, c=code: _must_be(w, s, h, c))
       for wish, sev, hostile, code in _MUST_BE),
