@@ -66,9 +66,24 @@ def _every_finding_has_a_wrong_kernel() -> None:
 _NOT_RIGHT = {"demo-low", "state-window"}
 
 
-def _kernels_of_ours() -> list:
+def _all_kernels_of_ours() -> list:
     names = re.search(r"^KERNEL_NAMES := ((?:.*\\\n)*.*)", _KERNELS_MK, re.MULTILINE)[1]
-    return [name for name in names.replace("\\\n", " ").split() if name not in _NOT_RIGHT]
+    return names.replace("\\\n", " ").split()
+
+
+def _kernels_of_ours() -> list:
+    return [name for name in _all_kernels_of_ours()
+            if name not in _NOT_RIGHT and not name.startswith("sums-random")]
+
+
+def _kernels_with_relocations() -> None:
+    """Those that go to a random place: GRUB alone refuses them, by Multiboot 2."""
+    names = [name for name in _all_kernels_of_ours() if name.startswith("sums-random")]
+    assert names
+    for name in names:
+        findings = report_on(cases.BUILD / f"{name}.elf")["findings"]
+        assert [finding["id"] for finding in findings] == ["relocation-sections"], (name, findings)
+        assert set(findings[0]["loaders"]) == wrong_kernels.GRUB2, (name, findings)
 
 
 def _is_right(kernel: Path) -> dict:
@@ -226,6 +241,7 @@ CASES = [
     *(_case(rule) for rule in dict.fromkeys(wrong.rule for wrong in wrong_kernels.ALL)),
     Case("check: every finding has a wrong kernel", _every_finding_has_a_wrong_kernel),
     Case("check: right kernels of ours", _right_kernels),
+    Case("check: kernels of ours with relocations", _kernels_with_relocations),
     Case("check: right links", _right_links),
     Case("check: right templates", _right_templates),
     Case("check: kernels that were cut off", _cut_kernels),
