@@ -5,6 +5,7 @@
 #include "exit_names.h"
 #include "page_walk.h"
 #include "journal.h"
+#include "processors.h"
 
 namespace sevhost {
 namespace {
@@ -47,6 +48,16 @@ void say_registers(const Guest& guest) {
     say("\n");
 }
 
+// Where there are several: what each of them does.
+void say_processors(const Guest& guest) {
+    if (guest.alone())
+        return;
+    for_each_processor(guest.vm, [](const Guest& each) {
+        say("sevhost: processor ", decimal(each.standing.index), " ", text(each.standing.activity),
+            " at ", hex(each.save().rip), "\n");
+    });
+}
+
 // Each level of the walk, and where it ends.
 void say_walk(const Guest& guest, const char* what, uint64_t linear) {
     const Translation t = look_up(guest, linear);
@@ -82,7 +93,8 @@ void say_processor(const Guest& guest) {
 void record_exit(Guest& guest) {
     const VmcbControl& control = guest.vmcb->control;
     const uint64_t rip = guest.save().rip;
-    note_exit({control.exit_code, rip, control.exit_info1, control.exit_info2});
+    note_exit({control.exit_code, rip, control.exit_info1, control.exit_info2,
+               guest.standing.index});
     if (!guest.settings.trace.exits)
         return;
     say_processor(guest);
@@ -103,6 +115,7 @@ void finish(Guest& guest, Outcome outcome) {
     say_exits_by_kind();
     if (outcome != Outcome::success) {
         say_last_exits();
+        say_processors(guest);
         say("sevhost: the guest's registers:\n");
         say_registers(guest);
         say_walks(guest);

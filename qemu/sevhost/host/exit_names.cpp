@@ -27,6 +27,7 @@ constexpr Name kExits[] = {
     {exit::kWriteDr7, "write DR7"},
     {exit::kDb, "#DB"},
     {exit::kUd, "#UD"},
+    {exit::kNmi, "NMI"},
     {exit::kCr0Selective, "write CR0's mode bits"},
     {0x00, "read CR0"},
     {0x02, "read CR2"},

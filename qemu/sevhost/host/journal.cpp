@@ -72,7 +72,10 @@ void say_last_exits() {
     for (uint64_t i = total - shown; i != total; ++i) {
         const ExitRecord& exit = last[i % kLast];
         say("  ", exit_name(exit.code), " (", hex(exit.code), ") at ", hex(exit.rip),
-            " information ", hex(exit.info1), " ", hex(exit.info2), "\n");
+            " information ", hex(exit.info1), " ", hex(exit.info2));
+        if (exit.processor != 0)
+            say(", processor ", decimal(exit.processor));
+        say("\n");
     }
 }
 

@@ -7,6 +7,7 @@ namespace sevhost {
 
 struct ExitRecord {
     uint64_t code, rip, info1, info2;
+    unsigned processor;
 };
 
 void note_exit(const ExitRecord& exit);

@@ -73,14 +73,6 @@ void require_processors(prologue_cpus& cpus, unsigned wanted) {
              ": QEMU wants -smp ", decimal(wanted));
 }
 
-[[noreturn]] void finish_idle(Guest& guest) {
-    for_each_processor(guest.vm, [](const Guest& each) {
-        say("sevhost: processor ", decimal(each.standing.index), " ", text(each.standing.activity),
-            " at ", hex(each.save().rip), "\n");
-    });
-    finish(guest, Outcome::halted, "no processor runs, and none can start another");
-}
-
 bool somebody_runs(const Vm& vm) {
     bool found = false;
     for_each_processor(vm, [&](const Guest& each) {
@@ -154,7 +146,7 @@ void start_processors(Guest& boot) {
 void wait_to_run(Guest& guest) {
     while (guest.standing.activity != Activity::runs) {
         if (guest.vm.count == guest.settings.processors && !somebody_runs(guest.vm))
-            finish_idle(guest);
+            finish(guest, Outcome::halted, "no processor runs, and none can start another");
         end_turn();
         pause();
         wait_for_turn();
