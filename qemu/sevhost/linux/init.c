@@ -1,6 +1,6 @@
 // The first program of a Linux guest: it asks CPUID, counts the processors, and powers off.
 
-enum { kWrite = 1, kReboot = 169, kSchedGetAffinity = 204 }; // Linux's numbers of system calls
+enum { kWrite = 1, kNanosleep = 35, kSyslog = 103, kReboot = 169, kSchedGetAffinity = 204 }; // Linux's numbers of system calls
 enum { kStandardOutput = 1 };
 enum { kMagic1 = 0xfee1dead, kMagic2 = 0x28121969, kPowerOff = 0x4321fedc }; // reboot(2)
 
@@ -40,9 +40,19 @@ static void say_processors(void) {
     system_call(kWrite, kStandardOutput, (long)line, sizeof line - 1);
 }
 
+// Other processors' messages would stand in the middle of a line: none but emergencies, and a
+// moment for the one that is on its way.
+static void silence_kernel(void) {
+    enum { kConsoleLevel = 8, kEmergencies = 1 }; // syslog(2)
+    const long tenth_of_a_second[2] = {0, 100000000};
+    system_call(kSyslog, kConsoleLevel, 0, kEmergencies);
+    system_call(kNanosleep, (long)tenth_of_a_second, 0, 0);
+}
+
 // Linux enters with RSP aligned as for a call that has not been made.
 __attribute__((force_align_arg_pointer)) void _start(void) {
     char line[] = "init: user space on ............\n";
+    silence_kernel();
     vendor(line + sizeof line - sizeof "............\n");
     system_call(kWrite, kStandardOutput, (long)line, sizeof line - 1);
     say_processors();
