@@ -1,10 +1,13 @@
 # GoogleTest on the host: the same sources as the target's, compiled for the
 # host, with the seams (fail, PhysMemory::extend) of seams.cpp and the hardware of fakes/.
 
+# The folders are named for those that they test; what several use lies beside them.
+HOST_FOLDERS := hosttests $(addprefix hosttests/,boot cpus efi include linux32 paging payload report sev stage64)
+
 HOST_CXX ?= clang++
 HOST_CC ?= clang
 HOST_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
-HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) -Ihosttests -Iarch/x86/efi -Iarch/x86
+HOST_INCLUDES := -Ihosttests/fakes $(INCLUDES) $(HOST_FOLDERS:%=-I%) -Iarch/x86/efi -Iarch/x86
 HOST_WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Werror
 HOST_FLAGS = -std=c++20 -O1 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_SANITIZERS) \
 	$(HOST_INCLUDES)
@@ -20,17 +23,17 @@ HOST_TESTED := $(wildcard boot/*.cpp boot/payload/*.cpp arch/x86/paging/*.cpp \
 	arch/x86/linux32/check_place.cpp
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
 	$(SEVHOST_DIR)/model/*.cpp)
-HOST_SOURCES := $(wildcard hosttests/*.cpp hosttests/*.c hosttests/*.S) $(HOST_TESTED) \
+HOST_SOURCES := $(wildcard $(foreach end,cpp c S,$(HOST_FOLDERS:%=%/*.$(end)))) $(HOST_TESTED) \
 	$(SEV_HOST_SOURCES)
 HOST_OBJECTS := $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(HOST_SOURCES))))
 
 # The SEV host's model has headers of its own, of the same names.
-SEV_HOST_INCLUDES := -I$(SEVHOST_DIR)/model -Ihosttests
+SEV_HOST_INCLUDES := -I$(SEVHOST_DIR)/model -Ihosttests -Ihosttests/paging
 $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(SEV_HOST_SOURCES)))): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
 
 # The public headers are any kernel's, whatever its warnings.
-$(BUILD)/host/hosttests/handoff_test.o: HOST_FLAGS += -Wpedantic
+$(BUILD)/host/hosttests/include/handoff_test.o: HOST_FLAGS += -Wpedantic
 
 $(BUILD)/host/%.o: %.cpp
 	@mkdir -p $(@D)
@@ -67,18 +70,18 @@ FUZZ_GUEST_NAMES := guest_vc
 FUZZ_EFI_NAMES := efi
 FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES) $(FUZZ_EFI_NAMES)
 FUZZ_FLAGS := -max_len=8192 -timeout=20 -print_funcs=0
-FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/range_model.cpp \
-	hosttests/loader_images.cpp hosttests/bsd_images.cpp hosttests/linux_images.cpp \
-	hosttests/confidential_images.cpp \
+FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/boot/range_model.cpp \
+	hosttests/boot/loader_images.cpp hosttests/boot/bsd_images.cpp hosttests/boot/linux_images.cpp \
+	hosttests/boot/confidential_images.cpp \
 	hosttests/refusing.cpp hosttests/fuzz/loader_fuzz.cpp $(wildcard boot/*.cpp boot/payload/*.cpp)
 FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
 FUZZ_SEV_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(wildcard $(SEVHOST_DIR)/model/*.cpp))
 $(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
-FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/scripted_host.cpp \
+FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/sev/scripted_host.cpp \
 	$(filter-out %/accept_memory.cpp,$(wildcard arch/x86/sev/*.cpp)))
 FUZZ_EFI_OBJECTS := $(FUZZ_OBJECTS) $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(EFI_LOGIC) \
-	hosttests/fake_firmware.cpp)
+	hosttests/efi/fake_firmware.cpp)
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp

@@ -210,7 +210,7 @@ def _every_line_has_its_row() -> None:
              if path.stem not in ("__init__", "blame")
              for case in importlib.import_module(f"tests.{path.stem}").CASES]
     on_the_host = re.findall(r"^TEST\w*\((\w+), (\w+)\)", "".join(
-        path.read_text() for path in (cases.ROOT / "hosttests").glob("*.cpp")), re.M)
+        path.read_text() for path in (cases.ROOT / "hosttests").rglob("*.cpp")), re.M)
     names += [".".join(pair) for pair in on_the_host]
     for error, test in ELSEWHERE.items():
         assert fnmatch.filter(names, test), (error, test)

@@ -45,7 +45,7 @@ def compile_commands() -> None:
     path = cases.ROOT / "compile_commands.json"
     entries = json.loads(path.read_text())
     files = {entry["file"] for entry in entries}
-    for wanted in ("boot/linux.cpp", "arch/x86/entry/pvh.S", "hosttests/pvh_test.cpp"):
+    for wanted in ("boot/linux.cpp", "arch/x86/entry/pvh.S", "hosttests/boot/pvh_test.cpp"):
         assert wanted in files, wanted
     environments = [entry for entry in entries if entry["file"] == "boot/image.cpp"]
     assert len(environments) >= 3, "32-bit, 64-bit and the host's"

@@ -15,7 +15,7 @@ from linking import INCLUDE, compiled, do
 
 _RUSTC = "/usr/bin/rustc"  # Debian's
 _HEADERS = cases.ROOT / "boot/include/prologue"
-_FACTS = (cases.ROOT / "hosttests/handoff_facts.h").read_text()
+_FACTS = (cases.ROOT / "hosttests/include/handoff_facts.h").read_text()
 _FIELDS = re.findall(r"^ +X\((\w+), (\w+)\)", _FACTS, re.MULTILINE)
 
 
@@ -51,7 +51,7 @@ int main(void) {{
     {numbers}
 }}
 """
-    made = compiled(source, "gcc", "-std=c11", INCLUDE, f"-I{cases.ROOT}/hosttests")
+    made = compiled(source, "gcc", "-std=c11", INCLUDE, f"-I{cases.ROOT}/hosttests/include")
     do("gcc", "-o", made.with_suffix(""), made)
     return do(made.with_suffix(""))
 
