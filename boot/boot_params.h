@@ -126,6 +126,6 @@ struct ConfidentialComputingPiece {
     uint32_t blob_phys;
 } __attribute__((packed));
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -29,7 +29,7 @@ RawRange* put(RawRange* to, uint64_t start, uint64_t end, uint32_t e820_type) {
     return to + 1;
 }
 
-}  // namespace
+} // namespace
 
 BootServicesTags find_boot_services(const uint8_t* info) {
     BootServicesTags tags;
@@ -81,4 +81,4 @@ RawMap translate(const FirmwareMap& map, Span own, RawRange* ranges) {
     return {reinterpret_cast<const uint8_t*>(ranges), bytes, sizeof(RawRange), 0};
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -39,6 +39,6 @@ constexpr uint64_t ranges_for(uint64_t descriptors) {
 // memory and the boot services' are in the firmware's use. Fills `ranges`.
 RawMap translate(const FirmwareMap& map, Span own, RawRange* ranges);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

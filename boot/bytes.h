@@ -25,4 +25,4 @@ inline void copy_bytes_up(void* to, const void* from, uintptr_t bytes) {
                  : "memory");
 }
 
-}  // namespace prologue
+} // namespace prologue

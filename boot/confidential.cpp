@@ -34,7 +34,7 @@ struct ConfigurationTable {
 
 // 067b1f5f-cf26-44c5-8554-93d777912d42
 constexpr uint64_t kGuidLow = 0x44c5cf26067b1f5f, kGuidHigh = 0x422d9177d7935485;
-constexpr uint32_t kEfi64Signature = 0x34364c45; // "EL64", in boot_params
+constexpr uint32_t kEfi64Signature = 0x34364c45;            // "EL64", in boot_params
 constexpr uint64_t kMostTables = 1024, kMostSetupData = 64; // a list that never ends is no list
 
 struct Multiboot2Header {
@@ -107,8 +107,8 @@ void Search::by_system_table(uint64_t phys) {
     const auto* const table = look<SystemTable>(phys);
     if (table == nullptr)
         return;
-    found.wrong = table->signature != SystemTable::kSignature ||
-                  table->table_count > kMostTables || table->tables >= kMostPhysical;
+    found.wrong = table->signature != SystemTable::kSignature || table->table_count > kMostTables ||
+                  table->tables >= kMostPhysical;
     if (found.wrong)
         return;
     found.system_table = {phys, phys + sizeof *table};
@@ -173,7 +173,7 @@ void Search::by_multiboot2(uint64_t info) {
     }
 }
 
-}  // namespace
+} // namespace
 
 ConfidentialPages find_confidential_pages(PhysMemory& memory, uint32_t magic, uint64_t info) {
     Search search(memory);
@@ -184,4 +184,4 @@ ConfidentialPages find_confidential_pages(PhysMemory& memory, uint32_t magic, ui
     return search.found;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -21,6 +21,6 @@ struct ConfidentialPages {
 // can be seen, and what would lie there is wrong.
 ConfidentialPages find_confidential_pages(PhysMemory& memory, uint32_t magic, uint64_t info);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -8,7 +8,7 @@
 #define MULTIBOOT1_MAGIC 0x2badb002
 #define MULTIBOOT2_MAGIC 0x36d76289
 #define LINUX_MAGIC 0x53726448 // "HdrS", in boot_params
-#define IGVM_MAGIC 0x4d564749 // "IGVM", in the information page
+#define IGVM_MAGIC 0x4d564749  // "IGVM", in the information page
 
 // Of contracts that have none: numbers of our own, which no loader passes on.
 #define VMD_MAGIC 0x62646d76     // "vmdb"

@@ -33,6 +33,6 @@ constexpr uint32_t e820_type_of_efi(uint32_t type, uint64_t attributes, uint32_t
     }
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

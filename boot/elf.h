@@ -23,7 +23,7 @@ struct ProgramHeader {
 static_assert(sizeof(ProgramHeader) == 56);
 
 inline constexpr uint32_t kElfLoad = 1, kElfDynamic = 2, kElfNote = 4; // ProgramHeader.type
-inline constexpr uint16_t kElfStatic = 2, kElfPie = 3;          // ElfHeader.type
-inline constexpr uint32_t kElfExecutable = 1, kElfWritable = 2; // ProgramHeader.flags
+inline constexpr uint16_t kElfStatic = 2, kElfPie = 3;                 // ElfHeader.type
+inline constexpr uint32_t kElfExecutable = 1, kElfWritable = 2;        // ProgramHeader.flags
 
-}  // namespace prologue
+} // namespace prologue

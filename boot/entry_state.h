@@ -44,7 +44,7 @@ Recognise prologue_recognise_linux, prologue_recognise_pvh, prologue_recognise_v
     prologue_recognise_freebsd;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop
 #endif

@@ -4,6 +4,8 @@
 #pragma GCC visibility push(hidden)
 
 // Those that the entry's assembly raises have their numbers named here.
+// A row an entry.
+// clang-format off
 #define ERROR_SEV 0
 #define ERROR_NO_EXTENDED_LEAF 1
 #define ERROR_NO_LONG_MODE 2

@@ -104,7 +104,7 @@ Span extent_of(const RawMap& map, Span limits) {
 // How often all is looked at, at the most.
 constexpr uint64_t kMostWindows = 16;
 
-}  // namespace
+} // namespace
 
 // First by a look at all memory, in blocks that are large; where nothing is found, by several,
 // each at a part of it, in blocks that are small.
@@ -126,7 +126,10 @@ Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* 
 }
 
 Arena::Arena(PhysMemory& memory, Span span)
-    : window_(memory.window), start_(span.start), next_(span.end), end_(span.end) {
+    : window_(memory.window),
+      start_(span.start),
+      next_(span.end),
+      end_(span.end) {
     if (span.bytes() > kMost)
         start_ = span.end - kMost;
     memory.at("free memory", start_, end_ - start_);
@@ -149,4 +152,4 @@ const char* Arena::copy(const char* bytes, uint64_t count, bool end_with_nul) {
     return to;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -47,6 +47,6 @@ private:
 Span find_free_memory(PhysMemory& memory, const LoaderInfo& loader, NextModule* next_module,
                       Span image, Span limits, uint64_t bytes);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

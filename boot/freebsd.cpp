@@ -160,7 +160,7 @@ void mark_the_rest(PhysMemory& memory, const Bootinfo& bootinfo, LoaderInfo& loa
     loader.may_occupy(bootinfo.diskless, 1); // its length is not told
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_freebsd(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const auto stack = *memory.at<Stack>("freebsd stack", info);
@@ -199,8 +199,7 @@ uint32_t prologue_recognise_freebsd(PhysMemory& memory, const EntryState& state,
 }
 
 // A module's string is its name, the path that it was loaded from.
-bool prologue_next_freebsd_module(PhysMemory& memory, ModuleCursor& cursor,
-                                  LoaderModule& module) {
+bool prologue_next_freebsd_module(PhysMemory& memory, ModuleCursor& cursor, LoaderModule& module) {
     if (cursor.at == cursor.end)
         return false;
     const Payload name = next_record(memory, cursor);
@@ -221,4 +220,4 @@ bool prologue_next_freebsd_module(PhysMemory& memory, ModuleCursor& cursor,
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

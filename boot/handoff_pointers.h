@@ -23,6 +23,6 @@ inline void move_pointers(prologue_handoff& handoff, uint64_t distance) {
     move_pointer(handoff.efi.memory_map, distance);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

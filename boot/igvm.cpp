@@ -89,13 +89,12 @@ RawMap memory_map(PhysMemory& memory, const Info& info, LoaderInfo& loader) {
     return {entries, bytes, sizeof(MapEntry), 0};
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_igvm(PhysMemory& memory, uint64_t at, LoaderInfo& loader) {
     const auto info = *memory.at<Info>("igvm information", at);
     if (info.magic != IGVM_MAGIC || info.version != kVersion)
-        refuse("magic and version of the information page make no sense", info.magic,
-               info.version);
+        refuse("magic and version of the information page make no sense", info.magic, info.version);
     loader.loader = PROLOGUE_LOADER_IGVM;
     loader.occupies(at, sizeof info);
     loader.occupies(info.memory_map, info.memory_map_bytes);
@@ -120,4 +119,4 @@ bool prologue_next_igvm_module(PhysMemory& memory, ModuleCursor& cursor, LoaderM
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

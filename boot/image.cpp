@@ -16,7 +16,7 @@ bool joins(const Segment& segment, const Segment& before) {
            segment.writable == before.writable && segment.executable == before.executable;
 }
 
-}  // namespace
+} // namespace
 
 Image::Image(uint64_t window, uint64_t phys) {
     const auto* elf = reinterpret_cast<const ElfHeader*>(static_cast<uintptr_t>(window + phys));
@@ -101,4 +101,4 @@ void Image::check(Span direct_map, unsigned levels) const {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

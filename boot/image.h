@@ -41,8 +41,10 @@ public:
 
     // Of segments that are known already, in ascending order, one at least.
     Image(const Segment* segments, unsigned count)
-        : count_(count), virtual_offset_(segments->virt - segments->phys),
-          offset_from_now_(virtual_offset_), span_{segments->phys, segments[count - 1].span().end} {
+        : count_(count),
+          virtual_offset_(segments->virt - segments->phys),
+          offset_from_now_(virtual_offset_),
+          span_{segments->phys, segments[count - 1].span().end} {
         for (unsigned i = 0; i != count; ++i)
             segments_[i] = segments[i];
     }
@@ -103,6 +105,6 @@ private:
     Span span_;
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

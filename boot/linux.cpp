@@ -21,7 +21,7 @@ constexpr uint16_t kNewest = 0xffff;
 constexpr uint64_t kHeaderRestFrom = 0x202;
 constexpr uint64_t kWholeHeader = ~uint64_t{0};
 
-constexpr uint64_t kRsdpBytes = 36; // of ACPI 2.0
+constexpr uint64_t kRsdpBytes = 36;         // of ACPI 2.0
 constexpr uint64_t kSystemTableBytes = 120; // EFI_SYSTEM_TABLE of 64 bits
 
 constexpr unsigned kMostSetupData = 64;
@@ -195,7 +195,7 @@ void parse_framebuffer(const ScreenInfo& screen, prologue_framebuffer& framebuff
     set_colours(framebuffer, shifts_first);
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const auto& params = *reinterpret_cast<const BootParams*>(
@@ -214,7 +214,7 @@ void prologue_parse_linux(PhysMemory& memory, uint64_t info, LoaderInfo& loader)
     loader.loader = PROLOGUE_LOADER_LINUX;
     loader.occupies(info, kBootParamsBytes);
     loader.memory = {reinterpret_cast<const uint8_t*>(params.e820), entries * sizeof(RawRange),
-                        sizeof(RawRange), 0};
+                     sizeof(RawRange), 0};
     if (HAS(kHasSetupData, setup_data))
         walk_setup_data(memory, params.setup_data, loader);
 
@@ -262,4 +262,4 @@ bool prologue_next_linux_module(PhysMemory&, ModuleCursor& cursor, LoaderModule&
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -31,8 +31,7 @@ bool starts_with(Text text, const char* prefix) {
 // name=value, where a path's = comes behind a slash, as in an address with a query.
 bool begins_with_an_option(Text text) {
     uint64_t i = 0;
-    while (i != text.bytes && text.start[i] != ' ' && text.start[i] != '/' &&
-           text.start[i] != '=')
+    while (i != text.bytes && text.start[i] != ' ' && text.start[i] != '/' && text.start[i] != '=')
         ++i;
     return i != text.bytes && text.start[i] == '=';
 }
@@ -68,7 +67,7 @@ struct ConfidentialBlob {
 static_assert(sizeof(ConfidentialBlob) == 40);
 constexpr uint32_t kBlobMagic = 0x45444d41; // "AMDE"
 
-}  // namespace
+} // namespace
 
 // Looks at 16 aligned bytes at a time: those never cross into a page that is not
 // mapped, though they may begin before the string.
@@ -186,4 +185,4 @@ Span module_span(const char* contract, uint64_t start, uint64_t bytes) {
     return {start, start + bytes};
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -46,7 +46,9 @@ struct RawMap {
     class Iterator {
     public:
         Iterator(const RawMap& map, const uint8_t* at)
-            : at_(at), stride_(map.stride), prefix_(map.prefix) {}
+            : at_(at),
+              stride_(map.stride),
+              prefix_(map.prefix) {}
         const RawRange& operator*() const {
             return *reinterpret_cast<const RawRange*>(at_ + prefix_);
         }
@@ -94,7 +96,7 @@ inline constexpr unsigned kMaxStructures = 144;
 
 struct LoaderInfo {
     uint32_t loader = 0; // enum prologue_loader
-    bool efi = false; // the firmware is known to be EFI: there is no BIOS
+    bool efi = false;    // the firmware is known to be EFI: there is no BIOS
     RawMap memory;
     RawMap more_memory; // a second piece of it (Linux)
     Text cmdline;
@@ -184,6 +186,6 @@ void set_colours(prologue_framebuffer& framebuffer, const uint8_t* colours);
 // A module of the loader's, or a failure if it lies where no memory can be.
 Span module_span(const char* contract, uint64_t start, uint64_t bytes);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -68,7 +68,7 @@ Found look_below(uint64_t end, const LoaderInfo& loader) {
     return first;
 }
 
-}  // namespace
+} // namespace
 
 // From the top: as long as something that is no RAM lies across the pages found,
 // what is below it is looked at.
@@ -84,4 +84,4 @@ uint64_t find_low_pages(const LoaderInfo& loader, BiosWords bios) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -20,6 +20,6 @@ inline constexpr uint64_t kLowPagesBytes = 2 * kPage;
 // loader has put there is not looked at: what is borrowed is given back.
 uint64_t find_low_pages(const LoaderInfo& loader, BiosWords bios);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -162,10 +162,13 @@ void add(prologue_cpus& cpus, uint32_t apic_id, uint32_t acpi_id, uint32_t flags
     if (cpus.count == cpus.room)
         return;
     const bool reached = cpus.x2apic != 0 || apic_id <= kMostXapicId;
-    cpus.cpu[cpus.count] = {
-        .index = cpus.count, .apic_id = apic_id, .acpi_id = acpi_id,
-        .state = reached ? PROLOGUE_CPU_STOPPED : PROLOGUE_CPU_UNREACHABLE,
-        .stack_bottom = 0, .stack_top = 0, .own = nullptr};
+    cpus.cpu[cpus.count] = {.index = cpus.count,
+                            .apic_id = apic_id,
+                            .acpi_id = acpi_id,
+                            .state = reached ? PROLOGUE_CPU_STOPPED : PROLOGUE_CPU_UNREACHABLE,
+                            .stack_bottom = 0,
+                            .stack_top = 0,
+                            .own = nullptr};
     ++cpus.count;
 }
 
@@ -202,7 +205,7 @@ bool read_entry(const Search& search, uint64_t at, const Entry& entry) {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 prologue_cpus_result read_madt(const PhysReader& memory, uint64_t rsdp, prologue_cpus& cpus) {
     const Search search = {memory, cpus};
@@ -229,4 +232,4 @@ prologue_cpus_result read_madt(const PhysReader& memory, uint64_t rsdp, prologue
     return PROLOGUE_CPUS_DONE;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -21,6 +21,6 @@ struct PhysReader {
 // the MADT tells.
 prologue_cpus_result read_madt(const PhysReader& memory, uint64_t rsdp, prologue_cpus& cpus);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

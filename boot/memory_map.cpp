@@ -166,4 +166,4 @@ void MemoryMap::move_tail(prologue_range* from, prologue_range* to) {
     end_ = end;
 }
 
-}  // namespace prologue
+} // namespace prologue

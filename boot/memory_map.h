@@ -48,7 +48,10 @@ public:
     // `storage` holds the ranges and is the caller's. storage_for() says how
     // much n ranges can need, however they overlap.
     MemoryMap(prologue_range* storage, uint64_t capacity)
-        : begin_(storage + 1), end_(begin_), limit_(storage + capacity), aside_(limit_) {
+        : begin_(storage + 1),
+          end_(begin_),
+          limit_(storage + capacity),
+          aside_(limit_) {
         *storage = {}; // so that every range has one before it
     }
     static constexpr uint64_t storage_for(uint64_t ranges) { return 2 * ranges + 2; }
@@ -115,11 +118,18 @@ private:
 // stands there. Soft-reserved memory is RAM all the same; what the image and modules lie in
 // has been written to, whoever calls it unaccepted.
 inline constexpr uint32_t kTypes = PROLOGUE_MEMORY_SOFT_RESERVED + 1;
-inline constexpr uint8_t kByRank[kTypes] = {
-    0, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_LOADER, PROLOGUE_MEMORY_PROLOGUE,
-    PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_SOFT_RESERVED,
-    PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD, PROLOGUE_MEMORY_UNACCEPTED,
-    PROLOGUE_MEMORY_MODULE, PROLOGUE_MEMORY_KERNEL};
+inline constexpr uint8_t kByRank[kTypes] = {0,
+                                            PROLOGUE_MEMORY_USABLE,
+                                            PROLOGUE_MEMORY_LOADER,
+                                            PROLOGUE_MEMORY_PROLOGUE,
+                                            PROLOGUE_MEMORY_ACPI,
+                                            PROLOGUE_MEMORY_NVS,
+                                            PROLOGUE_MEMORY_SOFT_RESERVED,
+                                            PROLOGUE_MEMORY_RESERVED,
+                                            PROLOGUE_MEMORY_BAD,
+                                            PROLOGUE_MEMORY_UNACCEPTED,
+                                            PROLOGUE_MEMORY_MODULE,
+                                            PROLOGUE_MEMORY_KERNEL};
 inline constexpr uint8_t kRanks[kTypes] = {0, 1, 2, 3, 10, 4, 5, 7, 8, 11, 9, 6};
 constexpr uint32_t rank_of(uint32_t type) {
     return kRanks[type];
@@ -204,6 +214,6 @@ inline void MemoryMap::lay(Span span, uint32_t type) {
     lay(span_of_range(range.start, range.bytes, type, left_out_), type);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -73,4 +73,4 @@ void MemoryMap::lay_up_to(uint64_t start, Sweep& sweep) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -12,7 +12,8 @@ struct Info {
     uint32_t boot_device;
     uint32_t cmdline;
     uint32_t module_count, modules;
-    uint32_t symbols[4]; // a.out: bytes of the table, of strings, address; ELF: number, size, address
+    uint32_t
+        symbols[4]; // a.out: bytes of the table, of strings, address; ELF: number, size, address
     uint32_t mmap_bytes, mmap;
     uint32_t drives_bytes, drives;
     uint32_t config_table;
@@ -77,8 +78,7 @@ RawMap memory_map(PhysMemory& memory, const Info& info) {
     bool alike = true;
     for (uint64_t at = 0; at < bytes;) {
         const uint64_t left = bytes - at;
-        const uint32_t size =
-            left < kEntrySizeField ? 0 : read_unaligned<uint32_t>(entries + at);
+        const uint32_t size = left < kEntrySizeField ? 0 : read_unaligned<uint32_t>(entries + at);
         if (size < kEntryBytes || size > left - kEntrySizeField)
             fail(Error::multiboot1_entry, info.mmap + at, size, left);
         alike &= size == first;
@@ -123,7 +123,7 @@ void mark_the_rest(PhysMemory& memory, const Info& info, LoaderInfo& loader) {
                           kPaletteEntryBytes * read_unaligned<uint16_t>(colours_of(info) + 4));
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_multiboot1(PhysMemory& memory, uint64_t address, LoaderInfo& loader) {
     const auto& info = *memory.at<Info>("multiboot1 information", address);
@@ -188,4 +188,4 @@ bool prologue_next_multiboot1_module(PhysMemory& memory, ModuleCursor& cursor,
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -202,7 +202,7 @@ void elf_sections(const Tag* tag, LoaderInfo& loader) {
                       sections->entry_bytes, loader);
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_multiboot2(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const uint64_t bytes = memory.at<Header>("multiboot2 information", info)->bytes;
@@ -283,4 +283,4 @@ bool prologue_next_multiboot2_module(PhysMemory& memory, ModuleCursor& cursor,
     return false;
 }
 
-}  // namespace prologue
+} // namespace prologue

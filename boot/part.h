@@ -8,9 +8,9 @@
 namespace prologue {
 
 struct Part {
-    uint32_t magic;   // of contract_magic.h
-    int32_t first_;   // of its functions, from this field:
-    int32_t second_;  // a contract's ParseLoaderInfo and NextModule
+    uint32_t magic;  // of contract_magic.h
+    int32_t first_;  // of its functions, from this field:
+    int32_t second_; // a contract's ParseLoaderInfo and NextModule
 
     template <class Function>
     Function* first() const {
@@ -30,6 +30,6 @@ private:
 };
 static_assert(sizeof(Part) == 12);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

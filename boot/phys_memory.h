@@ -56,6 +56,6 @@ T read_unaligned(const void* from) {
     return value;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

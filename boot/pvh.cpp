@@ -70,7 +70,7 @@ RawRange xen_ranges[kMostXenEntries + 1];
             sizeof(RawRange), 0};
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_pvh(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const auto& start = *reinterpret_cast<const StartInfo*>(
@@ -115,4 +115,4 @@ bool prologue_next_pvh_module(PhysMemory& memory, ModuleCursor& cursor, LoaderMo
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

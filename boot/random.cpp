@@ -7,7 +7,7 @@ constexpr uint64_t rotate(uint64_t word, unsigned bits) {
     return word << bits | word >> (64 - bits);
 }
 
-}  // namespace
+} // namespace
 
 void Random::round() {
     v_[0] += v_[1];
@@ -49,4 +49,4 @@ uint64_t Random::below(uint64_t count) {
     return word % count;
 }
 
-}  // namespace prologue
+} // namespace prologue

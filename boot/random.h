@@ -69,6 +69,6 @@ unsigned gather(Random& random, const Cpu& cpu, const uint8_t* seed, uint64_t se
     return sources | kFromTsc;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

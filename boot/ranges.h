@@ -55,6 +55,6 @@ struct Span {
     }
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -62,7 +62,9 @@ const char* refusal_of_type(uint32_t type) {
 class Relocator {
 public:
     Relocator(const LinkedBytes* pieces, unsigned count, uint64_t slide)
-        : pieces_(pieces), count_(count), slide_(slide) {}
+        : pieces_(pieces),
+          count_(count),
+          slide_(slide) {}
 
     RelocationFault run(const uint8_t* dynamic, uint64_t bytes) {
         for (uint64_t at = 0; bytes - at >= sizeof(DynamicEntry); at += sizeof(DynamicEntry)) {
@@ -147,7 +149,8 @@ private:
     }
 
     uint64_t value_of(const Rela& rela) {
-        const auto symbol = at<Symbol>(kNoSymbol, symbols_ + uint64_t{rela.symbol} * sizeof(Symbol));
+        const auto symbol = at<Symbol>(kNoSymbol,
+                                       symbols_ + uint64_t{rela.symbol} * sizeof(Symbol));
         if (symbol.section == kUndefined)
             fail("the image does not define its symbol", rela.symbol, rela.at);
         return symbol.section == kAbsolute ? symbol.value : symbol.value + slide_;
@@ -202,11 +205,11 @@ private:
     RelocationFault fault_;
 };
 
-}  // namespace
+} // namespace
 
 RelocationFault relocate(const LinkedBytes* pieces, unsigned count, const uint8_t* dynamic,
                          uint64_t dynamic_bytes, uint64_t slide) {
     return Relocator(pieces, count, slide).run(dynamic, dynamic_bytes);
 }
 
-}  // namespace prologue
+} // namespace prologue

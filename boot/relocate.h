@@ -25,6 +25,6 @@ struct RelocationFault {
 RelocationFault relocate(const LinkedBytes* pieces, unsigned count, const uint8_t* dynamic,
                          uint64_t dynamic_bytes, uint64_t slide);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

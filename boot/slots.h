@@ -22,6 +22,6 @@ constexpr uint64_t slots_in(Span piece, uint64_t bytes, uint64_t linked) {
     return (piece.end - first - bytes) / kSlot + 1;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -47,6 +47,6 @@ void sort(T* first, uint64_t count, Less less) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -22,7 +22,7 @@ void each_unaccepted(const prologue_efi& efi, Do action) {
     }
 }
 
-}  // namespace
+} // namespace
 
 uint64_t count_unaccepted(const prologue_efi& efi) {
     uint64_t count = 0;
@@ -34,4 +34,4 @@ void add_unaccepted(MemoryMap& map, const prologue_efi& efi) {
     each_unaccepted(efi, [&](Span span) { map.overlay(span, PROLOGUE_MEMORY_UNACCEPTED); });
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -13,6 +13,6 @@ uint64_t count_unaccepted(const prologue_efi& efi);
 // They are that in this map, whatever the loader has made of them.
 void add_unaccepted(MemoryMap& map, const prologue_efi& efi);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -108,7 +108,7 @@ void walk_list(PhysMemory& memory, uint64_t start, uint64_t bytes, LoaderInfo& l
     }
 }
 
-}  // namespace
+} // namespace
 
 void prologue_parse_vmd(PhysMemory& memory, uint64_t info, LoaderInfo& loader) {
     const auto stack = *memory.at<Stack>("vmd stack", info);
@@ -141,4 +141,4 @@ bool prologue_next_vmd_module(PhysMemory&, ModuleCursor&, LoaderModule&) {
     return false;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -7,7 +7,7 @@ bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-}  // namespace
+} // namespace
 
 bool has_word(Text cmdline, const char* word) {
     for (uint64_t at = 0; at != cmdline.bytes;) {
@@ -22,4 +22,4 @@ bool has_word(Text cmdline, const char* word) {
     return false;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -9,6 +9,6 @@ namespace prologue {
 // Is it one of those that white space sets apart?
 bool has_word(Text cmdline, const char* word);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

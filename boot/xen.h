@@ -13,6 +13,6 @@ bool is_xen();
 // is 0, or a negative error number of Xen's.
 int64_t ask_xen_for_memory_map(RawRange* ranges, uint32_t& entries);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

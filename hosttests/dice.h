@@ -33,4 +33,4 @@ private:
     std::mt19937_64 bits_;
 };
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -57,4 +57,4 @@ inline void put_elf(FakeMemory& memory, uint64_t where,
     }
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

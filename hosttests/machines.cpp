@@ -28,10 +28,10 @@ std::vector<Range> random_memory(Dice& dice, const Cpu& cpu) {
         ranges.push_back({edge - dice.below(3) * kGiB - 5 * kPage, edge + dice.below(2) * kGiB,
                           PROLOGUE_MEMORY_USABLE});
     for (uint64_t left = dice.below(8); left != 0; --left) {
-        const uint64_t start =
-            page_down(dice.below(low_end)) + dice.one_of<uint64_t>({0, 0, 4 * kGiB});
-        const uint64_t bytes = dice.one_of<uint64_t>({dice.between(1, 700) * kPage,
-                                                      dice.between(1, 40) * k2M, kGiB});
+        const uint64_t start = page_down(dice.below(low_end)) +
+                               dice.one_of<uint64_t>({0, 0, 4 * kGiB});
+        const uint64_t bytes = dice.one_of<uint64_t>(
+            {dice.between(1, 700) * kPage, dice.between(1, 40) * k2M, kGiB});
         const auto type = static_cast<uint32_t>(
             dice.between(PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_BAD));
         ranges.push_back({start, start + bytes, type});
@@ -46,8 +46,7 @@ std::vector<LinkedSegment> random_segments(Dice& dice) {
     uint64_t next = 0;
     for (uint64_t left = dice.between(1, 5); left != 0; --left) {
         const uint64_t pages = dice.one_in(4) ? dice.between(1, 2000) : dice.between(1, 20);
-        const uint32_t flags =
-            kRead | dice.one_of<uint32_t>({0, kExecute, kWrite, kWrite});
+        const uint32_t flags = kRead | dice.one_of<uint32_t>({0, kExecute, kWrite, kWrite});
         // Whether two segments of one kind may share a large page is not laid down.
         if (!segments.empty() && segments.back().flags == flags)
             next += kPage;
@@ -85,7 +84,7 @@ uint64_t random_link_address(Dice& dice, const Cpu& cpu, uint64_t loaded_at, uin
     return page_down(places[dice.below(std::size(places))]);
 }
 
-}  // namespace
+} // namespace
 
 std::ostream& operator<<(std::ostream& out, const Machine& machine) {
     out << machine.cpu << std::hex << "; memory";
@@ -123,9 +122,8 @@ Machine random_machine(Dice& dice) {
                    .c_bit = dice.one_of<uint64_t>({0, 0, 1ull << 51})};
     machine.stated = random_memory(dice, machine.cpu);
     machine.linked = random_segments(dice);
-    machine.loaded_at =
-        dice.one_of<uint64_t>({kMiB, k2M, 16 * kMiB + dice.below(512) * kPage,
-                               0x345000, 3 * kGiB - kMiB, kGiB - 3 * kPage});
+    machine.loaded_at = dice.one_of<uint64_t>({kMiB, k2M, 16 * kMiB + dice.below(512) * kPage,
+                                               0x345000, 3 * kGiB - kMiB, kGiB - 3 * kPage});
     const uint64_t offset = random_link_address(dice, machine.cpu, machine.loaded_at,
                                                 machine.image_bytes());
     const uint64_t linked_for = dice.one_of<uint64_t>({machine.loaded_at, kMiB});
@@ -229,4 +227,4 @@ std::string writable_and_executable(const Cpu& cpu, const FakeMemory& memory, ui
     return out.str();
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -67,4 +67,4 @@ void cut(std::vector<Stretch>& stretches, uint64_t start, uint64_t end);
 // another. From the tables alone: nothing here knows what ought to be mapped.
 std::string writable_and_executable(const Cpu& cpu, const FakeMemory& memory, uint64_t root);
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -68,22 +68,40 @@ inline Span text_span(uint64_t start, const std::optional<std::string>& text) {
 }
 
 inline bool same(const prologue_framebuffer& a, const prologue_framebuffer& b) {
-    return a.phys == b.phys && a.pitch == b.pitch && a.width == b.width &&
-           a.height == b.height && a.bits_per_pixel == b.bits_per_pixel && a.kind == b.kind &&
-           a.red_shift == b.red_shift && a.red_bits == b.red_bits &&
-           a.green_shift == b.green_shift && a.green_bits == b.green_bits &&
-           a.blue_shift == b.blue_shift && a.blue_bits == b.blue_bits;
+    return a.phys == b.phys && a.pitch == b.pitch && a.width == b.width && a.height == b.height &&
+           a.bits_per_pixel == b.bits_per_pixel && a.kind == b.kind && a.red_shift == b.red_shift &&
+           a.red_bits == b.red_bits && a.green_shift == b.green_shift &&
+           a.green_bits == b.green_bits && a.blue_shift == b.blue_shift &&
+           a.blue_bits == b.blue_bits;
 }
 
 inline constexpr prologue_framebuffer kTrueColour = {
-    .phys = 0xfd000000, .pitch = 5120,  .width = 1280,     .height = 1024,
-    .bits_per_pixel = 32, .kind = 1,    .red_shift = 16,   .red_bits = 8,
-    .green_shift = 8,   .green_bits = 7, .blue_shift = 1,  .blue_bits = 6,
+    .phys = 0xfd000000,
+    .pitch = 5120,
+    .width = 1280,
+    .height = 1024,
+    .bits_per_pixel = 32,
+    .kind = 1,
+    .red_shift = 16,
+    .red_bits = 8,
+    .green_shift = 8,
+    .green_bits = 7,
+    .blue_shift = 1,
+    .blue_bits = 6,
 };
 inline constexpr prologue_framebuffer kEgaText = {
-    .phys = 0xb8000, .pitch = 160, .width = 80, .height = 25, .bits_per_pixel = 16, .kind = 2,
-    .red_shift = 0, .red_bits = 0, .green_shift = 0, .green_bits = 0, .blue_shift = 0,
+    .phys = 0xb8000,
+    .pitch = 160,
+    .width = 80,
+    .height = 25,
+    .bits_per_pixel = 16,
+    .kind = 2,
+    .red_shift = 0,
+    .red_bits = 0,
+    .green_shift = 0,
+    .green_bits = 0,
+    .blue_shift = 0,
     .blue_bits = 0,
 };
 
-}  // namespace prologue::test
+} // namespace prologue::test

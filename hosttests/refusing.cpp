@@ -24,5 +24,5 @@ std::ostream& operator<<(std::ostream& out, const Refused& refused) {
     return out;
 }
 
-}  // namespace test
-}  // namespace prologue
+} // namespace test
+} // namespace prologue

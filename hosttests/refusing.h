@@ -41,4 +41,4 @@ std::optional<Refused> refusal_of(Run run) {
     return std::nullopt;
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

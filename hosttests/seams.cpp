@@ -12,9 +12,8 @@
 namespace prologue::test {
 namespace {
 
-constexpr char kSentences[] =
-    PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE)
-        PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_SENTENCE)
+constexpr char kSentences[] = PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_SENTENCE)
+    PROLOGUE_BOOT_ERRORS(PROLOGUE_ERROR_SENTENCE) PROLOGUE_EFI_ERRORS(PROLOGUE_ERROR_SENTENCE)
         PROLOGUE_MOVED_ERRORS(PROLOGUE_ERROR_SENTENCE);
 
 // A number or a name that the sentence has no place for would never be read.
@@ -38,7 +37,7 @@ std::string spell(Error error, const std::string& what, const std::array<uint64_
     return out.str();
 }
 
-}  // namespace
+} // namespace
 
 const char* raw_sentence(Error error) {
     return sentence(kSentences, error);
@@ -56,7 +55,8 @@ std::ostream& operator<<(std::ostream& out, const Failure& failure) {
 }
 
 FakeMemory::FakeMemory(uint64_t bytes, uint64_t start, uint8_t filled_with)
-    : start_(start), bytes_(bytes),
+    : start_(start),
+      bytes_(bytes),
       buffer_(static_cast<uint8_t*>(std::aligned_alloc(kPage, bytes))) {
     if (bytes % kPage != 0 || start % kPage != 0 || !buffer_)
         throw std::invalid_argument("memory comes in pages");
@@ -77,7 +77,7 @@ void FakeMemory::put_text(uint64_t address, std::string_view text) {
     put(address + text.size(), '\0');
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test
 
 namespace prologue {
 
@@ -112,4 +112,4 @@ void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
     fail_in(what, Error::out_of_reach, bytes, start);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -101,4 +101,4 @@ private:
     std::unique_ptr<uint8_t, Free> buffer_; // page-aligned, as the target's window is
 };
 
-}  // namespace prologue::test
+} // namespace prologue::test

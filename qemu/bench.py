@@ -62,7 +62,7 @@ EACH_FURTHER = "  each further sorted range"
 BYTES_ADDED = "bytes added to an image, without SEV guests"
 BYTES_OF_CPUS = "  bytes of an image that starts them"
 BYTES_OF_SEV_CPUS = "  and in SEV guests"
-LOW_PAGE = 0x9d000 # the highest two below SeaBIOS's share begin there
+LOW_PAGE = 0x9d000  # the highest two below SeaBIOS's share begin there
 BYTES_WITH_SEV = "  with SEV guests, as by default"
 BYTES_OF_SEV = "  of these, what only SEV guests need"
 BYTES_WITH_CONTRACTS = "  without them, with the contracts linux, vmd and freebsd"
@@ -251,7 +251,7 @@ def depth():
 
 # "?" is what runs in the two pages.
 OF_THE_CHANGE = ("find_low_pages", "change_depth", "prologue_switch_depth", "toggle", "own_cs", "?")
-LOW_PAGES = (0x9D000, 0x2000) # where they are found, with QEMU's BIOS
+LOW_PAGES = (0x9D000, 0x2000)  # where they are found, with QEMU's BIOS
 DEPTHS = (
     (modes.LONG64, "demo-five-every", "from four levels to five"),
     (modes.LONG64_FIVE, "demo-every", "from five levels to four"),

@@ -45,7 +45,7 @@ def google_tests(patterns: List[str]) -> Tuple[int, int]:
         elif match := re.match(r"\[  FAILED  \] (\S+)( \(\d+ ms\))?$", line):
             failed += match[2] is not None
         elif line.startswith("status ") and line != "status 0" and not failed:
-            failed = 1 # a sanitizer, or a crash
+            failed = 1  # a sanitizer, or a crash
         if not line.startswith("status 0"):
             print(line, flush=True)
     return passed, failed
@@ -56,7 +56,8 @@ def fuzzers(patterns: List[str]) -> Tuple[int, int]:
     for name in _FUZZERS:
         if not any(fnmatch.fnmatch(f"fuzz: {name}", pattern) for pattern in patterns):
             continue
-        output = list(lines_of(["make", "-s", f"BUILD={cases.BUILD_OF_MAKE}", f"fuzz-short-{name}"]))
+        output = list(
+            lines_of(["make", "-s", f"BUILD={cases.BUILD_OF_MAKE}", f"fuzz-short-{name}"]))
         good = output[-1] == "status 0"
         passed, failed = passed + good, failed + (not good)
         print(f"{'ok' if good else 'FAIL'} fuzz: {name}", flush=True)

@@ -153,7 +153,7 @@ def mutants_of(path: str) -> Iterator[Mutant]:
 def changes_of_cpp(line: str) -> Iterator[tuple]:
     code = line.split("//")[0].rstrip()
     if not code.strip() or code.lstrip().startswith(("#", "/*", "*", "namespace", "static_assert",
-                                                      "using", "template", "extern")):
+                                                     "using", "template", "extern")):
         return
     if match := re.match(r"^(\s*(?:\} else )?(?:if|while) )\((.*)\)( \{)?$", code):
         head, condition, tail = match[1], match[2], match[3] or ""

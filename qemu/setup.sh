@@ -9,6 +9,7 @@ needs() {
     cat <<'LIST'
 clang clang
 clang++ clang
+clang-format clang-format
 ld.lld lld
 llvm-objcopy llvm
 llvm-symbolizer llvm
@@ -41,6 +42,7 @@ bochs-bin bochs
 /usr/share/bochs/BIOS-bochs-latest bochsbios
 /usr/share/bochs/VGABIOS-lgpl-latest vgabios
 gdb gdb
+flake8 flake8
 /usr/bin/rustc rustc
 /usr/lib/rustlib/src/rust/library/core/src/lib.rs rust-src
 meson meson

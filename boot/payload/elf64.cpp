@@ -10,7 +10,7 @@ namespace prologue {
 namespace {
 
 constexpr uint32_t kElfMagic = 0x464c457f;
-constexpr uint32_t kInterpreter = 3; // ProgramHeader.type
+constexpr uint32_t kInterpreter = 3;    // ProgramHeader.type
 constexpr uint32_t kPayloadNote = 0x70; // prologue/payload.h
 constexpr uint32_t kPvhNote = 18;       // XEN_ELFNOTE_PHYS32_ENTRY
 constexpr char kOwner[] = "Prologue", kXen[] = "Xen";
@@ -105,8 +105,8 @@ ProgramHeader read_program_header(const File& file, const ElfHeader& elf, unsign
                                       elf.program_headers + index * sizeof(ProgramHeader));
     const auto header = file.at<ProgramHeader32>(
         "a program header", elf.program_headers + index * sizeof(ProgramHeader32));
-    return {header.type, header.flags, header.file_offset, header.virt, header.phys,
-            header.file_bytes, header.bytes, header.alignment};
+    return {header.type, header.flags,      header.file_offset, header.virt,
+            header.phys, header.file_bytes, header.bytes,       header.alignment};
 }
 
 constexpr uint64_t align4(uint64_t bytes) {
@@ -188,8 +188,7 @@ void check_high(const ProgramHeader& header, unsigned index, bool is_pie) {
                   header.bytes);
 }
 
-void add_segment(ElfPayload& payload, const File& file, ProgramHeader header,
-                 unsigned index) {
+void add_segment(ElfPayload& payload, const File& file, ProgramHeader header, unsigned index) {
     if (payload.asks_limine) { // by that protocol it lies anywhere
         check_high(header, index, payload.is_pie);
         header.phys = header.virt % (2 * kGiB);
@@ -203,8 +202,13 @@ void add_segment(ElfPayload& payload, const File& file, ProgramHeader header,
     if (payload.count == kMostSegments)
         refuse_in("is one too many", Refusal::elf_segment, index, kMostSegments, 0);
     PayloadSegment& segment = payload.segments[payload.count];
-    segment = {header.file_offset, header.file_bytes, header.virt, header.phys, header.bytes,
-               (header.flags & kElfWritable) != 0, (header.flags & kElfExecutable) != 0,
+    segment = {header.file_offset,
+               header.file_bytes,
+               header.virt,
+               header.phys,
+               header.bytes,
+               (header.flags & kElfWritable) != 0,
+               (header.flags & kElfExecutable) != 0,
                static_cast<uint8_t>(index)};
     if (payload.count++ != 0 && payload.is_mapped())
         check_order(segment, (&segment)[-1]);
@@ -237,7 +241,7 @@ void find_multiboot1(const File& file, ElfPayload& payload) {
     }
 }
 
-}  // namespace
+} // namespace
 
 Span ElfPayload::virtual_span() const {
     return {page_down(segments[0].virt), page_up(end()[-1].virt + end()[-1].bytes)};
@@ -309,4 +313,4 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
     return payload;
 }
 
-}  // namespace prologue
+} // namespace prologue

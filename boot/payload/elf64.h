@@ -21,9 +21,9 @@ struct PayloadSegment {
 
 struct ElfPayload {
     uint64_t entry = 0;
-    bool wants_handoff = false; // by the note of prologue/payload.h
-    bool asks_limine = false;   // a request of the Limine protocol is in it
-    uint64_t pvh_entry = 0;     // physical, of 32-bit code; 0 where no note names one
+    bool wants_handoff = false;  // by the note of prologue/payload.h
+    bool asks_limine = false;    // a request of the Limine protocol is in it
+    uint64_t pvh_entry = 0;      // physical, of 32-bit code; 0 where no note names one
     bool has_multiboot1 = false; // its header, in the first 8 KiB
     bool aligns_modules = false; // by that header: to pages
     bool is_pie = false;         // ET_DYN: it runs wherever its relocations are applied for
@@ -35,7 +35,7 @@ struct ElfPayload {
     const PayloadSegment* end() const { return segments + count; }
     // Is it entered in 64-bit mode, mapped as its headers say?
     bool is_mapped() const { return wants_handoff || asks_limine; }
-    Span virtual_span() const; // in whole pages
+    Span virtual_span() const;       // in whole pages
     Span physical_span() const;      // of a PIE: all of it, in whole pages
     uint64_t physical_entry() const; // of 32-bit code: refused where it is in no segment
 
@@ -53,6 +53,6 @@ bool is_elf(const uint8_t* file, uint64_t bytes);
 // nothing then), Multiboot 1's header, PVH's note.
 ElfPayload read_elf(const uint8_t* file, uint64_t bytes);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

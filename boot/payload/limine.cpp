@@ -12,8 +12,19 @@ constexpr uint64_t kServedRevision = 3;
 constexpr uint64_t kMostStack = 16 * kMiB;
 
 // What a request asks for: the third and fourth word of its id.
-enum Feature { kBootloader, kCmdline, kStack, kHhdm, kFramebuffer, kPaging, kMap, kModules, kRsdp,
-               kAddress, kFeatures };
+enum Feature {
+    kBootloader,
+    kCmdline,
+    kStack,
+    kHhdm,
+    kFramebuffer,
+    kPaging,
+    kMap,
+    kModules,
+    kRsdp,
+    kAddress,
+    kFeatures
+};
 constexpr uint64_t kIds[kFeatures][2] = {
     {0xf55038d8e2a1202f, 0x279426fcf5f59740}, {0x4b161536e598651e, 0xb390ad4a2f1f303a},
     {0x224ef0460a8e8926, 0xe1cb0fc25f46ea3d}, {0x48dcf1cb8ad2b852, 0x63984e959a98244b},
@@ -108,7 +119,8 @@ public:
         switch (feature) {
         case kBootloader: {
             constexpr char kName[] = "Prologue", kVersion[] = "1";
-            const uint64_t name = text(kName, sizeof kName), version = text(kVersion, sizeof kVersion);
+            const uint64_t name = text(kName, sizeof kName),
+                           version = text(kVersion, sizeof kVersion);
             return words({0, name, version});
         }
         case kCmdline:
@@ -176,10 +188,17 @@ private:
             return 0;
         const prologue_framebuffer& from = facts_.handoff.framebuffer;
         auto* const screen = take<Screen>(1);
-        *screen = {facts_.handoff.direct_map + from.phys, from.width, from.height, from.pitch,
-                   from.bits_per_pixel, kDirectColour,
+        *screen = {facts_.handoff.direct_map + from.phys,
+                   from.width,
+                   from.height,
+                   from.pitch,
+                   from.bits_per_pixel,
+                   kDirectColour,
                    {from.red_bits, from.red_shift, from.green_bits, from.green_shift,
-                    from.blue_bits, from.blue_shift}, {}, 0, 0};
+                    from.blue_bits, from.blue_shift},
+                   {},
+                   0,
+                   0};
         return list(screen, 1);
     }
 
@@ -216,12 +235,14 @@ private:
         };
         for (uint64_t i = 0; i != handoff.memory_count; ++i) {
             const prologue_range& range = handoff.memory[i];
-            put({range.start, range.end < shown.start ? range.end : shown.start}, type_of(range.type));
+            put({range.start, range.end < shown.start ? range.end : shown.start},
+                type_of(range.type));
             if (!is_told && range.end > shown.start) {
                 put(shown, kFramebufferType);
                 is_told = true;
             }
-            put({range.start > shown.end ? range.start : shown.end, range.end}, type_of(range.type));
+            put({range.start > shown.end ? range.start : shown.end, range.end},
+                type_of(range.type));
         }
         if (!is_told)
             put(shown, kFramebufferType);
@@ -232,7 +253,7 @@ private:
     uint8_t* room_;
 };
 
-}  // namespace
+} // namespace
 
 bool asks_limine(const uint8_t* file, uint64_t bytes) {
     for (uint64_t at = 0; at + 16 <= bytes; at += 8)
@@ -245,7 +266,9 @@ uint64_t limine_stack(const uint8_t* file, const ElfPayload& elf) {
     uint64_t stack = kLimineStack, seen = 0, revision = 0;
     for_each(
         file, elf,
-        [&](const uint8_t* tag) { revision = read_unaligned<uint64_t>(tag + sizeof kBaseRevision); },
+        [&](const uint8_t* tag) {
+            revision = read_unaligned<uint64_t>(tag + sizeof kBaseRevision);
+        },
         [&](const uint8_t* at, uint64_t left) {
             const Feature feature = feature_of(read_unaligned<Request>(at));
             if (feature == kFeatures)
@@ -270,7 +293,9 @@ uint64_t limine_bytes(uint64_t modules, uint64_t ranges) {
 
 void answer_limine(uint8_t* file, const ElfPayload& elf, const LimineFacts& facts, uint8_t* room) {
     Answers answers(facts, room);
-    const auto put = [](uint8_t* at, uint64_t value) { __builtin_memcpy(at, &value, sizeof value); };
+    const auto put = [](uint8_t* at, uint64_t value) {
+        __builtin_memcpy(at, &value, sizeof value);
+    };
     for_each(
         file, elf,
         [&](uint8_t* tag) { // the revision that it is loaded by; and 0 if that was asked for
@@ -286,4 +311,4 @@ void answer_limine(uint8_t* file, const ElfPayload& elf, const LimineFacts& fact
         });
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -30,6 +30,6 @@ uint64_t limine_bytes(uint64_t modules, uint64_t ranges);
 // `room`, which lie in the window.
 void answer_limine(uint8_t* file, const ElfPayload& elf, const LimineFacts& facts, uint8_t* room);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -87,12 +87,12 @@ void fill_screen(ScreenInfo& screen, const prologue_framebuffer& from) {
     screen.capabilities = screen.base_high != 0 ? kBaseIs64Bits : 0;
     screen.size = static_cast<uint32_t>((uint64_t{from.pitch} * from.height + 0xffff) / 0x10000);
     screen.pitch = static_cast<uint16_t>(from.pitch);
-    const uint8_t colours[] = {from.red_bits,    from.red_shift,  from.green_bits,
+    const uint8_t colours[] = {from.red_bits,    from.red_shift, from.green_bits,
                                from.green_shift, from.blue_bits, from.blue_shift};
     __builtin_memcpy(screen.colours, colours, sizeof colours);
 }
 
-}  // namespace
+} // namespace
 
 uint32_t e820_type_of(uint32_t type) {
     switch (type) {
@@ -148,8 +148,14 @@ LinuxImage read_linux(const uint8_t* file, uint64_t bytes) {
     if (kernel_bytes <= kLinuxEntry64 || kernel_bytes > header.init_bytes)
         refuse_in("its syssize and init_size do not fit", Refusal::linux_header, kernel_bytes,
                   header.init_bytes);
-    return {start, kernel_bytes, header.preferred, header.alignment, header.init_bytes,
-            header.cmdline_bytes, header.relocatable != 0, (header.xload_flags & kAbove4g) != 0};
+    return {start,
+            kernel_bytes,
+            header.preferred,
+            header.alignment,
+            header.init_bytes,
+            header.cmdline_bytes,
+            header.relocatable != 0,
+            (header.xload_flags & kAbove4g) != 0};
 }
 
 void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_handoff& handoff,
@@ -160,8 +166,8 @@ void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_ha
         header_end = kHeaderMost;
     __builtin_memcpy(reinterpret_cast<uint8_t*>(&params) + kHeaderStart, file + kHeaderStart,
                      header_end - kHeaderStart);
-    auto* const header =
-        reinterpret_cast<SetupHeader*>(reinterpret_cast<uint8_t*>(&params) + kHeaderStart);
+    auto* const header = reinterpret_cast<SetupHeader*>(reinterpret_cast<uint8_t*>(&params) +
+                                                        kHeaderStart);
     header->loader = kUnknownLoader;
     header->setup_data = 0;
     params.cmdline = static_cast<uint32_t>(guest.cmdline_phys);
@@ -175,4 +181,4 @@ void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_ha
     fill_e820(params, guest);
 }
 
-}  // namespace prologue
+} // namespace prologue

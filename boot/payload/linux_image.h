@@ -27,8 +27,8 @@ struct LinuxGuest {
     const prologue_range* memory; // as it is when the kernel runs
     uint64_t memory_count;
     uint64_t cmdline_phys;
-    Span initrd;                // empty where there is none
-    SetupData* more_e820;       // room for what boot_params has none, a RawRange each
+    Span initrd;          // empty where there is none
+    SetupData* more_e820; // room for what boot_params has none, a RawRange each
     uint64_t more_e820_phys;
 };
 
@@ -39,6 +39,6 @@ uint32_t e820_type_of(uint32_t type);
 void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_handoff& handoff,
                       const LinuxGuest& guest);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -195,4 +195,4 @@ void Rooms::check_destination(Span destination) const {
         refuse(Refusal::not_ram, destination.start, destination.end, found.start, found.end);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -87,6 +87,6 @@ private:
     unsigned kept_count_ = 0;
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

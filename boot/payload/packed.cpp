@@ -49,7 +49,7 @@ void join_cmdlines(const char* packed, uint64_t bytes, prologue_handoff& handoff
     handoff.cmdline_bytes = static_cast<uint64_t>(to - room.cmdline);
 }
 
-}  // namespace
+} // namespace
 
 void add_packed(const uint8_t* bytes, uint64_t count, uint64_t phys, prologue_handoff& handoff,
                 PackedRoom& room) {
@@ -66,9 +66,8 @@ void add_packed(const uint8_t* bytes, uint64_t count, uint64_t phys, prologue_ha
     const Pack pack = {bytes, count};
     prologue_module* to = room.modules;
     for (uint32_t i = 0; i != head.modules; ++i) {
-        const auto module = read_unaligned<PackedModule>(
-            pack.at("its list of modules", sizeof head + i * sizeof(PackedModule),
-                    sizeof(PackedModule)));
+        const auto module = read_unaligned<PackedModule>(pack.at(
+            "its list of modules", sizeof head + i * sizeof(PackedModule), sizeof(PackedModule)));
         (void)pack.at("a module", module.start, module.bytes);
         *to++ = {phys + module.start, module.bytes,
                  pack.text("a module's string", module.string, module.string_bytes),
@@ -82,4 +81,4 @@ void add_packed(const uint8_t* bytes, uint64_t count, uint64_t phys, prologue_ha
                   head.cmdline_bytes, handoff, room);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -35,6 +35,6 @@ struct PackedRoom {
 void add_packed(const uint8_t* head, uint64_t bytes, uint64_t phys, prologue_handoff& handoff,
                 PackedRoom& room);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -19,7 +19,7 @@ void check_apart(const ElfPayload& elf) {
                           segment.index, other->index);
 }
 
-}  // namespace
+} // namespace
 
 void relocate_file(uint8_t* file, const ElfPayload& elf, uint64_t slide) {
     check_apart(elf);
@@ -33,4 +33,4 @@ void relocate_file(uint8_t* file, const ElfPayload& elf, uint64_t slide) {
         refuse_in(fault.what, Refusal::elf_relocation, fault.a, fault.b);
 }
 
-}  // namespace prologue
+} // namespace prologue

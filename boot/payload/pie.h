@@ -10,6 +10,6 @@ namespace prologue {
 // not slid yet. Refuses, by name, what cannot be applied.
 void relocate_file(uint8_t* file, const ElfPayload& elf, uint64_t slide);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

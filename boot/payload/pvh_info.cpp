@@ -23,14 +23,16 @@ struct MapEntry {
     uint32_t type, reserved;
 };
 
-}  // namespace
+} // namespace
 
 uint64_t pvh_info_bytes(uint64_t modules, uint64_t ranges) {
     return sizeof(StartInfo) + modules * sizeof(ModuleEntry) + ranges * sizeof(MapEntry);
 }
 
 void make_pvh_info(const prologue_handoff& handoff, uint64_t window, uint8_t* at, uint64_t phys) {
-    const auto phys_of = [&](const char* text) { return reinterpret_cast<uint64_t>(text) - window; };
+    const auto phys_of = [&](const char* text) {
+        return reinterpret_cast<uint64_t>(text) - window;
+    };
     auto* const start = reinterpret_cast<StartInfo*>(at);
     auto* const modules = reinterpret_cast<ModuleEntry*>(start + 1);
     auto* const map = reinterpret_cast<MapEntry*>(modules + handoff.module_count);
@@ -55,4 +57,4 @@ void make_pvh_info(const prologue_handoff& handoff, uint64_t window, uint8_t* at
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -14,6 +14,6 @@ uint64_t pvh_info_bytes(uint64_t modules, uint64_t ranges);
 // pointers.
 void make_pvh_info(const prologue_handoff& handoff, uint64_t window, uint8_t* at, uint64_t phys);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

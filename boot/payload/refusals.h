@@ -22,7 +22,8 @@
     X(packed, "payload: packed: %s does not fit (%x, %x)")                                         \
     X(too_many_moves, "payload: more than %u pieces must be moved")                                \
     X(same_place, "payload: %x to %x and %x to %x belong at one place")                            \
-    X(no_scratch, "payload: %x to %x is in the way of %x to %x, and no memory is free to put it aside") \
+    X(no_scratch,                                                                                  \
+      "payload: %x to %x is in the way of %x to %x, and no memory is free to put it aside")        \
     X(no_room, "payload: %x free bytes below %x are wanted for what must move")                    \
     X(not_ram, "payload: %x to %x belongs where no RAM is, or what must stay: %x to %x")
 
@@ -40,6 +41,6 @@ enum class Refusal : uint32_t {
 [[noreturn]] void refuse_in(const char* what, Refusal refusal, uint64_t a = 0, uint64_t b = 0,
                             uint64_t c = 0);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

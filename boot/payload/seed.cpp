@@ -16,7 +16,7 @@ bool is_loaders(const prologue_handoff& handoff, uint64_t start, uint64_t bytes)
     return false;
 }
 
-}  // namespace
+} // namespace
 
 Text loader_seed(const prologue_handoff& handoff, uint64_t window) {
     if (handoff.loader_magic != LINUX_MAGIC ||
@@ -38,4 +38,4 @@ Text loader_seed(const prologue_handoff& handoff, uint64_t window) {
     return {};
 }
 
-}  // namespace prologue
+} // namespace prologue

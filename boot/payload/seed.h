@@ -11,6 +11,6 @@ namespace prologue {
 // loader's in the memory map. `window` is the virtual address of physical 0. None by others.
 Text loader_seed(const prologue_handoff& handoff, uint64_t window);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

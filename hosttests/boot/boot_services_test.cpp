@@ -125,5 +125,5 @@ TEST(FirmwareMap, PassesRangesThatWrapOn) {
                   {{~uint64_t{0xfff}, 0x2000, kInFirmwaresUse}, kOwnRange});
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

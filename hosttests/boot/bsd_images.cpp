@@ -53,7 +53,7 @@ std::string freebsd_records(const Stated& stated) {
     return records + freebsd_record(0, "");
 }
 
-}  // namespace
+} // namespace
 
 uint64_t freebsd::padded_record(uint64_t payload_bytes) {
     return 8 + (payload_bytes + 3) / 4 * 4;
@@ -89,8 +89,9 @@ uint64_t put_freebsd(FakeMemory& memory, const Stated& stated, const Places& pla
 
     const auto bootinfo = static_cast<uint32_t>(places.info + freebsd::kStackBytes);
     const auto list = static_cast<uint32_t>(places.map);
-    const uint32_t stack[] = {0xbeefface, stated.boot.howto | 1u << 31, stated.boot.device,
-                              0, 0, 0, bootinfo, list, kernel_end};
+    const uint32_t stack[] = {
+        0xbeefface, stated.boot.howto | 1u << 31, stated.boot.device, 0, 0, 0, bootinfo, list,
+        kernel_end};
     memory.put_bytes(places.info, stack, sizeof stack);
     memory.put(bootinfo, std::array<uint8_t, 84>{});
     memory.put<uint32_t>(places.info + freebsd::kVersion, 1);
@@ -102,4 +103,4 @@ uint64_t put_freebsd(FakeMemory& memory, const Stated& stated, const Places& pla
     return places.info;
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

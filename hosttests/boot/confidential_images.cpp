@@ -63,4 +63,4 @@ void put_multiboot2(FakeMemory& memory) {
     memory.put<uint32_t>(kInfo + 44, 8);
 }
 
-}  // namespace prologue::test::confidential
+} // namespace prologue::test::confidential

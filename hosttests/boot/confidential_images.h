@@ -29,4 +29,4 @@ void put_boot_params(FakeMemory& memory);                 // with the EFI fields
 void put_setup_data(FakeMemory& memory, unsigned pieces); // the blob's the last
 void put_multiboot2(FakeMemory& memory);                  // with the EFI tag
 
-}  // namespace prologue::test::confidential
+} // namespace prologue::test::confidential

@@ -143,5 +143,5 @@ TEST_F(Confidential, ThereNeedBeNoSecrets) {
     EXPECT_EQ(found.secrets.bytes(), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

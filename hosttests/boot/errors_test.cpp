@@ -91,5 +91,5 @@ TEST(Errors, AreFoundWithoutTheSentencesOf32BitMode) {
                   error < first_shared ? "" : sentence_of(error));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -107,8 +107,7 @@ private:
 
     void occupy(Span span) {
         for (uint64_t page = 0; page != kPages; ++page)
-            if (span.start < span.end && span.start < (page + 1) * kPage &&
-                page * kPage < span.end)
+            if (span.start < span.end && span.start < (page + 1) * kPage && page * kPage < span.end)
                 free[page] = false;
     }
 };
@@ -343,5 +342,5 @@ TEST_F(ArenaTest, MakesVisibleNoMoreThanItWillUse) {
               failure(Error::out_of_reach, {Arena::kMost, 3 * kGiB - Arena::kMost}, "free memory"));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

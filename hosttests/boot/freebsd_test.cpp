@@ -58,7 +58,8 @@ struct Freebsd : testing::Test {
 
 TEST_F(Freebsd, IsReadWhole) {
     const Stated stated = {
-        .modules = {{0x400000, 0x12345, "/boot/kernel/a.ko"}, {0x500000, 0, "b"},
+        .modules = {{0x400000, 0x12345, "/boot/kernel/a.ko"},
+                    {0x500000, 0, "b"},
                     {0x600000, 1, ""}},
         .cmdline = "-v verbose",
         .boot = {.howto = 0x800, .device = 0xa0200000},
@@ -78,7 +79,8 @@ TEST_F(Freebsd, IsReadWhole) {
     EXPECT_EQ(modules(), stated.modules);
     EXPECT_EQ(loader.kernel_end, kernel_end());
     EXPECT_EQ(pages_occupied(loader),
-              pages_on({{info, info + freebsd::kBothBytes}, {at::kMap, kernel_end()},
+              pages_on({{info, info + freebsd::kBothBytes},
+                        {at::kMap, kernel_end()},
                         {at::kCmdline, at::kCmdline + sizeof environment + 1}}));
 }
 
@@ -152,8 +154,8 @@ TEST_F(Freebsd, ARecordLongerThanTheListIsNamed) {
     const uint64_t left = kernel_end() - (smap + 8);
     for (const uint64_t bytes : {left + 1, uint64_t{0xffffffff}}) {
         memory.put<uint32_t>(smap + 4, static_cast<uint32_t>(bytes));
-        EXPECT_EQ(parse_fails(), failure(Error::freebsd_info, {smap, bytes},
-                                         "a record is longer than the list"));
+        EXPECT_EQ(parse_fails(),
+                  failure(Error::freebsd_info, {smap, bytes}, "a record is longer than the list"));
     }
 }
 
@@ -183,8 +185,8 @@ TEST_F(Freebsd, AModulesNumbersMayBeOf4Or8Bytes) {
     parse();
     EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x400000, 0x5000, "m"}}));
     memory.put<uint32_t>(size + 4, 3);
-    EXPECT_EQ(modules_fail(), failure(Error::freebsd_info, {size + 8, 3},
-                                      "a record is too short for a number"));
+    EXPECT_EQ(modules_fail(),
+              failure(Error::freebsd_info, {size + 8, 3}, "a record is too short for a number"));
 }
 
 TEST_F(Freebsd, AModuleWhereNoMemoryCanBeIsNamed) {
@@ -200,20 +202,19 @@ TEST_F(Freebsd, AListOf16MiBAndNoMore) {
         const auto records = large.get<uint32_t>(where + freebsd::kRecords);
         large.put<uint32_t>(where + freebsd::kKernelEnd, records + kMost + more);
         LoaderInfo much;
-        const auto failed =
-            failure_of([&] { prologue_parse_freebsd(large.seen, where, much); });
+        const auto failed = failure_of([&] { prologue_parse_freebsd(large.seen, where, much); });
         if (more == 0)
             EXPECT_EQ(failed, std::nullopt);
         else
-            EXPECT_EQ(failed, failure(Error::freebsd_info, {records, records + kMost + 1},
-                                      kNotBetween));
+            EXPECT_EQ(failed,
+                      failure(Error::freebsd_info, {records, records + kMost + 1}, kNotBetween));
     }
 }
 
 TEST_F(Freebsd, AsManyModulesAsAreBelieved) {
     FakeMemory large(64 * at::kMemory);
-    const uint64_t where =
-        put_freebsd(large, {.modules = std::vector<StatedModule>(4096)}, {.map = 0x20000});
+    const uint64_t where = put_freebsd(large, {.modules = std::vector<StatedModule>(4096)},
+                                       {.map = 0x20000});
     LoaderInfo much;
     prologue_parse_freebsd(large.seen, where, much);
     EXPECT_EQ(much.module_count, 4096u);
@@ -221,8 +222,8 @@ TEST_F(Freebsd, AsManyModulesAsAreBelieved) {
 
 TEST_F(Freebsd, TooManyModulesAreNamed) {
     FakeMemory large(64 * at::kMemory);
-    const uint64_t where =
-        put_freebsd(large, {.modules = std::vector<StatedModule>(4097)}, {.map = 0x20000});
+    const uint64_t where = put_freebsd(large, {.modules = std::vector<StatedModule>(4097)},
+                                       {.map = 0x20000});
     LoaderInfo much;
     EXPECT_EQ(failure_of([&] { prologue_parse_freebsd(large.seen, where, much); }),
               failure(Error::too_many_entries, {4097, 4096}, "freebsd module list"));
@@ -246,10 +247,15 @@ TEST_F(Freebsd, IsKnownByItsStackAndItsBootinfo) {
 }
 
 TEST_F(Freebsd, AnyOtherStackIsNotIts) {
-    for (const auto& [offset, value] : std::vector<std::pair<uint64_t, uint32_t>>{
-             {freebsd::kReturnAddress, 0}, {freebsd::kHowto, 0x7fffffff}, {freebsd::kZero, 1},
-             {freebsd::kZero + 4, 1}, {freebsd::kZero + 8, 1}, {freebsd::kBootinfo, 0xfffffff0},
-             {freebsd::kVersion, 2}, {freebsd::kBytes, 83}}) {
+    for (const auto& [offset, value] :
+         std::vector<std::pair<uint64_t, uint32_t>>{{freebsd::kReturnAddress, 0},
+                                                    {freebsd::kHowto, 0x7fffffff},
+                                                    {freebsd::kZero, 1},
+                                                    {freebsd::kZero + 4, 1},
+                                                    {freebsd::kZero + 8, 1},
+                                                    {freebsd::kBootinfo, 0xfffffff0},
+                                                    {freebsd::kVersion, 2},
+                                                    {freebsd::kBytes, 83}}) {
         put({});
         poke<uint32_t>(offset, value);
         EXPECT_EQ(recognised(info), 0u) << offset;
@@ -259,5 +265,5 @@ TEST_F(Freebsd, AnyOtherStackIsNotIts) {
     EXPECT_EQ(recognised(at::kInfo), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -45,15 +45,16 @@ TEST_F(Igvm, IsReadWhole) {
     parse();
     EXPECT_EQ(loader.loader, uint32_t{PROLOGUE_LOADER_IGVM});
     EXPECT_EQ(ranges_of(loader.memory),
-              (std::vector<StatedRange>{{0, 0x80000000, 1}, {0xe0000000, 0x10000000, 2},
-                                        {0x100000000, 0x40000000, 1}}));
+              (std::vector<StatedRange>{
+                  {0, 0x80000000, 1}, {0xe0000000, 0x10000000, 2}, {0x100000000, 0x40000000, 1}}));
     EXPECT_EQ(loader.memory.most_entries(), 3u);
     EXPECT_EQ(str(loader.cmdline), "console=ttyS0 /not/a/path quiet");
     EXPECT_EQ(loader.module_count, 1u);
     EXPECT_EQ(modules(), (std::vector<StatedModule>{{0x1000000, 0x12345, std::nullopt}}));
     EXPECT_EQ(loader.left_out, 0u);
     EXPECT_EQ(pages_occupied(loader),
-              pages_on({{info, info + igvm::kBytes}, {at::kMap, at::kMap + igvm::kRoom},
+              pages_on({{info, info + igvm::kBytes},
+                        {at::kMap, at::kMap + igvm::kRoom},
                         text_span(at::kCmdline, "console=ttyS0 /not/a/path quiet")}));
 }
 
@@ -82,8 +83,8 @@ TEST_F(Igvm, TypesOfMemoryAreTheE820s) {
         put({});
         put_entry(0, 0x100, 0x200, one.type);
         parse();
-        EXPECT_EQ(ranges_of(loader.memory)[0],
-                  (StatedRange{0x100000, 0x200000, one.e820})) << one.type;
+        EXPECT_EQ(ranges_of(loader.memory)[0], (StatedRange{0x100000, 0x200000, one.e820}))
+            << one.type;
     }
 }
 
@@ -114,8 +115,7 @@ TEST_F(Igvm, ARangeBeyondAllMemoryIsLeftOut) {
         put_entry(0, one.page, one.pages, 0);
         parse();
         EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_RANGE});
-        EXPECT_EQ(ranges_of(loader.memory),
-                  (std::vector<StatedRange>{{0, 0, 2}, {kMiB, kMiB, 1}}));
+        EXPECT_EQ(ranges_of(loader.memory), (std::vector<StatedRange>{{0, 0, 2}, {kMiB, kMiB, 1}}));
     }
     put_entry(0, most - 1, 1, 0);
     put_entry(1, 0, most, 0);
@@ -127,9 +127,8 @@ TEST_F(Igvm, ARangeBeyondAllMemoryIsLeftOut) {
 
 TEST_F(Igvm, AHostThatPutsNoMapIsNamed) {
     put({.memory = {}});
-    EXPECT_EQ(parse_fails(),
-              failure(Error::igvm_info, {at::kMap, igvm::kRoom},
-                      "the host has put no memory map there: address, bytes"));
+    EXPECT_EQ(parse_fails(), failure(Error::igvm_info, {at::kMap, igvm::kRoom},
+                                     "the host has put no memory map there: address, bytes"));
     put({});
     poke<uint64_t>(igvm::kMapBytes, 0);
     EXPECT_EQ(parse_fails(), failure(Error::igvm_info, {at::kMap, 0},
@@ -217,5 +216,5 @@ TEST_F(Igvm, AMapOnTheImageIsNamedAndNotTouched) {
     EXPECT_EQ(memory.get<uint64_t>(kMapAt), kMiB / kPage);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

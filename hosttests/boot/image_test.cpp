@@ -10,8 +10,8 @@ namespace prologue {
 
 // For gtest, which looks in the type's own namespace.
 bool operator==(const Segment& a, const Segment& b) {
-    return a.virt == b.virt && a.phys == b.phys && a.bytes == b.bytes &&
-           a.writable == b.writable && a.executable == b.executable;
+    return a.virt == b.virt && a.phys == b.phys && a.bytes == b.bytes && a.writable == b.writable &&
+           a.executable == b.executable;
 }
 std::ostream& operator<<(std::ostream& out, const Segment& segment) {
     return out << std::hex << segment.virt << " at " << segment.phys << ", " << segment.bytes
@@ -19,7 +19,7 @@ std::ostream& operator<<(std::ostream& out, const Segment& segment) {
                << std::dec;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 namespace prologue::test {
 namespace {
@@ -40,7 +40,8 @@ const std::vector<LinkedSegment> kKernel = {
 
 struct Loaded {
     explicit Loaded(const std::vector<LinkedSegment>& segments, uint64_t where = kLinked)
-        : where(where), memory(2 * kPage, where) {
+        : where(where),
+          memory(2 * kPage, where) {
         put_elf(memory, where, segments);
     }
     Image image() const { return Image(memory.window(), where); }
@@ -62,12 +63,12 @@ std::vector<Segment> segments_of(const Image& image) {
 TEST(Image, HasItsSegmentsWhereItWasLinked) {
     const Loaded loaded(kKernel);
     const Image image = loaded.image();
-    EXPECT_EQ(segments_of(image),
-              (std::vector<Segment>{
-                  {kHigh + kLinked, kLinked, 0x6000, false, true},
-                  {kHigh + kLinked + 0x6000, kLinked + 0x6000, 0x1000, false, false},
-                  {kHigh + kLinked + 0x7000, kLinked + 0x7000, 0x1000, true, false},
-                  {kHigh + kLinked + 0x8000, kLinked + 0x8000, 0x3000, true, false}}));
+    EXPECT_EQ(
+        segments_of(image),
+        (std::vector<Segment>{{kHigh + kLinked, kLinked, 0x6000, false, true},
+                              {kHigh + kLinked + 0x6000, kLinked + 0x6000, 0x1000, false, false},
+                              {kHigh + kLinked + 0x7000, kLinked + 0x7000, 0x1000, true, false},
+                              {kHigh + kLinked + 0x8000, kLinked + 0x8000, 0x3000, true, false}}));
     EXPECT_EQ(image.span().start, kLinked);
     EXPECT_EQ(image.span().end, kLinked + 0xb000);
     EXPECT_EQ(image.virtual_span().start, kHigh + kLinked);
@@ -105,8 +106,8 @@ TEST(Image, MayBeLinkedLow) {
 }
 
 TEST(Image, SegmentsMayBeginWithinAPage) {
-    const Loaded loaded({{kHigh + 0x100040, 0x100040, 0xf00, kText},
-                         {kHigh + 0x101fff, 0x101fff, 2, kData}});
+    const Loaded loaded(
+        {{kHigh + 0x100040, 0x100040, 0xf00, kText}, {kHigh + 0x101fff, 0x101fff, 2, kData}});
     EXPECT_EQ(segments_of(loaded.image()),
               (std::vector<Segment>{{kHigh + 0x100000, 0x100000, 0x1000, false, true},
                                     {kHigh + 0x101000, 0x101000, 0x2000, true, false}}));
@@ -240,7 +241,8 @@ TEST(Image, PassesOverSegmentsWithoutMemoryAndCountsThem) {
 
 TEST(Image, LiesWhereItsSegmentsAreToTheByte) {
     const Image image = Loaded({{kHigh + 0x100000, 0x100000, 0xf01, kText},
-                                {kHigh + 0x102010, 0x102010, 0x123, kData}}).image();
+                                {kHigh + 0x102010, 0x102010, 0x123, kData}})
+                            .image();
     EXPECT_TRUE(image.lies_on({0x100f00, 0x100f10}));
     EXPECT_FALSE(image.lies_on({0x100f01, 0x102010}));
     EXPECT_TRUE(image.lies_on({0x100f01, 0x102011}));
@@ -291,5 +293,5 @@ TEST(ImageCheck, RefusesASegmentInTheDirectMap) {
     EXPECT_EQ(check_of(second, {kHigh + 0x102000, kHigh + 0x103000}), std::nullopt);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -21,15 +21,15 @@ void put_screen(FakeMemory& memory, uint64_t info, const prologue_framebuffer& f
     memory.put<uint16_t>(info + kScreenWidth + 4, framebuffer.bits_per_pixel);
     memory.put(info + kScreenBase, static_cast<uint32_t>(framebuffer.phys));
     memory.put(info + kScreenPitch, static_cast<uint16_t>(framebuffer.pitch));
-    const uint8_t colours[] = {framebuffer.red_bits,  framebuffer.red_shift,
+    const uint8_t colours[] = {framebuffer.red_bits,   framebuffer.red_shift,
                                framebuffer.green_bits, framebuffer.green_shift,
-                               framebuffer.blue_bits, framebuffer.blue_shift};
+                               framebuffer.blue_bits,  framebuffer.blue_shift};
     memory.put_bytes(info + kScreenColours, colours, sizeof colours);
     memory.put<uint32_t>(info + kScreenCapabilities, 2);
     memory.put(info + kScreenBaseHigh, static_cast<uint32_t>(framebuffer.phys >> 32));
 }
 
-}  // namespace
+} // namespace
 
 uint64_t put_linux(FakeMemory& memory, const Stated& stated, const Places& places) {
     const uint64_t info = places.info;
@@ -68,4 +68,4 @@ uint64_t put_linux(FakeMemory& memory, const Stated& stated, const Places& place
     return info;
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

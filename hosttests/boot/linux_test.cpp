@@ -104,7 +104,8 @@ TEST_F(Linux, ACommandLineAbove4GiBIsLookedForThere) {
 // there is no setup header to copy, so no version and no length.
 TEST_F(Linux, WithoutAVersionWhatIsThereIsMeant) {
     const Stated stated = {.modules = {{0x7'00001000, 0x1'00000003, std::nullopt}},
-                           .cmdline = "reboot=k panic=1", .rsdp = 0xf5a40};
+                           .cmdline = "reboot=k panic=1",
+                           .rsdp = 0xf5a40};
     for (const uint8_t header_rest : {0x00, 0x6a}) {
         put(stated);
         poke<uint16_t>(kVersion, 0);
@@ -228,7 +229,8 @@ TEST_F(Linux, AnOldProtocolIsNamed) {
 
 TEST_F(Linux, PlatformsThatAreNotServedAreNamed) {
     put({});
-    const char* const names[] = {"lguest", "Xen", "Intel MID", "CE4100", "an unknown hardware_subarch"};
+    const char* const names[] = {"lguest", "Xen", "Intel MID", "CE4100",
+                                 "an unknown hardware_subarch"};
     for (uint32_t i = 0; i != 5; ++i) {
         poke<uint32_t>(kSubarch, i + 1);
         EXPECT_EQ(parse_fails(), refused(names[i], i + 1, 0));
@@ -290,8 +292,8 @@ TEST_F(Linux, RangesBeyond128AreInSetupData) {
 TEST_F(Linux, OtherSetupDataIsMarkedAndSkipped) {
     put({});
     poke<uint64_t>(kSetupData, kData);
-    put_data(kData, kData + 0x3ff0, 9, 0x500);         // a seed
-    put_data(kData + 0x3ff0, kData + 0x8000, 0, 0);    // nothing, at a page's end
+    put_data(kData, kData + 0x3ff0, 9, 0x500);      // a seed
+    put_data(kData + 0x3ff0, kData + 0x8000, 0, 0); // nothing, at a page's end
     put_data(kData + 0x8000, 0, 0x80000001, 0x10);
     parse();
     EXPECT_EQ(loader.more_memory.bytes, 0u);
@@ -346,8 +348,8 @@ TEST_F(Linux, TheConfidentialBlobAndItsPagesAreOccupied) {
         memory.put(blob + 24, uint64_t{0x402000});
         memory.put(blob + 32, uint32_t{0x1001});
     };
-    const std::vector<Span> due = {{0x1000, 0x2000}, {blob, blob + 40},
-                                   {0x400000, 0x401000}, {0x402000, 0x403001}};
+    const std::vector<Span> due = {
+        {0x1000, 0x2000}, {blob, blob + 40}, {0x400000, 0x401000}, {0x402000, 0x403001}};
     for (const bool in_setup_data : {false, true}) {
         put({});
         std::vector<Span> spans = due;
@@ -378,15 +380,18 @@ TEST_F(Linux, TbootsPageAndEfisTablesAreOccupied) {
     poke<uint32_t>(kEfiSignature, 0x34364c45);
     poke<uint32_t>(kEfiTable, 0x6000ff0);
     parse();
-    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + kBytes}, {0x5000000, 0x5001000},
-                                                {0x6000ff0, 0x6001068}}));
+    EXPECT_EQ(pages_occupied(loader),
+              pages_on({{info, info + kBytes}, {0x5000000, 0x5001000}, {0x6000ff0, 0x6001068}}));
 }
 
 TEST_F(Linux, AnEfiMapThatCannotBeReadIsLeftOut) {
     const struct {
         uint32_t at, bytes, descriptor;
-    } maps[] = {{0x8000, 96, 39}, {0x8000, 96, 0}, {0x8000, 16 * 1024 * 1024 + 48, 48},
-                {kMemory - 95, 96, 48}, {0xfffffff0, 96, 48}};
+    } maps[] = {{0x8000, 96, 39},
+                {0x8000, 96, 0},
+                {0x8000, 16 * 1024 * 1024 + 48, 48},
+                {kMemory - 95, 96, 48},
+                {0xfffffff0, 96, 48}};
     for (const auto& map : maps) {
         put({});
         poke<uint32_t>(kEfiSignature, 0x34364c45);
@@ -422,8 +427,8 @@ TEST_F(Linux, SixtyFourScatteredPiecesAreOccupiedExactly) {
             ASSERT_EQ(failed, std::nullopt);
             EXPECT_EQ(pages_occupied(loader), pages_on(due));
         } else {
-            EXPECT_EQ(failed, refused("the list of setup_data does not end",
-                                      0x10000 + 64 * 0x4000, 64));
+            EXPECT_EQ(failed,
+                      refused("the list of setup_data does not end", 0x10000 + 64 * 0x4000, 64));
         }
     }
 }
@@ -505,5 +510,5 @@ TEST_F(Linux, IsRecognisedByBootParamsInRsi) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

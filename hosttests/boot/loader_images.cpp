@@ -32,12 +32,11 @@ std::string spell(const prologue_framebuffer& framebuffer) {
 }
 
 std::string spell_colours(const prologue_framebuffer& framebuffer) {
-    return raw(framebuffer.red_shift) + raw(framebuffer.red_bits) +
-           raw(framebuffer.green_shift) + raw(framebuffer.green_bits) +
-           raw(framebuffer.blue_shift) + raw(framebuffer.blue_bits);
+    return raw(framebuffer.red_shift) + raw(framebuffer.red_bits) + raw(framebuffer.green_shift) +
+           raw(framebuffer.green_bits) + raw(framebuffer.blue_shift) + raw(framebuffer.blue_bits);
 }
 
-}  // namespace
+} // namespace
 
 uint64_t put_pvh(FakeMemory& memory, const Stated& stated, const Places& places) {
     const uint64_t info = places.info;
@@ -204,8 +203,8 @@ uint64_t Tags::add_framebuffer(const prologue_framebuffer& framebuffer) {
 }
 
 uint64_t Tags::add_sections(const std::vector<StatedSection>& sections, uint32_t entry_bytes) {
-    std::string payload =
-        raw(static_cast<uint32_t>(sections.size())) + raw(entry_bytes) + raw(uint32_t{0});
+    std::string payload = raw(static_cast<uint32_t>(sections.size())) + raw(entry_bytes) +
+                          raw(uint32_t{0});
     for (const StatedSection& section : sections) {
         std::string entry = raw(uint32_t{1}) + raw(uint32_t{1}) + raw(section.flags) +
                             raw(section.address) + raw(uint64_t{0}) + raw(section.bytes);
@@ -225,4 +224,4 @@ void Tags::put(FakeMemory& memory, uint64_t address, bool padded) const {
     memory.put_bytes(address, all.data(), all.size());
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

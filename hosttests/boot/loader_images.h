@@ -53,7 +53,7 @@ inline constexpr uint64_t kCmdline = 0x7010;
 inline constexpr uint64_t kLoaderName = 0x9003;
 inline constexpr uint64_t kModuleTexts = 0xb001;
 inline constexpr uint64_t kMemory = 0x10000;
-}  // namespace at
+} // namespace at
 
 struct Places {
     uint64_t info = at::kInfo;
@@ -207,7 +207,7 @@ enum : uint64_t {
 };
 // How many bytes one record takes.
 uint64_t padded_record(uint64_t payload_bytes);
-}
+} // namespace freebsd
 
 // Multiboot 2's tags, one after the other (Multiboot2 2.0, 3.6).
 class Tags {
@@ -239,4 +239,4 @@ std::string raw(const T& value) {
     return std::string(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -85,12 +85,9 @@ TEST(LowPages, LieInRam) {
 }
 
 TEST(LowPages, AreTheHighestPieceThatIsLargeEnough) {
-    const Map holes = {{0, 0x58000, kRam},
-                       {0x58000, 0x1000, kReserved},
-                       {0x59000, 0x33000, kRam},
-                       {0x8c000, 0x13000, kReserved},
-                       {0x9d000, 0x1000, kRam},
-                       kHighRam};
+    const Map holes = {{0, 0x58000, kRam},       {0x58000, 0x1000, kReserved},
+                       {0x59000, 0x33000, kRam}, {0x8c000, 0x13000, kReserved},
+                       {0x9d000, 0x1000, kRam},  kHighRam};
     EXPECT_EQ(found(holes), 0x8a000u);
     EXPECT_EQ(found(Map(holes.rbegin(), holes.rend())), 0x8a000u) << "the map is in any order";
     EXPECT_EQ(found(holes, {0x5a00, 0}), 0x56000u) << "one page is left of the upper piece";
@@ -164,5 +161,5 @@ TEST(LowPages, AreTheHighestOfAnyMap) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -72,15 +72,15 @@ struct Madt : testing::Test {
         list[0] = {};
         list[0].apic_id = 0;
         list[0].state = PROLOGUE_CPU_BOOT;
-        const PhysReader reader = {
-            [](void* context, uint64_t phys, void* to, uint64_t bytes) {
-                const auto& from = *static_cast<std::vector<uint8_t>*>(context);
-                if (phys > from.size() || bytes > from.size() - phys)
-                    return false;
-                std::memcpy(to, from.data() + phys, bytes);
-                return true;
-            },
-            &memory};
+        const PhysReader reader = {[](void* context, uint64_t phys, void* to, uint64_t bytes) {
+                                       const auto& from = *static_cast<std::vector<uint8_t>*>(
+                                           context);
+                                       if (phys > from.size() || bytes > from.size() - phys)
+                                           return false;
+                                       std::memcpy(to, from.data() + phys, bytes);
+                                       return true;
+                                   },
+                                   &memory};
         return read_madt(reader, kRsdp, cpus);
     }
     prologue_cpus_result read() {
@@ -206,5 +206,5 @@ TEST_F(Madt, MayEndAnywhere) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -23,7 +23,8 @@ struct Stored {
     static constexpr prologue_range kUntouched = {0x5a5a, 0xa5a5, 0x5a, 0xa5};
 
     explicit Stored(uint64_t capacity)
-        : capacity(capacity), storage(capacity + kBehind, kUntouched),
+        : capacity(capacity),
+          storage(capacity + kBehind, kUntouched),
           map(litter(), capacity) {}
 
     prologue_range* litter() {
@@ -99,8 +100,8 @@ TEST(MemoryMap, AgreesWithALookAtEveryPage) {
     constexpr uint64_t kPages = 48;
     Dice dice(1);
     for (int round = 0; round != 20000; ++round) {
-        const uint64_t universe =
-            dice.one_of<uint64_t>({0, 4 * kGiB - 3 * kPage, uint64_t{0} - kPages * kPage});
+        const uint64_t universe = dice.one_of<uint64_t>(
+            {0, 4 * kGiB - 3 * kPage, uint64_t{0} - kPages * kPage});
         std::vector<Statement> statements(dice.below(14));
         for (Statement& statement : statements)
             statement = random_statement(dice, universe, kPages);
@@ -134,8 +135,8 @@ TEST(MemoryMap, KnowsTheE820Types) {
                               PROLOGUE_MEMORY_NVS,      PROLOGUE_MEMORY_BAD,
                               PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_RESERVED};
     for (uint32_t e820 = 0; e820 != std::size(types); ++e820)
-        EXPECT_EQ(map_of({add(kMiB, kPage, e820)}),
-                  (Ranges{{kMiB, kMiB + kPage, types[e820], 0}})) << e820;
+        EXPECT_EQ(map_of({add(kMiB, kPage, e820)}), (Ranges{{kMiB, kMiB + kPage, types[e820], 0}}))
+            << e820;
     EXPECT_EQ(type_of_e820(~0u), uint32_t{PROLOGUE_MEMORY_RESERVED});
 }
 
@@ -144,8 +145,8 @@ TEST(MemoryMap, TheMoreRestrictiveTypeWinsWhicheverComesFirst) {
         for (uint32_t b = a + 1; b <= PROLOGUE_MEMORY_KERNEL; ++b) {
             if (a == PROLOGUE_MEMORY_MODULE) // which is another test's
                 continue;
-            const Ranges expected = {{0, kPage, a, 0}, {kPage, 2 * kPage, b, 0},
-                                     {2 * kPage, 3 * kPage, a, 0}};
+            const Ranges expected = {
+                {0, kPage, a, 0}, {kPage, 2 * kPage, b, 0}, {2 * kPage, 3 * kPage, a, 0}};
             EXPECT_EQ(map_of({overlay(0, 3, a), overlay(1, 1, b)}), expected);
             EXPECT_EQ(map_of({overlay(1, 1, b), overlay(0, 3, a)}), expected);
         }
@@ -177,9 +178,10 @@ TEST(MemoryMap, NeighboursOfOneTypeMergeAndOthersDoNot) {
     const Ranges merged = {{kMiB, kMiB + 3 * kPage, PROLOGUE_MEMORY_USABLE, 0}};
     EXPECT_EQ(map_of({add(kMiB, kPage, 1), add(kMiB + kPage, 2 * kPage, 1)}), merged);
     EXPECT_EQ(map_of({add(kMiB + kPage, 2 * kPage, 1), add(kMiB, kPage, 1)}), merged);
-    EXPECT_EQ(map_of({add(kMiB, kPage, 1), add(kMiB + 2 * kPage, kPage, 1),
-                      add(kMiB + kPage, kPage, 1)}),
-              merged) << "the one in the middle joins both";
+    EXPECT_EQ(
+        map_of({add(kMiB, kPage, 1), add(kMiB + 2 * kPage, kPage, 1), add(kMiB + kPage, kPage, 1)}),
+        merged)
+        << "the one in the middle joins both";
     EXPECT_EQ(map_of({add(kMiB, kPage, 1), add(kMiB + kPage, kPage, 2)}),
               (Ranges{{kMiB, kMiB + kPage, PROLOGUE_MEMORY_USABLE, 0},
                       {kMiB + kPage, kMiB + 2 * kPage, PROLOGUE_MEMORY_RESERVED, 0}}));
@@ -197,8 +199,8 @@ TEST(MemoryMap, GoesToTheLastPageButOne) {
 
 TEST(MemoryMap, LeavesOutARangeThatWrapsAndSaysSo) {
     for (uint32_t type = 0; type != 8; ++type) {
-        for (const RawRange& wraps : {RawRange{kTop, kPage + 1, type},
-                                      RawRange{2, ~uint64_t{0}, type}}) {
+        for (const RawRange& wraps :
+             {RawRange{kTop, kPage + 1, type}, RawRange{2, ~uint64_t{0}, type}}) {
             Stored stored(MemoryMap::storage_for(2));
             stored.map.add(RawRange{kMiB, kMiB, 1});
             EXPECT_EQ(stored.map.left_out(), 0u);
@@ -265,14 +267,15 @@ TEST(MemoryMap, AModulesBytesAreTheModulesWhateverTheLoaderCallsThem) {
                       one ? (Ranges{{all.start, all.end, type, 0}})
                           : (Ranges{{all.start, module.start, type, 0},
                                     {module.start, module.end, PROLOGUE_MEMORY_MODULE, 0},
-                                    {module.end, all.end, type, 0}})) << type;
+                                    {module.end, all.end, type, 0}}))
+                << type;
         }
 }
 
 // A kernel that took its own image for memory to be accepted would use it for something else.
 TEST(MemoryMap, TheImageIsTheKernelsWhateverTheLoaderCallsIt) {
-    for (const uint32_t e820 : {0u, 1u, 2u, 3u, 4u, 5u, kInFirmwaresUse, kE820Unaccepted,
-                                kE820SoftReserved, ~0u}) {
+    for (const uint32_t e820 :
+         {0u, 1u, 2u, 3u, 4u, 5u, kInFirmwaresUse, kE820Unaccepted, kE820SoftReserved, ~0u}) {
         const Statement all = add(kMiB, kMiB, e820);
         const Statement image = overlay(kMiB / kPage + 1, 2, PROLOGUE_MEMORY_KERNEL);
         const uint32_t type = type_of_e820(e820);
@@ -382,8 +385,7 @@ TEST(MemoryMap, CapacityIsExceededByNameAndNotByAByte) {
         std::vector<Statement> statements(dice.between(1, 10));
         for (Statement& statement : statements)
             statement = random_statement(dice, kMiB, 64);
-        const uint64_t capacity =
-            dice.between(1, MemoryMap::storage_for(statements.size()) - 1);
+        const uint64_t capacity = dice.between(1, MemoryMap::storage_for(statements.size()) - 1);
         Stored stored(capacity);
         const auto failed = failure_of([&] {
             for (const Statement& statement : statements)
@@ -470,8 +472,8 @@ TEST(MemoryMap, StorageForSufficesForAllStatementsAtOnce) {
             Stored stored(MemoryMap::storage_for(statements.size() + 2));
             for (const Statement& statement : statements)
                 stored.state(statement);
-            const RawMap raw = {reinterpret_cast<const uint8_t*>(more), sizeof more,
-                                sizeof *more, 0};
+            const RawMap raw = {reinterpret_cast<const uint8_t*>(more), sizeof more, sizeof *more,
+                                0};
             stored.map.add(raw, Marks(nullptr));
             for (const RawRange& range : more)
                 statements.push_back(add(range.start, range.bytes, range.e820_type));
@@ -485,8 +487,7 @@ TEST(MemoryMap, AHostileLoadersRangesTakeNoTimeByTheSquare) {
     Dice dice(24);
     std::vector<Statement> statements;
     for (uint64_t i = 0; i != kCount; ++i)
-        statements.push_back(
-            add((kCount - i) * 4 * kPage, kPage, i % 3 == 0 ? 1 : 2));
+        statements.push_back(add((kCount - i) * 4 * kPage, kPage, i % 3 == 0 ? 1 : 2));
     for (int order = 0; order != 3; ++order) {
         const std::vector<Statement> marked = {overlay(5, kCount, PROLOGUE_MEMORY_MODULE)};
         std::vector<Statement> all = statements;
@@ -574,15 +575,15 @@ TEST(MemoryMap, GivesPartOfARangeAway) {
             continue;
         const uint64_t pages = (range.end - range.start) / kPage;
         const uint64_t from = dice.below(pages), count = dice.between(1, pages - from);
-        const Statement given =
-            overlay(range.start / kPage + from, count, PROLOGUE_MEMORY_PROLOGUE);
-        const auto* in_map =
-            std::find(stored.map.begin(), stored.map.end(), range);
+        const Statement given = overlay(range.start / kPage + from, count,
+                                        PROLOGUE_MEMORY_PROLOGUE);
+        const auto* in_map = std::find(stored.map.begin(), stored.map.end(), range);
         ASSERT_EQ(failure_of([&] {
                       stored.map.carve(*in_map, {given.start, given.start + given.bytes},
                                        PROLOGUE_MEMORY_PROLOGUE);
                   }),
-                  std::nullopt) << "what is made for n ranges has room for this, too";
+                  std::nullopt)
+            << "what is made for n ranges has room for this, too";
         statements.push_back(given);
         ASSERT_EQ(stored.ranges(), map_by_sweep(statements))
             << "round " << round << ": " << testing::PrintToString(statements);
@@ -686,5 +687,5 @@ TEST(MemoryMap, AgreesOverAllOfTheAddressSpace) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

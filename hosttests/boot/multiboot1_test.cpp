@@ -87,7 +87,9 @@ TEST_F(Multiboot1, NeedsNothingButAMemoryMap) {
 }
 
 TEST_F(Multiboot1, FieldsWithoutTheirFlagAreNotBelieved) {
-    put({.modules = kThreeModules, .cmdline = "c", .loader_name = "qemu",
+    put({.modules = kThreeModules,
+         .cmdline = "c",
+         .loader_name = "qemu",
          .framebuffer = kTrueColour});
     poke(kFlags, kMapFlag);
     parse();
@@ -116,9 +118,10 @@ TEST_F(Multiboot1, TextsOccupyAllTheirPages) {
     put({.cmdline = path, .loader_name = name});
     parse();
     EXPECT_TRUE(str(loader.cmdline) == std::string(6000, 'y'));
-    EXPECT_EQ(pages_occupied(loader),
-              pages_on({{info, info + 1}, {at::kMap, at::kMap + 1},
-                        text_span(at::kCmdline, path), text_span(at::kLoaderName, name)}));
+    EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1},
+                                                {at::kMap, at::kMap + 1},
+                                                text_span(at::kCmdline, path),
+                                                text_span(at::kLoaderName, name)}));
 }
 
 TEST_F(Multiboot1, TheImagePathIsTakenOffTheCommandLine) {
@@ -217,8 +220,7 @@ TEST_F(Multiboot1, AnEntryThatIsTooSmallIsNamed) {
     EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry,
                                      {at::kMap + 2 * kMapEntryBytes, 19, 2 * kMapEntryBytes}));
     memory.put<uint32_t>(at::kMap, 0);
-    EXPECT_EQ(parse_fails(),
-              failure(Error::multiboot1_entry, {at::kMap, 0, 4 * kMapEntryBytes}));
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry, {at::kMap, 0, 4 * kMapEntryBytes}));
 }
 
 TEST_F(Multiboot1, AnEntryThatRunsPastTheMapIsNamed) {
@@ -227,8 +229,7 @@ TEST_F(Multiboot1, AnEntryThatRunsPastTheMapIsNamed) {
     memory.put<uint32_t>(last, 21);
     EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry, {last, 21, kMapEntryBytes}));
     memory.put<uint32_t>(last, 0xffffffff);
-    EXPECT_EQ(parse_fails(),
-              failure(Error::multiboot1_entry, {last, 0xffffffff, kMapEntryBytes}));
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot1_entry, {last, 0xffffffff, kMapEntryBytes}));
 }
 
 TEST_F(Multiboot1, AMapThatEndsWithinAnEntryIsNamed) {
@@ -257,16 +258,16 @@ TEST_F(Multiboot1, AMapSmallerThanASizeIsNamed) {
 TEST_F(Multiboot1, WhatRunsPastMemoryIsNamed) {
     const uint64_t end = memory.end();
     info = end - kBytes + 1;
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {kBytes, info},
-                                     "multiboot1 information"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::out_of_reach, {kBytes, info}, "multiboot1 information"));
     put({});
     poke(kMapBytes, 0xfffffff0);
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0xfffffff0, at::kMap},
-                                     "multiboot1 memory map"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::out_of_reach, {0xfffffff0, at::kMap}, "multiboot1 memory map"));
     put({.modules = kThreeModules});
     poke(kModuleCount, 4096);
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {0x10000, at::kModules},
-                                     "multiboot1 module list"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::out_of_reach, {0x10000, at::kModules}, "multiboot1 module list"));
     put({.cmdline = "c", .loader_name = "n"});
     poke(kCmdline, static_cast<uint32_t>(end));
     const auto failed = parse_fails();
@@ -296,8 +297,15 @@ TEST_F(Multiboot1, StringsThatCannotBeReadAreLeftOut) {
 
 // What only a kernel may want to read.
 TEST_F(Multiboot1, WhateverAPointerLeadsToIsOccupied) {
-    enum : uint32_t { kAout = 1 << 4, kElf = 1 << 5, kDrives = 1 << 7, kConfig = 1 << 8,
-                      kApm = 1 << 10, kVbe = 1 << 11, kFramebufferFlag = 1 << 12 };
+    enum : uint32_t {
+        kAout = 1 << 4,
+        kElf = 1 << 5,
+        kDrives = 1 << 7,
+        kConfig = 1 << 8,
+        kApm = 1 << 10,
+        kVbe = 1 << 11,
+        kFramebufferFlag = 1 << 12
+    };
     const auto occupied = [&](uint32_t flag, const std::vector<Span>& spans) {
         poke(kFlags, kMapFlag | flag);
         parse();
@@ -351,9 +359,10 @@ TEST_F(Multiboot1, SectionsThatAreNoPartOfTheImageAreOccupied) {
         poke(kFlags, kMapFlag | 1 << 5);
         poke(28, 3), poke(32, entry_bytes), poke(36, static_cast<uint32_t>(table));
         parse();
-        EXPECT_EQ(pages_occupied(loader),
-                  pages_on({{info, info + 1}, {at::kMap, at::kMap + 1},
-                            {table, table + 3 * entry_bytes}, {0x200ff0, 0x201010}}));
+        EXPECT_EQ(pages_occupied(loader), pages_on({{info, info + 1},
+                                                    {at::kMap, at::kMap + 1},
+                                                    {table, table + 3 * entry_bytes},
+                                                    {0x200ff0, 0x201010}}));
         EXPECT_EQ(loader.left_out, 0u);
     }
     poke(36, static_cast<uint32_t>(memory.end() - 3 * 72 + 1)); // where it cannot be read
@@ -378,5 +387,5 @@ TEST_F(Multiboot1, AModuleThatEndsBeforeItStartsIsNamed) {
               failure(Error::module_backwards, {0x1ffffff, 0x2000000}, "multiboot1"));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -53,7 +53,8 @@ struct Multiboot2 : testing::Test {
 
 TEST_F(Multiboot2, IsReadWhole) {
     const Stated stated = {
-        .modules = {{0x1000000, 0x12345, "/boot/initrd one"}, {0x2000000, 0, ""},
+        .modules = {{0x1000000, 0x12345, "/boot/initrd one"},
+                    {0x2000000, 0, ""},
                     {0xfffffffe, 1, "last"}},
         .cmdline = "console=ttyS0 quiet",
         .loader_name = "GRUB 2.06-13",
@@ -89,8 +90,10 @@ TEST_F(Multiboot2, NeedsNothingButAMemoryMap) {
 TEST_F(Multiboot2, TheImagePathIsTakenOffTheCommandLineOfThoseWhoPutIt) {
     const struct {
         const char *name, *due;
-    } loaders[] = {{"GRUB 2.06", "/boot/kernel quiet"}, {"GRUB 2.12", "/boot/kernel quiet"},
-                   {"Limine 8.0", "/boot/kernel quiet"}, {"kexec 2.0.25", "quiet"},
+    } loaders[] = {{"GRUB 2.06", "/boot/kernel quiet"},
+                   {"GRUB 2.12", "/boot/kernel quiet"},
+                   {"Limine 8.0", "/boot/kernel quiet"},
+                   {"kexec 2.0.25", "quiet"},
                    {"iPXE 1.0.0+", "quiet"}};
     for (const auto& loader_of : loaders)
         for (const bool name_first : {false, true}) {
@@ -294,11 +297,11 @@ TEST_F(Multiboot2, SectionsThatAreNoPartOfTheImageAreOccupied) {
                           entry_bytes);
         tags.end();
         put_and_parse();
-        EXPECT_EQ(pages_occupied(loader),
-                  pages_on({{kInfo, kInfo + tags.bytes().size()},
-                            {0x200ff0, 0x201010},
-                            {0x202000, 0x203000},
-                            {0x300000, 0x300010}})) << entry_bytes;
+        EXPECT_EQ(pages_occupied(loader), pages_on({{kInfo, kInfo + tags.bytes().size()},
+                                                    {0x200ff0, 0x201010},
+                                                    {0x202000, 0x203000},
+                                                    {0x300000, 0x300010}}))
+            << entry_bytes;
         EXPECT_EQ(loader.left_out, 0u);
     }
 }
@@ -376,8 +379,7 @@ TEST_F(Multiboot2, InformationThatRunsPastMemoryIsNamed) {
     tags.add_memory_map(kRam);
     tags.end();
     info = memory.end();
-    EXPECT_EQ(parse_fails(),
-              failure(Error::out_of_reach, {8, info}, "multiboot2 information"));
+    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {8, info}, "multiboot2 information"));
     tags.put(memory, kInfo);
     info = kInfo;
     const auto bytes = static_cast<uint32_t>(memory.end() - kInfo + 1);
@@ -465,7 +467,8 @@ TEST_F(Multiboot2, ColoursStandBehindOneReservedByteOrTwo) {
     for (const uint64_t reserved : {0u, 1u, 2u, 3u}) {
         tags = {};
         tags.add_memory_map(kRam);
-        tags.add(kFramebuffer, payload.substr(0, 22) + std::string(std::min<uint64_t>(reserved, 2), 0) +
+        tags.add(kFramebuffer, payload.substr(0, 22) +
+                                   std::string(std::min<uint64_t>(reserved, 2), 0) +
                                    payload.substr(24) + std::string(reserved == 3, 'x'));
         tags.end();
         put_and_parse();
@@ -533,8 +536,7 @@ TEST_F(Multiboot2, WithoutAnEndTagTheInformationIsNamed) {
               failure(Error::multiboot2_no_end, {kInfo + tags.bytes().size()}));
     tags.add(99, "123"); // unpadded, it leaves less than a tag
     tags.put(memory, kInfo, false);
-    EXPECT_EQ(parse_fails(),
-              failure(Error::multiboot2_no_end, {kInfo + tags.bytes(false).size()}));
+    EXPECT_EQ(parse_fails(), failure(Error::multiboot2_no_end, {kInfo + tags.bytes(false).size()}));
 }
 
 TEST_F(Multiboot2, APieceOfATagIsNoEndTag) {
@@ -564,8 +566,7 @@ TEST_F(Multiboot2, MapEntriesThatAreTooSmallAreNamed) {
     tags.put(memory, kInfo);
     for (const uint32_t entry_bytes : {0u, 1u, 19u}) {
         memory.put(kInfo + map + 8, entry_bytes);
-        EXPECT_EQ(parse_fails(),
-                  failure(Error::multiboot2_entry_size, {kInfo + map, entry_bytes}));
+        EXPECT_EQ(parse_fails(), failure(Error::multiboot2_entry_size, {kInfo + map, entry_bytes}));
     }
     memory.put(kInfo + map + 8, 0xffffffffu);
     EXPECT_EQ(parse_fails(), failure(Error::multiboot2_memory, {kInfo})) << "none fits";
@@ -635,5 +636,5 @@ TEST_F(Multiboot2, AModuleThatEndsBeforeItStartsIsNamed) {
               failure(Error::module_backwards, {0x1fffff, 0x200000}, "multiboot2"));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

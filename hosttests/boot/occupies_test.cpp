@@ -21,8 +21,9 @@ TEST(Occupies, UpToThePagesEnd) {
 // said to be there for certain, and it is held against the image before it is joined.
 TEST(Occupies, NothingThatIsReadMayLieOnTheImage) {
     FakeMemory memory(2 * kPage, 2 * kMiB);
-    put_elf(memory, 2 * kMiB, {{2 * kMiB, 2 * kMiB, kMiB / 2 - 0x100, kRead},
-                               {2 * kMiB + kMiB / 2, 2 * kMiB + kMiB / 2, kMiB / 2, kWrite}});
+    put_elf(memory, 2 * kMiB,
+            {{2 * kMiB, 2 * kMiB, kMiB / 2 - 0x100, kRead},
+             {2 * kMiB + kMiB / 2, 2 * kMiB + kMiB / 2, kMiB / 2, kWrite}});
     const Image image(memory.window(), 2 * kMiB);
     LoaderInfo loader;
     loader.image = &image;
@@ -31,9 +32,9 @@ TEST(Occupies, NothingThatIsReadMayLieOnTheImage) {
     };
     EXPECT_EQ(fails(2 * kMiB - kPage, kPage), std::nullopt);
     EXPECT_EQ(fails(3 * kMiB, kPage), std::nullopt);
-    EXPECT_EQ(fails(2 * kMiB - 1, 2), failure(Error::on_the_image,
-                                              {2 * kMiB - 1, 2 * kMiB + kPage, 2 * kMiB, 3 * kMiB},
-                                              "information"));
+    EXPECT_EQ(fails(2 * kMiB - 1, 2),
+              failure(Error::on_the_image, {2 * kMiB - 1, 2 * kMiB + kPage, 2 * kMiB, 3 * kMiB},
+                      "information"));
     EXPECT_TRUE(fails(3 * kMiB - 1, 1));
     EXPECT_EQ(fails(2 * kMiB + kMiB / 2 - 0x100, 0x100), std::nullopt) << "in a gap of it";
     loader.may_occupy(2 * kMiB, kPage);
@@ -87,5 +88,5 @@ TEST(Occupies, TheLeastThatIsNotItsOwnWhereThereIsNoRoom) {
     EXPECT_EQ(pages_occupied(loader), pages_on(due));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

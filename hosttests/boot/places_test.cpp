@@ -85,9 +85,7 @@ protected:
     void put(uint64_t at, const T& value) {
         std::memcpy(memory_.data() + at, &value, sizeof value);
     }
-    Text seed() const {
-        return loader_seed(handoff_, reinterpret_cast<uintptr_t>(memory_.data()));
-    }
+    Text seed() const { return loader_seed(handoff_, reinterpret_cast<uintptr_t>(memory_.data())); }
 
     std::vector<char> memory_ = std::vector<char>(5 * kPage);
     prologue_range range_ = {kParams, 5 * kPage, PROLOGUE_MEMORY_LOADER, 0};
@@ -117,5 +115,5 @@ TEST_F(LoaderSeed, IsReadWhereTheLoadersMemoryIsAndNowhereElse) {
     EXPECT_EQ(seed().bytes, 0u) << "boot_params elsewhere";
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

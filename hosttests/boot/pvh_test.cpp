@@ -33,7 +33,8 @@ struct Pvh : testing::Test {
 
 TEST_F(Pvh, IsReadWhole) {
     const Stated stated = {
-        .modules = {{0x1000000, 0x12345, "initrd one"}, {0x2000000, 0, std::nullopt},
+        .modules = {{0x1000000, 0x12345, "initrd one"},
+                    {0x2000000, 0, std::nullopt},
                     {0x500000000, 0x700000000, ""}},
         .cmdline = "console=ttyS0 /not/a/path quiet",
         .rsdp = 0xf5a40,
@@ -223,7 +224,8 @@ TEST_F(Pvh, AsManyRangesAndModulesAsAreBelieved) {
 TEST_F(Pvh, CountsThatCannotBeTrueAreNamed) {
     put({.modules = {{1, 2, "m"}}});
     poke<uint32_t>(pvh::kMapEntries, 0x100001);
-    EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {0x100001, 0x100000}, "pvh memory map"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::too_many_entries, {0x100001, 0x100000}, "pvh memory map"));
     poke<uint32_t>(pvh::kMapEntries, 1);
     poke<uint32_t>(pvh::kModuleCount, 4097);
     EXPECT_EQ(parse_fails(), failure(Error::too_many_entries, {4097, 4096}, "pvh module list"));
@@ -242,14 +244,13 @@ TEST_F(Pvh, WhatRunsPastMemoryIsNamed) {
     for (const uint64_t map : {end - map_bytes + 1, ~uint64_t{0} - 5}) {
         put({});
         poke<uint64_t>(pvh::kMap, map);
-        EXPECT_EQ(parse_fails(),
-                  failure(Error::out_of_reach, {map_bytes, map}, "pvh memory map"));
+        EXPECT_EQ(parse_fails(), failure(Error::out_of_reach, {map_bytes, map}, "pvh memory map"));
     }
     put({.modules = {{1, 2, "m"}}, .cmdline = "c"});
     poke<uint64_t>(pvh::kModuleList, end - pvh::kModuleBytes + 1);
-    EXPECT_EQ(parse_fails(), failure(Error::out_of_reach,
-                                     {pvh::kModuleBytes, end - pvh::kModuleBytes + 1},
-                                     "pvh module list"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::out_of_reach, {pvh::kModuleBytes, end - pvh::kModuleBytes + 1},
+                      "pvh module list"));
     put({.cmdline = "c"});
     poke<uint64_t>(pvh::kCmdline, end + 5);
     failed = parse_fails();
@@ -260,7 +261,8 @@ TEST_F(Pvh, WhatRunsPastMemoryIsNamed) {
 
 // QEMU's qboot leaves the pointer as it found it.
 TEST_F(Pvh, AModulesTextThatCannotBeReadIsLeftOut) {
-    for (const uint64_t nowhere : {memory.end(), ~uint64_t{0}, ~uint64_t{0} << 52, uint64_t{1} << 63}) {
+    for (const uint64_t nowhere :
+         {memory.end(), ~uint64_t{0}, ~uint64_t{0} << 52, uint64_t{1} << 63}) {
         put({.modules = {{1, 2, "m"}}});
         memory.put<uint64_t>(at::kModules + 16, nowhere);
         parse();
@@ -275,12 +277,14 @@ TEST_F(Pvh, AModulesTextThatCannotBeReadIsLeftOut) {
 TEST_F(Pvh, AModuleWhereNoMemoryCanBeIsNamed) {
     const struct {
         uint64_t start, bytes;
-    } cases[] = {{kMiB, ~uint64_t{0} - kMiB + 1}, {~uint64_t{0}, 0}, {(1ull << 52) + 1, 0},
-                 {(1ull << 52) - kMiB, kMiB + 1}, {kMiB, 1ull << 52}};
+    } cases[] = {{kMiB, ~uint64_t{0} - kMiB + 1},
+                 {~uint64_t{0}, 0},
+                 {(1ull << 52) + 1, 0},
+                 {(1ull << 52) - kMiB, kMiB + 1},
+                 {kMiB, 1ull << 52}};
     for (const auto& one : cases) {
         put({.modules = {{one.start, one.bytes, "m"}}});
-        EXPECT_EQ(modules_fail(),
-                  failure(Error::module_too_high, {one.start, one.bytes}, "pvh"));
+        EXPECT_EQ(modules_fail(), failure(Error::module_too_high, {one.start, one.bytes}, "pvh"));
     }
 }
 
@@ -291,5 +295,5 @@ TEST_F(Pvh, AModuleMayEndWherePhysicalMemoryEnds) {
     EXPECT_EQ(modules(), (std::vector<StatedModule>{{kMiB, bytes, "m"}}));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -52,9 +52,10 @@ TEST(Random, EachSourceThatIsThereCounts) {
 }
 
 TEST(Random, EachSourceDecides) {
-    std::set<uint64_t> draws = {first_draw({}), first_draw({.seed_word = 5}),
-                                first_draw({.rand_word = 5}), first_draw({.time = 5}),
-                                first_draw({}, {1}), first_draw({}, {2}), first_draw({}, {1, 0})};
+    std::set<uint64_t> draws = {
+        first_draw({}),          first_draw({.seed_word = 5}), first_draw({.rand_word = 5}),
+        first_draw({.time = 5}), first_draw({}, {1}),          first_draw({}, {2}),
+        first_draw({}, {1, 0})};
     EXPECT_EQ(draws.size(), 7u);
 }
 
@@ -114,5 +115,5 @@ TEST(Random, BelowStaysBelow) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -19,9 +19,9 @@ constexpr uint32_t kTypes = PROLOGUE_MEMORY_SOFT_RESERVED + 1; // and 0 for none
 
 // ACPI 6.5, table 15-374, as far as contracts carry it; and the number of our own.
 uint32_t type_of(uint32_t e820) {
-    constexpr std::array<uint32_t, 6> kKnown = {
-        PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_RESERVED,
-        PROLOGUE_MEMORY_ACPI,     PROLOGUE_MEMORY_NVS,    PROLOGUE_MEMORY_BAD};
+    constexpr std::array<uint32_t, 6> kKnown = {PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_USABLE,
+                                                PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_ACPI,
+                                                PROLOGUE_MEMORY_NVS,      PROLOGUE_MEMORY_BAD};
     if (e820 == kInFirmwaresUse)
         return PROLOGUE_MEMORY_LOADER;
     if (e820 == kE820Unaccepted)
@@ -32,15 +32,22 @@ uint32_t type_of(uint32_t e820) {
 }
 
 // The types from the weakest to the strongest.
-constexpr std::array<uint32_t, kTypes> kByStrength = {
-    0, PROLOGUE_MEMORY_USABLE, PROLOGUE_MEMORY_LOADER, PROLOGUE_MEMORY_PROLOGUE,
-    PROLOGUE_MEMORY_ACPI, PROLOGUE_MEMORY_NVS, PROLOGUE_MEMORY_SOFT_RESERVED,
-    PROLOGUE_MEMORY_RESERVED, PROLOGUE_MEMORY_BAD, PROLOGUE_MEMORY_UNACCEPTED,
-    PROLOGUE_MEMORY_MODULE, PROLOGUE_MEMORY_KERNEL};
+constexpr std::array<uint32_t, kTypes> kByStrength = {0,
+                                                      PROLOGUE_MEMORY_USABLE,
+                                                      PROLOGUE_MEMORY_LOADER,
+                                                      PROLOGUE_MEMORY_PROLOGUE,
+                                                      PROLOGUE_MEMORY_ACPI,
+                                                      PROLOGUE_MEMORY_NVS,
+                                                      PROLOGUE_MEMORY_SOFT_RESERVED,
+                                                      PROLOGUE_MEMORY_RESERVED,
+                                                      PROLOGUE_MEMORY_BAD,
+                                                      PROLOGUE_MEMORY_UNACCEPTED,
+                                                      PROLOGUE_MEMORY_MODULE,
+                                                      PROLOGUE_MEMORY_KERNEL};
 
 uint32_t strength(uint32_t type) {
-    return static_cast<uint32_t>(
-        std::find(kByStrength.begin(), kByStrength.end(), type) - kByStrength.begin());
+    return static_cast<uint32_t>(std::find(kByStrength.begin(), kByStrength.end(), type) -
+                                 kByStrength.begin());
 }
 
 void append(Ranges& ranges, uint64_t start, uint64_t end, uint32_t type) {
@@ -52,7 +59,7 @@ void append(Ranges& ranges, uint64_t start, uint64_t end, uint32_t type) {
         ranges.push_back({start, end, type, 0});
 }
 
-}  // namespace
+} // namespace
 
 std::optional<Pages> pages_of(const Statement& statement) {
     Wide start = statement.start, end = start + statement.bytes;
@@ -148,7 +155,7 @@ std::ostream& operator<<(std::ostream& out, const Statement& statement) {
     return out;
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test
 
 bool operator==(const prologue_range& a, const prologue_range& b) {
     return a.start == b.start && a.end == b.end && a.type == b.type && a.flags == b.flags;

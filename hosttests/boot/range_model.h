@@ -43,7 +43,7 @@ std::string flaw_of(const prologue_range* begin, const prologue_range* end);
 
 std::ostream& operator<<(std::ostream& out, const Statement& statement);
 
-}  // namespace prologue::test
+} // namespace prologue::test
 
 // For gtest, which looks in the type's own namespace.
 bool operator==(const prologue_range& a, const prologue_range& b);

@@ -62,7 +62,8 @@ Numbers few_values(uint32_t count) {
 
 TEST(Sort, TakesNLogNStepsInAnyOrder) {
     using Make = Numbers (*)(uint32_t);
-    for (const Make make : {ascending, descending, equal, one_last, organ_pipe, shuffled, few_values})
+    for (const Make make :
+         {ascending, descending, equal, one_last, organ_pipe, shuffled, few_values})
         for (const uint32_t count : {0u, 1u, 2u, 3u, 10u, 1000u, 1u << 16}) {
             Numbers numbers = make(count), expected = numbers;
             std::sort(expected.begin(), expected.end());
@@ -81,5 +82,5 @@ TEST(Sort, TakesNLogNStepsInAnyOrder) {
         }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

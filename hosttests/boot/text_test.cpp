@@ -128,9 +128,9 @@ std::string stripped(const std::string& cmdline, const std::string& loader_name)
 
 // By custom it is the first word, as a program's name is.
 TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
-    for (const char* loader : {"qemu", "GNU GRUB 0.97", "iPXE 1.0.0+", "SYSLINUX 6.04",
-                               "ISOLINUX 6.04", "PXELINUX 6.04", "EXTLINUX 6.04",
-                               "kexec 2.0.25", "NetBSD", "a loader that nobody knows"}) {
+    for (const char* loader :
+         {"qemu", "GNU GRUB 0.97", "iPXE 1.0.0+", "SYSLINUX 6.04", "ISOLINUX 6.04", "PXELINUX 6.04",
+          "EXTLINUX 6.04", "kexec 2.0.25", "NetBSD", "a loader that nobody knows"}) {
         EXPECT_EQ(stripped("http://host/kernel?a=b c=d", loader), "c=d") << loader;
         EXPECT_EQ(stripped("a=b /c=d", loader), "a=b /c=d") << loader << ": no path at all";
         EXPECT_EQ(stripped("/boot/kernel.elf a=b  c", loader), "a=b  c") << loader;
@@ -143,8 +143,8 @@ TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
 }
 
 TEST(ImagePath, IsNotLookedForWhereTheLoaderPutsNone) {
-    for (const char* loader : {"GRUB 2.06-13+deb12u1", "GRUB 2.12", "Limine 7.0", "GNU GRUB 2.12",
-                               ""})
+    for (const char* loader :
+         {"GRUB 2.06-13+deb12u1", "GRUB 2.12", "Limine 7.0", "GNU GRUB 2.12", ""})
         for (const char* cmdline : {"/boot/kernel.elf a=b  c", "kernel", "", "  a "})
             EXPECT_EQ(stripped(cmdline, loader), cmdline) << loader;
     EXPECT_EQ(str(without_image_path({}, {})), "");
@@ -162,5 +162,5 @@ TEST(ModuleSpan, EndsWithinAllPhysicalMemory) {
               failure(Error::module_too_high, {kMiB, ~uint64_t{0}}, "x"));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

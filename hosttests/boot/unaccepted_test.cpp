@@ -39,8 +39,11 @@ constexpr uint32_t kUsable = PROLOGUE_MEMORY_USABLE, kReserved = PROLOGUE_MEMORY
                    kUnaccepted = PROLOGUE_MEMORY_UNACCEPTED;
 
 TEST(Unaccepted, IsWhatTheFirmwareCallsSo) {
-    FirmwareMap firmware({{7, kMiB, 256}, {15, 2 * kMiB, 256}, {3, 3 * kMiB, 1},
-                          {15, 4 * kGiB, 512}, {14, 5 * kGiB, 512}});
+    FirmwareMap firmware({{7, kMiB, 256},
+                          {15, 2 * kMiB, 256},
+                          {3, 3 * kMiB, 1},
+                          {15, 4 * kGiB, 512},
+                          {14, 5 * kGiB, 512}});
     EXPECT_EQ(count_unaccepted(firmware.efi), 2u);
     const uint64_t capacity = MemoryMap::storage_for(8);
     std::vector<prologue_range> storage(capacity);
@@ -56,12 +59,15 @@ TEST(Unaccepted, IsWhatTheFirmwareCallsSo) {
 }
 
 TEST(Unaccepted, WhatLiesNowhereIsNone) {
-    const FirmwareMap firmware({{15, 0x1234, 1}, {15, kMiB, 0}, {15, kMostPhysical, 1},
-                                {15, kMostPhysical - kPage, 2}, {15, 0, ~uint64_t{0}},
+    const FirmwareMap firmware({{15, 0x1234, 1},
+                                {15, kMiB, 0},
+                                {15, kMostPhysical, 1},
+                                {15, kMostPhysical - kPage, 2},
+                                {15, 0, ~uint64_t{0}},
                                 {15, ~uint64_t{0xfff}, 1}});
     EXPECT_EQ(count_unaccepted(firmware.efi), 0u);
     EXPECT_EQ(count_unaccepted({}), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

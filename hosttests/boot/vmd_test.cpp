@@ -45,8 +45,13 @@ struct Vmd : testing::Test {
 const prologue_boot kBoot = {
     .howto = 0x802,
     .device = 0xa0000400,
-    .console = {.device = 0x801, .speed = 115200, .address = 0x1fedc0000, .frequency = 48000000,
-                .flags = PROLOGUE_CONSOLE_IN_MEMORY, .register_width = 4, .register_shift = 2},
+    .console = {.device = 0x801,
+                .speed = 115200,
+                .address = 0x1fedc0000,
+                .frequency = 48000000,
+                .flags = PROLOGUE_CONSOLE_IN_MEMORY,
+                .register_width = 4,
+                .register_shift = 2},
     .mac = {0xfe, 0xe1, 0xba, 0xd1, 0x23, 0x45},
     .mac_bytes = 6,
 };
@@ -95,8 +100,8 @@ TEST_F(Vmd, UnknownArgumentsAreSteppedOver) {
     const auto map_bytes = memory.get<uint32_t>(at::kMap + 4);
     const std::string map(reinterpret_cast<const char*>(memory.at(at::kMap)), map_bytes);
     for (const uint32_t type : {1u, 2u, 3u, 4u, 6u, 8u, 9u, 10u, 11u, 12u, 0x7fffffffu}) {
-        const std::string before =
-            raw(type) + raw(uint32_t{12 + 7}) + raw(~uint32_t{0}) + "payload";
+        const std::string before = raw(type) + raw(uint32_t{12 + 7}) + raw(~uint32_t{0}) +
+                                   "payload";
         memory.put_bytes(at::kMap, (before + map).data(), before.size() + map.size());
         poke<uint32_t>(vmd::kListBytes, static_cast<uint32_t>(before.size() + map.size()));
         parse();
@@ -138,9 +143,8 @@ TEST_F(Vmd, ArgumentsOfImpossibleSizesAreNamed) {
     const auto list_bytes = memory.get<uint32_t>(info + vmd::kListBytes);
     for (const uint32_t bytes : {0u, 11u, list_bytes + 1, ~0u}) {
         memory.put<uint32_t>(at::kMap + 4, bytes);
-        EXPECT_EQ(parse_fails(),
-                  failure(Error::vmd_info, {at::kMap, bytes},
-                          "a boot argument is too short, or longer than the list"));
+        EXPECT_EQ(parse_fails(), failure(Error::vmd_info, {at::kMap, bytes},
+                                         "a boot argument is too short, or longer than the list"));
     }
 }
 
@@ -163,11 +167,11 @@ TEST_F(Vmd, ArgumentsTooShortForTheirTypeAreLeftOut) {
 TEST_F(Vmd, AMapOfNothingIsNamed) {
     put({});
     put_record(0, raw(uint64_t{0}) + raw(uint64_t{0}) + raw(uint32_t{0}));
-    EXPECT_EQ(parse_fails(), failure(Error::vmd_info, {at::kMap, 32},
-                                     "the boot arguments have no memory map"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::vmd_info, {at::kMap, 32}, "the boot arguments have no memory map"));
     put_record(8, "");
-    EXPECT_EQ(parse_fails(), failure(Error::vmd_info, {at::kMap, 12},
-                                     "the boot arguments have no memory map"));
+    EXPECT_EQ(parse_fails(),
+              failure(Error::vmd_info, {at::kMap, 12}, "the boot arguments have no memory map"));
 }
 
 TEST_F(Vmd, AListThatCannotBeIsNamed) {
@@ -189,9 +193,11 @@ TEST_F(Vmd, IsKnownByItsStack) {
 }
 
 TEST_F(Vmd, AnyOtherStackIsNotIts) {
-    for (const auto& [offset, value] : std::vector<std::pair<uint64_t, uint32_t>>{
-             {vmd::kReturnAddress, 1}, {vmd::kApiVersion, 0x0f}, {vmd::kList, 0},
-             {vmd::kListBytes, 11}}) {
+    for (const auto& [offset, value] :
+         std::vector<std::pair<uint64_t, uint32_t>>{{vmd::kReturnAddress, 1},
+                                                    {vmd::kApiVersion, 0x0f},
+                                                    {vmd::kList, 0},
+                                                    {vmd::kListBytes, 11}}) {
         put({});
         poke<uint32_t>(offset, value);
         EXPECT_EQ(recognised(info), 0u) << offset;
@@ -203,5 +209,5 @@ TEST_F(Vmd, AnyOtherStackIsNotIts) {
     EXPECT_EQ(recognised(at::kInfo), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -15,9 +15,14 @@ struct GuestVmsa : testing::Test {
     alignas(8) uint8_t page[4096] = {};
 
     void SetUp() override {
-        fill_in(*reinterpret_cast<Vmsa*>(page),
-                {.rip = 0x1111, .rbx = 0x2222, .cr0 = 0x80010033, .cr3 = 0x8000000005000,
-                 .cr4 = 0x660, .efer = 0x1d00, .pat = 0x0007010500070406, .sev_status = 0x25});
+        fill_in(*reinterpret_cast<Vmsa*>(page), {.rip = 0x1111,
+                                                 .rbx = 0x2222,
+                                                 .cr0 = 0x80010033,
+                                                 .cr3 = 0x8000000005000,
+                                                 .cr4 = 0x660,
+                                                 .efer = 0x1d00,
+                                                 .pat = 0x0007010500070406,
+                                                 .sev_status = 0x25});
     }
     template <class T>
     T at(unsigned offset) const {
@@ -58,5 +63,5 @@ TEST_F(GuestVmsa, RunsAtVmpl0WithA64BitCodeSegmentAndNoIdt) {
     EXPECT_EQ(at<uint32_t>(0x84), 0u) << "IDTR's limit";
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -72,7 +72,8 @@ TEST_F(EfiStub, MovesAKernelThatMayBeMoved) {
     firmware.in_use = Span{kKernelAt + 0x5000, kKernelAt + 0x6000};
     const Entered entered = firmware.start();
     EXPECT_NE(entered.entry, kKernelAt + 0x200);
-    EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry), static_cast<uint8_t>(0x200 * 7 + 3));
+    EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry),
+              static_cast<uint8_t>(0x200 * 7 + 3));
 }
 
 TEST_F(EfiStub, TakesAPlaceAbove4GiBWhereThereIsNoRoomBelow) {
@@ -82,17 +83,19 @@ TEST_F(EfiStub, TakesAPlaceAbove4GiBWhereThereIsNoRoomBelow) {
     const Entered entered = firmware.start();
     EXPECT_NE(firmware.taken_high, 0u);
     EXPECT_EQ(entered.entry, firmware.taken_high + 0x200);
-    EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry), static_cast<uint8_t>(0x200 * 7 + 3));
+    EXPECT_EQ(*reinterpret_cast<const uint8_t*>(entered.entry),
+              static_cast<uint8_t>(0x200 * 7 + 3));
 }
 
 TEST_F(EfiStub, RefusesAKernelWithoutAPlace) {
     firmware.in_use = Span{kKernelAt, kKernelAt + 0x1000};
     firmware.header().flags = 0;
     firmware.describe(6, kKernelAt - 0x1000, 3);
-    EXPECT_EQ(failure_of([&] { firmware.start(); }),
-              failure(Error::efi_place,
-                      {kKernelAt, kKernelAt + kKernelMemory, kKernelAt - 0x1000, kKernelAt + 0x2000},
-                      "the firmware uses"));
+    EXPECT_EQ(
+        failure_of([&] { firmware.start(); }),
+        failure(Error::efi_place,
+                {kKernelAt, kKernelAt + kKernelMemory, kKernelAt - 0x1000, kKernelAt + 0x2000},
+                "the firmware uses"));
 }
 
 TEST_F(EfiStub, RefusesAKernelWhereThereIsNoMemory) {
@@ -100,10 +103,11 @@ TEST_F(EfiStub, RefusesAKernelWhereThereIsNoMemory) {
     firmware.header().flags = 0;
     firmware.describe(7, kKernelAt - 0x1000, 3);
     firmware.describe(7, kKernelAt + 0x4000, 3);
-    EXPECT_EQ(failure_of([&] { firmware.start(); }),
-              failure(Error::efi_place,
-                      {kKernelAt, kKernelAt + kKernelMemory, kKernelAt + 0x2000, kKernelAt + 0x4000},
-                      "there is no memory at"));
+    EXPECT_EQ(
+        failure_of([&] { firmware.start(); }),
+        failure(Error::efi_place,
+                {kKernelAt, kKernelAt + kKernelMemory, kKernelAt + 0x2000, kKernelAt + 0x4000},
+                "there is no memory at"));
 }
 
 TEST_F(EfiStub, HasTheLoadOptionsAsTheCommandLine) {
@@ -225,7 +229,9 @@ TEST_F(EfiStub, RefusesANamedFileWithoutAVolume) {
 }
 
 TEST_F(EfiStub, FindsTheNewerTables) {
-    firmware.tables = {{kAcpi1Table, 0x1000}, {kSmbiosTable, 0x2000}, {kSmbios3Table, 0x3000},
+    firmware.tables = {{kAcpi1Table, 0x1000},
+                       {kSmbiosTable, 0x2000},
+                       {kSmbios3Table, 0x3000},
                        {kAcpi2Table, 0x4000}};
     const LoaderInfo loader = started();
     EXPECT_EQ(loader.rsdp_phys, 0x4000u);
@@ -254,8 +260,11 @@ TEST_F(EfiStub, RefusesTooManyTables) {
 // What a table says is the kernel's to look at: the stub does not. Of tables with one GUID the first
 // counts.
 TEST_F(EfiStub, IsNotLedAstrayByTablesThatLie) {
-    firmware.tables = {{kAcpi2Table, 0}, {kAcpi1Table, 0x7}, {kAcpi2Table, 0x4000},
-                       {kSmbios3Table, ~uint64_t{0}}, {{}, 0x1000}};
+    firmware.tables = {{kAcpi2Table, 0},
+                       {kAcpi1Table, 0x7},
+                       {kAcpi2Table, 0x4000},
+                       {kSmbios3Table, ~uint64_t{0}},
+                       {{}, 0x1000}};
     const LoaderInfo loader = started();
     EXPECT_EQ(loader.rsdp_phys, 0x7u);
     EXPECT_EQ(loader.smbios_phys, ~uint64_t{0});
@@ -375,8 +384,8 @@ TEST_F(EfiStub, StaysAsItIsWhereAModeIsNotSet) {
 TEST_F(EfiStub, SaysEachTypeOfMemory) {
     firmware.map.clear();
     constexpr uint32_t kFree = kE820Usable;
-    const uint32_t types[] = {2, kFree, kFree, kFree, kFree, 2, 2, kFree, 5, 3, 4, 2, 2, 2, 2,
-                              kE820Unaccepted, 2};
+    const uint32_t types[] = {2, kFree, kFree, kFree, kFree,           2, 2, kFree, 5, 3, 4,
+                              2, 2,     2,     2,     kE820Unaccepted, 2};
     std::vector<StatedRange> wanted;
     for (uint32_t type = 0; type != std::size(types); ++type) {
         firmware.describe(type, 0x100000 * (type + 1), 1);
@@ -404,9 +413,10 @@ TEST_F(EfiStub, TellsRangesThatOverlapAsTheyAre) {
     firmware.describe(7, 0x180000, 0x200);
     firmware.describe(7, 0x800000, 0);
     firmware.describe(5, 0x100000, 1);
-    EXPECT_EQ(ranges_of(started().memory),
-              (std::vector<StatedRange>{{0x100000, 0x100000, 1}, {0x180000, 0x1000, 2},
-                                        {0x180000, 0x200000, 1}, {0x100000, 0x1000, 2}}));
+    EXPECT_EQ(ranges_of(started().memory), (std::vector<StatedRange>{{0x100000, 0x100000, 1},
+                                                                     {0x180000, 0x1000, 2},
+                                                                     {0x180000, 0x200000, 1},
+                                                                     {0x100000, 0x1000, 2}}));
 }
 
 TEST_F(EfiStub, SaysAMapOf10000Descriptors) {
@@ -415,7 +425,8 @@ TEST_F(EfiStub, SaysAMapOf10000Descriptors) {
     for (uint64_t i = 0; i != 10000; ++i)
         firmware.describe(i % 2 != 0 ? 7 : 6, i << 20, 1);
     const LoaderInfo loader = started();
-    std::vector<StatedRange> ranges = ranges_of(loader.memory), more = ranges_of(loader.more_memory);
+    std::vector<StatedRange> ranges = ranges_of(loader.memory),
+                             more = ranges_of(loader.more_memory);
     EXPECT_EQ(ranges.size(), 128u);
     ranges.insert(ranges.end(), more.begin(), more.end());
     ASSERT_EQ(ranges.size(), 10000u);
@@ -492,8 +503,7 @@ TEST_F(EfiStub, LeavesTheBootServicesRunningByWish) {
 
 TEST_F(EfiStub, RefusesAMachineWithoutLowMemory) {
     firmware.low_memory = false;
-    EXPECT_EQ(failure_of([&] { firmware.start(); })->what,
-              "no memory below 4 GiB: status, bytes");
+    EXPECT_EQ(failure_of([&] { firmware.start(); })->what, "no memory below 4 GiB: status, bytes");
 }
 
 TEST_F(EfiStub, RefusesAnImageThatIsNone) {
@@ -510,15 +520,18 @@ TEST_F(EfiStub, LeavesTablesOfItsOwn) {
                 own.describe(7, 0x100000, 0x7f00);
                 own.cpu = {levels, large, c_bit, 0x7f0000001000};
                 const Entered entered = own.start();
-                PagingState state = {.cr0 = 0x80000001, .cr3 = entered.cr3,
-                                     .cr4 = levels == 5 ? 0x1020u : 0x20u, .efer = 0x900,
-                                     .has_1g_pages = large, .c_bit = c_bit};
+                PagingState state = {.cr0 = 0x80000001,
+                                     .cr3 = entered.cr3,
+                                     .cr4 = levels == 5 ? 0x1020u : 0x20u,
+                                     .efer = 0x900,
+                                     .has_1g_pages = large,
+                                     .c_bit = c_bit};
                 const auto memory = [](uint64_t phys) -> std::optional<uint64_t> {
                     return *reinterpret_cast<const uint64_t*>(phys);
                 };
                 for (const uint64_t address :
-                     {entered.entry, entered.boot_params,
-                      kKernelAt + kKernelMemory - 1, uint64_t{0x7f0000000fff}}) {
+                     {entered.entry, entered.boot_params, kKernelAt + kKernelMemory - 1,
+                      uint64_t{0x7f0000000fff}}) {
                     for (const Access access : {Access::Write, Access::Execute}) {
                         const auto page = std::get<Translation>(
                             walk(state, memory, address, access, false));
@@ -529,5 +542,5 @@ TEST_F(EfiStub, LeavesTablesOfItsOwn) {
             }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

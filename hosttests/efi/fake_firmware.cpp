@@ -27,7 +27,7 @@ struct FakeFile : File {
 FakeFile root_file;
 std::vector<std::unique_ptr<FakeFile>> open_files;
 
-}  // namespace
+} // namespace
 
 // The stub's, which its maker would have filled in.
 StubHeader fake_efi_header;
@@ -75,8 +75,8 @@ struct FakeFirmware::Services {
         return kSuccess;
     }
 
-    static EFIAPI Status get_memory_map(uint64_t* bytes, void* map, uint64_t* key,
-                                        uint64_t* stride, uint32_t* version) {
+    static EFIAPI Status get_memory_map(uint64_t* bytes, void* map, uint64_t* key, uint64_t* stride,
+                                        uint32_t* version) {
         if (running->ended)
             throw std::logic_error("GetMemoryMap after ExitBootServices");
         *stride = running->stride;
@@ -175,8 +175,7 @@ struct FakeFirmware::Services {
         return kSuccess;
     }
 
-    static EFIAPI Status set_watchdog_timer(uint64_t seconds, uint64_t, uint64_t,
-                                            const Char16*) {
+    static EFIAPI Status set_watchdog_timer(uint64_t seconds, uint64_t, uint64_t, const Char16*) {
         running->must_run("SetWatchdogTimer");
         running->watchdog_off = seconds == 0;
         return kSuccess;
@@ -249,7 +248,7 @@ namespace {
 FileSystem file_system;
 LoadFile2 initrd_server;
 
-}  // namespace
+} // namespace
 
 FakeFirmware::FakeFirmware() {
     running = this;
@@ -272,8 +271,12 @@ FakeFirmware::FakeFirmware() {
                                      .set_position = Services::set_position};
     for (uint64_t i = 0; i != kKernelFileBytes; ++i)
         kernel_bytes[i] = static_cast<uint8_t>(i * 7 + 3);
-    header() = {.magic = STUB_MAGIC, .data_end = 0x2000, .kernel_bytes = kKernelFileBytes,
-                .load_start = kKernelAt, .memory_bytes = kKernelMemory, .kernel_entry = 0x200,
+    header() = {.magic = STUB_MAGIC,
+                .data_end = 0x2000,
+                .kernel_bytes = kKernelFileBytes,
+                .load_start = kKernelAt,
+                .memory_bytes = kKernelMemory,
+                .kernel_entry = 0x200,
                 .flags = STUB_RELOCATABLE};
     header().kernel = static_cast<int32_t>(kernel_bytes - reinterpret_cast<uint8_t*>(&header()));
 }
@@ -326,9 +329,11 @@ Entered FakeFirmware::start() {
     for (size_t i = 0; i != shown_.size(); ++i) {
         const FakeScreen& screen = shown_[i];
         const auto modes = static_cast<uint32_t>(screen.modes.size() + 1);
-        modes_[i] = {.modes = screen.mode_count.value_or(modes), .info = &screen.info,
+        modes_[i] = {.modes = screen.mode_count.value_or(modes),
+                     .info = &screen.info,
                      .framebuffer = screen.framebuffer};
-        outputs_[i] = {.query_mode = Services::query_mode, .set_mode = Services::set_mode,
+        outputs_[i] = {.query_mode = Services::query_mode,
+                       .set_mode = Services::set_mode,
                        .mode = screen.has_mode ? &modes_[i] : nullptr};
         if (i < screens.size())
             handles_.push_back(handle(kFirstScreen + 16 * i));
@@ -339,11 +344,11 @@ Entered FakeFirmware::start() {
     if (!tables.empty())
         std::memcpy(exact_tables_.data(), tables.data(), exact_tables_.size());
     image_.device = kDevice;
-    image_.file_path =
-        file_path.empty() ? nullptr : reinterpret_cast<const DevicePath*>(file_path.data());
+    image_.file_path = file_path.empty() ? nullptr
+                                         : reinterpret_cast<const DevicePath*>(file_path.data());
     image_.load_options = options.empty() ? nullptr : exact_options_.data();
-    image_.load_options_bytes =
-        options_bytes.value_or(static_cast<uint32_t>(exact_options_.size()));
+    image_.load_options_bytes = options_bytes.value_or(
+        static_cast<uint32_t>(exact_options_.size()));
     system_.console_out_handle = kConsole;
     system_.boot_services = &services_;
     system_.table_count = table_count.value_or(tables.size());
@@ -370,7 +375,7 @@ std::string path_of_file(std::u16string_view name) {
     return path + text + std::string("\x7f\xff\x04\0", 4);
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test
 
 namespace prologue::efi {
 
@@ -398,4 +403,4 @@ void prologue_efi_enter(uint64_t cr3, uint64_t entry, uint64_t boot_params) {
     throw test::Entered{cr3, entry, boot_params};
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

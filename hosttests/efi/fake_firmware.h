@@ -21,8 +21,8 @@ inline constexpr uint64_t kKernelAt = 0x40000000, kKernelMemory = 0x6000;
 inline constexpr uint64_t kKernelFileBytes = 0x2345;
 
 struct FakeScreen {
-    efi::GraphicsInfo info = {.width = 800, .height = 600, .format = efi::kBgrx,
-                              .pixels_per_line = 832};
+    efi::GraphicsInfo info = {
+        .width = 800, .height = 600, .format = efi::kBgrx, .pixels_per_line = 832};
     uint64_t framebuffer = 0xc0000000;
     bool has_mode = true;
     std::vector<efi::GraphicsInfo> modes = {}; // others that it can show
@@ -42,9 +42,9 @@ public:
     FakeFirmware(const FakeFirmware&) = delete;
 
     // What it says.
-    std::string options;               // load options, bytes
+    std::string options;                   // load options, bytes
     std::optional<uint32_t> options_bytes; // of them, if not all
-    std::string file_path;             // a device path, or nothing
+    std::string file_path;                 // a device path, or nothing
     bool shell = false;
     bool loaded_image = true;
     std::optional<std::string> served; // by LoadFile2
@@ -61,7 +61,7 @@ public:
     uint64_t memory_left = uint64_t{1} << 28;
     bool low_memory = true;
     uint64_t most_low_pages = ~uint64_t{0}; // that can be had at once below 4 GiB
-    std::optional<Span> in_use; // an address in it cannot be had
+    std::optional<Span> in_use;             // an address in it cannot be had
     efi::StubHeader& header();
     efi::CpuState cpu = {.levels = 4, .has_1g_pages = true, .c_bit_mask = 0, .stack = 0x50000000};
 
@@ -74,7 +74,7 @@ public:
     bool ended = false, ending = false;
     unsigned maps_read = 0;
     std::map<uint64_t, uint64_t> taken; // address, pages
-    uint64_t taken_high = 0; // what might lie above 4 GiB: ASan leaves no memory there
+    uint64_t taken_high = 0;            // what might lie above 4 GiB: ASan leaves no memory there
     bool forgotten = false, watchdog_off = false;
     std::vector<uint32_t> modes_set;
     std::set<const void*> pool; // what has been lent from it
@@ -101,4 +101,4 @@ std::string utf16(std::u16string_view text, bool ended = true);
 // A device path of one file's name.
 std::string path_of_file(std::u16string_view name);
 
-}  // namespace prologue::test
+} // namespace prologue::test

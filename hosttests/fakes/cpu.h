@@ -22,4 +22,4 @@ inline uint32_t cpuid_eax(uint32_t leaf) {
     return 0x3000 | fake_cpu.address_bits; // with 48 linear address bits
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -28,4 +28,4 @@ inline uint8_t in8(uint16_t) {
     return fake_ports.reads_as;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -55,8 +55,8 @@ std::vector<Input> seeds() {
     return seeds;
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     prologue::test::write_seeds_if_asked(*argc, *argv, prologue::test::seeds);

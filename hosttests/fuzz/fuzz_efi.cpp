@@ -58,8 +58,8 @@ FakeScreen screen_of(Bytes& bytes) {
 
 // The kernel looks into the blob, so that one is somewhere; of what is in it the input decides.
 uint64_t blob_of(Bytes& bytes) {
-    static auto* const room = static_cast<char*>(
-        mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+    static auto* const room = static_cast<char*>(mmap(
+        nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
     const std::string contents = bytes.text(bytes.number(1));
     std::memset(room, 0, 8192);
     std::memcpy(room, contents.data(), contents.size());
@@ -132,8 +132,8 @@ std::vector<Input> seeds() {
     return all;
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     prologue::test::write_seeds_if_asked(*argc, *argv, prologue::test::seeds);

@@ -178,11 +178,19 @@ void try_vc(const uint8_t* data, size_t size) {
 std::vector<Input> seeds() {
     std::vector<Input> all;
     const std::pair<Input, uint8_t> calls[] = {
-        {{0x0f, 0xa2}, VC_CPUID},  {{0x0f, 0x32}, VC_MSR}, {{0xec}, VC_IOIO},
-        {{0x8b, 0x07}, 0xff},      {{0xf3, 0xab}, 0xff},   {{0x0f, 0x23, 0xf8}, VC_DR7_WRITE},
+        {{0x0f, 0xa2}, VC_CPUID},
+        {{0x0f, 0x32}, VC_MSR},
+        {{0xec}, VC_IOIO},
+        {{0x8b, 0x07}, 0xff},
+        {{0xf3, 0xab}, 0xff},
+        {{0x0f, 0x23, 0xf8}, VC_DR7_WRITE},
         {{0x48, 0x0f, 0xbf, 0x44, 0x8f, 0x10}, 0xff},
-        {{0x64, 0x6c}, VC_IOIO},   {{0xf3, 0x6d}, VC_IOIO}, {{0x66, 0xf3, 0x6d}, VC_IOIO},
-        {{0x65, 0x6e}, VC_IOIO},   {{0xf3, 0x67, 0x6f}, VC_IOIO}, {{0x90}, VC_IOIO},
+        {{0x64, 0x6c}, VC_IOIO},
+        {{0xf3, 0x6d}, VC_IOIO},
+        {{0x66, 0xf3, 0x6d}, VC_IOIO},
+        {{0x65, 0x6e}, VC_IOIO},
+        {{0xf3, 0x67, 0x6f}, VC_IOIO},
+        {{0x90}, VC_IOIO},
     };
     for (const auto& [bytes, error] : calls)
         for (uint8_t choices = 0; choices != 4; ++choices) {
@@ -198,8 +206,8 @@ std::vector<Input> seeds() {
     return all;
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     prologue::test::write_seeds_if_asked(*argc, *argv, prologue::test::seeds);

@@ -40,7 +40,7 @@ void firmwares_map(FakeMemory& memory, uint64_t info) {
     memory.put<uint32_t>(info + 0x1d4, 96);
 }
 
-}  // namespace
+} // namespace
 
 constexpr FuzzedContract kContract = {
     prologue_parse_linux,
@@ -49,4 +49,4 @@ constexpr FuzzedContract kContract = {
     {no_version, indirect_setup_data, firmwares_map},
 };
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -85,8 +85,8 @@ std::vector<Input> seeds() {
     return all;
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 using namespace prologue;
 using namespace prologue::test;

@@ -40,8 +40,9 @@ private:
 Statement take_statement(Reader& reader, bool small, uint64_t universe) {
     const auto control = reader.take<uint8_t>();
     const auto kind = (control & 0x80) != 0 ? Statement::kOverlay : Statement::kAdd;
-    constexpr uint32_t kTypesOfLoaders[] = {0, 1, 2, 3, 4, 5, 6, 7, 1, 1, 2, 3,
-                                            kInFirmwaresUse, kE820Unaccepted, kE820SoftReserved, ~0u};
+    constexpr uint32_t kTypesOfLoaders[] = {
+        0,  1, 2, 3, 4, 5, 6, 7, 1, 1, 2, 3, kInFirmwaresUse, kE820Unaccepted, kE820SoftReserved,
+        ~0u};
     const uint32_t type = kTypesOfLoaders[control % std::size(kTypesOfLoaders)];
     Statement statement;
     if (small) {
@@ -90,8 +91,9 @@ void add_at_once(MemoryMap& map, const std::vector<Statement>& statements) {
 void fuzz_memory_map(Reader reader) {
     const auto control = reader.take<uint8_t>();
     const bool small = control % 4 != 0;
-    const uint64_t universe = control % 4 == 1 ? 0 : control % 4 == 2 ? 4 * kGiB - 7 * kPage
-                                                                      : 0 - kPages * kPage;
+    const uint64_t universe = control % 4 == 1   ? 0
+                              : control % 4 == 2 ? 4 * kGiB - 7 * kPage
+                                                 : 0 - kPages * kPage;
     std::vector<Statement> statements;
     while (!reader.empty() && statements.size() < 500)
         statements.push_back(take_statement(reader, small, universe));
@@ -140,8 +142,8 @@ std::vector<Input> seeds() {
     return seeds;
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     prologue::test::write_seeds_if_asked(*argc, *argv, prologue::test::seeds);

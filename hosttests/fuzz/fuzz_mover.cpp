@@ -12,8 +12,8 @@ std::vector<Move> moves_of(const uint8_t* data, size_t size) {
     std::vector<Move> moves;
     for (; size >= 4; data += 4, size -= 4) {
         const uint64_t bytes = data[2] & 0x7f;
-        moves.push_back({data[0] + uint64_t{data[3] & 1u}, data[1] + uint64_t{data[3] & 0x80u},
-                         bytes});
+        moves.push_back(
+            {data[0] + uint64_t{data[3] & 1u}, data[1] + uint64_t{data[3] & 0x80u}, bytes});
     }
     return moves;
 }
@@ -24,8 +24,8 @@ std::vector<Input> seeds() {
             {0, 5, 40, 0, 60, 50, 20, 1, 100}};
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 using namespace prologue;
 using namespace prologue::test;

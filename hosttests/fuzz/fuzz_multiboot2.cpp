@@ -30,7 +30,7 @@ void framebuffer_without_colours(FakeMemory& memory, uint64_t info) {
     resize_tag(memory, info, kFramebuffer, 31);
 }
 
-}  // namespace
+} // namespace
 
 constexpr FuzzedContract kContract = {
     prologue_parse_multiboot2,
@@ -39,4 +39,4 @@ constexpr FuzzedContract kContract = {
     {end_tag_of_no_bytes, framebuffer_one_byte_short, framebuffer_without_colours},
 };
 
-}  // namespace prologue::test
+} // namespace prologue::test

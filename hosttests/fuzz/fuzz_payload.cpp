@@ -7,11 +7,12 @@ namespace prologue::test {
 namespace {
 
 std::vector<Input> seeds() {
-    return {elf_file(), pie_file(), limine_file(), elf32_file(false), elf32_file(true), linux_file()};
+    return {elf_file(),        pie_file(),       limine_file(),
+            elf32_file(false), elf32_file(true), linux_file()};
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test
 
 using namespace prologue;
 using namespace prologue::test;

@@ -55,8 +55,7 @@ void check_request(Input page) {
     Input other = scrambled(page);
     GhcbRequest again;
     const Malformed why_again = read_ghcb_request(GhcbPage(other.data()), again);
-    must(why == why_again || why == Malformed::missing_input ||
-             why == Malformed::invalid_event,
+    must(why == why_again || why == Malformed::missing_input || why == Malformed::invalid_event,
          "what is not marked valid decides nothing");
     if (why != Malformed::nothing)
         return;
@@ -120,9 +119,15 @@ std::vector<Input> seeds() {
     const struct {
         uint64_t code, info1, info2;
     } events[] = {
-        {0x72, 0, 0},          {0x7b, 0x00e90010, 0},   {0x7b, 0x00e9021c, 64},
-        {0x7c, 1, 0},          {0x80000001, 0x1000, 8}, {0x80000010, 0, 0},
-        {0x80000011, 0x1000, 0x2000}, {0x6e, 0, 0},     {0x80000013, 1, 0},
+        {0x72, 0, 0},
+        {0x7b, 0x00e90010, 0},
+        {0x7b, 0x00e9021c, 64},
+        {0x7c, 1, 0},
+        {0x80000001, 0x1000, 8},
+        {0x80000010, 0, 0},
+        {0x80000011, 0x1000, 0x2000},
+        {0x6e, 0, 0},
+        {0x80000013, 1, 0},
     };
     for (const auto& event : events)
         for (const bool complete : {true, false}) {

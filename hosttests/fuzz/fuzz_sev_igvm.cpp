@@ -106,8 +106,8 @@ std::vector<Input> seeds() {
     return {file, Input(file.begin(), file.begin() + 100)};
 }
 
-}  // namespace
-}  // namespace sevhost::igvm
+} // namespace
+} // namespace sevhost::igvm
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     prologue::test::write_seeds_if_asked(*argc, *argv, sevhost::igvm::seeds);

@@ -39,4 +39,4 @@ void write_seeds_if_asked(int argc, char** argv, Seeds seeds) {
     std::exit(0);
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

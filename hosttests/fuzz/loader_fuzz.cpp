@@ -27,7 +27,9 @@ std::string str(const Ranges& ranges) {
 class Boot {
 public:
     Boot(const FuzzedContract& contract, FakeMemory& memory, uint64_t info)
-        : contract_(contract), memory_(memory.seen), phys_bytes_(memory.end()) {
+        : contract_(contract),
+          memory_(memory.seen),
+          phys_bytes_(memory.end()) {
         contract.parse(memory_, info, loader_);
     }
 
@@ -36,8 +38,7 @@ public:
         look_at(loader_.cmdline);
         look_at(loader_.rsdp_copy);
         look_at({loader_.boot.environment, loader_.boot.environment_bytes});
-        look_at({static_cast<const char*>(loader_.uefi.memory_map),
-                 loader_.uefi.memory_map_bytes});
+        look_at({static_cast<const char*>(loader_.uefi.memory_map), loader_.uefi.memory_map_bytes});
         const Marks marks = mark_all();
         const uint64_t marked = stated_.size();
         for (const RawMap* piece : {&loader_.memory, &loader_.more_memory})
@@ -64,9 +65,7 @@ public:
     }
 
 private:
-    uint64_t most_marks() const {
-        return 1 + loader_.structure_count + 2 * loader_.module_count;
-    }
+    uint64_t most_marks() const { return 1 + loader_.structure_count + 2 * loader_.module_count; }
 
     // Every byte of it lies in memory: a read that does not is ASan's to see.
     void look_at(Text text) {
@@ -200,7 +199,7 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
     return seeds;
 }
 
-}  // namespace
+} // namespace
 
 void fuzz_loader(const FuzzedContract& contract, const uint8_t* data, size_t size) {
     uint32_t info;
@@ -220,4 +219,4 @@ void write_loader_seeds_if_asked(const FuzzedContract& contract, int argc, char*
     write_seeds_if_asked(argc, argv, [&] { return loader_seeds(contract); });
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -27,4 +27,4 @@ void fuzz_loader(const FuzzedContract& contract, const uint8_t* data, size_t siz
 // What well-meaning loaders leave, to begin with: see write_seeds_if_asked().
 void write_loader_seeds_if_asked(const FuzzedContract& contract, int argc, char** argv);
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -18,7 +18,7 @@ void recognise_and_parse(PhysMemory& memory, uint64_t info, LoaderInfo& loader) 
     parse(memory, known_at, loader);
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
     prologue::test::write_loader_seeds_if_asked(prologue::test::kContract, *argc, *argv);

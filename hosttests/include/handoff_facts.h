@@ -94,14 +94,14 @@
     X(prologue_handoff, reserved)
 
 struct handoff_fact {
-    const char *name;
+    const char* name;
     size_t offset;
     size_t field_bytes;
     size_t structure_bytes;
 };
 
 #define HANDOFF_FACT(structure, field)                                                             \
-    {#structure "." #field, offsetof(structure, field), sizeof(((structure *)0)->field),           \
+    {#structure "." #field, offsetof(structure, field), sizeof(((structure*)0)->field),            \
      sizeof(structure)},
 
 #ifdef __cplusplus

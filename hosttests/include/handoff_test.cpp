@@ -70,13 +70,13 @@ TEST(Handoff, MagicSpellsTheName) {
 
 TEST(Handoff, HasTheSameConstantsInAssembly) {
     const uint64_t constants[] = {
-        PROLOGUE_HANDOFF_MAGIC,        PROLOGUE_HANDOFF_VERSION,
-        PROLOGUE_DIRECT_MAP_4_LEVEL,   PROLOGUE_DIRECT_MAP_5_LEVEL,
-        PROLOGUE_SELECTOR_CODE64,      PROLOGUE_SELECTOR_DATA,
-        PROLOGUE_SELECTOR_TSS,         PROLOGUE_PAT,
-        PROLOGUE_PAGING_BEST,          PROLOGUE_PAGING_FOUR,
-        PROLOGUE_PAGING_FIVE,          PROLOGUE_EXIT_PORT,
-        PROLOGUE_EXIT_SUCCESS,         PROLOGUE_EXIT_FATAL,
+        PROLOGUE_HANDOFF_MAGIC,      PROLOGUE_HANDOFF_VERSION,
+        PROLOGUE_DIRECT_MAP_4_LEVEL, PROLOGUE_DIRECT_MAP_5_LEVEL,
+        PROLOGUE_SELECTOR_CODE64,    PROLOGUE_SELECTOR_DATA,
+        PROLOGUE_SELECTOR_TSS,       PROLOGUE_PAT,
+        PROLOGUE_PAGING_BEST,        PROLOGUE_PAGING_FOUR,
+        PROLOGUE_PAGING_FIVE,        PROLOGUE_EXIT_PORT,
+        PROLOGUE_EXIT_SUCCESS,       PROLOGUE_EXIT_FATAL,
     };
     for (size_t i = 0; i != std::size(constants); ++i)
         EXPECT_EQ(handoff_constants_in_assembly[i], constants[i]) << i;
@@ -88,5 +88,5 @@ TEST(Handoff, NamesTheSelectorsThatTheEntryLoads) {
     EXPECT_EQ(PROLOGUE_SELECTOR_TSS, SELECTOR_TSS);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

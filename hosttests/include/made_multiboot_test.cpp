@@ -29,12 +29,11 @@ struct MadeMultiboot : testing::Test {
     };
     // By the specification's numbers; Prologue's own memory is taken, the kernel's is not.
     const std::vector<StatedRange> stated = {
-        {0x1000, 0x9e000, 1},     {0x9f000, 0x61000, 2},     {0x100000, 0x80000, 1},
-        {0x180000, 0x10000, 2},   {0x190000, 0x770000, 1},   {0xa00000, 0x100000, 3},
-        {0xb00000, 0x100000, 4},  {0xc00000, 0x100000, 5},   {0x100000000, 0x40000000, 2},
+        {0x1000, 0x9e000, 1},    {0x9f000, 0x61000, 2},   {0x100000, 0x80000, 1},
+        {0x180000, 0x10000, 2},  {0x190000, 0x770000, 1}, {0xa00000, 0x100000, 3},
+        {0xb00000, 0x100000, 4}, {0xc00000, 0x100000, 5}, {0x100000000, 0x40000000, 2},
     };
-    std::vector<prologue_module> modules = {{0x800000, 0x123, "one a=b", 7},
-                                            {0x801000, 0, "", 0}};
+    std::vector<prologue_module> modules = {{0x800000, 0x123, "one a=b", 7}, {0x801000, 0, "", 0}};
     prologue_handoff handoff = {};
     LoaderInfo loader;
 
@@ -64,8 +63,8 @@ struct MadeMultiboot : testing::Test {
         EXPECT_EQ(ranges_of(loader.memory), stated);
         EXPECT_EQ(str(loader.cmdline), handoff.cmdline);
         EXPECT_EQ(loader.module_count, 2u);
-        EXPECT_EQ(read_modules(next), (std::vector<StatedModule>{{0x800000, 0x123, "one a=b"},
-                                                                 {0x801000, 0, ""}}));
+        EXPECT_EQ(read_modules(next),
+                  (std::vector<StatedModule>{{0x800000, 0x123, "one a=b"}, {0x801000, 0, ""}}));
         EXPECT_TRUE(same(loader.framebuffer, kTrueColour));
     }
 };
@@ -158,5 +157,5 @@ TEST_F(MadeMultiboot, CannotSayWhereAModuleAbove4GiBIs) {
     EXPECT_NE(make2(), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -77,4 +77,4 @@ TEST(Option, BehindTwoDashesThereAreNone) {
     EXPECT_EQ(option("--a", "__a"), "");
 }
 
-}  // namespace
+} // namespace

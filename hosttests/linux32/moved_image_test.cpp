@@ -127,5 +127,5 @@ TEST_F(MovedImageTest, DoesNotFollowAListWithoutAnEnd) {
     expect_place();
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -21,8 +21,10 @@ constexpr uint8_t kStale = 0xa5; // what lies in memory that nobody has zeroed
 // Tables under construction, in memory that is dirty but for the root.
 struct Build {
     Build(const Cpu& cpu, uint64_t pages)
-        : cpu(cpu), memory((pages + 2) * kPage, kTablesAt - kPage, kStale),
-          free{kTablesAt + kPage, kTablesAt + pages * kPage}, tables(new_builder()) {
+        : cpu(cpu),
+          memory((pages + 2) * kPage, kTablesAt - kPage, kStale),
+          free{kTablesAt + kPage, kTablesAt + pages * kPage},
+          tables(new_builder()) {
         std::memset(memory.at(root()), 0, kPage);
     }
 
@@ -34,8 +36,7 @@ struct Build {
     }
 
     MapResult map(const Stretch& run) {
-        const uint64_t bits =
-            (run.writable ? PTE_WRITABLE : 0) | (run.executable ? 0 : kNoExecute);
+        const uint64_t bits = (run.writable ? PTE_WRITABLE : 0) | (run.executable ? 0 : kNoExecute);
         return tables->map(run.virt, run.phys, run.bytes, bits);
     }
 
@@ -207,7 +208,7 @@ TEST(PageTables, ReachTheLastByteOfAllAddresses) {
     for (const Cpu& cpu : {kFour, kFive}) {
         Build build(cpu, 20);
         const Stretch run = data(0 - 2 * kGiB - 3 * kPage, 5 * kGiB - 3 * kPage,
-                             2 * kGiB + 3 * kPage);
+                                 2 * kGiB + 3 * kPage);
         ASSERT_EQ(run.last(), ~uint64_t{0});
         EXPECT_EQ(build.map(run), MapResult::ok);
         EXPECT_EQ(build.flaw({run}), "");
@@ -216,9 +217,9 @@ TEST(PageTables, ReachTheLastByteOfAllAddresses) {
 
 TEST(PageTables, MapTheUpperHalfOfFiveLevelsApartFromTheLower) {
     Build build(kFive, 20);
-    const std::vector<Stretch> runs = {
-        data(kGiB, 0x5000 + kGiB, kPage), data(0xff00000000000000 + kGiB, kGiB, kGiB),
-        data(0xffff800000000000 + kGiB, 2 * kGiB, 2 * k2M)};
+    const std::vector<Stretch> runs = {data(kGiB, 0x5000 + kGiB, kPage),
+                                       data(0xff00000000000000 + kGiB, kGiB, kGiB),
+                                       data(0xffff800000000000 + kGiB, 2 * kGiB, 2 * k2M)};
     for (const Stretch& run : runs)
         EXPECT_EQ(build.map(run), MapResult::ok);
     EXPECT_EQ(build.flaw(runs), "");
@@ -258,8 +259,10 @@ TEST(PageTables, WriteOverWhatIsMappedInPagesOfThatSizeOrSmaller) {
         Stretch first, second;
         std::vector<Stretch> result;
     } cases[] = {
-        {data(k2M, k2M, 4 * kPage), {k2M + kPage, kPage, 9 * k2M, false, true},
-         {data(k2M, k2M, kPage), {k2M + kPage, kPage, 9 * k2M, false, true},
+        {data(k2M, k2M, 4 * kPage),
+         {k2M + kPage, kPage, 9 * k2M, false, true},
+         {data(k2M, k2M, kPage),
+          {k2M + kPage, kPage, 9 * k2M, false, true},
           data(k2M + 2 * kPage, k2M + 2 * kPage, 2 * kPage)}},
         {data(k2M, k2M, k2M), data(k2M, 7 * k2M, k2M), {data(k2M, 7 * k2M, k2M)}},
         {data(k2M + kPage, kPage, kPage), data(k2M, 7 * k2M, k2M), {data(k2M, 7 * k2M, k2M)}},
@@ -311,13 +314,18 @@ Translation page_at(const Build& build, uint64_t virt) {
 }
 
 // An attribute, by where it stands in the entry of a large page.
-constexpr uint64_t kAttributes[] = {0, PTE_WRITABLE, PTE_WRITE_THROUGH, PTE_CACHE_DISABLE,
-                                    1 << 12 /* PAT */, kNoExecute,
+constexpr uint64_t kAttributes[] = {0,
+                                    PTE_WRITABLE,
+                                    PTE_WRITE_THROUGH,
+                                    PTE_CACHE_DISABLE,
+                                    1 << 12 /* PAT */,
+                                    kNoExecute,
                                     1 << 12 | PTE_WRITE_THROUGH | PTE_CACHE_DISABLE};
 
 TEST(PageTables, ASplitPageIsWhatItWasAtEachSizeWithEachAttribute) {
-    for (const Cpu& cpu : {kFour, kFive, Cpu{.levels = 4, .has_1g_pages = true, .c_bit = 1ull << 51},
-                           Cpu{.levels = 5, .has_1g_pages = true, .c_bit = 1ull << 47}})
+    for (const Cpu& cpu :
+         {kFour, kFive, Cpu{.levels = 4, .has_1g_pages = true, .c_bit = 1ull << 51},
+          Cpu{.levels = 5, .has_1g_pages = true, .c_bit = 1ull << 47}})
         for (const uint64_t size : {k2M, kGiB})
             for (const uint64_t bits : kAttributes) {
                 Build build(cpu, 60);
@@ -348,7 +356,8 @@ TEST(PageTables, ASharedPageIsAsItWasWhenItIsTakenBack) {
     for (const uint64_t size : {kPage, k2M, kGiB})
         for (const uint64_t bits : kAttributes) {
             const bool pat = (bits & 1 << 12) != 0;
-            const uint64_t own = size != kPage ? bits : (bits & ~uint64_t{1 << 12}) | (pat ? 0x80 : 0);
+            const uint64_t own = size != kPage ? bits
+                                               : (bits & ~uint64_t{1 << 12}) | (pat ? 0x80 : 0);
             Build build(cpu, 20);
             const uint64_t virt = 5 * kGiB, phys = 3 * kGiB;
             ASSERT_EQ(build.tables->map(virt, phys, size, own), MapResult::ok);
@@ -417,5 +426,5 @@ TEST(PageTables, KnowTheirTopLevel) {
     EXPECT_EQ(five.tables->top_index((1ull << 48) - 1), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

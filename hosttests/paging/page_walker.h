@@ -25,22 +25,22 @@ namespace prologue::test {
 
 // What the CPU knows when it walks.
 struct PagingState {
-  uint64_t cr0 = 0;
-  uint64_t cr3 = 0;
-  uint64_t cr4 = 0;
-  uint64_t efer = 0;         // LMA may be left out: it is LME once paging is on
-  unsigned phys_bits = 52;   // MAXPHYADDR, 32 to 52; 32 also means no PSE-36
-  bool has_1g_pages = true;  // CPUID 80000001:EDX[26]
-  uint64_t c_bit = 0;        // a mask of one bit of 51:32; 0 without encryption
+    uint64_t cr0 = 0;
+    uint64_t cr3 = 0;
+    uint64_t cr4 = 0;
+    uint64_t efer = 0;        // LMA may be left out: it is LME once paging is on
+    unsigned phys_bits = 52;  // MAXPHYADDR, 32 to 52; 32 also means no PSE-36
+    bool has_1g_pages = true; // CPUID 80000001:EDX[26]
+    uint64_t c_bit = 0;       // a mask of one bit of 51:32; 0 without encryption
 };
 
 enum class Mode {
-  Flat,        // paging off
-  Bits32,      // CR0.PG
-  Pae,         // and CR4.PAE
-  FourLevel,   // and EFER.LME
-  FiveLevel,   // and CR4.LA57
-  Impossible,  // no CPU can be in this state
+    Flat,       // paging off
+    Bits32,     // CR0.PG
+    Pae,        // and CR4.PAE
+    FourLevel,  // and EFER.LME
+    FiveLevel,  // and CR4.LA57
+    Impossible, // no CPU can be in this state
 };
 
 // A table, by the rank of its entries: a leaf at `Pd` is a 2 or 4 MiB page.
@@ -49,42 +49,42 @@ enum class Level : unsigned { None = 0, Pt, Pd, Pdpt, Pml4, Pml5, Cr3 };
 enum class Access { Read, Write, Execute };
 
 enum class FaultKind {
-  NonCanonical,        // also: above 4 GiB where linear addresses have 32 bits
-  NotPresent,
-  Write,
-  User,
-  Execute,
-  ReservedBit,         // in an entry, in CR3, or in any PAE PDPTE
-  TableOutsideMemory,
-  MissingCBit,         // CR3 or a table pointer, when there is a C-bit
-  BadMode,
+    NonCanonical, // also: above 4 GiB where linear addresses have 32 bits
+    NotPresent,
+    Write,
+    User,
+    Execute,
+    ReservedBit, // in an entry, in CR3, or in any PAE PDPTE
+    TableOutsideMemory,
+    MissingCBit, // CR3 or a table pointer, when there is a C-bit
+    BadMode,
 };
 
 // `level`, `entry` and `entry_phys` name the entry that is to blame; for a right, the
 // highest entry that withholds it. NonCanonical and BadMode blame none. The `entry` of
 // TableOutsideMemory is 0, for it could not be read; that of CR3 has no `entry_phys`.
 struct Fault {
-  FaultKind kind = FaultKind::BadMode;
-  Level level = Level::None;
-  uint64_t entry = 0;
-  uint64_t entry_phys = 0;
-  uint64_t va = 0;  // from for_each_leaf: the lowest address that the entry covers
-  bool operator==(const Fault&) const = default;
+    FaultKind kind = FaultKind::BadMode;
+    Level level = Level::None;
+    uint64_t entry = 0;
+    uint64_t entry_phys = 0;
+    uint64_t va = 0; // from for_each_leaf: the lowest address that the entry covers
+    bool operator==(const Fault&) const = default;
 };
 
 // Rights are those of the walker's `user` argument in this PagingState: with CR0.WP
 // clear, everything is writable to the supervisor.
 struct Translation {
-  uint64_t pa = 0;
-  uint64_t page_bytes = 0;  // 4K, 2M, 4M or 1G; for Flat all 4G
-  bool writable = false;
-  bool user = false;
-  bool executable = false;
-  bool pwt = false;
-  bool pcd = false;
-  bool pat = false;
-  bool encrypted = false;  // C-bit in the leaf; always, under Flat and Bits32 (APM 15.34.5)
-  bool operator==(const Translation&) const = default;
+    uint64_t pa = 0;
+    uint64_t page_bytes = 0; // 4K, 2M, 4M or 1G; for Flat all 4G
+    bool writable = false;
+    bool user = false;
+    bool executable = false;
+    bool pwt = false;
+    bool pcd = false;
+    bool pat = false;
+    bool encrypted = false; // C-bit in the leaf; always, under Flat and Bits32 (APM 15.34.5)
+    bool operator==(const Translation&) const = default;
 };
 
 using WalkResult = std::variant<Translation, Fault>;
@@ -113,4 +113,4 @@ std::ostream& operator<<(std::ostream& out, Level level);
 std::ostream& operator<<(std::ostream& out, const Fault& fault);
 std::ostream& operator<<(std::ostream& out, const Translation& page);
 
-}  // namespace prologue::test
+} // namespace prologue::test

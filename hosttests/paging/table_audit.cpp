@@ -33,7 +33,9 @@ class Audit {
 public:
     Audit(const Cpu& cpu, const FakeMemory& memory, uint64_t root,
           const std::vector<Stretch>& stretches)
-        : cpu_(cpu), state_(state_of(cpu, root)), read_(reader_of(memory)),
+        : cpu_(cpu),
+          state_(state_of(cpu, root)),
+          read_(reader_of(memory)),
           stretches_(sorted(stretches)) {}
 
     std::string flaw() {
@@ -49,9 +51,9 @@ public:
 
 private:
     const Stretch* stretch_at(uint64_t virt) const {
-        auto after =
-            std::upper_bound(stretches_.begin(), stretches_.end(), virt,
-                             [](uint64_t at, const Stretch& stretch) { return at < stretch.virt; });
+        auto after = std::upper_bound(
+            stretches_.begin(), stretches_.end(), virt,
+            [](uint64_t at, const Stretch& stretch) { return at < stretch.virt; });
         if (after == stretches_.begin() || (--after)->last() < virt)
             return nullptr;
         return &*after;
@@ -62,8 +64,8 @@ private:
         const Stretch* stretch = stretch_at(virt);
         const auto* fault = std::get_if<Fault>(&result);
         if (stretch == nullptr) {
-            const FaultKind due =
-                canonical(cpu_, virt) ? FaultKind::NotPresent : FaultKind::NonCanonical;
+            const FaultKind due = canonical(cpu_, virt) ? FaultKind::NotPresent
+                                                        : FaultKind::NonCanonical;
             if (fault == nullptr)
                 out_ << "mapped by nobody's wish: " << std::get<Translation>(result) << "; ";
             else if (fault->kind != due)
@@ -99,9 +101,8 @@ private:
             const Stretch* stretch = stretch_at(va);
             const bool fits = stretch != nullptr && va + (bytes - 1) <= stretch->last() &&
                               pa == stretch->phys + (va - stretch->virt) &&
-                              writable == stretch->writable &&
-                              executable == stretch->executable && !user &&
-                              bytes == largest_page(*stretch, va, cpu_.has_1g_pages);
+                              writable == stretch->writable && executable == stretch->executable &&
+                              !user && bytes == largest_page(*stretch, va, cpu_.has_1g_pages);
             if (!fits && flaws_++ < 3)
                 out_ << std::hex << "leaf " << va << " to " << pa << " of " << bytes << std::dec
                      << (writable ? " w" : "") << (executable ? " x" : "") << (user ? " u" : "")
@@ -122,7 +123,7 @@ private:
     unsigned flaws_ = 0;
 };
 
-}  // namespace
+} // namespace
 
 std::ostream& operator<<(std::ostream& out, const Stretch& stretch) {
     const auto flags = out.flags();
@@ -216,4 +217,4 @@ uint64_t tables_needed(const Cpu& cpu, const std::vector<Stretch>& disjoint) {
     return 1 + tables.size();
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -49,4 +49,4 @@ std::string flaw_of_tables(const Cpu& cpu, const FakeMemory& memory, uint64_t ro
 // How many tables, the top-level one included, the stretches need at the least.
 uint64_t tables_needed(const Cpu& cpu, const std::vector<Stretch>& disjoint);
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -24,4 +24,4 @@ inline Bytes moved_in_order(Bytes memory, const Mover& mover) {
     return memory;
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

@@ -119,7 +119,8 @@ TEST(Mover, RefusesMoreThanItHasRoomFor) {
     EXPECT_EQ(refusal_of_order(moves, {}), refused(Refusal::too_many_moves, {Mover::kMost}));
     moves.pop_back();
     moves[0] = {1, 0, 1}, moves[1] = {0, 1, 1};
-    EXPECT_EQ(refusal_of_order(moves, {5000, 5001}), refused(Refusal::too_many_moves, {Mover::kMost}))
+    EXPECT_EQ(refusal_of_order(moves, {5000, 5001}),
+              refused(Refusal::too_many_moves, {Mover::kMost}))
         << "what goes through the scratch is one more";
 }
 
@@ -181,5 +182,5 @@ TEST(Rooms, APayloadMayBelongWhereverRamIsFreeOnceItRuns) {
               refused(Refusal::not_ram, {0xa0000, 0xb0000, 0xa0000, 0xf0000}));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -70,7 +70,8 @@ TEST(ElfPayload, EachFieldOfTheHeaderIsChecked) {
     EXPECT_EQ(refusal_of_file(with(56, uint16_t{65})), header(65, 64, "e_phnum"));
     EXPECT_EQ(refusal_of_file(with(32, ~uint64_t{0}))->what, "the table of program headers");
     EXPECT_EQ(refusal_of_file(with(24, kElfVirtual + 0x2000)),
-              refused(Refusal::elf_entry, {kElfVirtual + 0x2000})) << "data";
+              refused(Refusal::elf_entry, {kElfVirtual + 0x2000}))
+        << "data";
     EXPECT_EQ(refusal_of_file(with(24, uint64_t{0})), refused(Refusal::elf_entry, {0}));
 }
 
@@ -157,8 +158,8 @@ TEST(ElfPayload, Of32BitsIsRefusedWhereverItIsCutOff) {
     for (const bool multiboot1 : {false, true}) {
         const std::vector<uint8_t> file = elf32_file(multiboot1);
         for (size_t bytes = 0; bytes != file.size(); ++bytes)
-            ASSERT_TRUE(refusal_of_file({file.begin(),
-                                         file.begin() + static_cast<ptrdiff_t>(bytes)}))
+            ASSERT_TRUE(
+                refusal_of_file({file.begin(), file.begin() + static_cast<ptrdiff_t>(bytes)}))
                 << bytes;
     }
 }
@@ -175,5 +176,5 @@ TEST(ElfPayload, WhatIsReadOfAnyBytesHolds) {
     EXPECT_GT(good, 1000u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

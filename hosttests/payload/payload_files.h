@@ -65,13 +65,21 @@ inline std::vector<uint8_t> pie_file() {
     put(64, headers);
     const uint32_t note[] = {9, 4, 0x70, 0x6c6f7250, 0x6575676f, 0, 1};
     put(kElfNoteAt + 56, note);
-    const uint64_t dynamic[] = {7,  0x800, 8,  4 * 24, 9,  24, 6,  0xc00, 11, 24, 36, 0x400,
-                                35, 16,    37, 8,      23, 0,  2,  0,     20, 7,  0,  0};
+    const uint64_t dynamic[] = {7,  0x800, 8,  4 * 24, 9,  24, 6, 0xc00, 11, 24, 36, 0x400,
+                                35, 16,    37, 8,      23, 0,  2, 0,     20, 7,  0,  0};
     put(kPieDynamic, dynamic);
-    const uint64_t rela[] = {kPieData,        8,             0x10,   // RELATIVE
-                             kPieData + 8,    1ULL << 32 | 1, 4,      // 64
-                             kPieData + 0x10, 2ULL << 32 | 6, 0,      // GLOB_DAT
-                             0,               0,             0};     // NONE
+    const uint64_t rela[] = {kPieData,
+                             8,
+                             0x10, // RELATIVE
+                             kPieData + 8,
+                             1ULL << 32 | 1,
+                             4, // 64
+                             kPieData + 0x10,
+                             2ULL << 32 | 6,
+                             0, // GLOB_DAT
+                             0,
+                             0,
+                             0}; // NONE
     put(kPieRela, rela);
     const uint64_t relr[] = {kPieData + 0x18, 1 | 1 << 1 | 1 << 3};
     put(kPieRelr, relr);
@@ -83,8 +91,17 @@ inline std::vector<uint8_t> pie_file() {
 }
 
 // The same with the Limine protocol's requests in its data, in place of the note.
-enum LimineRequest : unsigned { kAskHhdm, kAskRsdp, kAskAddress, kAskPaging, kAskModules, kAskCmdline,
-                                kAskScreen, kAskMap, kAskUnknown };
+enum LimineRequest : unsigned {
+    kAskHhdm,
+    kAskRsdp,
+    kAskAddress,
+    kAskPaging,
+    kAskModules,
+    kAskCmdline,
+    kAskScreen,
+    kAskMap,
+    kAskUnknown
+};
 inline constexpr size_t kLimineRevision = 0x1800, kLimineRequests = 0x1820;
 inline std::vector<uint8_t> limine_file() {
     std::vector<uint8_t> file = elf_file();
@@ -127,8 +144,8 @@ inline std::vector<uint8_t> elf32_file(bool multiboot1) {
     put(40, uint16_t{52});
     put(42, uint16_t{32});
     put(44, uint16_t{2});
-    const uint32_t headers[] = {1, 0x1000, 0xc0200000, 0x200000, 0x20, 0x3000, 7, 0x1000,
-                                4, kElf32Note, 0, 0, 20, 20, 4, 4};
+    const uint32_t headers[] = {1, 0x1000,     0xc0200000, 0x200000, 0x20, 0x3000, 7, 0x1000,
+                                4, kElf32Note, 0,          0,        20,   20,     4, 4};
     std::memcpy(file.data() + 52, headers, sizeof headers);
     const uint32_t note[] = {4, 4, 18, 0x006e6558, 0x200014};
     std::memcpy(file.data() + kElf32Note, note, sizeof note);
@@ -225,4 +242,4 @@ inline void expect_sound_linux(const uint8_t* file, uint64_t bytes) {
     check(image.preferred % kPage == 0, "a place is a page's");
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

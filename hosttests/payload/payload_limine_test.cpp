@@ -149,5 +149,5 @@ TEST_F(Limine, IsRefusedWhereverItIsCutOff) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -57,7 +57,8 @@ TEST(LinuxPayload, EachFieldIsChecked) {
     EXPECT_EQ(refusal_of_file(with(0x1f1, uint8_t{2})),
               refused(Refusal::linux_cut, {0xe00, 0xc00}, "the kernel"));
     EXPECT_EQ(refusal_of_file(with(0x1f1, uint8_t{0})),
-              refused(Refusal::linux_cut, {0x1200, 0xc00}, "the kernel")) << "0 is 4 sectors";
+              refused(Refusal::linux_cut, {0x1200, 0xc00}, "the kernel"))
+        << "0 is 4 sectors";
     EXPECT_EQ(refusal_of_file(with(0x1f4, ~uint32_t{0})),
               refused(Refusal::linux_cut, {0x400 + 0xffffffff0, 0xc00}, "the kernel"));
 }
@@ -205,5 +206,5 @@ TEST_F(BootParamsMade, AFramebufferIsShownInVesasWay) {
     EXPECT_EQ(params.screen.kind, 0);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -106,9 +106,10 @@ TEST_F(Packed, IsRefusedWhereverItIsCutOff) {
     for (uint64_t left = sizeof head; left != 0xd9; ++left) {
         std::vector<uint8_t> cut(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(left));
         handoff.module_count = 0;
-        EXPECT_TRUE(refusal_of([&] { add_packed(cut.data(), left, kPhys, handoff, room); })) << left;
+        EXPECT_TRUE(refusal_of([&] { add_packed(cut.data(), left, kPhys, handoff, room); }))
+            << left;
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -106,7 +106,8 @@ TEST(PiePayload, EachLieOfTheDynamicSectionIsRefused) {
     EXPECT_EQ(value(0, ~uint64_t{7}), lie(~uint64_t{7}, 24, kTable));
     EXPECT_EQ(value(1, ~uint64_t{0})->what, kPlace) << "DT_RELASZ: what is there is a table, too";
     EXPECT_EQ(value(2, 16), lie(16, 24, "DT_RELAENT is another"));
-    EXPECT_EQ(value(3, 0x10000), lie(0x10018, 24, "its symbol is in no segment's bytes in the file"));
+    EXPECT_EQ(value(3, 0x10000),
+              lie(0x10018, 24, "its symbol is in no segment's bytes in the file"));
     EXPECT_EQ(value(4, 16), lie(16, 24, "DT_SYMENT is another"));
     EXPECT_EQ(value(5, 0x1000), lie(0x1000, 8, kTable)) << "DT_RELR";
     EXPECT_EQ(value(7, 4), lie(4, 8, "DT_RELRENT is another"));
@@ -119,10 +120,10 @@ TEST(PiePayload, EachLieOfATableIsRefused) {
     const auto lie = [](uint64_t a, uint64_t b, const char* what) {
         return refused(Refusal::elf_relocation, {a, b}, what);
     };
-    EXPECT_EQ(refusal_of_file(with(kPieRela, kPieData + 0x200)),
-              lie(kPieData + 0x200, 8, kPlace)) << ".bss";
-    EXPECT_EQ(refusal_of_file(with(kPieRela, kPieData + 0x1f9)),
-              lie(kPieData + 0x1f9, 8, kPlace)) << "into .bss";
+    EXPECT_EQ(refusal_of_file(with(kPieRela, kPieData + 0x200)), lie(kPieData + 0x200, 8, kPlace))
+        << ".bss";
+    EXPECT_EQ(refusal_of_file(with(kPieRela, kPieData + 0x1f9)), lie(kPieData + 0x1f9, 8, kPlace))
+        << "into .bss";
     EXPECT_EQ(refusal_of_file(with(kPieRela, ~uint64_t{3})), lie(~uint64_t{3}, 8, kPlace));
     EXPECT_EQ(refusal_of_file(with(kPieSymbols + 24 + 6, uint16_t{0})),
               lie(1, kPieData + 8, "the image does not define its symbol"));
@@ -205,5 +206,5 @@ TEST(PiePayload, ItsFileIsRelocatedAsMemoryWouldBe) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -42,5 +42,5 @@ TEST(MadePvh, IsReadBack) {
     EXPECT_EQ(str(module.cmdline), "one");
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

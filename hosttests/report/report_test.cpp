@@ -50,13 +50,12 @@ TEST_F(Report, GoesToTheSerialPortAndTheDebugPort) {
 TEST_F(Report, SetsTheSerialPortTo115200Baud8N1) {
     Console console;
     std::vector<FakePorts::Write> expected = {
-        {kSerial + 1, 0},    // no interrupts
-        {kSerial + 3, 0x80}, // the divisor can be reached
-        {kSerial + 0, 1},    // and is 1
-        {kSerial + 1, 0},
-        {kSerial + 3, 0x03}, // 8N1
-        {kSerial + 2, 0xc7}, // FIFOs on, and empty
-        {kSerial + 4, 0x03}, // DTR and RTS
+        {kSerial + 1, 0},                         // no interrupts
+        {kSerial + 3, 0x80},                      // the divisor can be reached
+        {kSerial + 0, 1},                         // and is 1
+        {kSerial + 1, 0},    {kSerial + 3, 0x03}, // 8N1
+        {kSerial + 2, 0xc7},                      // FIFOs on, and empty
+        {kSerial + 4, 0x03},                      // DTR and RTS
     };
     EXPECT_EQ(fake_ports.writes, expected);
 }
@@ -126,10 +125,9 @@ TEST_F(Report, EveryErrorIsSpelt) {
             expected += digits;
             ++number;
         }
-        EXPECT_EQ(said([&](Console& console) {
-                      print_error(console, sentence, "the name", numbers);
-                  }),
-                  expected + "\n");
+        EXPECT_EQ(
+            said([&](Console& console) { print_error(console, sentence, "the name", numbers); }),
+            expected + "\n");
     }
 }
 
@@ -151,10 +149,19 @@ struct Exceptions : Report {
     ~Exceptions() override { munmap(reinterpret_cast<void*>(kCode), 0x4000); }
 
     ExceptionReport report(unsigned bits) const {
-        ExceptionReport report = {
-            .bits = bits, .vector = 14, .error = 2, .ip = kCode + 0x123, .cs = 8,
-            .flags = 0x10046, .sp = kStack, .registers = {}, .cr0 = 0x80010033,
-            .cr2 = 0xdead0000, .cr3 = 0x7654000, .cr4 = 0x6a0, .efer = 0xd00};
+        ExceptionReport report = {.bits = bits,
+                                  .vector = 14,
+                                  .error = 2,
+                                  .ip = kCode + 0x123,
+                                  .cs = 8,
+                                  .flags = 0x10046,
+                                  .sp = kStack,
+                                  .registers = {},
+                                  .cr0 = 0x80010033,
+                                  .cr2 = 0xdead0000,
+                                  .cr3 = 0x7654000,
+                                  .cr4 = 0x6a0,
+                                  .efer = 0xd00};
         for (uint64_t i = 0; i != 16; ++i)
             report.registers[i] = (bits == 64 ? i << 60 : 0) + 0xa0 + i;
         return report;
@@ -222,8 +229,7 @@ TEST_F(Exceptions, OutsideTheImageHaveNoOffsetInIt) {
     image = {.start = kCode + 0x124, .bytes = 0x1000, .linked = 0};
     EXPECT_EQ(headline(report(64), image), outside);
     image = {.start = kCode + 0x123, .bytes = 1, .linked = 0x400000};
-    EXPECT_EQ(headline(report(64), image),
-              outside + " = image+0, linked at 0000000000400000");
+    EXPECT_EQ(headline(report(64), image), outside + " = image+0, linked at 0000000000400000");
 }
 
 TEST_F(Exceptions, AtTheKernelsOwnAddressesAreInTheImageToo) {
@@ -232,9 +238,10 @@ TEST_F(Exceptions, AtTheKernelsOwnAddressesAreInTheImageToo) {
               "prologue: fatal: #PF page fault (vector 14), error 0002, 64-bit, at "
               "0000000010000123 = image+123, linked at 0000000010000123");
     // The first byte behind where it was loaded may be one of where it is linked.
-    EXPECT_EQ(headline(report(64), {.start = kCode + 0x23, .bytes = 0x100, .linked = kCode + 0x100}),
-              "prologue: fatal: #PF page fault (vector 14), error 0002, 64-bit, at "
-              "0000000010000123 = image+23, linked at 0000000010000123");
+    EXPECT_EQ(
+        headline(report(64), {.start = kCode + 0x23, .bytes = 0x100, .linked = kCode + 0x100}),
+        "prologue: fatal: #PF page fault (vector 14), error 0002, 64-bit, at "
+        "0000000010000123 = image+23, linked at 0000000010000123");
 }
 
 TEST_F(Exceptions, ShowTheStackAsFarAsItsPageGoes) {
@@ -255,10 +262,10 @@ TEST_F(Exceptions, ShowTheStackAsFarAsItsPageGoes) {
 TEST_F(Exceptions, HaveTheManualsNames) {
     // SDM vol. 3, table 6-1; APM vol. 2, table 8-1 for #HV, #VC and #SX.
     const std::vector<std::string> mnemonics = {
-        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "reserved",
-        "#TS", "#NP", "#SS", "#GP", "#PF", "reserved", "#MF", "#AC", "#MC", "#XM",
-        "#VE", "#CP", "reserved", "reserved", "reserved", "reserved", "reserved", "reserved",
-        "#HV", "#VC", "#SX", "reserved"};
+        "#DE",      "#DB",      "NMI",      "#BP",      "#OF", "#BR", "#UD",      "#NM",
+        "#DF",      "reserved", "#TS",      "#NP",      "#SS", "#GP", "#PF",      "reserved",
+        "#MF",      "#AC",      "#MC",      "#XM",      "#VE", "#CP", "reserved", "reserved",
+        "reserved", "reserved", "reserved", "reserved", "#HV", "#VC", "#SX",      "reserved"};
     for (size_t vector = 0; vector != mnemonics.size(); ++vector) {
         ExceptionReport one = report(64);
         one.vector = vector;
@@ -270,5 +277,5 @@ TEST_F(Exceptions, HaveTheManualsNames) {
     }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

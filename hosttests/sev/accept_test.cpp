@@ -106,8 +106,8 @@ TEST(Accept, FiveHundredAndTwelveLargePagesTakeThreeExits) {
 TEST(Accept, EdgesAreSmallPages) {
     Obliging host;
     host.accept(kLarge - 0x2000, 2 * kLarge + 0x1000);
-    const std::vector<Step> wanted = {{kLarge - 0x2000, false}, {kLarge - 0x1000, false},
-                                      {kLarge, true}, {2 * kLarge, false}};
+    const std::vector<Step> wanted = {
+        {kLarge - 0x2000, false}, {kLarge - 0x1000, false}, {kLarge, true}, {2 * kLarge, false}};
     EXPECT_EQ(host.validated, wanted);
     EXPECT_EQ(host.asked, wanted);
     EXPECT_EQ(host.page_requests.size(), 1u);
@@ -192,8 +192,7 @@ TEST(Accept, BelowTheFirstLevelTheGuestEndsBeforeItValidates) {
 TEST(Accept, APageThatIsValidatedTwiceEndsTheGuest) {
     Obliging host;
     host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{0, true}; };
-    EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x2000); }),
-              unsigned{PROLOGUE_SEV_PVALIDATE_TWICE});
+    EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x2000); }), unsigned{PROLOGUE_SEV_PVALIDATE_TWICE});
     host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{1, false}; };
     EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x2000); }), unsigned{PROLOGUE_SEV_PVALIDATE});
     host.on_pvalidate = [](uint64_t, bool, bool) { return Validated{6, false}; };
@@ -217,12 +216,12 @@ TEST(Accept, AListThatIsWorkedOffInPartsGoesOn) {
 // What the host may not do with the list's first eight bytes, or its result.
 TEST(Accept, AListThatComesBackWrongEndsTheGuest) {
     const std::pair<uint64_t, uint64_t> wrong[] = {
-        {0x00010000, 0}, // no step further
-        {0x00010003, 0}, // too far
-        {0x00020002, 0}, // longer
-        {0x00000001, 0}, // shorter
+        {0x00010000, 0},                     // no step further
+        {0x00010003, 0},                     // too far
+        {0x00020002, 0},                     // longer
+        {0x00000001, 0},                     // shorter
         {uint64_t{1} << 32 | 0x00010002, 0}, // reserved
-        {0x00010002, 7}, // and an error
+        {0x00010002, 7},                     // and an error
     };
     for (const auto& [header, info2] : wrong) {
         Obliging host;
@@ -230,8 +229,7 @@ TEST(Accept, AListThatComesBackWrongEndsTheGuest) {
             host.put(kGhcbBuffer, header);
             host.done(0, info2);
         };
-        EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x3000); }),
-                  unsigned{PROLOGUE_SEV_PAGE_STATE})
+        EXPECT_EQ(end_of([&] { host.accept(0x1000, 0x3000); }), unsigned{PROLOGUE_SEV_PAGE_STATE})
             << header;
         EXPECT_TRUE(host.validated.empty());
     }
@@ -253,7 +251,8 @@ TEST(AcceptMemory, WhatIsBetweenRangesDoesNotCount) {
     const Accepted holes({{kGiB, 3 * kGiB, kUsable, 0},
                           {3 * kGiB, 4 * kGiB, kReserved, 0},
                           {4 * kGiB, 5 * kGiB + kPage, kUsable, 0},
-                          {6 * kGiB, 8 * kGiB, kUsable, 0}}, kLastPageStart);
+                          {6 * kGiB, 8 * kGiB, kUsable, 0}},
+                         kLastPageStart);
     EXPECT_EQ(holes.bytes(), 5 * kGiB + kPage);
     EXPECT_EQ(holes.said, "prologue: accepted memory up to 0x1bffff000\n");
     EXPECT_EQ(Accepted({{4 * kGiB, 8 * kGiB - kPage, kUsable, 0}}, kLastPageStart).said, "");
@@ -262,7 +261,8 @@ TEST(AcceptMemory, WhatIsBetweenRangesDoesNotCount) {
 TEST(AcceptMemory, AboveTheMarkNothingIs) {
     const Accepted half({{kGiB, 3 * kGiB, kUsable, 0},
                          {3 * kGiB, 4 * kGiB, kReserved, 0},
-                         {4 * kGiB, 6 * kGiB, kUsable, 0}}, 2 * kGiB);
+                         {4 * kGiB, 6 * kGiB, kUsable, 0}},
+                        2 * kGiB);
     EXPECT_EQ(half.bytes(), kGiB);
     EXPECT_EQ(half.said, "");
     const std::vector<prologue_range> wanted = {{kGiB, 2 * kGiB, kUsable, 0},
@@ -290,5 +290,5 @@ TEST(AcceptMemory, OnlyWhatIsUnacceptedIs) {
     EXPECT_EQ(std::vector<prologue_range>(map.begin(), map.end()), wanted);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -85,9 +85,18 @@ TEST(Decode, EachFormIsWhatItIsAndAsLongAsItIs) {
 
 TEST(Decode, WhatIsNotServedIsNothing) {
     const Bytes others[] = {
-        {0x90}, {0xf0, 0x89, 0x07}, {0xf3, 0x0f, 0x01, 0xd9}, {0x0f, 0x01, 0xd8},
-        {0x89, 0xc8}, {0xc7, 0x0f, 0, 0, 0, 0}, {0x0f, 0x21, 0xf0}, {0x44, 0x0f, 0x21, 0xf8},
-        {0x87, 0x07}, {0x01, 0x07}, {0x0f, 0x38, 0xf0, 0x07}, {0xa4},
+        {0x90},
+        {0xf0, 0x89, 0x07},
+        {0xf3, 0x0f, 0x01, 0xd9},
+        {0x0f, 0x01, 0xd8},
+        {0x89, 0xc8},
+        {0xc7, 0x0f, 0, 0, 0, 0},
+        {0x0f, 0x21, 0xf0},
+        {0x44, 0x0f, 0x21, 0xf8},
+        {0x87, 0x07},
+        {0x01, 0x07},
+        {0x0f, 0x38, 0xf0, 0x07},
+        {0xa4},
         Bytes(15, 0x66),
     };
     for (const Bytes& bytes : others)
@@ -130,13 +139,13 @@ TEST(Decode, ReadsNotOneByteTooMany) {
 
 TEST(Registers, AreNumberedAsTheirEncoding) {
     Frame64 frame = {};
-    uint64_t* const wanted[] = {&frame.rax, &frame.rcx, &frame.rdx, &frame.rbx, &frame.rsp,
-                                &frame.rbp, &frame.rsi, &frame.rdi, &frame.r8,  &frame.r9,
-                                &frame.r10, &frame.r11, &frame.r12, &frame.r13, &frame.r14,
-                                &frame.r15};
+    uint64_t* const wanted[] = {&frame.rax, &frame.rcx, &frame.rdx, &frame.rbx,
+                                &frame.rsp, &frame.rbp, &frame.rsi, &frame.rdi,
+                                &frame.r8,  &frame.r9,  &frame.r10, &frame.r11,
+                                &frame.r12, &frame.r13, &frame.r14, &frame.r15};
     for (uint8_t i = 0; i != 16; ++i)
         EXPECT_EQ(&register_of(frame, i), wanted[i]) << unsigned{i};
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

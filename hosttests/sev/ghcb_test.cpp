@@ -18,7 +18,9 @@ TEST(Ghcb, ARequestHasWhatItIsToldAndNothingElse) {
     ScriptedHost host;
     std::fill(std::begin(host.page), std::end(host.page), 0xee); // the host's own scribbling
     host.on_page = [&] { host.done(); };
-    Ghcb().call({.code = 0x7c, .info1 = 1, .fields = kFieldRcx | kFieldRdx,
+    Ghcb().call({.code = 0x7c,
+                 .info1 = 1,
+                 .fields = kFieldRcx | kFieldRdx,
                  .registers = {0x5ec7e7, 0x5ec7e7, 11, 22}});
     const PageRequest& asked = host.page_requests.at(0);
     EXPECT_EQ(asked.get(kGhcbExitCode), 0x7cu);
@@ -50,8 +52,8 @@ TEST(Ghcb, AnAnswerIsCopiedOnceAndThePageIsClean) {
 
 TEST(Ghcb, WhatIsWantedMustBeMarkedValid) {
     ScriptedHost host;
-    for (const unsigned missing : {kGhcbRax, kGhcbRbx, kGhcbRcx, kGhcbRdx, kGhcbExitInfo1,
-                                   kGhcbExitInfo2}) {
+    for (const unsigned missing :
+         {kGhcbRax, kGhcbRbx, kGhcbRcx, kGhcbRdx, kGhcbExitInfo1, kGhcbExitInfo2}) {
         host.on_page = [&] {
             host.done();
             for (const unsigned offset : {kGhcbRax, kGhcbRbx, kGhcbRcx, kGhcbRdx})
@@ -70,8 +72,7 @@ TEST(Ghcb, AResultIsDoneOrAnExceptionOrTheEnd) {
     ScriptedHost host;
     for (const uint64_t result : {2, 3, 5, 0xffff}) {
         host.on_page = [&] { host.done(result); };
-        EXPECT_EQ(end_of([] { Ghcb().call({.code = 0x72}); }),
-                  unsigned{PROLOGUE_SEV_GHCB_RESULT})
+        EXPECT_EQ(end_of([] { Ghcb().call({.code = 0x72}); }), unsigned{PROLOGUE_SEV_GHCB_RESULT})
             << result;
     }
     host.on_page = [&] { host.done(uint64_t{1} << 32); };
@@ -124,12 +125,12 @@ TEST(Ghcb, TheBufferIsWipedWhenItIsGivenUp) {
         ghcb.write_buffer(secret, sizeof secret);
         ghcb.call({.code = 0x7b, .fields = kFieldScratch});
         EXPECT_EQ(host.page_requests[0].get(kGhcbScratch), 0x7000u + kGhcbBuffer);
-        EXPECT_EQ(std::memcmp(host.page_requests[0].bytes.data() + kGhcbBuffer, secret,
-                              sizeof secret),
-                  0);
+        EXPECT_EQ(
+            std::memcmp(host.page_requests[0].bytes.data() + kGhcbBuffer, secret, sizeof secret),
+            0);
     }
     EXPECT_TRUE(is_clean(host));
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -170,5 +170,5 @@ TEST(CpuidPage, FindsByLeafAndWhereItMattersBySubleaf) {
     EXPECT_EQ(page.find(0x12345, 0).eax, 0u) << "no further than the page";
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

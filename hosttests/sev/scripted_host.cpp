@@ -33,11 +33,11 @@ void ScriptedHost::map(uint64_t virt, uint64_t phys, bool is_private, unsigned i
             tables[table][index] = (0x1000 * (tables.size() + 1)) | kCBit | 3;
         table = tables[table][index] & 0x7ffffffff000;
     }
-    tables[table][virt >> (3 + 9 * in_level) & 511] =
-        phys | 3 | (is_private ? kCBit : 0) | (in_level == 1 ? 0u : PTE_LARGE);
+    tables[table][virt >> (3 + 9 * in_level) & 511] = phys | 3 | (is_private ? kCBit : 0) |
+                                                      (in_level == 1 ? 0u : PTE_LARGE);
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test
 
 namespace prologue {
 
@@ -117,4 +117,4 @@ const CpuidPage* vc_cpuid_page() {
     return scripted_host->cpuid_page;
 }
 
-}  // namespace prologue
+} // namespace prologue

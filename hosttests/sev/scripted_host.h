@@ -60,8 +60,8 @@ struct ScriptedHost {
     void put(unsigned offset, uint64_t value) { std::memcpy(page + offset, &value, sizeof value); }
     void set(unsigned offset, uint64_t value) {
         put(offset, value);
-        page[kGhcbValid + offset / 64] =
-            static_cast<uint8_t>(page[kGhcbValid + offset / 64] | 1u << (offset / 8 % 8));
+        page[kGhcbValid + offset / 64] = static_cast<uint8_t>(page[kGhcbValid + offset / 64] |
+                                                              1u << (offset / 8 % 8));
     }
     uint64_t get(unsigned offset) const {
         uint64_t value;
@@ -93,4 +93,4 @@ std::optional<unsigned> end_of(Run run) {
     return std::nullopt;
 }
 
-}  // namespace prologue::test
+} // namespace prologue::test

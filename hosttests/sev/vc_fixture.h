@@ -22,8 +22,7 @@ struct VcTest : testing::Test {
 
     VcTest() {
         frame.cs = 8;
-        frame.rax = frame.rbx = frame.rcx = frame.rdx = frame.rdi = frame.rsi =
-            0x1122334455667788;
+        frame.rax = frame.rbx = frame.rcx = frame.rdx = frame.rdi = frame.rsi = 0x1122334455667788;
     }
     unsigned run(uint64_t error, Bytes bytes) {
         code = std::move(bytes);
@@ -49,4 +48,4 @@ struct VcTest : testing::Test {
     const PageRequest& asked() { return host.page_requests.at(0); }
 };
 
-}  // namespace prologue::test
+} // namespace prologue::test

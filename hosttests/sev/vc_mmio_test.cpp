@@ -143,5 +143,5 @@ TEST(VcWalk, FindsThePageThatTheCpuFinds) {
             }
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -54,12 +54,12 @@ struct XsaveTest : VcTest {
         host.cpuid_page = &page;
         host.cr4 = 1 << 18;
         have(0, {0xe7, 0x1234, 0x5678, 0});
-        have(1, {0xf, 0x1234, 0x1800, 0});   // XSAVEC, XSAVES
-        have(2, {0x100, 0x240, 0, 0});       // AVX
+        have(1, {0xf, 0x1234, 0x1800, 0}); // XSAVEC, XSAVES
+        have(2, {0x100, 0x240, 0, 0});     // AVX
         have(5, {0x40, 0x340, 0, 0});
-        have(6, {0x200, 0x380, 2, 0});       // 64-byte aligned
+        have(6, {0x200, 0x380, 2, 0}); // 64-byte aligned
         have(7, {0x400, 0x580, 2, 0});
-        have(11, {0x18, 0, 1, 0});           // a supervisor's: in XSS
+        have(11, {0x18, 0, 1, 0}); // a supervisor's: in XSS
         have(12, {0x18, 0, 1, 0});
     }
     void have(uint32_t subleaf, CpuidRegisters registers) {
@@ -114,9 +114,9 @@ TEST_F(XsaveTest, AComponentThatThePageLacksIsTheEnd) {
 }
 
 TEST_F(VcTest, BytesThatAreAnotherInstructionWereNotTheCpusDoing) {
-    const uint64_t codes[] = {VC_CPUID, VC_IOIO, VC_MSR, VC_RDTSC, VC_RDTSCP, VC_RDPMC, VC_INVD,
-                              VC_WBINVD, VC_DR7_READ, VC_DR7_WRITE, VC_VMMCALL, VC_MONITOR,
-                              VC_MWAIT};
+    const uint64_t codes[] = {VC_CPUID,   VC_IOIO,    VC_MSR,    VC_RDTSC,    VC_RDTSCP,
+                              VC_RDPMC,   VC_INVD,    VC_WBINVD, VC_DR7_READ, VC_DR7_WRITE,
+                              VC_VMMCALL, VC_MONITOR, VC_MWAIT};
     for (const uint64_t code : codes) {
         EXPECT_EQ(end(code, {0x90}), unsigned{PROLOGUE_SEV_VC_INJECTED}) << code;
         EXPECT_EQ(end(code, {0x89, 0x07}), unsigned{PROLOGUE_SEV_VC_INJECTED}) << code;
@@ -323,27 +323,30 @@ TEST_F(VcTest, DebugRegister7IsKnownHere) {
 
 // The fields of an SEV-ES guest's save area that are MSRs (APM vol. 2, table B-4; Linux,
 // arch/x86/include/asm/svm.h, sev_es_save_area), each by itself, and SEV's own.
-constexpr uint32_t kMsrsOfTheVmsa[] = {
-    0x6a4, 0x6a5, 0x6a6, 0x6a7,                                     // PL0_SSP to PL3_SSP
-    0x6a0, 0x6a2, 0x6a8,                                            // U_CET, S_CET, ISST_ADDR
-    0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,     // EFER, STAR to SFMASK
-    0xda0,                                                          // XSS
-    0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103,                 // FS, GS, KERNEL_GS; TSC_AUX
-    0x174, 0x175, 0x176,                                            // SYSENTER
-    0x277,                                                          // PAT
-    0x1d9, 0x1db, 0x1dc, 0x1dd, 0x1de, 0xc000010e, 0xc000010f,      // DEBUGCTL, branches
-    0x48,                                                           // SPEC_CTRL
-    0xc0011030, 0xc0011031, 0xc0011033, 0xc0011034, 0xc0011035,     // IBS
-    0xc0011036, 0xc0011037, 0xc0011038, 0xc001103b, 0xc001103c,
-    0xc0010130, 0xc0010131, 0xc0010132, 0xc0010134, 0xc001013f,     // SEV's own
+constexpr uint32_t kMsrsOfTheVmsa[] =
+    {
+        0x6a4,      0x6a5,      0x6a6,      0x6a7,                  // PL0_SSP to PL3_SSP
+        0x6a0,      0x6a2,      0x6a8,                              // U_CET, S_CET, ISST_ADDR
+        0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, // EFER, STAR to SFMASK
+        0xda0,                                                      // XSS
+        0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103,             // FS, GS, KERNEL_GS; TSC_AUX
+        0x174,      0x175,      0x176,                              // SYSENTER
+        0x277,                                                      // PAT
+        0x1d9,      0x1db,      0x1dc,      0x1dd,      0x1de,
+        0xc000010e, 0xc000010f,                                     // DEBUGCTL, branches
+        0x48,                                                       // SPEC_CTRL
+        0xc0011030, 0xc0011031, 0xc0011033, 0xc0011034, 0xc0011035, // IBS
+        0xc0011036, 0xc0011037, 0xc0011038, 0xc001103b, 0xc001103c,
+        0xc0010130, 0xc0010131, 0xc0010132, 0xc0010134, 0xc001013f, // SEV's own
 };
 // What lies beside them, or is like them, and is the host's to answer: the APIC's base, MTRRs,
 // physical addresses of IBS, counters, VIRT_SPEC_CTRL, which is no field.
 constexpr uint32_t kMsrsOfTheHost[] = {
-    0x10, 0x1b, 0x47, 0x49, 0x173, 0x177, 0x276, 0x278, 0x1d8, 0x1da, 0x1df, 0x69f, 0x6a1, 0x6a3,
-    0x6a9, 0xd9f, 0xda1, 0xc000007f, 0xc0000085, 0xc00000ff, 0xc0000104, 0xc000010d, 0xc0000110,
-    0xc001011f, 0xc001012f, 0xc0010140, 0xc0010200, 0xc00102ff, 0xc0010320, 0xc0011019,
-    0xc0011027, 0xc001102f, 0xc0011032, 0xc0011039, 0xc001103a, 0xc001103d, 0xfffffff0, 0};
+    0x10,       0x1b,       0x47,       0x49,       0x173,      0x177,      0x276,      0x278,
+    0x1d8,      0x1da,      0x1df,      0x69f,      0x6a1,      0x6a3,      0x6a9,      0xd9f,
+    0xda1,      0xc000007f, 0xc0000085, 0xc00000ff, 0xc0000104, 0xc000010d, 0xc0000110, 0xc001011f,
+    0xc001012f, 0xc0010140, 0xc0010200, 0xc00102ff, 0xc0010320, 0xc0011019, 0xc0011027, 0xc001102f,
+    0xc0011032, 0xc0011039, 0xc001103a, 0xc001103d, 0xfffffff0, 0};
 
 // A host that makes a #VC of what the processor serves wants to be asked what it is.
 TEST_F(VcTest, WhatTheProcessorKeepsForTheGuestIsNotAskedFor) {
@@ -408,5 +411,5 @@ TEST_F(VcTest, FeaturesOfTheLaunchKeepTheTscAndDebugRegisters) {
     EXPECT_EQ(run(VC_RDTSC, {0x0f, 0x31}), 0u);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

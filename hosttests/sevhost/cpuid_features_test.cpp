@@ -24,6 +24,8 @@ struct Bit {
 };
 
 constexpr Leaf k1{1, 0}, k7{7, 0}, k71{7, 1}, kD1{0xd, 1}, kExt{0x80000001, 0};
+// A row an entry.
+// clang-format off
 const std::map<std::string, Bit> kBits = {
     {"mmx", {k1, d, 23}},          {"fxsr", {k1, d, 24}},
     {"xmm", {k1, d, 25}},          {"xmm2", {k1, d, 26}},
@@ -62,29 +64,81 @@ const std::map<std::string, Bit> kBits = {
     {"amd_fxsr", {kExt, d, 24}},   {"fxsr_opt", {kExt, d, 25}},
     {"3dnowext", {kExt, d, 30}},   {"3dnow", {kExt, d, 31}},
 };
+// clang-format on
 
 // feature, and what it needs
 const std::vector<std::pair<std::string, std::string>> kPairs = {
-    {"mmx", "fxsr"}, {"xsave", "fxsr"}, {"xmm", "fxsr"}, {"fxsr_opt", "fxsr"},
-    {"amd_fxsr", "fxsr"}, {"amd_mmx", "mmx"}, {"mmxext", "mmx"}, {"3dnow", "mmx"},
-    {"3dnowext", "mmx"}, {"xmm2", "xmm"}, {"xmm3", "xmm2"}, {"xmm4_1", "xmm2"},
-    {"xmm4_2", "xmm2"}, {"pclmulqdq", "xmm2"}, {"ssse3", "xmm2"}, {"aes", "xmm2"},
-    {"sha_ni", "xmm2"}, {"gfni", "xmm2"}, {"sse4a", "xmm2"}, {"misalignsse", "xmm2"},
-    {"osxsave", "xsave"}, {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xsaves", "xsave"},
-    {"xgetbv1", "xsave"}, {"avx", "xsave"}, {"pku", "xsave"}, {"mpx", "xsave"},
-    {"lwp", "xsave"}, {"ospke", "pku"}, {"shstk", "xsaves"}, {"enqcmd", "xsaves"},
-    {"xfd", "xsaves"}, {"xfd", "xgetbv1"}, {"amx_tile", "xfd"}, {"amx_bf16", "amx_tile"},
-    {"amx_int8", "amx_tile"}, {"amx_fp16", "amx_tile"}, {"amx_complex", "amx_tile"},
-    {"fma", "avx"}, {"f16c", "avx"}, {"vaes", "avx"}, {"vpclmulqdq", "avx"}, {"avx2", "avx"},
-    {"avx512f", "avx"}, {"xop", "avx"}, {"fma4", "avx"}, {"sm3", "avx"}, {"sm4", "avx"},
-    {"sha512", "avx2"}, {"avx_vnni", "avx2"}, {"avx_ifma", "avx2"}, {"avx_vnni_int8", "avx2"},
-    {"avx_ne_convert", "avx2"}, {"avx_vnni_int16", "avx2"}, {"avx512ifma", "avx512f"},
-    {"avx512pf", "avx512f"}, {"avx512er", "avx512f"}, {"avx512cd", "avx512f"},
-    {"avx512dq", "avx512f"}, {"avx512bw", "avx512f"}, {"avx512vl", "avx512f"},
-    {"avx512vbmi", "avx512f"}, {"avx512_4vnniw", "avx512f"}, {"avx512_4fmaps", "avx512f"},
-    {"avx512_vpopcntdq", "avx512f"}, {"avx512_vbmi2", "avx512vl"},
-    {"avx512_vnni", "avx512vl"}, {"avx512_bitalg", "avx512vl"},
-    {"avx512_vp2intersect", "avx512vl"}, {"avx512_bf16", "avx512vl"},
+    {"mmx", "fxsr"},
+    {"xsave", "fxsr"},
+    {"xmm", "fxsr"},
+    {"fxsr_opt", "fxsr"},
+    {"amd_fxsr", "fxsr"},
+    {"amd_mmx", "mmx"},
+    {"mmxext", "mmx"},
+    {"3dnow", "mmx"},
+    {"3dnowext", "mmx"},
+    {"xmm2", "xmm"},
+    {"xmm3", "xmm2"},
+    {"xmm4_1", "xmm2"},
+    {"xmm4_2", "xmm2"},
+    {"pclmulqdq", "xmm2"},
+    {"ssse3", "xmm2"},
+    {"aes", "xmm2"},
+    {"sha_ni", "xmm2"},
+    {"gfni", "xmm2"},
+    {"sse4a", "xmm2"},
+    {"misalignsse", "xmm2"},
+    {"osxsave", "xsave"},
+    {"xsaveopt", "xsave"},
+    {"xsavec", "xsave"},
+    {"xsaves", "xsave"},
+    {"xgetbv1", "xsave"},
+    {"avx", "xsave"},
+    {"pku", "xsave"},
+    {"mpx", "xsave"},
+    {"lwp", "xsave"},
+    {"ospke", "pku"},
+    {"shstk", "xsaves"},
+    {"enqcmd", "xsaves"},
+    {"xfd", "xsaves"},
+    {"xfd", "xgetbv1"},
+    {"amx_tile", "xfd"},
+    {"amx_bf16", "amx_tile"},
+    {"amx_int8", "amx_tile"},
+    {"amx_fp16", "amx_tile"},
+    {"amx_complex", "amx_tile"},
+    {"fma", "avx"},
+    {"f16c", "avx"},
+    {"vaes", "avx"},
+    {"vpclmulqdq", "avx"},
+    {"avx2", "avx"},
+    {"avx512f", "avx"},
+    {"xop", "avx"},
+    {"fma4", "avx"},
+    {"sm3", "avx"},
+    {"sm4", "avx"},
+    {"sha512", "avx2"},
+    {"avx_vnni", "avx2"},
+    {"avx_ifma", "avx2"},
+    {"avx_vnni_int8", "avx2"},
+    {"avx_ne_convert", "avx2"},
+    {"avx_vnni_int16", "avx2"},
+    {"avx512ifma", "avx512f"},
+    {"avx512pf", "avx512f"},
+    {"avx512er", "avx512f"},
+    {"avx512cd", "avx512f"},
+    {"avx512dq", "avx512f"},
+    {"avx512bw", "avx512f"},
+    {"avx512vl", "avx512f"},
+    {"avx512vbmi", "avx512f"},
+    {"avx512_4vnniw", "avx512f"},
+    {"avx512_4fmaps", "avx512f"},
+    {"avx512_vpopcntdq", "avx512f"},
+    {"avx512_vbmi2", "avx512vl"},
+    {"avx512_vnni", "avx512vl"},
+    {"avx512_bitalg", "avx512vl"},
+    {"avx512_vp2intersect", "avx512vl"},
+    {"avx512_bf16", "avx512vl"},
     {"avx512_fp16", "avx512bw"},
 };
 
@@ -114,7 +168,8 @@ Cpuid machine(uint32_t leaf, uint32_t subleaf) {
 bool says(const std::string& name) {
     const Bit& bit = kBits.at(name);
     return consistent_cpuid(machine, bit.leaf.first, bit.leaf.second).*member(bit.word) >>
-               bit.number & 1;
+               bit.number &
+           1;
 }
 
 std::set<std::string> absent() {

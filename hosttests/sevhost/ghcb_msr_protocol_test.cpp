@@ -51,15 +51,15 @@ TEST(SevGhcbMsr, ReservedBitsOfARequestAreZero) {
     struct {
         uint64_t code, may_be_set;
     } const requests[] = {
-        {0x002, 0},                      // SEV information
-        {0x004, 0xffffffff'c0000000},    // CPUID: leaf, register
-        {0x006, 0},                      // AP reset hold
-        {0x010, 0},                      // preferred address
-        {0x012, 0xffffffff'fffff000},    // registration: a frame of 52 bits
-        {0x014, 0x00ffffff'fffff000},    // page state: operation, frame
-        {0x016, 0x000000ff'00000000},    // VMPL
-        {0x080, 0},                      // features
-        {0x100, 0x00000000'00fff000},    // termination: set, code
+        {0x002, 0},                   // SEV information
+        {0x004, 0xffffffff'c0000000}, // CPUID: leaf, register
+        {0x006, 0},                   // AP reset hold
+        {0x010, 0},                   // preferred address
+        {0x012, 0xffffffff'fffff000}, // registration: a frame of 52 bits
+        {0x014, 0x00ffffff'fffff000}, // page state: operation, frame
+        {0x016, 0x000000ff'00000000}, // VMPL
+        {0x080, 0},                   // features
+        {0x100, 0x00000000'00fff000}, // termination: set, code
     };
     for (const auto& request : requests)
         for (unsigned bit = 12; bit != 64; ++bit) {

@@ -11,10 +11,9 @@ namespace sevhost::test {
 namespace {
 
 constexpr uint64_t kMmioRead = 0x80000001, kMmioWrite = 0x80000002, kNmiComplete = 0x80000003,
-                   kApResetHold = 0x80000004, kApJumpTable = 0x80000005,
-                   kPageState = 0x80000010, kGuestRequest = 0x80000011,
-                   kExtendedGuestRequest = 0x80000012, kApCreation = 0x80000013,
-                   kHvDoorbell = 0x80000014, kFeatures = 0x8000fffd,
+                   kApResetHold = 0x80000004, kApJumpTable = 0x80000005, kPageState = 0x80000010,
+                   kGuestRequest = 0x80000011, kExtendedGuestRequest = 0x80000012,
+                   kApCreation = 0x80000013, kHvDoorbell = 0x80000014, kFeatures = 0x8000fffd,
                    kTerminate = 0x8000fffe, kUnsupported = 0x8000ffff;
 constexpr uint64_t kOutByte = 0x00e90010, kInWord = 0x00e90021, kInLong = 0x00e90041,
                    kOutString = 0x00e90214, kRepOutString = 0x00e9021c;
@@ -33,13 +32,13 @@ struct Needs {
     std::initializer_list<Field> fields;
 };
 const Needs kEvents[] = {
-    {0x27, 0, 0, {}},                                // DR7 read
-    {0x37, 0, 0, {kFieldRax}},                       // DR7 write
-    {0x6e, 0, 0, {}},                                // RDTSC
-    {0x6f, 0, 0, {kFieldRcx}},                       // RDPMC
-    {0x72, 0, 0, {kFieldRax, kFieldRcx}},            // CPUID
-    {0x76, 0, 0, {}},                                // INVD
-    {0x7b, kOutByte, 0, {kFieldRax}},                // IOIO
+    {0x27, 0, 0, {}},                     // DR7 read
+    {0x37, 0, 0, {kFieldRax}},            // DR7 write
+    {0x6e, 0, 0, {}},                     // RDTSC
+    {0x6f, 0, 0, {kFieldRcx}},            // RDPMC
+    {0x72, 0, 0, {kFieldRax, kFieldRcx}}, // CPUID
+    {0x76, 0, 0, {}},                     // INVD
+    {0x7b, kOutByte, 0, {kFieldRax}},     // IOIO
     {0x7b, kInWord, 0, {}},
     {0x7b, kOutString, 0, {kFieldScratch}},
     {0x7b, kRepOutString, 16, {kFieldScratch}},
@@ -149,8 +148,8 @@ TEST(SevGhcbRequest, EventsOfVersion2AreNoneOfVersion1) {
 
 TEST(SevGhcbRequest, WhatIsNotMarkedValidDoesNotExist) {
     FilledPage page(0x6e);
-    for (const Field field : {kFieldRax, kFieldRcx, kFieldRdx, kFieldRbx, kFieldScratch,
-                              kFieldXcr0, kFieldCpl})
+    for (const Field field :
+         {kFieldRax, kFieldRcx, kFieldRdx, kFieldRbx, kFieldScratch, kFieldXcr0, kFieldCpl})
         page.write(field, ~uint64_t{0});
     GhcbRequest r;
     EXPECT_EQ(read(page, r), Malformed::nothing);

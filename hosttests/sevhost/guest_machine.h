@@ -17,8 +17,7 @@ constexpr uint64_t kCBit51 = uint64_t{1} << 51;
 
 // Entries of page tables, spelt again from the manual (APM vol. 2, 5.4).
 constexpr uint64_t kEntryPresent = 1, kEntryWritable = 2, kEntryUser = 4, kEntryAccessed = 0x20,
-                   kEntryDirty = 0x40, kEntryLarge = 0x80,
-                   kEntryNoExecute = uint64_t{1} << 63;
+                   kEntryDirty = 0x40, kEntryLarge = 0x80, kEntryNoExecute = uint64_t{1} << 63;
 constexpr uint64_t kEntryAll = kEntryPresent | kEntryWritable | kEntryUser;
 
 enum class Paging { off, bits32, pae, four_levels, five_levels };

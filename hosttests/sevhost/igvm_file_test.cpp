@@ -193,8 +193,10 @@ TEST(IgvmFile, WhatMakesNoSenseIsNamed) {
         Bytes fields;
         const char* what;
     } cases[] = {
-        {kPage, page(0x100800, 4096), "a page at no page's address, or with flags that are not served"},
-        {kPage, page(0x100000, 4096, 1), "a page at no page's address, or with flags that are not served"},
+        {kPage, page(0x100800, 4096),
+         "a page at no page's address, or with flags that are not served"},
+        {kPage, page(0x100000, 4096, 1),
+         "a page at no page's address, or with flags that are not served"},
         {kPage, page(0x100000, 8), "a page that is not in the file"},
         {kPage, page(0x100000, 8193), "a page that is not in the file"},
         {kPage, page(0x100000, 0xfffffff0), "a page that is not in the file"},

@@ -106,8 +106,8 @@ TEST(SevInstruction, RexIsAnIncrementOutsideOf64BitCode) {
 }
 
 TEST(SevInstruction, PrefixesComeInAnyOrderAndNumber) {
-    const Instruction found =
-        decode_all({0x66, 0x2e, 0xf3, 0x67, 0x66, 0x0f, 0x01, 0xd9}, CodeBits::code32);
+    const Instruction found = decode_all({0x66, 0x2e, 0xf3, 0x67, 0x66, 0x0f, 0x01, 0xd9},
+                                         CodeBits::code32);
     EXPECT_EQ(found.op, Op::vmgexit);
     EXPECT_EQ(found.length, 8u);
 }
@@ -135,8 +135,7 @@ TEST(SevInstruction, OperandWithoutBaseIsAbsoluteOrBehindRip) {
     const MemoryOperand rip = decode_all({0x8b, 0x05, 0xfc, 0xff, 0xff, 0xff}).memory;
     EXPECT_EQ(rip.base, kRipRegister);
     EXPECT_EQ(rip.displacement, -4);
-    const MemoryOperand absolute =
-        decode_all({0x8b, 0x05, 0, 0, 0, 0x80}, CodeBits::code32).memory;
+    const MemoryOperand absolute = decode_all({0x8b, 0x05, 0, 0, 0, 0x80}, CodeBits::code32).memory;
     EXPECT_EQ(absolute.base, kNoRegister);
     EXPECT_EQ(absolute.address_bytes, 4);
     const MemoryOperand sib = decode_all({0x8b, 0x04, 0x25, 4, 0, 0, 0}).memory;
@@ -146,10 +145,10 @@ TEST(SevInstruction, OperandWithoutBaseIsAbsoluteOrBehindRip) {
 }
 
 TEST(SevInstruction, OperandInTheStackUsesItsSegment) {
-    EXPECT_EQ(decode_all({0x8b, 0x45, 0}).memory.segment, kSegSs);       // 0(%rbp)
-    EXPECT_EQ(decode_all({0x8b, 0x04, 0x24}).memory.segment, kSegSs);    // (%rsp)
-    EXPECT_EQ(decode_all({0x8b, 0x00}).memory.segment, kSegDs);          // (%rax)
-    EXPECT_EQ(decode_all({0x65, 0x8b, 0x45, 0}).memory.segment, kSegGs); // %gs:0(%rbp)
+    EXPECT_EQ(decode_all({0x8b, 0x45, 0}).memory.segment, kSegSs);                   // 0(%rbp)
+    EXPECT_EQ(decode_all({0x8b, 0x04, 0x24}).memory.segment, kSegSs);                // (%rsp)
+    EXPECT_EQ(decode_all({0x8b, 0x00}).memory.segment, kSegDs);                      // (%rax)
+    EXPECT_EQ(decode_all({0x65, 0x8b, 0x45, 0}).memory.segment, kSegGs);             // %gs:0(%rbp)
     EXPECT_EQ(decode_all({0x8a, 0x46, 0}, CodeBits::code16).memory.segment, kSegSs); // (%bp)
     EXPECT_EQ(decode_all({0x8a, 0x05}, CodeBits::code16).memory.segment, kSegDs);    // (%di)
 }

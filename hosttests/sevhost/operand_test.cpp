@@ -10,8 +10,7 @@ namespace sevhost::test {
 namespace {
 
 constexpr uint64_t kCode = 0x400000, kData = 0x600000, kStack = 0x800000;
-constexpr GuestPhys kCodePage = 0x9000, kDataPage = 0xa000, kNextPage = 0xb000,
-                    kStackPage = 0xc000;
+constexpr GuestPhys kCodePage = 0x9000, kDataPage = 0xa000, kNextPage = 0xb000, kStackPage = 0xc000;
 
 class SevOperand : public testing::Test {
 protected:

@@ -61,7 +61,7 @@ TEST(SevPageState, EntriesAreWorkedOffInTheirOrder) {
                  0x400000 | kPsmash | kLarge, 0x600000 | kUnsmash | kLarge};
     EXPECT_EQ(change_page_states(owner, list.bytes.data()), 0u);
     const std::vector<Change> expected = {
-        {0x3000, PageOperation::private_, 0x1000},   {0x4000, PageOperation::shared, 0x1000},
+        {0x3000, PageOperation::private_, 0x1000},     {0x4000, PageOperation::shared, 0x1000},
         {0x200000, PageOperation::private_, 0x200000}, {0x400000, PageOperation::psmash, 0x200000},
         {0x600000, PageOperation::unsmash, 0x200000},
     };
@@ -103,8 +103,8 @@ TEST(SevPageState, HeaderMustFitTheList) {
         uint32_t reserved;
         bool good;
     } const headers[] = {
-        {0, 252, 0, true},  {252, 252, 0, true}, {0, 253, 0, false},
-        {0, 0, 1, true},    {0, 0xffff, 0, false},
+        {0, 252, 0, true}, {252, 252, 0, true},   {0, 253, 0, false},
+        {0, 0, 1, true},   {0, 0xffff, 0, false},
     };
     for (const auto& header : headers) {
         Recorder owner;

@@ -25,7 +25,10 @@ std::string str(Paging mode) {
 
 judge::PagingState state_of(const GuestMachine& guest) {
     const VmcbSave& s = guest.save();
-    return {.cr0 = s.cr0, .cr3 = s.cr3, .cr4 = s.cr4, .efer = s.efer & ~kEferSvme,
+    return {.cr0 = s.cr0,
+            .cr3 = s.cr3,
+            .cr4 = s.cr4,
+            .efer = s.efer & ~kEferSvme,
             .c_bit = guest.c_bit_mask};
 }
 
@@ -55,8 +58,8 @@ void expect_same_fault(const Translation& t, const judge::Fault& fault) {
 }
 
 void compare(const GuestMachine& guest, uint64_t linear, Access access, bool user) {
-    const judge::WalkResult judged =
-        judge::walk(state_of(guest), reader_of(guest), linear, access_of(access), user);
+    const judge::WalkResult judged = judge::walk(state_of(guest), reader_of(guest), linear,
+                                                 access_of(access), user);
     const Translation found = look_up(guest, linear);
     const Translation t = translate(guest, linear, access, user);
     if (const auto* fault = std::get_if<judge::Fault>(&judged)) {
@@ -83,7 +86,7 @@ std::vector<uint64_t> map_at_random(GuestMachine& guest, Paging mode, judge::Dic
     for (unsigned i = 0; i != 24; ++i) {
         const unsigned level = dice.one_in(3) ? static_cast<unsigned>(dice.between(1, most)) : 1;
         const unsigned shift = mode == Paging::bits32 ? 2 + 10 * level : 3 + 9 * level;
-        const uint64_t space = mode == Paging::five_levels ? 0x00ffffffffffffff
+        const uint64_t space = mode == Paging::five_levels   ? 0x00ffffffffffffff
                                : mode == Paging::four_levels ? 0x00007fffffffffff
                                                              : 0xffffffff;
         const uint64_t room = mode == Paging::bits32 ? 0xffffffff : 0x7fffffffff;

@@ -34,11 +34,11 @@ TEST(SevVmsa, EachRegisterComesFromItsPlace) {
 
 TEST(SevVmsa, TheSaveAreaIsThatOfTheBlock) {
     Page page;
-    page.put(0x18, 0x123450);     // CS's base
-    page.put(0xd0, 0x1d00);       // EFER
-    page.put(0x158, 0x80000011);  // CR0
+    page.put(0x18, 0x123450);            // CS's base
+    page.put(0xd0, 0x1d00);              // EFER
+    page.put(0x158, 0x80000011);         // CR0
     page.put(0x178, 0xffff800012345678); // RIP
-    page.put(0x268, 0x70106);     // PAT
+    page.put(0x268, 0x70106);            // PAT
     GuestMachine machine;
     load_vmsa(machine, page.bytes);
     EXPECT_EQ(machine.save().cs.base, 0x123450u);

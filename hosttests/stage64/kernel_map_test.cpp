@@ -28,9 +28,11 @@ KernelMap default_map(unsigned levels) {
 // The machine's tables, and what map_kernel said of them.
 struct Mapped {
     explicit Mapped(const Machine& machine, uint64_t table_pages = kTablePages)
-        : machine(machine), header(kPage, machine.loaded_at),
+        : machine(machine),
+          header(kPage, machine.loaded_at),
           memory((table_pages + 1) * kPage, kTablesAt, 0xa5),
-          ram(machine), kernel_map(default_map(machine.cpu.levels)) {
+          ram(machine),
+          kernel_map(default_map(machine.cpu.levels)) {
         put_elf(header, machine.loaded_at, machine.linked);
         const Image image(header.window(), machine.loaded_at);
         image.check({kernel_map.direct_map, kernel_map.direct_map + kernel_map.direct_map_bytes},
@@ -73,8 +75,8 @@ std::vector<Stretch> all_of(const Mapped& mapped) {
     }
     // Neighbours of one kind share large pages, but the kernel shares none with RAM.
     std::vector<Stretch> all;
-    const std::vector<Stretch> direct =
-        ram_at(machine, mapped.ram.map, direct_map, kPage, direct_map_bytes);
+    const std::vector<Stretch> direct = ram_at(machine, mapped.ram.map, direct_map, kPage,
+                                               direct_map_bytes);
     for (const auto& part : {segments_of(machine), direct, identity})
         for (const Stretch& stretch : joined(part))
             all.push_back(stretch);
@@ -281,5 +283,5 @@ TEST(DirectMap, IsWhereItIsDocumented) {
     EXPECT_EQ(direct_map_room(5), 4096 * kTiB);
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -70,23 +70,27 @@ void state(const Wishes& wishes) {
     prologue_wish_writable_text = wishes.writable_text;
     for (unsigned i = 0; i != kWindows; ++i) {
         const Window& window = wishes.windows[i];
-        __start_prologue_windows[i] = {.virt = window.virt, .phys = window.phys,
-                                       .bytes = window.bytes, .rights = window.rights};
+        __start_prologue_windows[i] = {.virt = window.virt,
+                                       .phys = window.phys,
+                                       .bytes = window.bytes,
+                                       .rights = window.rights};
     }
 }
 
 // A machine with a kernel that has wishes, and what the 64-bit stage makes of it.
 struct Granted {
     Granted(const Machine& machine, const Wishes& wishes)
-        : machine(machine), header(kPage, machine.loaded_at),
-          memory((kTablePages + 1) * kPage, kTablesAt, 0xa5), ram(machine) {
+        : machine(machine),
+          header(kPage, machine.loaded_at),
+          memory((kTablePages + 1) * kPage, kTablesAt, 0xa5),
+          ram(machine) {
         state(wishes);
         put_elf(header, machine.loaded_at, machine.linked);
         Image image(header.window(), machine.loaded_at);
         const Cpu& cpu = machine.cpu;
-        KernelMap map = {
-            cpu.levels == 5 ? PROLOGUE_DIRECT_MAP_5_LEVEL : PROLOGUE_DIRECT_MAP_4_LEVEL,
-            direct_map_room(cpu.levels)};
+        KernelMap map = {cpu.levels == 5 ? PROLOGUE_DIRECT_MAP_5_LEVEL
+                                         : PROLOGUE_DIRECT_MAP_4_LEVEL,
+                         direct_map_room(cpu.levels)};
         const uint64_t window = wishes.direct_by_default() ? map.direct_map : seen_at(cpu.levels);
         prologue_plan_maps(window, cpu.levels, image, map);
 
@@ -98,7 +102,8 @@ struct Granted {
         map_kernel(tables, image, machine.guard, ram.map, map);
         handoff.identity_bytes = map.identity.end;
         handoff.cmdline = reinterpret_cast<const char*>(window + kMiB);
-        direct_map = prologue_finish_maps({window, cpu.levels, image, ram.map, map}, tables, handoff);
+        direct_map = prologue_finish_maps({window, cpu.levels, image, ram.map, map}, tables,
+                                          handoff);
     }
     static uint64_t seen_at(unsigned levels) { return levels == 5 ? kSeenAt << 9 : kSeenAt; }
 
@@ -153,9 +158,8 @@ std::optional<std::vector<Stretch>> maps_due(const Machine& machine, const Wishe
     uint64_t direct_map = limits.direct_map, direct_bytes = limits.direct_map_bytes;
     uint64_t identity_start = kPage, identity_end = wishes.identity_end;
     if (wishes.identity_by_default())
-        identity_end = wishes.direct_by_default() && image >= limits.top_entry
-                           ? limits.top_entry
-                           : 4 * kGiB;
+        identity_end = wishes.direct_by_default() && image >= limits.top_entry ? limits.top_entry
+                                                                               : 4 * kGiB;
     else
         identity_start = wishes.identity_start & ~kDevices;
     const bool with_devices = !wishes.identity_by_default() && wishes.identity_start & kDevices;
@@ -186,8 +190,8 @@ std::optional<std::vector<Stretch>> maps_due(const Machine& machine, const Wishe
 
     Machine shown = machine;
     if (wishes.writable_text) {
-        shown.linked = {{image, machine.linked.front().phys, machine.image_bytes(),
-                         kRead | kWrite | kExecute}};
+        shown.linked = {
+            {image, machine.linked.front().phys, machine.image_bytes(), kRead | kWrite | kExecute}};
     }
     std::vector<Stretch> identity = ram_at(shown, memory, 0, identity_start, identity_end);
     if (with_devices)
@@ -246,12 +250,20 @@ std::optional<std::vector<Stretch>> all_due(const Machine& machine, const Wishes
 uint64_t random_direct_map(Dice& dice, const Machine& machine) {
     const uint64_t image = machine.linked.front().virt;
     const uint64_t places[] = {
-        DIRECT_MAP_BY_DEFAULT, DIRECT_MAP_BY_DEFAULT, PROLOGUE_NO_DIRECT_MAP,
-        0xffff900000000000, 0xfffff00000200000, 0xff40000000000000,
-        0x200000000000, 512 * kGiB + dice.below(100) * kGiB,
-        (image - dice.between(1, 6) * kGiB) & ~(k2M - 1), image, image - machine.loaded_at,
+        DIRECT_MAP_BY_DEFAULT,
+        DIRECT_MAP_BY_DEFAULT,
+        PROLOGUE_NO_DIRECT_MAP,
+        0xffff900000000000,
+        0xfffff00000200000,
+        0xff40000000000000,
+        0x200000000000,
+        512 * kGiB + dice.below(100) * kGiB,
+        (image - dice.between(1, 6) * kGiB) & ~(k2M - 1),
+        image,
+        image - machine.loaded_at,
         (image + machine.image_bytes() + k2M - 1) & ~(k2M - 1),
-        dice.below(8) * kGiB, 1ull << 60,
+        dice.below(8) * kGiB,
+        1ull << 60,
     };
     return places[dice.below(std::size(places))];
 }
@@ -271,8 +283,8 @@ Window random_window(Dice& dice, const Machine& machine, unsigned index) {
         limits.direct_map + dice.below(8) * kGiB,
         1ull << 60,
     };
-    const uint64_t bytes = dice.one_of<uint64_t>({kPage, dice.between(1, 700) * kPage,
-                                                  dice.between(1, 5) * k2M, 2 * kGiB});
+    const uint64_t bytes = dice.one_of<uint64_t>(
+        {kPage, dice.between(1, 700) * kPage, dice.between(1, 5) * k2M, 2 * kGiB});
     const uint64_t phys = dice.one_of<uint64_t>({0xfee00000, 0xb8000, 0xe0000000, 5 * kGiB,
                                                  dice.below(1 << 20) * kPage,
                                                  (1ull << 52) - kPage});
@@ -285,9 +297,9 @@ Window random_window(Dice& dice, const Machine& machine, unsigned index) {
 Wishes random_wishes(Dice& dice, const Machine& machine) {
     Wishes wishes;
     wishes.direct_map = random_direct_map(dice, machine);
-    wishes.identity_end = dice.one_of<uint64_t>(
-        {IDENTITY_MAP_BY_DEFAULT, IDENTITY_MAP_BY_DEFAULT, 0, kGiB, 4 * kGiB, 512 * kGiB,
-         dice.below(1 << 20) * kPage});
+    wishes.identity_end = dice.one_of<uint64_t>({IDENTITY_MAP_BY_DEFAULT, IDENTITY_MAP_BY_DEFAULT,
+                                                 0, kGiB, 4 * kGiB, 512 * kGiB,
+                                                 dice.below(1 << 20) * kPage});
     wishes.identity_start = dice.one_of<uint64_t>({0, kPage, kDevices, kPage | kDevices});
     wishes.writable_text = dice.one_in(4);
     for (unsigned i = 0; i != kWindows; ++i)
@@ -361,9 +373,9 @@ TEST(WishedMaps, ANoteOfAnotherKindAmongTheWindowsIsRefused) {
               failure(Error::wish, {0xffffff0000200000, 0}, "a window must be of whole pages"));
     Wishes odd = modest();
     odd.windows[2].phys += 0x10;
-    EXPECT_EQ(failure_of([&] { Granted(machine, odd); }),
-              failure(Error::wish, {0xffffff0000400000, 8 * kPage},
-                      "a window must be of whole pages"));
+    EXPECT_EQ(
+        failure_of([&] { Granted(machine, odd); }),
+        failure(Error::wish, {0xffffff0000400000, 8 * kPage}, "a window must be of whole pages"));
 }
 
 TEST(WishedMaps, IdentityMapsThatCannotBeAreRefused) {
@@ -406,9 +418,9 @@ TEST(WishedMaps, DevicesAreUncachedAndSoftReservedMemoryAndPage0AreNot) {
 }
 
 TEST(WishedMaps, DevicesOfAnSevGuestAreNotEncrypted) {
-    const Granted granted(usual(kHigh + k2M, {.levels = 4, .has_1g_pages = true,
-                                              .c_bit = 1ull << 51}),
-                          everything_below_4_gib());
+    const Granted granted(
+        usual(kHigh + k2M, {.levels = 4, .has_1g_pages = true, .c_bit = 1ull << 51}),
+        everything_below_4_gib());
     EXPECT_TRUE(identity_page(granted, kMiB).encrypted);
     EXPECT_TRUE(identity_page(granted, 0).encrypted);
     EXPECT_FALSE(identity_page(granted, 0xfee00000).encrypted);
@@ -423,5 +435,5 @@ TEST(WishedMaps, NothingIsWrittenAndRunThroughADirectMapWithTheImageInIt) {
     EXPECT_EQ(writable_and_executable(granted.machine.cpu, granted.memory, kTablesAt), "");
 }
 
-}  // namespace
-}  // namespace prologue::test
+} // namespace
+} // namespace prologue::test

@@ -20,33 +20,32 @@ void check_masked(const Kernel& kernel, LoaderId loader, Findings& findings) {
     const std::optional<uint64_t> kept = kernel.entry(loader);
     if (physical && kept != physical)
         findings.add(Rule::entry_changed_by_mask, set_of(loader),
-                     sentence("of 0x%lx is left 0x%lx; the entry lies at 0x%lx",
-                              kernel.file.entry, *kept, *physical));
+                     sentence("of 0x%lx is left 0x%lx; the entry lies at 0x%lx", kernel.file.entry,
+                              *kept, *physical));
 }
 
 // kexec goes where e_entry says, whatever the segments' physical addresses are.
 void check_kexec(const Kernel& kernel, Findings& findings) {
-    check_carried(kernel, kexec_elf, "it has neither boot_params nor Multiboot 2's information to take",
-                  findings);
+    check_carried(kernel, kexec_elf,
+                  "it has neither boot_params nor Multiboot 2's information to take", findings);
     const std::optional<uint64_t> physical = kernel.file.physical(kernel.file.entry);
     if (physical && kernel.file.entry != *physical)
-        findings.add(Rule::entry_not_physical, set_of(kexec_elf),
-                     sentence("e_entry is 0x%lx; the entry lies at 0x%lx", kernel.file.entry,
-                              *physical));
+        findings.add(
+            Rule::entry_not_physical, set_of(kexec_elf),
+            sentence("e_entry is 0x%lx; the entry lies at 0x%lx", kernel.file.entry, *physical));
 }
 
 // Those that enter there, since no header names another entry.
 Loaders users_of_e_entry(const Kernel& kernel) {
     Loaders users = set_of(grub_multiboot2, grub_efi, openbsd_vmd, freebsd_userboot);
     if (const auto header = kernel.multiboot2_header())
-        users[grub_multiboot2] = users[grub_efi] =
-            !multiboot2_fields(kernel.file, *header).entry;
+        users[grub_multiboot2] = users[grub_efi] = !multiboot2_fields(kernel.file, *header).entry;
     if (const auto header = kernel.multiboot1_header(grub_multiboot1))
         users[grub_multiboot1] = !multiboot1_fields(kernel.file, *header).has_addresses();
     return users;
 }
 
-}  // namespace
+} // namespace
 
 void check_entry(const Kernel& kernel, Findings& findings) {
     const ElfFile& file = kernel.file;
@@ -71,4 +70,4 @@ void check_entry(const Kernel& kernel, Findings& findings) {
     check_carried(kernel, igvm_host, "prologue-igvm makes no file of it", findings);
 }
 
-}  // namespace check
+} // namespace check

@@ -34,9 +34,9 @@ bool check_program_headers(const ElfFile& file, Findings& findings) {
         return false;
     }
     if (file.loads.empty()) {
-        findings.add(Rule::no_segments, every_loader(),
-                     sentence("none of %lu program headers is a PT_LOAD",
-                              file.program_header_count));
+        findings.add(
+            Rule::no_segments, every_loader(),
+            sentence("none of %lu program headers is a PT_LOAD", file.program_header_count));
         return false;
     }
     return true;
@@ -87,7 +87,7 @@ void check_sections(const ElfFile& file, Findings& findings) {
         }
 }
 
-}  // namespace
+} // namespace
 
 bool check_file(const Kernel& kernel, Findings& findings) {
     const ElfFile& file = kernel.file;
@@ -102,4 +102,4 @@ bool check_file(const Kernel& kernel, Findings& findings) {
     return true;
 }
 
-}  // namespace check
+} // namespace check

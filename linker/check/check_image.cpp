@@ -94,9 +94,9 @@ bool have_same_rights(const Segment& a, const Segment& b) {
 // Sections of constants that linkers call writable: they are, before a relocation or a
 // start that a kernel does without.
 bool is_constant(const Section& section) {
-    for (const std::string_view name : {".init_array", ".fini_array", ".preinit_array", ".ctors",
-                                        ".dtors", ".data.rel.ro", ".got", ".rodata", ".dynamic",
-                                        ".eh_frame"})
+    for (const std::string_view name :
+         {".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors", ".data.rel.ro",
+          ".got", ".rodata", ".dynamic", ".eh_frame"})
         if (section.name.starts_with(name))
             return true;
     return false;
@@ -110,10 +110,10 @@ void check_section_rights(const Kernel& kernel, Findings& findings) {
         const auto segment = kernel.file.holding_virtual(section.virt);
         if (!section.in_memory || section.thread_local_ || section.bytes == 0 || !segment)
             continue;
-        const std::string where =
-            sentence("%s, at 0x%lx, is in segment %u, which is %c%c%c", section.name.c_str(),
-                     section.virt, segment->index, segment->readable ? 'r' : '-',
-                     segment->writable ? 'w' : '-', segment->executable ? 'x' : '-');
+        const std::string where = sentence(
+            "%s, at 0x%lx, is in segment %u, which is %c%c%c", section.name.c_str(), section.virt,
+            segment->index, segment->readable ? 'r' : '-', segment->writable ? 'w' : '-',
+            segment->executable ? 'x' : '-');
         if (section.executable && !segment->executable)
             findings.add(Rule::section_not_executable, every_loader(), where);
         if (section.writable && !segment->writable && !is_constant(section))
@@ -138,8 +138,8 @@ bool check_pair(const ElfFile& file, const Segment& earlier, const Segment& segm
     else if (!merged && !have_same_rights(segment, earlier) &&
              virtual_pages(segment).overlaps(virtual_pages(earlier)))
         findings.add(Rule::segments_share_page, every_loader(),
-                     sentence("%s begins at 0x%lx, %s ends at 0x%lx", other.c_str(),
-                              segment.virt, one.c_str(), earlier.virt_end()));
+                     sentence("%s begins at 0x%lx, %s ends at 0x%lx", other.c_str(), segment.virt,
+                              one.c_str(), earlier.virt_end()));
     else
         return true;
     return false;
@@ -166,7 +166,8 @@ void check_places(const Kernel& kernel, Findings& findings) {
             continue;
         bool good = check_extent(kernel.file, segment, findings);
         for (size_t j = 0; good && j != i; ++j)
-            good = loads[j].bytes == 0 || check_pair(kernel.file, loads[j], segment, merged, findings);
+            good = loads[j].bytes == 0 ||
+                   check_pair(kernel.file, loads[j], segment, merged, findings);
         if (good && before != nullptr)
             good = check_order(kernel.file, *before, segment, findings);
         if (before == nullptr || !merged)
@@ -174,17 +175,16 @@ void check_places(const Kernel& kernel, Findings& findings) {
         if (good && distance(segment) % kPage != 0)
             findings.add(Rule::segment_unaligned, every_loader(),
                          sentence("%s is linked at 0x%lx, loaded at 0x%lx",
-                                  named(kernel.file, segment).c_str(), segment.virt,
-                                  segment.phys));
+                                  named(kernel.file, segment).c_str(), segment.virt, segment.phys));
         else if (good && distance(segment) != distance(loads[0]))
             findings.add(Rule::segment_distance, every_loader(),
                          sentence("%s: 0x%lx - 0x%lx = 0x%lx, not 0x%lx",
                                   named(kernel.file, segment).c_str(), segment.virt, segment.phys,
                                   distance(segment), distance(loads[0])));
         if (!merged && segment.writable && segment.executable)
-            findings.add(Rule::writable_executable, every_loader(),
-                         sentence("%s, at 0x%lx", named(kernel.file, segment).c_str(),
-                                  segment.virt));
+            findings.add(
+                Rule::writable_executable, every_loader(),
+                sentence("%s, at 0x%lx", named(kernel.file, segment).c_str(), segment.virt));
     }
 }
 
@@ -204,7 +204,7 @@ bool has_part(const ElfFile& file, Span parts, uint32_t magic) {
     return false;
 }
 
-}  // namespace
+} // namespace
 
 void check_image(const Kernel& kernel, Findings& findings) {
     check_headers(kernel.file, findings);
@@ -266,8 +266,8 @@ void check_parts(const Kernel& kernel, Findings& findings) {
     const auto offset = start ? file.offset_of(*start) : std::nullopt;
     if (!start || !stop) // stripped
         return;
-    const Span parts =
-        offset && *stop > *start ? Span{*offset, *offset + (*stop - *start)} : Span{};
+    const Span parts = offset && *stop > *start ? Span{*offset, *offset + (*stop - *start)}
+                                                : Span{};
     const auto require = [&](uint32_t magic, bool needed, Loaders loaders, const char* what) {
         if (needed && !has_part(file, parts, magic))
             findings.add(Rule::part_missing, loaders,
@@ -290,4 +290,4 @@ void check_parts(const Kernel& kernel, Findings& findings) {
             "what grants wishes for mappings");
 }
 
-}  // namespace check
+} // namespace check

@@ -46,7 +46,9 @@ Span image_span(const ElfFile& file, bool physical) {
 class Plan {
 public:
     Plan(const Kernel& kernel, unsigned levels)
-        : wishes_(kernel.wishes), levels_(levels), image_(image_span(kernel.file, false)),
+        : wishes_(kernel.wishes),
+          levels_(levels),
+          image_(image_span(kernel.file, false)),
           ram_(image_span(kernel.file, true)) {
         direct_map_ = levels == 5 ? PROLOGUE_DIRECT_MAP_5_LEVEL : PROLOGUE_DIRECT_MAP_4_LEVEL;
         room_ = prologue::direct_map_room(levels);
@@ -145,9 +147,8 @@ private:
                       Findings& findings) const {
         const uint64_t last = window.virt + (window.bytes - 1);
         const uint64_t rights = window.rights % 16, caching = window.rights / 16;
-        const std::string where =
-            sentence("0x%lx bytes at 0x%lx show 0x%lx, rights 0x%lx", window.bytes, window.virt,
-                     window.phys, window.rights);
+        const std::string where = sentence("0x%lx bytes at 0x%lx show 0x%lx, rights 0x%lx",
+                                           window.bytes, window.virt, window.phys, window.rights);
         const auto refuse = [&](Rule rule) {
             findings.add(rule, every_loader(), where);
             return false;
@@ -171,8 +172,8 @@ private:
         if (in_the_way == taken.end())
             return true;
         findings.add(Rule::window_overlap, every_loader(),
-                     where + sentence("; 0x%lx to 0x%lx is taken", in_the_way->start,
-                                      in_the_way->end));
+                     where +
+                         sentence("; 0x%lx to 0x%lx is taken", in_the_way->start, in_the_way->end));
         return false;
     }
 
@@ -185,7 +186,7 @@ private:
     bool shares_tables_ = false; // the identity map, with the direct map's first entry
 };
 
-}  // namespace
+} // namespace
 
 Span planned_direct_map(const Kernel& kernel, unsigned levels) {
     return Plan(kernel, levels).direct_map();
@@ -195,4 +196,4 @@ void check_maps(const Kernel& kernel, unsigned levels, Findings& findings) {
     Plan(kernel, levels).check(findings);
 }
 
-}  // namespace check
+} // namespace check

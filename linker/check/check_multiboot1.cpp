@@ -21,8 +21,11 @@ constexpr uint32_t kFlagsUnknownToGrub = 0xfff8;
 class AddressedLoad {
 public:
     AddressedLoad(const ElfFile& file, uint64_t offset, Loaders loaders, Findings& findings)
-        : file_(file), offset_(offset), fields_(multiboot1_fields(file, offset)),
-          loaders_(loaders), findings_(findings) {}
+        : file_(file),
+          offset_(offset),
+          fields_(multiboot1_fields(file, offset)),
+          loaders_(loaders),
+          findings_(findings) {}
 
     void check() {
         if (!fields_agree())
@@ -33,9 +36,8 @@ public:
                                    : file_.contents().size() - first;
         const uint64_t load_end = fields_.load_addr + bytes;
         if (!file_.at(first, bytes)) {
-            add(Rule::multiboot1_file_short,
-                sentence("0x%lx bytes from 0x%lx on, of 0x%zx", bytes, first,
-                         file_.contents().size()));
+            add(Rule::multiboot1_file_short, sentence("0x%lx bytes from 0x%lx on, of 0x%zx", bytes,
+                                                      first, file_.contents().size()));
             return;
         }
         if (is_laid_out_as_memory(first)) {
@@ -61,8 +63,8 @@ private:
         else if ((load_end != 0 && load_end < load) ||
                  (bss_end != 0 && bss_end < std::max(load_end, load)))
             add(Rule::multiboot1_addresses,
-                sentence("load_addr is 0x%x, load_end_addr 0x%x, bss_end_addr 0x%x", load,
-                         load_end, bss_end));
+                sentence("load_addr is 0x%x, load_end_addr 0x%x, bss_end_addr 0x%x", load, load_end,
+                         bss_end));
         else
             return true;
         return false;
@@ -130,8 +132,7 @@ private:
         std::vector<Span> parts;
         for (const Section& section : file_.sections)
             if (section.in_memory && section.type == SHT_NOBITS && !section.thread_local_ &&
-                section.virt >= segment.virt &&
-                section.virt < segment.virt_end()) {
+                section.virt >= segment.virt && section.virt < segment.virt_end()) {
                 const uint64_t start = section.virt - segment.virt + segment.phys;
                 const uint64_t most = segment.phys_end() - start;
                 parts.push_back({start, start + std::min(section.bytes, most)});
@@ -202,8 +203,7 @@ void check_header(const Kernel& kernel, uint64_t offset, LoaderId loader, Findin
         return findings.add(Rule::multiboot1_foreign, loaders,
                             sentence("it is at 0x%lx in the file", offset));
     if (loader == grub_multiboot1 && (fields.flags & kFlagsUnknownToGrub) != 0)
-        findings.add(Rule::multiboot1_flags, loaders,
-                     sentence("flags are 0x%x", fields.flags));
+        findings.add(Rule::multiboot1_flags, loaders, sentence("flags are 0x%x", fields.flags));
     if (fields.has_addresses())
         AddressedLoad(kernel.file, offset, loaders, findings).check();
     else if (loader == qemu_multiboot1)
@@ -211,7 +211,7 @@ void check_header(const Kernel& kernel, uint64_t offset, LoaderId loader, Findin
                      sentence("flags are 0x%x", fields.flags));
 }
 
-}  // namespace
+} // namespace
 
 void check_multiboot1(const Kernel& kernel, Findings& findings) {
     for (const LoaderId loader : {qemu_multiboot1, grub_multiboot1})
@@ -219,12 +219,12 @@ void check_multiboot1(const Kernel& kernel, Findings& findings) {
             check_header(kernel, *offset, loader, findings);
         else
             explain_absence(kernel, loader, findings);
-    const unsigned candidates =
-        kernel.multiboot1.candidates(kMultiboot1Reach, kMultiboot1Alignment, kGrubHeaderBytes);
+    const unsigned candidates = kernel.multiboot1.candidates(kMultiboot1Reach, kMultiboot1Alignment,
+                                                             kGrubHeaderBytes);
     if (candidates > 1)
         findings.add(Rule::multiboot1_duplicate, loaders_by(Contract::multiboot1),
                      sentence("there are %u; the first is at 0x%lx in the file", candidates,
                               *kernel.multiboot1_header(grub_multiboot1)));
 }
 
-}  // namespace check
+} // namespace check

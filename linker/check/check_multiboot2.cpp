@@ -42,8 +42,7 @@ void explain_absence(const Kernel& kernel, Findings& findings) {
 
 // GRUB puts the image where the header lets it; where it is linked for, or anywhere
 // if the kernel may be moved.
-void check_range(const Kernel& kernel, const Multiboot2Header::Range& range,
-                 Findings& findings) {
+void check_range(const Kernel& kernel, const Multiboot2Header::Range& range, Findings& findings) {
     uint64_t start = ~uint64_t{0}, end = 0;
     for (const Segment& segment : kernel.file.loads) {
         start = std::min(start, segment.phys);
@@ -77,12 +76,12 @@ void check_entry_tag(const ElfFile& file, uint32_t entry, Findings& findings) {
     if (!segment)
         findings.add(Rule::entry_outside, kGrub, sentence("the entry tag says 0x%x", entry));
     else if (wanted && entry != *wanted)
-        findings.add(Rule::entry_elsewhere, kGrub,
-                     sentence("the entry tag says 0x%x, prologue_start is at 0x%lx", entry,
-                              *wanted));
+        findings.add(
+            Rule::entry_elsewhere, kGrub,
+            sentence("the entry tag says 0x%x, prologue_start is at 0x%lx", entry, *wanted));
 }
 
-}  // namespace
+} // namespace
 
 void check_multiboot2(const Kernel& kernel, Findings& findings) {
     const std::optional<uint64_t> offset = kernel.multiboot2_header();
@@ -105,12 +104,12 @@ void check_multiboot2(const Kernel& kernel, Findings& findings) {
         check_range(kernel, *header.range, findings);
     if (header.entry)
         check_entry_tag(kernel.file, *header.entry, findings);
-    const unsigned candidates =
-        kernel.multiboot2.candidates(kMultiboot2Reach, kMultiboot2Alignment, kGrubHeaderBytes);
+    const unsigned candidates = kernel.multiboot2.candidates(kMultiboot2Reach, kMultiboot2Alignment,
+                                                             kGrubHeaderBytes);
     if (candidates > 1)
-        findings.add(Rule::multiboot2_duplicate, kGrub,
-                     sentence("there are %u; the first is at 0x%lx in the file", candidates,
-                              *offset));
+        findings.add(
+            Rule::multiboot2_duplicate, kGrub,
+            sentence("there are %u; the first is at 0x%lx in the file", candidates, *offset));
 }
 
-}  // namespace check
+} // namespace check

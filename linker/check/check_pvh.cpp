@@ -100,8 +100,8 @@ std::optional<Taken> taken_by_xen(const ElfFile& file) {
 }
 
 const Segment* note_segment_of(const ElfFile& file, const Note& note) {
-    const auto found =
-        std::find_if(file.segments.begin(), file.segments.end(), [&](const Segment& segment) {
+    const auto found = std::find_if(
+        file.segments.begin(), file.segments.end(), [&](const Segment& segment) {
             return segment.type == PT_NOTE && note.offset >= segment.offset &&
                    note.offset - segment.offset < segment.file_bytes;
         });
@@ -112,15 +112,17 @@ const Segment* note_segment_of(const ElfFile& file, const Note& note) {
 class Reading {
 public:
     Reading(const ElfFile& file, const Note& note, Findings& findings)
-        : file_(file), note_(note), segment_(note_segment_of(file, note)), findings_(findings) {}
+        : file_(file),
+          note_(note),
+          segment_(note_segment_of(file, note)),
+          findings_(findings) {}
 
     void check() {
         explain(set_of(qemu_pvh), taken_by_qemu(file_));
         explain(set_of(xen_pvh), taken_by_xen(file_));
         explain(set_of(cloud_hypervisor, firecracker), taken_by_linux_loader(file_));
-        add(Rule::pvh_note_no_segment, [&] {
-            return sentence("it is at 0x%lx in the file", note_.offset);
-        });
+        add(Rule::pvh_note_no_segment,
+            [&] { return sentence("it is at 0x%lx in the file", note_.offset); });
         add(Rule::pvh_note_alignment, [&] {
             const auto taken = taken_by_qemu(file_);
             return sentence("p_align of segment %u is %lu: QEMU reads ", segment_->index,
@@ -130,12 +132,11 @@ public:
                           : "none");
         });
         add(Rule::pvh_note_behind_other, [&] {
-            return sentence("it is at 0x%lx in the file, segment %u begins at 0x%lx",
-                            note_.offset, segment_->index, segment_->offset);
+            return sentence("it is at 0x%lx in the file, segment %u begins at 0x%lx", note_.offset,
+                            segment_->index, segment_->offset);
         });
-        add(Rule::pvh_note_not_last, [&] {
-            return sentence("the note is in segment %u", segment_->index);
-        });
+        add(Rule::pvh_note_not_last,
+            [&] { return sentence("the note is in segment %u", segment_->index); });
     }
 
 private:
@@ -181,12 +182,12 @@ void check_entry_of(const ElfFile& file, const Note& note, Findings& findings) {
     if (!segment || !segment->executable || entry - segment->phys >= segment->file_bytes)
         findings.add(Rule::pvh_entry_outside, loaders, sentence("the note says 0x%x", entry));
     else if (wanted && entry != *wanted)
-        findings.add(Rule::pvh_entry_elsewhere, loaders,
-                     sentence("the note says 0x%x, prologue_pvh_start is at 0x%lx", entry,
-                              *wanted));
+        findings.add(
+            Rule::pvh_entry_elsewhere, loaders,
+            sentence("the note says 0x%x, prologue_pvh_start is at 0x%lx", entry, *wanted));
 }
 
-}  // namespace
+} // namespace
 
 void check_pvh(const Kernel& kernel, Findings& findings) {
     const ElfFile& file = kernel.file;
@@ -202,9 +203,9 @@ void check_pvh(const Kernel& kernel, Findings& findings) {
     }
     const Note& note = kernel.pvh_notes[0];
     if (note.truncated || (note.desc_bytes != 4 && note.desc_bytes != 8)) {
-        findings.add(Rule::pvh_note_size, loaders,
-                     sentence("the note at 0x%lx in the file has %lu bytes", note.offset,
-                              note.desc_bytes));
+        findings.add(
+            Rule::pvh_note_size, loaders,
+            sentence("the note at 0x%lx in the file has %lu bytes", note.offset, note.desc_bytes));
         return;
     }
     for (const Note& other : kernel.pvh_notes)
@@ -219,4 +220,4 @@ void check_pvh(const Kernel& kernel, Findings& findings) {
     check_entry_of(file, note, findings);
 }
 
-}  // namespace check
+} // namespace check

@@ -21,25 +21,23 @@ void check_stack(const Kernel& kernel, Findings& findings) {
     if (!guard || !bottom || !top) // stripped
         return;
     const std::optional<Segment> segment = kernel.file.holding_virtual(*bottom);
-    const bool in_memory = segment && *top <= segment->virt_end() &&
-                           *guard >= segment->virt;
-    if (*bottom % kPage != 0 || *bottom - *guard != kPage || *top - *bottom != wished ||
-        !in_memory)
+    const bool in_memory = segment && *top <= segment->virt_end() && *guard >= segment->virt;
+    if (*bottom % kPage != 0 || *bottom - *guard != kPage || *top - *bottom != wished || !in_memory)
         findings.add(Rule::stack_symbols, every_loader(),
                      sentence("guard 0x%lx, bottom 0x%lx, top 0x%lx; wished for are 0x%lx bytes",
                               *guard, *bottom, *top, wished));
 }
 
-}  // namespace
+} // namespace
 
 void check_wishes(const Kernel& kernel, Findings& findings) {
     const Wishes& wishes = kernel.wishes;
     for (const auto& [rule, text] : wishes.mistakes)
         findings.add(rule, every_loader(), text);
-    constexpr uint64_t kKnown =
-        PROLOGUE_HEADER_pvh | PROLOGUE_HEADER_multiboot1 | PROLOGUE_HEADER_multiboot2 |
-        PROLOGUE_HEADER_linux | PROLOGUE_HEADER_vmd | PROLOGUE_HEADER_freebsd |
-        PROLOGUE_HEADER_igvm;
+    constexpr uint64_t kKnown = PROLOGUE_HEADER_pvh | PROLOGUE_HEADER_multiboot1 |
+                                PROLOGUE_HEADER_multiboot2 | PROLOGUE_HEADER_linux |
+                                PROLOGUE_HEADER_vmd | PROLOGUE_HEADER_freebsd |
+                                PROLOGUE_HEADER_igvm;
     if (wishes.headers == 0 || (wishes.headers & ~kKnown) != 0)
         findings.add(Rule::headers_unknown, every_loader(),
                      sentence("wished for is 0x%lx", wishes.headers));
@@ -50,4 +48,4 @@ void check_wishes(const Kernel& kernel, Findings& findings) {
     check_stack(kernel, findings);
 }
 
-}  // namespace check
+} // namespace check

@@ -23,7 +23,7 @@ void check_boot(const Kernel& kernel, Findings& findings) {
     findings.merge_depths(four, five);
 }
 
-}  // namespace
+} // namespace
 
 Findings check_kernel(const Kernel& kernel, std::optional<Loaders> asked) {
     Findings findings(asked ? *asked : kernel.carried_loaders());
@@ -42,4 +42,4 @@ Findings check_kernel(const Kernel& kernel, std::optional<Loaders> asked) {
     return findings;
 }
 
-}  // namespace check
+} // namespace check

@@ -31,4 +31,4 @@ void check_maps(const Kernel& kernel, unsigned levels, Findings& findings);
 // Virtual addresses that the direct map may take; empty if there is to be none.
 prologue::Span planned_direct_map(const Kernel& kernel, unsigned levels);
 
-}  // namespace check
+} // namespace check

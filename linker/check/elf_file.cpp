@@ -34,7 +34,7 @@ bool is_ours(std::string_view name) {
            name.starts_with("__stop_prologue_");
 }
 
-}  // namespace
+} // namespace
 
 uint64_t Segment::file_end() const {
     return sum(offset, file_bytes);
@@ -127,12 +127,10 @@ void ElfFile::read_sections() {
         if (gelf_getshdr(section, &header) == nullptr)
             continue;
         const char* name = elf_strptr(handle_->elf, names, header.sh_name);
-        sections.push_back({name != nullptr ? name : "", header.sh_type, header.sh_addr,
-                            header.sh_offset, header.sh_size,
-                            (header.sh_flags & SHF_ALLOC) != 0,
-                            (header.sh_flags & SHF_WRITE) != 0,
-                            (header.sh_flags & SHF_EXECINSTR) != 0,
-                            (header.sh_flags & SHF_TLS) != 0});
+        sections.push_back(
+            {name != nullptr ? name : "", header.sh_type, header.sh_addr, header.sh_offset,
+             header.sh_size, (header.sh_flags & SHF_ALLOC) != 0, (header.sh_flags & SHF_WRITE) != 0,
+             (header.sh_flags & SHF_EXECINSTR) != 0, (header.sh_flags & SHF_TLS) != 0});
         if (header.sh_type == SHT_SYMTAB)
             read_symbols(section, header.sh_link);
     }
@@ -173,8 +171,8 @@ void ElfFile::walk_notes(const Segment& segment) {
         const auto* text = static_cast<const char*>(data->d_buf) + name;
         if (note_offsets_.insert(segment.offset + at_offset).second)
             notes.push_back({std::string(text, strnlen(text, head.n_namesz)), head.n_type,
-                             segment.offset + at_offset, segment.offset + desc, head.n_descsz,
-                             true, false});
+                             segment.offset + at_offset, segment.offset + desc, head.n_descsz, true,
+                             false});
         at_offset = next;
     }
 }
@@ -202,8 +200,7 @@ void ElfFile::scan_for_notes(const Segment& segment, std::string_view owner) {
             std::memcmp(&contents_[head + kNoteHead], owner.data(), name_bytes) == 0 &&
             note_offsets_.insert(head).second)
             notes.push_back({std::string(owner), word(head + 8), head, head + before_desc,
-                             word(head + 4), false,
-                             word(head + 4) > end - head - before_desc});
+                             word(head + 4), false, word(head + 4) > end - head - before_desc});
 }
 
 std::optional<Bytes> ElfFile::at(uint64_t offset, uint64_t count) const {
@@ -264,4 +261,4 @@ std::optional<uint64_t> ElfFile::offset_of(uint64_t virt) const {
     return virt - segment->virt + segment->offset;
 }
 
-}  // namespace check
+} // namespace check

@@ -47,8 +47,8 @@ struct Note {
     uint64_t offset;      // of its head, in the file
     uint64_t desc_offset; // of what it says
     uint64_t desc_bytes;
-    bool in_segment;      // found by a walk through a PT_NOTE segment, as loaders do
-    bool truncated;       // what it says goes on behind what it is in
+    bool in_segment; // found by a walk through a PT_NOTE segment, as loaders do
+    bool truncated;  // what it says goes on behind what it is in
 };
 
 class ElfFile {
@@ -70,7 +70,7 @@ public:
     std::vector<Segment> segments; // all kinds; of a table without end, its beginning
     std::vector<Segment> loads;    // the PT_LOADs, in the order of their headers
     std::vector<Section> sections;
-    std::vector<Note> notes;       // of any owner, in the file's order
+    std::vector<Note> notes;                              // of any owner, in the file's order
     std::map<std::string, uint64_t, std::less<>> symbols; // Prologue's, if not stripped
 
     Bytes contents() const { return contents_; }
@@ -105,4 +105,4 @@ private:
     std::unique_ptr<Handle> handle_;
 };
 
-}  // namespace check
+} // namespace check

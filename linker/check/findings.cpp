@@ -29,7 +29,7 @@ std::vector<RuleText> make_rules() {
     return rules;
 }
 
-}  // namespace
+} // namespace
 
 std::span<const RuleText> all_rules() {
     static const std::vector<RuleText> rules = make_rules();
@@ -93,4 +93,4 @@ std::string sentence(const char* format, ...) {
     return text;
 }
 
-}  // namespace check
+} // namespace check

@@ -66,4 +66,4 @@ private:
 // A sentence, as printf makes it. Addresses and sizes are printed by %#lx.
 [[gnu::format(printf, 1, 2)]] std::string sentence(const char* format, ...);
 
-}  // namespace check
+} // namespace check

@@ -63,8 +63,7 @@ std::string json_of(LoaderId loader, const Kernel& kernel, const Findings& findi
         field("contract", quoted(name_of(kLoaders[loader].contract))),
         field("carried", boolean(kernel.carries(kLoaders[loader].contract))),
         field("asked", boolean(verdict != Verdict::not_asked)),
-        field("taken", verdict == Verdict::not_asked ? "null"
-                                                     : boolean(verdict == Verdict::taken)),
+        field("taken", verdict == Verdict::not_asked ? "null" : boolean(verdict == Verdict::taken)),
         field("entry", verdict == Verdict::taken && entry ? hexadecimal(*entry) : "null"),
     });
 }
@@ -93,8 +92,7 @@ std::string json_of(const Segment& segment) {
         field("bytes", hexadecimal(segment.bytes)),
         field("file_offset", hexadecimal(segment.offset)),
         field("file_bytes", hexadecimal(segment.file_bytes)),
-        field("rights", quoted(rights_of(segment.readable, segment.writable,
-                                         segment.executable))),
+        field("rights", quoted(rights_of(segment.readable, segment.writable, segment.executable))),
     });
 }
 
@@ -132,7 +130,7 @@ Items headers_of(const Kernel& kernel) {
     return headers;
 }
 
-}  // namespace
+} // namespace
 
 std::string json_report(const std::string& path, const Kernel& kernel, const Findings& findings) {
     Items loaders, found, segments, notes;
@@ -169,4 +167,4 @@ std::string json_list() {
     return joined(rules, '[', ']', ",\n ") + '\n';
 }
 
-}  // namespace check
+} // namespace check

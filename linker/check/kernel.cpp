@@ -30,11 +30,14 @@ bool find_prologue(const ElfFile& file) {
     });
 }
 
-}  // namespace
+} // namespace
 
 Kernel::Kernel(ElfFile elf)
-    : file(std::move(elf)), wishes(read_wishes(file)), has_prologue(find_prologue(file)),
-      pvh_notes(find_pvh_notes(file)), multiboot1(find_multiboot1(file)),
+    : file(std::move(elf)),
+      wishes(read_wishes(file)),
+      has_prologue(find_prologue(file)),
+      pvh_notes(find_pvh_notes(file)),
+      multiboot1(find_multiboot1(file)),
       multiboot2(find_multiboot2(file)) {}
 
 std::vector<Note> find_pvh_notes(const ElfFile& file) {
@@ -110,7 +113,7 @@ Loaders Kernel::carried_loaders() const {
     if (multiboot1_header(qemu_multiboot1))
         set.reset(qemu_pvh);
     set.reset(kexec_elf); // for which a kernel must lie low: who means that names it
-    if (set.none()) // nothing of ours, nor of others': what Prologue would bring
+    if (set.none())       // nothing of ours, nor of others': what Prologue would bring
         set = loaders_by(Contract::pvh) | loaders_by(Contract::multiboot2);
     return set;
 }
@@ -149,4 +152,4 @@ std::optional<uint64_t> Kernel::entry(LoaderId loader) const {
     return std::nullopt;
 }
 
-}  // namespace check
+} // namespace check

@@ -113,9 +113,9 @@ struct Multiboot2Header {
     std::optional<Range> range;
     std::optional<uint32_t> entry;
     bool has_address_tag = false;
-    std::string mistake;               // the first tag that makes no sense
-    std::vector<std::string> unknown;  // what is demanded that GRUB does not know
+    std::string mistake;              // the first tag that makes no sense
+    std::vector<std::string> unknown; // what is demanded that GRUB does not know
 };
 Multiboot2Header multiboot2_fields(const ElfFile& file, uint64_t offset);
 
-}  // namespace check
+} // namespace check

@@ -98,4 +98,4 @@ inline std::optional<LoaderId> loader_named(std::string_view name) {
     return std::nullopt;
 }
 
-}  // namespace check
+} // namespace check

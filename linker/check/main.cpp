@@ -101,7 +101,7 @@ int run(const Options& options) {
     return findings.refused(findings.asked()) ? kRefused : kTaken;
 }
 
-}  // namespace
+} // namespace
 
 int main(int count, char** words) {
     try {

@@ -43,8 +43,8 @@ HeaderPlaces find(const ElfFile& file, uint32_t magic, unsigned words, uint64_t 
 }
 
 // Multiboot 2's tags.
-constexpr unsigned kTagEnd = 0, kTagInformation = 1, kTagAddress = 2, kTagEntry = 3,
-                   kTagEfi32 = 8, kTagRange = 10;
+constexpr unsigned kTagEnd = 0, kTagInformation = 1, kTagAddress = 2, kTagEntry = 3, kTagEfi32 = 8,
+                   kTagRange = 10;
 constexpr unsigned kSmbios = 13, kLastInformation = 21; // that can be asked for
 constexpr unsigned kTagHead = 8, kOptional = 1;
 
@@ -85,7 +85,7 @@ void read_tag(const ElfFile& file, uint64_t tag, unsigned type, bool optional, u
         header.unknown.push_back(sentence("tag %u", type));
 }
 
-}  // namespace
+} // namespace
 
 std::optional<uint64_t> HeaderPlaces::taken(uint64_t reach, uint64_t alignment,
                                             uint64_t bytes) const {
@@ -96,10 +96,9 @@ std::optional<uint64_t> HeaderPlaces::taken(uint64_t reach, uint64_t alignment,
 }
 
 unsigned HeaderPlaces::candidates(uint64_t reach, uint64_t alignment, uint64_t bytes) const {
-    return static_cast<unsigned>(
-        std::count_if(valid.begin(), valid.end(), [&](uint64_t offset) {
-            return offset % alignment == 0 && offset <= reach - bytes;
-        }));
+    return static_cast<unsigned>(std::count_if(valid.begin(), valid.end(), [&](uint64_t offset) {
+        return offset % alignment == 0 && offset <= reach - bytes;
+    }));
 }
 
 HeaderPlaces find_multiboot1(const ElfFile& file) {
@@ -140,4 +139,4 @@ Multiboot2Header multiboot2_fields(const ElfFile& file, uint64_t offset) {
     }
 }
 
-}  // namespace check
+} // namespace check

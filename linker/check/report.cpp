@@ -63,7 +63,7 @@ std::string loader_line(LoaderId loader, const Kernel& kernel, const Findings& f
     return line + '\n';
 }
 
-}  // namespace
+} // namespace
 
 Verdict verdict_of(LoaderId loader, const Findings& findings) {
     if (!findings.asked()[loader])
@@ -85,8 +85,8 @@ std::string text_report(const std::string& path, const Kernel& kernel, const Fin
         text += loader_line(static_cast<LoaderId>(i), kernel, findings);
     for (const Finding& finding : findings) {
         const RuleText& rule = text_of(finding.rule);
-        text += '\n' + std::string(name_of(finding.severity)) + ": " + std::string(rule.id) +
-                " (" + names_of(finding.loaders) + ")\n";
+        text += '\n' + std::string(name_of(finding.severity)) + ": " + std::string(rule.id) + " (" +
+                names_of(finding.loaders) + ")\n";
         text += wrapped(std::string(rule.meaning) + " Here: " + finding.sentence + '.', 4);
         text += wrapped("To mend: " + std::string(rule.mend), 4);
     }
@@ -102,4 +102,4 @@ std::string text_list() {
     return text;
 }
 
-}  // namespace check
+} // namespace check

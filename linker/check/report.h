@@ -23,4 +23,4 @@ Verdict verdict_of(LoaderId loader, const Findings& findings);
 std::string_view name_of(Severity severity);
 std::string rights_of(bool readable, bool writable, bool executable); // such as r-x
 
-}  // namespace check
+} // namespace check

@@ -3,6 +3,8 @@
 // docs/prologue-check.md is made of these words.
 #pragma once
 
+// A row an entry.
+// clang-format off
 #define CHECK_RULES(X)                                                                             \
     /* ---- The ELF file ---- */                                                                   \
     X(elf_class, error, "The file is not an ELF64: Prologue reads its own program headers, and "   \

@@ -71,9 +71,9 @@ std::vector<std::string> contents_of(const Segment& segment, const Kernel& kerne
         if (note.owner.empty())
             continue; // fills a gap
         const WishKind* kind = note.owner == PROLOGUE_NOTE_OWNER ? wish_kind(note.type) : nullptr;
-        const std::string what = kind != nullptr ? "wish " + std::string(kind->name)
-                                                 : sentence("%s note %u", note.owner.c_str(),
-                                                            note.type);
+        const std::string what = kind != nullptr
+                                     ? "wish " + std::string(kind->name)
+                                     : sentence("%s note %u", note.owner.c_str(), note.type);
         add_header(what.c_str(), note.offset);
     }
     return marks;
@@ -82,17 +82,21 @@ std::vector<std::string> contents_of(const Segment& segment, const Kernel& kerne
 std::vector<Box> boxes_of(const Kernel& kernel) {
     std::vector<Box> boxes;
     for (const Segment& segment : kernel.file.loads)
-        boxes.push_back({sentence("segment-%u", segment.index),
-                         sentence("segment %u", segment.index),
-                         rights_of(segment.readable, segment.writable, segment.executable),
-                         segment.virt, segment.phys, segment.bytes, segment.file_bytes,
-                         contents_of(segment, kernel)});
+        boxes.push_back(
+            {sentence("segment-%u", segment.index), sentence("segment %u", segment.index),
+             rights_of(segment.readable, segment.writable, segment.executable), segment.virt,
+             segment.phys, segment.bytes, segment.file_bytes, contents_of(segment, kernel)});
     unsigned index = 0;
     for (const Window& window : kernel.wishes.windows) {
-        boxes.push_back({sentence("window-%u", index), sentence("window %u", index),
+        boxes.push_back({sentence("window-%u", index),
+                         sentence("window %u", index),
                          rights_of(true, (window.rights & PROLOGUE_WINDOW_WRITE) != 0,
                                    (window.rights & PROLOGUE_WINDOW_EXECUTE) != 0),
-                         window.virt, window.phys, window.bytes, window.bytes, {}});
+                         window.virt,
+                         window.phys,
+                         window.bytes,
+                         window.bytes,
+                         {}});
         ++index;
     }
     return boxes;
@@ -144,8 +148,7 @@ std::string side(const Box& box, unsigned x, unsigned y, uint64_t address) {
         result += rectangle(x, y + kept, kBoxWidth, box.height - kept, "url(#zero)");
     }
     result += text(x + kPadding, y + kLine, sentence("0x%lx", address));
-    result += text(x + kPadding, y + box.height - kPadding,
-                   sentence("0x%lx", address + box.bytes));
+    result += text(x + kPadding, y + box.height - kPadding, sentence("0x%lx", address + box.bytes));
     return result;
 }
 
@@ -154,16 +157,15 @@ std::string drawn(const Box& box) {
     std::string result = "<g id=\"" + box.id + "\">\n<title>" + escaped(box.title) + "</title>\n";
     result += sentence("<polygon points=\"%u,%u %u,%u %u,%u %u,%u\" fill=\"%s\" "
                        "fill-opacity=\"0.35\"/>\n",
-                       left_edge, box.virt_y, kRight, box.phys_y, kRight,
-                       box.phys_y + box.height, left_edge, box.virt_y + box.height,
-                       colour(box.rights));
+                       left_edge, box.virt_y, kRight, box.phys_y, kRight, box.phys_y + box.height,
+                       left_edge, box.virt_y + box.height, colour(box.rights));
     result += side(box, kLeft, box.virt_y, box.virt);
     result += side(box, kRight, box.phys_y, box.phys);
     const char* const right_aligned = " text-anchor=\"end\"";
     result += text(left_edge - kPadding, box.virt_y + kLine, box.title + ' ' + box.rights,
                    right_aligned);
-    result += text(left_edge - kPadding, box.virt_y + 2 * kLine,
-                   sentence("0x%lx bytes", box.bytes), right_aligned);
+    result += text(left_edge - kPadding, box.virt_y + 2 * kLine, sentence("0x%lx bytes", box.bytes),
+                   right_aligned);
     if (box.file_bytes != box.bytes)
         result += text(left_edge - kPadding, box.virt_y + 3 * kLine,
                        sentence("0x%lx in the file", box.file_bytes), right_aligned);
@@ -184,7 +186,7 @@ std::string legend() {
            text(x + 22, 63, "not in the file: zeroed");
 }
 
-}  // namespace
+} // namespace
 
 std::string svg_picture(const std::string& path, const Kernel& kernel) {
     std::vector<Box> boxes = boxes_of(kernel);
@@ -209,4 +211,4 @@ std::string svg_picture(const std::string& path, const Kernel& kernel) {
     return picture + "</svg>\n";
 }
 
-}  // namespace check
+} // namespace check

@@ -42,9 +42,9 @@ private:
     void read_note(const Note& note) {
         const WishKind* kind = wish_kind(note.type);
         if (kind == nullptr)
-            return mistake(Rule::wish_unknown,
-                           sentence("the note at 0x%lx in the file has type 0x%x", note.offset,
-                                    note.type));
+            return mistake(
+                Rule::wish_unknown,
+                sentence("the note at 0x%lx in the file has type 0x%x", note.offset, note.type));
         uint64_t wanted = 0;
         for (const unsigned bytes : kind->fields)
             wanted += bytes;
@@ -115,7 +115,7 @@ private:
     std::vector<uint32_t> seen_;
 };
 
-}  // namespace
+} // namespace
 
 const WishKind* wish_kind(uint32_t type) {
     const auto found = std::find_if(std::begin(kKinds), std::end(kKinds),
@@ -127,4 +127,4 @@ Wishes read_wishes(const ElfFile& file) {
     return Reader(file).read();
 }
 
-}  // namespace check
+} // namespace check

@@ -10,4 +10,4 @@ namespace feeder {
 [[noreturn]] void refuse(const char* what, uint32_t first);
 [[noreturn]] void refuse(const char* what, uint32_t first, uint32_t second);
 
-}  // namespace feeder
+} // namespace feeder

@@ -6,7 +6,7 @@ namespace {
 constexpr uint16_t kSerial = 0x3f8;
 constexpr uint16_t kLineStatus = kSerial + 5;
 constexpr uint8_t kTransmitterEmpty = 0x20;
-constexpr uint8_t kNobody = 0xff;  // what is read where no port is: Xen's guests have none
+constexpr uint8_t kNobody = 0xff; // what is read where no port is: Xen's guests have none
 constexpr uint16_t kDebugPort = 0xe9;
 constexpr uint16_t kExitPort = 0xf4;
 
@@ -34,7 +34,7 @@ void print_in(uint64_t value, unsigned base) {
     put("0123456789abcdef"[value % base]);
 }
 
-}  // namespace
+} // namespace
 
 void print(const char* text) {
     for (; *text != 0; ++text) {
@@ -59,4 +59,4 @@ void finish(uint8_t status) {
         asm volatile("cli; hlt");
 }
 
-}  // namespace kernel
+} // namespace kernel

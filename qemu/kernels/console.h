@@ -13,4 +13,4 @@ void print_decimal(uint64_t value);
 // Ends the VM by QEMU's exit device.
 [[noreturn]] void finish(uint8_t status);
 
-}  // namespace kernel
+} // namespace kernel

@@ -21,19 +21,19 @@ static _Noreturn inline void end(int good) {
         __asm__ volatile("cli; hlt");
 }
 
-static inline int is_asked(const prologue_handoff *handoff, const char *word) {
+static inline int is_asked(const prologue_handoff* handoff, const char* word) {
     uint64_t bytes;
     return prologue_option(handoff, word, &bytes) != 0;
 }
 
 /* The handoff, with `rsdp=0x...` of the command line for the firmware's tables. */
-static inline const prologue_handoff *with_tables_asked(const prologue_handoff *handoff) {
+static inline const prologue_handoff* with_tables_asked(const prologue_handoff* handoff) {
     static prologue_handoff copy;
-    void *to = &copy;
-    const void *from = handoff;
+    void* to = &copy;
+    const void* from = handoff;
     uint64_t bytes = sizeof copy;
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
-    const char *const text = prologue_option(handoff, "rsdp", &bytes);
+    const char* const text = prologue_option(handoff, "rsdp", &bytes);
     if (!text)
         return handoff;
     copy.rsdp_phys = 0;

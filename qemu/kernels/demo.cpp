@@ -270,7 +270,7 @@ void report(const prologue_handoff& handoff) {
     report_framebuffer(handoff.framebuffer);
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     if (handoff->magic != PROLOGUE_HANDOFF_MAGIC || handoff->size < sizeof *handoff) {

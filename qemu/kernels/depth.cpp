@@ -113,8 +113,11 @@ prologue_depth_result change(const prologue_depth_change& how, bool& kept) {
         orq %%rdx, %%rcx
         popq %%rbx
         popq %%rbp
-    )" : "=a"(result), "=c"(lost) : "D"(&how)
-       : "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+    )"
+                 : "=a"(result), "=c"(lost)
+                 : "D"(&how)
+                 : "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
+                   "cc");
     kept = lost == 0;
     return static_cast<prologue_depth_result>(result);
 }
@@ -202,7 +205,7 @@ void load_idt() {
     prologue_load_idt(idt, sizeof idt);
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     load_idt();

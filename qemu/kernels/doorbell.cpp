@@ -108,7 +108,7 @@ bool serve_timer() {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     if ((handoff->sev.status & kRestricted) == 0) {

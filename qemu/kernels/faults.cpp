@@ -29,7 +29,7 @@ constexpr uint64_t kNonCanonical = uint64_t{1} << 63;
 constexpr uint64_t kFreeSelector = 0x20; // in the GDT, of no use in 64-bit mode
 constexpr uint64_t kBeyondGdt = 0x50;
 constexpr uint64_t kAbsentData = 0x00cf13000000ffff;
-constexpr int kTrapFlag = 1 << 8; // in RFLAGS
+constexpr int kTrapFlag = 1 << 8;          // in RFLAGS
 constexpr uint64_t kTaskSwitched = 1 << 3; // in CR0
 
 const prologue_handoff* handoff;
@@ -63,7 +63,7 @@ void make_free_selector_absent() {
     at(gdt.base + kFreeSelector) = kAbsentData;
 }
 
-}  // namespace
+} // namespace
 
 // One INT of each vector, four bytes apart.
 asm(R"(
@@ -243,19 +243,43 @@ struct Fault {
     void (*raise)();
 };
 
-constexpr Fault named(const char* name, void (*raise)()) { return {name, raise}; }
+constexpr Fault named(const char* name, void (*raise)()) {
+    return {name, raise};
+}
 #define FAULT(function) named(#function, function)
 const Fault faults[] = {
-    FAULT(fill_with_faults), FAULT(divide_by_zero), FAULT(single_step), FAULT(breakpoint),
-    FAULT(invalid_opcode), FAULT(invalid_opcode_without_stack), FAULT(no_coprocessor),
-    FAULT(double_fault), FAULT(segment_not_present),
-    FAULT(stack_not_present), FAULT(stack_not_canonical), FAULT(selector_beyond_gdt),
-    FAULT(not_canonical), FAULT(vector_beyond_idt), FAULT(read_not_mapped), FAULT(read_null),
-    FAULT(write_physical_null), FAULT(write_own_text), FAULT(write_text_in_direct_map),
-    FAULT(write_text_at_identity), FAULT(write_constant), FAULT(read_guard_page), FAULT(run_data),
-    FAULT(run_stack), FAULT(run_direct_map), FAULT(run_null), FAULT(floating_point),
-    FAULT(stack_overflow), FAULT(software_interrupt), FAULT(software_interrupt_without_stack),
-    FAULT(wait_without_stack), FAULT(return_from_kernel_main),
+    FAULT(fill_with_faults),
+    FAULT(divide_by_zero),
+    FAULT(single_step),
+    FAULT(breakpoint),
+    FAULT(invalid_opcode),
+    FAULT(invalid_opcode_without_stack),
+    FAULT(no_coprocessor),
+    FAULT(double_fault),
+    FAULT(segment_not_present),
+    FAULT(stack_not_present),
+    FAULT(stack_not_canonical),
+    FAULT(selector_beyond_gdt),
+    FAULT(not_canonical),
+    FAULT(vector_beyond_idt),
+    FAULT(read_not_mapped),
+    FAULT(read_null),
+    FAULT(write_physical_null),
+    FAULT(write_own_text),
+    FAULT(write_text_in_direct_map),
+    FAULT(write_text_at_identity),
+    FAULT(write_constant),
+    FAULT(read_guard_page),
+    FAULT(run_data),
+    FAULT(run_stack),
+    FAULT(run_direct_map),
+    FAULT(run_null),
+    FAULT(floating_point),
+    FAULT(stack_overflow),
+    FAULT(software_interrupt),
+    FAULT(software_interrupt_without_stack),
+    FAULT(wait_without_stack),
+    FAULT(return_from_kernel_main),
 };
 
 // What follows `name` in the text; null where it does not begin with that word.
@@ -280,7 +304,7 @@ void line(const char* key, uint64_t value) {
     kernel::print("\n");
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* given) {
     handoff = given;

@@ -93,8 +93,8 @@ void show_buffer(const char* what, unsigned bytes) {
 }
 
 void cpuid() {
-    const uint64_t leaves[][2] = {{1, 0}, {7, 0}, {7, 1}, {0xd, 0}, {0x80000002, 5},
-                                  {0x80000008, 0}};
+    const uint64_t leaves[][2] = {{1, 0},   {7, 0},          {7, 1},
+                                  {0xd, 0}, {0x80000002, 5}, {0x80000008, 0}};
     for (const auto& leaf : leaves)
         FORM("cpuid", .rax = leaf[0], .rcx = leaf[1]);
     FORM(".byte 0x48; cpuid", .rax = 0xffffffff00000007, .rcx = 0xffffffff00000000);
@@ -280,7 +280,7 @@ void one(const char* name) {
         FORM("outsb", .rdx = kScratch, .rsi = IO_APIC);
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     if (handoff->cmdline_bytes != 0) {

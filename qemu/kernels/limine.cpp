@@ -20,7 +20,10 @@ struct Request {
     uint64_t more[3];
 
     constexpr Request(uint64_t a, uint64_t b, uint64_t first = 0)
-        : id{kCommon[0], kCommon[1], a, b}, revision(0), answer(nullptr), more{first, 0, 0} {}
+        : id{kCommon[0], kCommon[1], a, b},
+          revision(0),
+          answer(nullptr),
+          more{first, 0, 0} {}
 };
 
 template <class T>
@@ -83,8 +86,8 @@ void line(const char* key, const char* value) {
 
 // What lies at the image's first byte, by both of its addresses.
 bool is_where_it_says() {
-    const auto* const seen =
-        reinterpret_cast<const uint64_t*>(hhdm.answer->first + address.answer->first);
+    const auto* const seen = reinterpret_cast<const uint64_t*>(hhdm.answer->first +
+                                                               address.answer->first);
     const auto* const own = reinterpret_cast<const uint64_t*>(address.answer->second);
     for (unsigned i = 0; i != 512; ++i)
         if (seen[i] != own[i])
@@ -107,7 +110,8 @@ void report_modules() {
         const File& file = *modules.answer->things[i];
         line("module", file.bytes);
         line("string", file.string);
-        line("bytes", uint64_t(uint8_t(file.address[0])) << 8 | uint8_t(file.address[file.bytes - 1]));
+        line("bytes",
+             uint64_t(uint8_t(file.address[0])) << 8 | uint8_t(file.address[file.bytes - 1]));
     }
 }
 
@@ -124,7 +128,7 @@ void report_memory() {
     }
 }
 
-}  // namespace
+} // namespace
 
 extern "C" [[noreturn]] void report(const uint64_t* registers, uint64_t stack_pointer) {
     print("\n"); // behind what firmware has left on its line

@@ -20,7 +20,7 @@ uint64_t hash_of_page(const uint8_t* bytes) {
     return hash;
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     using kernel::print, kernel::print_hex;

@@ -15,7 +15,9 @@ public:
     // `direct_map` shows physical 0; `visit` gets each mapping, neighbours that
     // go on where the one before ends joined to one.
     TableWalk(uint64_t direct_map, unsigned levels, void (*visit)(const Mapping&))
-        : direct_map_(direct_map), levels_(levels), visit_(visit) {}
+        : direct_map_(direct_map),
+          levels_(levels),
+          visit_(visit) {}
 
     void all(uint64_t cr3) {
         table(cr3 & kAddress, levels_, 0, true, true);

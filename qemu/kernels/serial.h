@@ -9,12 +9,12 @@ static inline void out8(uint16_t port, uint8_t value) {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
-static inline void print(const char *text) {
+static inline void print(const char* text) {
     for (; *text != 0; ++text)
         out8(SERIAL, (uint8_t)*text);
 }
 
-static inline void print_number(const char *name, uint64_t value) {
+static inline void print_number(const char* name, uint64_t value) {
     print(name);
     print(": 0x");
     static const char digits[] = "0123456789abcdef";

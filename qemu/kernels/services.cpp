@@ -57,7 +57,7 @@ uint64_t get_memory_map(const prologue_handoff* handoff, uint64_t services) {
     return prologue_call_firmware(word_at(handoff, services + kGetMemoryMap), arguments, 5);
 }
 
-}  // namespace
+} // namespace
 
 namespace kernel {
 
@@ -71,8 +71,8 @@ void use_boot_services(const prologue_handoff* handoff) {
     prologue_spare_pages spare = prologue_spare(handoff);
     constexpr uint64_t kSeen = 0xffffffffc0000000;
     prologue_map_page(handoff, &spare, kSeen, system_page, 1);
-    const auto* const table =
-        reinterpret_cast<const char*>(kSeen + efi.system_table_phys - system_page);
+    const auto* const table = reinterpret_cast<const char*>(kSeen + efi.system_table_phys -
+                                                            system_page);
     const auto services = *reinterpret_cast<const uint64_t*>(table + kBootServices);
     const uint64_t status = get_memory_map(handoff, services);
     line("get-memory-map", status);
@@ -89,4 +89,4 @@ void use_boot_services(const prologue_handoff* handoff) {
     line("exit", prologue_call_firmware(exit, right_key, 2));
 }
 
-}  // namespace kernel
+} // namespace kernel

@@ -209,10 +209,14 @@ void own_handlers() {
 
 void requests() {
     constexpr uint64_t kCpuid = 0x72, kIo = 0x7b, kRdpmc = 0x6f;
-    constexpr uint32_t kAll =
-        PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RBX | PROLOGUE_GHCB_RCX | PROLOGUE_GHCB_RDX;
-    prologue_ghcb_request leaf = {.code = kCpuid, .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
-                                  .wanted = kAll, .rax = 0, .rbx = kPrivate, .rcx = 0,
+    constexpr uint32_t kAll = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RBX | PROLOGUE_GHCB_RCX |
+                              PROLOGUE_GHCB_RDX;
+    prologue_ghcb_request leaf = {.code = kCpuid,
+                                  .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
+                                  .wanted = kAll,
+                                  .rax = 0,
+                                  .rbx = kPrivate,
+                                  .rcx = 0,
                                   .rdx = kPrivate};
     const unsigned vector = prologue_sev_vmgexit(&leaf);
     const Cpuid executed = cpuid(0);
@@ -220,8 +224,11 @@ void requests() {
                                leaf.rcx == executed.ecx);
 
     // What the host says beside what is wanted is nobody's.
-    leaf = {.code = kCpuid, .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
-            .wanted = PROLOGUE_GHCB_RAX, .rbx = kPrivate, .rdx = kPrivate};
+    leaf = {.code = kCpuid,
+            .told = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RCX,
+            .wanted = PROLOGUE_GHCB_RAX,
+            .rbx = kPrivate,
+            .rdx = kPrivate};
     tell("vmgexit: what is not wanted stays",
          prologue_sev_vmgexit(&leaf) == 0 && leaf.rax == executed.eax && leaf.rbx == kPrivate &&
              leaf.rcx == 0 && leaf.rdx == kPrivate);
@@ -229,15 +236,17 @@ void requests() {
     // OUTSB with REP, DS, 64-bit addresses (APM vol. 2, 15.10.2)
     constexpr uint64_t kCom1 = 0x3f8, kOutsb = 3 << 10 | 1 << 9 | 1 << 4 | 8 | 4;
     char text[] = "vmgexit: a string in the page's buffer\n";
-    prologue_ghcb_request string = {.code = kIo, .info1 = kCom1 << 16 | kOutsb,
-                                    .info2 = sizeof text - 1, .data = text,
+    prologue_ghcb_request string = {.code = kIo,
+                                    .info1 = kCom1 << 16 | kOutsb,
+                                    .info2 = sizeof text - 1,
+                                    .data = text,
                                     .data_bytes = sizeof text - 1};
     tell("vmgexit: string", prologue_sev_vmgexit(&string) == 0);
 
     // No counter is there: the host answers with #GP.
     constexpr unsigned kVectorGp = 13;
-    prologue_ghcb_request counter = {.code = kRdpmc, .told = PROLOGUE_GHCB_RCX,
-                                     .wanted = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RDX};
+    prologue_ghcb_request counter = {
+        .code = kRdpmc, .told = PROLOGUE_GHCB_RCX, .wanted = PROLOGUE_GHCB_RAX | PROLOGUE_GHCB_RDX};
     tell("vmgexit: an exception is told", prologue_sev_vmgexit(&counter) == kVectorGp);
 }
 
@@ -275,8 +284,8 @@ void share(uint64_t phys, prologue_table_pages pages) {
     tell("share: the host's memory is another", at(phys)[0] != kPrivate);
     fill(phys, kBytes, kShown);
     tell("share: can be written", holds(phys, kBytes, kShown));
-    tell("share: the pages around it", holds(phys - kPage, kPage, kNeighbour) &&
-                                           holds(phys + kBytes, kPage, kNeighbour));
+    tell("share: the pages around it",
+         holds(phys - kPage, kPage, kNeighbour) && holds(phys + kBytes, kPage, kNeighbour));
     tell("unshare the second", prologue_sev_unshare(virt + kPage, kPage, &pages) == 0);
     tell("unshare: the guest's memory is another", at(phys + kPage)[0] != kShown);
     fill(phys + kPage, kPage, kPrivate);
@@ -322,8 +331,9 @@ bool is(const char* text, const char* other) {
 
 void leak(const char* how, uint64_t phys) {
     if (is(how, "leak-port"))
-        asm volatile("outl %%eax, %%dx" : : "a"(static_cast<uint32_t>(kPrivate)),
-                     "d"(uint16_t{0xcf8}));
+        asm volatile("outl %%eax, %%dx"
+                     :
+                     : "a"(static_cast<uint32_t>(kPrivate)), "d"(uint16_t{0xcf8}));
     if (is(how, "leak-page")) {
         prologue_ghcb_request request = {.code = 0x72, .told = 7, .rbx = kPrivate};
         prologue_sev_vmgexit(&request);
@@ -332,7 +342,7 @@ void leak(const char* how, uint64_t phys) {
         fill(phys, 8, kPrivate);
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     sev = handoff->sev;

@@ -47,11 +47,11 @@ using kernel::print_decimal;
 using kernel::print_hex;
 
 // The contract, from the manuals' numbers and the public header.
-constexpr uint64_t kCr0 = 0x80010033;     // PG WP NE ET MP PE
-constexpr uint64_t kCr4 = 0x660;          // OSXMMEXCPT OSFXSR MCE PAE
+constexpr uint64_t kCr0 = 0x80010033; // PG WP NE ET MP PE
+constexpr uint64_t kCr4 = 0x660;      // OSXMMEXCPT OSFXSR MCE PAE
 constexpr uint64_t kCr4La57 = 1 << 12;
-constexpr uint64_t kEfer = 0xd00;         // NXE LMA LME
-constexpr uint64_t kStatusFlags = 0x8d5;  // OF SF ZF AF PF CF: anything
+constexpr uint64_t kEfer = 0xd00;        // NXE LMA LME
+constexpr uint64_t kStatusFlags = 0x8d5; // OF SF ZF AF PF CF: anything
 constexpr uint64_t kFlags = 0x2;
 constexpr uint32_t kMxcsr = 0x1f80;
 constexpr uint16_t kFpuControl = 0x37f;
@@ -93,23 +93,23 @@ uint64_t read_msr(uint32_t number) {
     return uint64_t{high} << 32 | low;
 }
 
-#define READ(instruction, type)                               \
-    [] {                                                      \
-        type value = 0;                                       \
-        asm volatile(instruction : "=rm"(value) : : "memory"); \
-        return value;                                         \
+#define READ(instruction, type)                                                                    \
+    [] {                                                                                           \
+        type value = 0;                                                                            \
+        asm volatile(instruction : "=rm"(value) : : "memory");                                     \
+        return value;                                                                              \
     }()
-#define READ_TO_MEMORY(instruction, type)                    \
-    [] {                                                     \
-        type value = {};                                     \
-        asm volatile(instruction : "=m"(value));             \
-        return value;                                        \
+#define READ_TO_MEMORY(instruction, type)                                                          \
+    [] {                                                                                           \
+        type value = {};                                                                           \
+        asm volatile(instruction : "=m"(value));                                                   \
+        return value;                                                                              \
     }()
-#define READ_CONTROL(name)                                   \
-    [] {                                                     \
-        uint64_t value;                                      \
-        asm volatile("mov %%" name ", %0" : "=r"(value));    \
-        return value;                                        \
+#define READ_CONTROL(name)                                                                         \
+    [] {                                                                                           \
+        uint64_t value;                                                                            \
+        asm volatile("mov %%" name ", %0" : "=r"(value));                                          \
+        return value;                                                                              \
     }()
 
 struct TablePointer {
@@ -206,8 +206,7 @@ void check_places(const prologue_handoff& handoff) {
         check_place(handoff, "place-environment", handoff.boot.environment,
                     handoff.boot.environment_bytes + 1);
     if (handoff.efi.memory_map != nullptr) {
-        check_place(handoff, "place-efi-map", handoff.efi.memory_map,
-                    handoff.efi.memory_map_bytes);
+        check_place(handoff, "place-efi-map", handoff.efi.memory_map, handoff.efi.memory_map_bytes);
         check("efi-map-alignment", reinterpret_cast<uintptr_t>(handoff.efi.memory_map) % 8, 0);
     }
     check("place-page-tables", type_at(handoff, handoff.page_tables_phys),
@@ -378,7 +377,7 @@ void print_result() {
     __builtin_unreachable();
 }
 
-}  // namespace
+} // namespace
 
 void state_main(const prologue_handoff* given, uint64_t rsp, uint64_t rflags, uint64_t rbp) {
     const prologue_handoff& handoff = *given;

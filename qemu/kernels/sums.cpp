@@ -40,7 +40,7 @@ constexpr Words made() {
 constinit Words data = made();
 uint64_t zeroes[kWords];
 
-}  // namespace
+} // namespace
 
 // One that a shared object finds by its symbol's name.
 extern "C" {
@@ -57,10 +57,8 @@ struct Pointers {
     const uint64_t* apart;
     const uint64_t* behind;
 };
-constinit const volatile Pointers pointers = {{&data.words[1], zeroes, &zeroes[9]},
-                                              {},
-                                              &exported[2],
-                                              &data.words[kWords - 1]};
+constinit const volatile Pointers pointers = {
+    {&data.words[1], zeroes, &zeroes[9]}, {}, &exported[2], &data.words[kWords - 1]};
 
 bool is_relocated() {
     return pointers.next[0] == &data.words[1] && pointers.next[1] == zeroes &&
@@ -94,7 +92,7 @@ uint64_t sum(const prologue_handoff* handoff, const prologue_module& module) {
     return result;
 }
 
-}  // namespace
+} // namespace
 
 void kernel_main(const prologue_handoff* handoff) {
     print_place(handoff);

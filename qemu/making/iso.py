@@ -10,7 +10,7 @@ import cases
 import machine
 
 _GRUB = Path("/usr/lib/grub")
-BIOS, EFI = "i386-pc", "x86_64-efi" # as GRUB names its platforms
+BIOS, EFI = "i386-pc", "x86_64-efi"  # as GRUB names its platforms
 OVMF = Path("/usr/share/ovmf/OVMF.fd")
 _GRUB_MODULES = "linux chain multiboot multiboot2 serial terminal echo iorw normal"
 
@@ -55,7 +55,8 @@ def grub_iso(
 def grub_starts_by_efi() -> bool:
     """Whether `linux` on UEFI lets the firmware start the file, as from GRUB 2.12 on (Debian 13);
     older ones enter it in 32-bit mode."""
-    said = subprocess.run(["grub-mkrescue", "--version"], check=True, capture_output=True, text=True)
+    said = subprocess.run(["grub-mkrescue", "--version"],
+                          check=True, capture_output=True, text=True)
     return tuple(map(int, re.search(r"(\d+)\.(\d+)", said.stdout).groups())) >= (2, 12)
 
 

@@ -19,7 +19,7 @@ CLANG = [os.environ.get("CLANG") or "clang", "--target=x86_64-none-elf"]
 CLANGXX = [os.environ.get("CLANGXX") or "clang++", "--target=x86_64-none-elf", "-std=c++20"]
 GCC = ["gcc"]
 PLAIN = ["-ffreestanding", "-mno-red-zone", "-fno-stack-protector", "-O2", "-Wall", "-Wextra",
-          "-Werror", INCLUDE]
+         "-Werror", INCLUDE]
 
 _CONTRACT = (cases.ROOT / "docs/kernel-contract.md").read_text()
 OWN_SCRIPT = re.search(r"```ld\n(ENTRY.*?)```", _CONTRACT, re.DOTALL)[1]

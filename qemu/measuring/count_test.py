@@ -145,8 +145,10 @@ class Kernels:
         source.write_text(assembly)
         linker.write_text(script)
         target = "i386" if "elf_i386" in link_arguments else "x86_64"
-        subprocess.run(["clang", f"--target={target}-elf", "-c", source, "-o", object_file], check=True)
-        subprocess.run(["ld.lld", *link_arguments, "-T", linker, object_file, "-o", kernel], check=True)
+        subprocess.run(["clang", f"--target={target}-elf", "-c",
+                       source, "-o", object_file], check=True)
+        subprocess.run(["ld.lld", *link_arguments, "-T", linker,
+                       object_file, "-o", kernel], check=True)
         return str(kernel)
 
     def multiboot(self, body):
@@ -328,7 +330,8 @@ def test_bzimage(kernels):
 
 def test_five_runs_are_equal(kernels):
     kernel = kernels.high()
-    reports = [count.as_object(measure(kernel, until="kernel_main"), profile=True) for _ in range(5)]
+    reports = [count.as_object(measure(kernel, until="kernel_main"), profile=True)
+               for _ in range(5)]
     expect(reports, [reports[0]] * 5)
 
 

@@ -20,7 +20,8 @@ KINDS = ("code", "rodata", "data", "nobits")
 
 #   VMA  LMA  size  alignment, then an output section, 8 columns further an
 #   input section and 16 further a symbol
-MAP_LINE = re.compile(r"\s*[0-9a-f]+\s+[0-9a-f]+\s+(?P<size>[0-9a-f]+)\s+\d+ (?P<indent> *)(?P<name>\S.*)")
+MAP_LINE = re.compile(
+    r"\s*[0-9a-f]+\s+[0-9a-f]+\s+(?P<size>[0-9a-f]+)\s+\d+ (?P<indent> *)(?P<name>\S.*)")
 OUTPUT_INDENT, INPUT_INDENT = 0, 8
 
 

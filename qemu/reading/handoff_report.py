@@ -47,7 +47,7 @@ class Report:
         self.memory: List[Range] = []
         self.modules: List[Module] = []
         self.environment: List[str] = []
-        self.efi_memory: List[Tuple[int, int, int]] = [] # start, end, UEFI's type
+        self.efi_memory: List[Tuple[int, int, int]] = []  # start, end, UEFI's type
         for line in text[begin.start() :].rstrip("\n").split("\n"):
             self._read(*line.split(": ", 1))
 

@@ -51,7 +51,8 @@ def beyond_the_width() -> None:
     load = Load(PVH)
     boot = fed(load, change=lambda info: info.set("cmdline_paddr", 0x7000000000),
                cpu="max,phys-bits=36")
-    machine.run(boot).expect(machine.FATAL, r"^prologue: fatal: pvh command line: .* at 7000000000 ")
+    machine.run(boot).expect(machine.FATAL,
+                             r"^prologue: fatal: pvh command line: .* at 7000000000 ")
 
 
 def grubs_sections_are_the_loaders() -> None:
@@ -120,8 +121,10 @@ def memory_from_the_end_on_is_the_kernels() -> None:
     """Most of 128 MiB, by each of what such kernels are booted by."""
     kernel = taker(96 * MIB)
     machine.run(machine.Boot(kernel=kernel, append="alive")).expect(machine.OK, "alive")
-    machine.run(machine.Boot(kernel=kernel, append="alive", memory="6G")).expect(machine.OK, "alive")
-    machine.run(machine.Boot(kernel=kernel, append="alive", cpu="qemu64")).expect(machine.OK, "alive")
+    machine.run(machine.Boot(kernel=kernel, append="alive",
+                memory="6G")).expect(machine.OK, "alive")
+    machine.run(machine.Boot(kernel=kernel, append="alive",
+                cpu="qemu64")).expect(machine.OK, "alive")
     machine.run(machine.Boot(iso=iso.grub_iso(kernel, "multiboot2"))).expect(machine.OK)
 
 
@@ -146,7 +149,8 @@ def bytes_behind_the_image_by_wish() -> None:
                                (f"{8 * MIB:#x}", machine.OK, 8 * MIB),
                                (f"{64 * MIB:#x}", machine.FATAL, None)):
         line = f"PROLOGUE_WISH_FREE_BEHIND_IMAGE({wish});" if wish else ""
-        load = Load(PVH, memory_map=memory, cmdline="alive", kernel=str(taker(0, 0, line).with_suffix("")))
+        load = Load(PVH, memory_map=memory, cmdline="alive",
+                    kernel=str(taker(0, 0, line).with_suffix("")))
         result = machine.run(fed(load))
         if outcome == machine.FATAL:
             result.expect(outcome, "^prologue: fatal: memory: ")

@@ -169,7 +169,7 @@ class Bios:
     """How it differs from a good one."""
 
     settings: Sequence[str] = ()
-    entries: int = len(_MAP) # 0: it knows no E820
+    entries: int = len(_MAP)  # 0: it knows no E820
 
 
 @functools.lru_cache(maxsize=None)
@@ -222,7 +222,7 @@ def boots(name: str, bios: Bios, ram: Sequence = _RAM, **more) -> Case:
 def a20_stays_closed() -> None:
     """On the screen, on the serial port and on port 0xe9."""
     screen = cases.scratch_directory() / "screen"
-    result = _run(Bios(("CLOSE_A20", "A20_LIES", "CLOBBER", "SET_FLAGS")), 
+    result = _run(Bios(("CLOSE_A20", "A20_LIES", "CLOBBER", "SET_FLAGS")),
                   [_KEYBOARD, _PORT_92], ["-serial", f"file:{screen}"], timeout=3)
     line = ("prologue: fatal: linux: the A20 gate stays closed (the BIOS, the keyboard controller "
             "and port 92 have been tried)\r\n")

@@ -19,7 +19,7 @@ from any_loader import FREEBSD, PC_128M, VMD, Load, Placed, expect_exactly, fed
 from bsd_composers import Console
 from cases import Case
 from guests import expected_paging
-from handoff_report import MIB, PAGE, Range, expect_memory, expect_report
+from handoff_report import MIB, Range, expect_memory, expect_report
 from images import Image
 from memory_model import expected_map
 from refusals import wrong

@@ -193,7 +193,8 @@ def inside_the_cpp_stage() -> None:
     expect_physical_place(report, patched, at)
     expect_fields(report.state, cs=CS_FLAT, cr4=CR4_FOUR, efer=0)
     source = reports.symbolize(STAGE32, report.linked - Image(DEMO).virtual("prologue_stage32"))
-    assert source.function.endswith("build_early_tables(unsigned int, unsigned int, unsigned int)"), source
+    assert source.function.endswith(
+        "build_early_tables(unsigned int, unsigned int, unsigned int)"), source
     assert source.file == "stage32.cpp", source
 
 

@@ -10,8 +10,6 @@ import machine
 from any_loader import (
     CONTRACTS,
     LINUX,
-    MULTIBOOT1,
-    MULTIBOOT2,
     PC_128M,
     PVH,
     Load,

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Optional
 
 import cases
@@ -122,7 +121,7 @@ def says_what_it_can() -> None:
     flags = [header_field(image, _XLOADFLAGS, 2) for image in (four, best, five)]
     assert flags == [0x23, 0x63, 0x63], [hex(f) for f in flags]
     assert header_field(four, _INIT_SIZE, 4) == elf.end - elf.base
-    note_type = elf.virtual("prologue_wish_relocatable") - 16 # before the owner's name
+    note_type = elf.virtual("prologue_wish_relocatable") - 16  # before the owner's name
     fixed = bzimage(patch(elf_path, note_type, struct.pack("<I", 0x7F))).read_bytes()
     assert header_field(fixed, _RELOCATABLE, 1) == 0
     assert header_field(fixed, _XLOADFLAGS, 2) == 0x21

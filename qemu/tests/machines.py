@@ -36,7 +36,8 @@ class Board:
     rsdp: bool = True
 
 
-_HOTPLUG = ("-m", "slots=4,maxmem=8G", "-object", "memory-backend-ram,id=later,size=128M,reserve=off")
+_HOTPLUG = ("-m", "slots=4,maxmem=8G", "-object",
+            "memory-backend-ram,id=later,size=128M,reserve=off")
 _GIB = 1 << 30
 
 _BOARDS = [
@@ -53,7 +54,7 @@ _BOARDS = [
     Board("four NUMA nodes, memory above 4 GiB", "q35", "8G", nodes=4),
     Board("maxmem and a DIMM", extra=[*_HOTPLUG, "-device", "pc-dimm,memdev=later"]),
     Board("maxmem and an NVDIMM", "q35,nvdimm=on", extra=[*_HOTPLUG, "-device",
-                                                         "nvdimm,memdev=later"]),
+                                                          "nvdimm,memdev=later"]),
     Board("an IOMMU of Intel's", "q35", extra=["-device", "intel-iommu"]),
     Board("an IOMMU of AMD's", "q35", extra=["-device", "amd-iommu"]),
 ]

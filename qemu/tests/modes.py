@@ -113,7 +113,7 @@ _LOW, _ODD, _HIGH, _ABOVE = 0x30000, 0x345000, 0x2F001000, 0x140001000
 def table() -> Iterator[Case]:
     maps = itertools.cycle(_MAPS)
     for contract in CONTRACTS:
-        next(maps) # or each contract would meet the same maps in the same modes
+        next(maps)  # or each contract would meet the same maps in the same modes
         for mode, levels in itertools.product(MODES, (4, 5)):
             yield in_table(contract, mode, levels, _LOW, "a PC")
             yield in_table(contract, mode, levels, _ODD, next(maps))
@@ -132,7 +132,7 @@ def table() -> Iterator[Case]:
 def in_table(contract: str, mode: str, levels: int, base: int, machine_name: str) -> Case:
     choices, options = _MAPS.get(machine_name, ({"memory_map": e820.simple(0xC0000000, 3 * GIB)},
                                                 _LARGE))
-    if contract != VMD: # which says neither
+    if contract != VMD:  # which says neither
         choices = {"cmdline": "a b", "modules": (Placed(0x4000123, b"x" * 5000),), **choices}
     load = Load(contract, kernel=_KERNELS[levels], base=base, mode=mode, **choices)
     name = f"table: {contract} in {mode}, to {levels} levels, image at {base:#x} on {machine_name}"

@@ -8,7 +8,7 @@ from typing import Callable
 
 import cases
 import machine
-from any_loader import PVH, VMD, Load, fed
+from any_loader import VMD, Load, fed
 from cases import Case
 from handoff_report import expect_report
 from iso import OVMF, grub_iso, run_iso

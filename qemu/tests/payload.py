@@ -25,7 +25,7 @@ from refusals import expect_fatal
 from tests.random_places import place
 
 _LOADER = cases.BUILD / "prologue.elf"
-_LOADER_1 = cases.BUILD / "prologue-multiboot1.elf" # QEMU gives it more than one module
+_LOADER_1 = cases.BUILD / "prologue-multiboot1.elf"  # QEMU gives it more than one module
 LINUX = cases.BUILD / "debian" / "vmlinuz"
 INITRAMFS = cases.BUILD / "initramfs.cpio"
 _SUMS = cases.BUILD / "payload-sums.elf"
@@ -216,7 +216,7 @@ def put(layout: str, at: int, value: int) -> Callable[[bytearray], object]:
     return lambda contents: struct.pack_into(layout, contents, at, value)
 
 
-_CODE, _PHYS, _MEMSZ = 64, 24, 40 # payload-high.elf's first program header, fields of one
+_CODE, _PHYS, _MEMSZ = 64, 24, 40  # payload-high.elf's first program header, fields of one
 
 
 def at_2_gib(contents: bytearray) -> None:
@@ -226,7 +226,7 @@ def at_2_gib(contents: bytearray) -> None:
 
 
 def with_ifunc(contents: bytearray) -> None:
-    relative = struct.pack("<Q", 8) # a RELA's r_info: R_X86_64_RELATIVE
+    relative = struct.pack("<Q", 8)  # a RELA's r_info: R_X86_64_RELATIVE
     struct.pack_into("<Q", contents, contents.index(relative, 0x238 + 0x1C), 37)
 
 
@@ -273,7 +273,7 @@ def by_pvh() -> machine.Result:
 
 
 PC_256M = tuple((start, size + (128 * MIB if start == MIB else 0), kind) if start != 0x7FE0000
-                 else (0xFFE0000, size, kind) for start, size, kind in PC_128M)
+                else (0xFFE0000, size, kind) for start, size, kind in PC_128M)
 
 CASES = [
     by_qemu("high"),

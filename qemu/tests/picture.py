@@ -171,7 +171,8 @@ def _trouble_is_named() -> None:
         result = subprocess.run([sys.executable, _TOOL, "-o", picture, kernel, "--", *words],
                                 capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode == 1 and said in result.stderr, (said, result)
-        assert result.stderr.startswith("prologue-picture: ") and not picture.exists(), result.stderr
+        assert result.stderr.startswith(
+            "prologue-picture: ") and not picture.exists(), result.stderr
 
 
 def _numberless(svg: xml.Element) -> List[str]:

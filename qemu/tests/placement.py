@@ -153,6 +153,7 @@ _LARGE = {"memory": "7G", "machine": "pc,max-ram-below-4g=4G"}
 _ABOVE = Load(LINUX, mode=modes.LONG64, base=0x140001000, cmdline="a b",
               memory_map=e820.simple(0xC0000000, 3 * GIB))
 
+
 def on_a_high_image(mode: str) -> Case:
     """Above 4 GiB, where a change of depth wants the loader's map before all else."""
     at = Image(_ABOVE.path).physical(_SPARE, _ABOVE.base)

@@ -1,7 +1,6 @@
 """Rows of docs/your-kernel.md, "When it does not boot": who sees those words, and where things are
 that kernels stumble over."""
 
-import functools
 import re
 from pathlib import Path
 from typing import Callable, List

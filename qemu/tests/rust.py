@@ -32,7 +32,8 @@ def constants() -> list:
     names = []
     for header in ("handoff.h", "wishes.h"):
         text = (_HEADERS / header).read_text()
-        names += re.findall(r"^#define PROLOGUE_(?!HEADER_)([A-Z][A-Z0-9_]*[A-Z0-9]) +\w+ *(?:/\*.*)?$", text, re.M)
+        names += re.findall(
+            r"^#define PROLOGUE_(?!HEADER_)([A-Z][A-Z0-9_]*[A-Z0-9]) +\w+ *(?:/\*.*)?$", text, re.M)
         names += re.findall(r"^    PROLOGUE_(\w+) = \d+,", text, re.M)
     return names
 
@@ -117,7 +118,7 @@ PROLOGUE_WISH_FREE_BEHIND_IMAGE(0x200000);
 PROLOGUE_WISH_RANDOM(PROLOGUE_RANDOM_PHYSICAL, PROLOGUE_RANDOM_VIRTUAL);
 PROLOGUE_WISH_FRAMEBUFFER(1024, 768, 32);
 """.replace("ALL", ", ".join(re.findall(r"^#define PROLOGUE_HEADER_([a-z]\w+) ",
-                                       (_HEADERS / "wishes.h").read_text(), re.MULTILINE)))
+                                        (_HEADERS / "wishes.h").read_text(), re.MULTILINE)))
 
 
 def _rust_wishes() -> str:

@@ -81,7 +81,8 @@ def expect_shown(seen: Tuple[str, screendump.Picture], size: Tuple[int, int] = _
             assert picture.at(x, place * bar) == _of_depth(colour, bits), (x, place, colour)
     if bits == 32:
         text = screen_text.lines(picture, bar, 5 * bar, 4)
-        assert text[:3] == ["HELLO, SCREEN.", "", f"{width} BY {height} PIXELS OF {bits} BITS"], text
+        assert text[:3] == ["HELLO, SCREEN.", "",
+                            f"{width} BY {height} PIXELS OF {bits} BITS"], text
         assert re.fullmatch(r"FREE: \d+ MIB", text[3]), text
 
 
@@ -147,7 +148,6 @@ def costs_nothing_unasked() -> None:
     plain, wished = without(), elf()
     assert b"\x02\xb0\xad\x1b\x03\0\1\0" in plain.read_bytes()[:8192], "Multiboot 1's flags"
     assert b"\x02\xb0\xad\x1b\x07\0\1\0" in wished.read_bytes()[:8192], "Multiboot 1's flags"
-    sizes = [efi(path, "--no-efi").stat().st_size for path in (plain, wished)]
     real_mode = (staged() / "share/prologue/prologue-linux16.bin").read_bytes()
     code = int.from_bytes(real_mode[0x1EE:0x1F0], "little")
     assert 0x300 < code < len(real_mode) - 0x100, code

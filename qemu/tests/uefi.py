@@ -183,7 +183,7 @@ def chainloaded() -> None:
 def goes_back_to_the_shell() -> None:
     """A kernel without QEMU's exit device is refused: the shell gets a status, and goes on."""
     elf = Image(cases.BUILD / "demo-every.elf")
-    note_type = elf.virtual("prologue_wish_qemu_exit") - 16 # before the owner's name
+    note_type = elf.virtual("prologue_wish_qemu_exit") - 16  # before the owner's name
     made = bzimage(patch(elf.path, note_type, struct.pack("<I", 0x7F)))
     script = ("fs0:\r\nkernel.efi initrd=nothere\r\necho status %lasterror%\r\n"
               "kernel.efi once more\r\n")

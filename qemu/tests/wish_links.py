@@ -92,7 +92,8 @@ def parts(compiler: Sequence, flags: Sequence, language: str) -> List[Path]:
 
 def command(linker: Sequence, kernel: Path, words: Sequence, flags: Sequence = (),
             ld: Path = Path("prologue.ld")) -> list:
-    options = ["-m", "elf_x86_64", "-static", "-z", "max-page-size=4096", *flags, *SCRIPTS, "-T", ld]
+    options = ["-m", "elf_x86_64", "-static", "-z",
+               "max-page-size=4096", *flags, *SCRIPTS, "-T", ld]
     if linker == _BY_GCC:
         options = [f"-Wl,{word}" for word in ("-z,max-page-size=4096", *flags)]
         options += ["-static", *SCRIPTS, "-T", ld]

@@ -33,7 +33,8 @@ def _template() -> None:
                            ZIG_LOCAL_CACHE_DIR=cache)
         assert "warning" not in said, said
         motd = cases.scratch_file(b"the first line\nthe second\n", "motd")
-        result = machine.run(machine.Boot(kernel=here / "kernel.elf", initrd=[motd], append="a b=c"))
+        result = machine.run(machine.Boot(
+            kernel=here / "kernel.elf", initrd=[motd], append="a b=c"))
         result.expect(machine.OK, r"^loader: 2\r?$", r"^command line: .*a b=c\r?$",
                       r"^motd: the first line\r?$", r"^local apic: version 0x14\r?$",
                       r"^result: ok\r?$")

@@ -61,7 +61,7 @@
 #define VERSION_FAMILY 0xf00
 #define VERSION_FAMILY_6 0x600
 #define VERSION_MODEL_SHIFT 4
-#define VERSION_MODEL 0xf00f // its upper half stands 12 bits above the lower one
+#define VERSION_MODEL 0xf00f       // its upper half stands 12 bits above the lower one
 #define MODEL_WITH_MISC_ENABLE 0xd // of family 6, and all later
 #define VERSION_ECX_RDRAND_BIT 30
 #define CPUID_EXTENDED_MAX 0x80000000

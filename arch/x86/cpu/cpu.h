@@ -77,4 +77,4 @@ inline uint32_t cpuid_edx(uint32_t leaf) {
     return edx;
 }
 
-}  // namespace prologue
+} // namespace prologue

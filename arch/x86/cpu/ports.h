@@ -15,4 +15,4 @@ inline uint8_t in8(uint16_t port) {
     return value;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -32,6 +32,6 @@ private:
     bool has_rdseed_, has_rdrand_;
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

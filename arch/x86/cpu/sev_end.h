@@ -26,4 +26,4 @@ inline uint64_t exchange_ghcb_msr_now(uint64_t request) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -6,8 +6,8 @@
 
 // The first borrowed page: a copy of the code, and behind it two tables that catch exceptions on
 // the way. The second is the top-level page table.
-#define AP_IVT 0x400   // real mode: 32 far pointers
-#define AP_IDT 0x600   // 64-bit mode: 32 gates
+#define AP_IVT 0x400 // real mode: 32 far pointers
+#define AP_IDT 0x600 // 64-bit mode: 32 gates
 #define AP_STACK 0x1000
 
 #define AP_CODE64 0x08
@@ -85,8 +85,8 @@ struct ApShared {
     void (*entry)(prologue_cpu*);
     uint32_t faults, vector; // exceptions on the way's 64-bit part
     uint32_t id_leaf, mxcsr;
-    const char* parks; // where those go on that have returned
-    struct ApArea* next; // SEV-ES: of whom SIPI is for
+    const char* parks;                   // where those go on that have returned
+    struct ApArea* next;                 // SEV-ES: of whom SIPI is for
     void (*entry_behind)(prologue_cpu*); // behind that which takes the base of GS
     uint64_t first_gates[2 * VECTORS];
 };
@@ -141,8 +141,7 @@ static_assert(offsetof(ApFields, far) == AP_FAR && offsetof(ApFields, ivt) == AP
               offsetof(ApFields, gdt) == AP_GDT_POINTER &&
               offsetof(ApFields, idt) == AP_IDT_POINTER &&
               offsetof(ApFields, landing) == AP_LANDING &&
-              offsetof(ApFields, shared) == AP_SHARED &&
-              offsetof(ApFields, faults) == AP_FAULTS &&
+              offsetof(ApFields, shared) == AP_SHARED && offsetof(ApFields, faults) == AP_FAULTS &&
               offsetof(ApFields, vector) == AP_VECTOR && sizeof(ApFields) == AP_FIELDS_BYTES);
 static_assert(offsetof(ApArea, stack_top) == AP_AREA_STACK &&
               offsetof(ApArea, gdt_pointer) == AP_AREA_GDT &&
@@ -152,7 +151,7 @@ static_assert(offsetof(prologue_cpu, state) == AP_CPU_STATE &&
               PROLOGUE_CPU_STARTING == AP_STARTING && PROLOGUE_CPU_RUNNING == AP_RUNNING &&
               PROLOGUE_CPU_PARKED == AP_PARKED);
 
-}  // namespace prologue
+} // namespace prologue
 
 extern "C" {
 // To be copied to the first borrowed page, and where in it things are.

@@ -22,7 +22,7 @@ void write_register(volatile uint32_t& to, uint32_t value) {
     asm volatile("movl %1, %0" : "=m"(to) : "r"(value));
 }
 
-}  // namespace
+} // namespace
 
 bool apic_is_x2apic() {
     return (read_msr(kMsrApicBase) & kX2apic) != 0;
@@ -62,4 +62,4 @@ void LocalApic::send(uint32_t apic_id, uint32_t command) {
         asm volatile("pause");
 }
 
-}  // namespace prologue
+} // namespace prologue

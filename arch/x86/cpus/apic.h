@@ -11,7 +11,9 @@ class LocalApic {
 public:
     // `phys` is where its registers are, if they are in memory.
     LocalApic(Peephole& peephole, bool x2apic, uint64_t phys)
-        : peephole_(peephole), x2apic_(x2apic), phys_(phys) {}
+        : peephole_(peephole),
+          x2apic_(x2apic),
+          phys_(phys) {}
 
     void send_init(uint32_t apic_id) { send(apic_id, kInit); }
     void send_startup(uint32_t apic_id, uint64_t page) {
@@ -35,6 +37,6 @@ uint32_t own_apic_id();
 // The CPUID leaf whose answer has the id: 0xb, or 1 on CPUs without it.
 uint32_t apic_id_leaf();
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

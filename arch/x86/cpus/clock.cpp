@@ -61,7 +61,7 @@ uint64_t by_hypervisor() {
     return Leaf(kHypervisorTiming).eax; // kHz
 }
 
-}  // namespace
+} // namespace
 
 Clock::Clock() {
     uint64_t ticks = by_cpuid();
@@ -72,4 +72,4 @@ Clock::Clock() {
     ticks_a_ms_ = ticks < kPlausible ? kFastest : ticks;
 }
 
-}  // namespace prologue
+} // namespace prologue

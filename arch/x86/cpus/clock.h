@@ -10,9 +10,7 @@ namespace prologue {
 class Clock {
 public:
     Clock();
-    uint64_t in_microseconds(uint64_t us) const {
-        return read_tsc() + ticks_a_ms_ * us / 1000;
-    }
+    uint64_t in_microseconds(uint64_t us) const { return read_tsc() + ticks_a_ms_ * us / 1000; }
     void wait_microseconds(uint64_t us) const {
         for (const uint64_t end = in_microseconds(us); read_tsc() < end;)
             asm volatile("pause");
@@ -22,6 +20,6 @@ private:
     uint64_t ticks_a_ms_;
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

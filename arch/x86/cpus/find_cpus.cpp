@@ -32,8 +32,8 @@ uint64_t find_rsdp(Peephole& peephole, const prologue_handoff& handoff) {
                : 0;
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 #pragma GCC visibility pop
 
 using namespace prologue;
@@ -45,19 +45,23 @@ prologue_cpus_result prologue_find_cpus(prologue_cpus* cpus) {
     const KernelTables tables = tables_of(*cpus);
     cpus->x2apic = apic_is_x2apic();
     cpus->apic_phys = apic_base();
-    cpus->cpu[0] = {.index = 0, .apic_id = own_apic_id(), .acpi_id = 0,
-                    .state = PROLOGUE_CPU_BOOT, .stack_bottom = 0, .stack_top = 0,
+    cpus->cpu[0] = {.index = 0,
+                    .apic_id = own_apic_id(),
+                    .acpi_id = 0,
+                    .state = PROLOGUE_CPU_BOOT,
+                    .stack_bottom = 0,
+                    .stack_top = 0,
                     .own = nullptr};
     Peephole peephole(tables);
     if (!peephole.is_there())
         return PROLOGUE_CPUS_NOT_SEEN;
-    const PhysReader memory = {
-        [](void* context, uint64_t phys, void* to, uint64_t bytes) {
-            return static_cast<Peephole*>(context)->read(phys, to, bytes);
-        },
-        &peephole};
+    const PhysReader memory = {[](void* context, uint64_t phys, void* to, uint64_t bytes) {
+                                   return static_cast<Peephole*>(context)->read(phys, to, bytes);
+                               },
+                               &peephole};
     const uint64_t own_base = cpus->apic_phys;
-    const prologue_cpus_result result = read_madt(memory, find_rsdp(peephole, *cpus->handoff), *cpus);
+    const prologue_cpus_result result = read_madt(memory, find_rsdp(peephole, *cpus->handoff),
+                                                  *cpus);
     cpus->apic_phys = own_base; // the processor's word before the firmware's
     if (result != PROLOGUE_CPUS_DONE)
         cpus->count = cpus->found = 1;

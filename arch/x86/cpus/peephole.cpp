@@ -18,7 +18,7 @@ uint64_t addressable() {
     return uint64_t{1} << (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff);
 }
 
-}  // namespace
+} // namespace
 
 unsigned levels_now() {
     return (read_cr4() & CR4_LA57) != 0 ? 5 : 4;
@@ -35,8 +35,7 @@ KernelTables tables_of(const prologue_cpus& cpus) {
 uint64_t* KernelTables::page_entry(uint64_t root, uint64_t virt) const {
     const uint64_t start = phys_of(split_tables);
     TablePages pages = {start + splits_taken * kPage, start + sizeof split_tables};
-    PageTables tables(window, root, {.levels = levels_now(), .c_bit_mask = c_bit_mask},
-                      pages);
+    PageTables tables(window, root, {.levels = levels_now(), .c_bit_mask = c_bit_mask}, pages);
     MapResult result = MapResult::ok;
     uint64_t* const entry = tables.small_page(virt, result);
     splits_taken = (pages.next - start) / kPage;
@@ -76,4 +75,4 @@ bool Peephole::read(uint64_t phys, void* to, uint64_t bytes) {
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -37,8 +37,7 @@ public:
     void* see(uint64_t phys) { return show(phys, c_bit_mask_); }
     // Registers in memory: uncached, and a device's.
     volatile uint32_t* see_registers(uint64_t phys) {
-        return static_cast<volatile uint32_t*>(
-            show(phys, PTE_CACHE_DISABLE | PTE_WRITE_THROUGH));
+        return static_cast<volatile uint32_t*>(show(phys, PTE_CACHE_DISABLE | PTE_WRITE_THROUGH));
     }
 
     // For read_madt.
@@ -56,6 +55,6 @@ private:
 unsigned levels_now();
 KernelTables tables_of(const prologue_cpus& cpus);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -26,7 +26,7 @@ alignas(kPage) char way_tables[kWayTables][kPage];
 // What lies on the borrowed pages meanwhile.
 alignas(kPage) char borrowed[kLowPagesBytes];
 
-}  // namespace
+} // namespace
 
 uint64_t Start::kernel_cr3() const {
     const uint64_t cr3 = start_.cr3 != 0 ? start_.cr3 : read_cr3();
@@ -179,7 +179,7 @@ void Start::make_way_tables(const char* landing, const char* landing_end) {
     const uint64_t start = tables_.phys_of(way_tables);
     clear_bytes(way_tables, kPage);
     TablePages pages = {start + kPage, start + sizeof way_tables};
-    PageTables tables(tables_.kernel_offset, start, 
+    PageTables tables(tables_.kernel_offset, start,
                       {.levels = levels_now(), .c_bit_mask = tables_.c_bit_mask}, pages);
     struct {
         uint64_t virt, phys, bits;
@@ -367,7 +367,7 @@ bool Start::finish() {
     return start_.started == wanted_;
 }
 
-}  // namespace prologue
+} // namespace prologue
 #pragma GCC visibility pop
 
 using namespace prologue;

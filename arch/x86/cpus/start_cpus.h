@@ -16,7 +16,10 @@ inline constexpr uint64_t kAfterInit = 10000, kAfterStartup = 200; // SDM vol. 3
 class Start {
 public:
     Start(prologue_cpus& cpus, prologue_cpus_start& start)
-        : cpus_(cpus), start_(start), tables_(tables_of(cpus)), peephole_(tables_),
+        : cpus_(cpus),
+          start_(start),
+          tables_(tables_of(cpus)),
+          peephole_(tables_),
           apic_(peephole_, cpus.x2apic != 0, cpus.apic_phys) {}
 
     bool image_is_seen() const { return peephole_.is_there(); }
@@ -82,6 +85,6 @@ private:
 // SEV-ES and SNP: start_sev_cpus.cpp. A kernel that wishes for no SEV has another there.
 extern "C" prologue_cpus_result prologue_start_sev_cpus(Start& start);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -133,10 +133,9 @@ prologue_cpus_result start_es(Start& start) {
         return PROLOGUE_CPUS_NO_LOW_PAGES;
     start.share(prologue_ap_is_held);
     start.write_page(prologue_ap_lands_es, prologue_ap_lands_es_end);
-    const JumpTable before = exchange(
-        start, jump_table,
-        {static_cast<uint16_t>(prologue_ap_held - prologue_ap_code),
-         static_cast<uint16_t>(start.low_page() >> 4)});
+    const JumpTable before = exchange(start, jump_table,
+                                      {static_cast<uint16_t>(prologue_ap_held - prologue_ap_code),
+                                       static_cast<uint16_t>(start.low_page() >> 4)});
     for (prologue_cpu* cpu = nullptr; (cpu = start.next_laid_out(cpu)) != nullptr;)
         call(start, *cpu);
     const bool all_came = start.finish();
@@ -219,8 +218,8 @@ prologue_cpus_result start_snp(Start& start) {
     return all_came ? PROLOGUE_CPUS_DONE : PROLOGUE_CPUS_SOME;
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 #pragma GCC visibility pop
 
 using namespace prologue;

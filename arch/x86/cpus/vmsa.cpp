@@ -29,4 +29,4 @@ void fill_in(Vmsa& vmsa, const VmsaStart& start) {
     vmsa.fcw = kFcwAtReset;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -51,6 +51,6 @@ constexpr uint64_t sev_features(uint64_t status) {
 // 64-bit mode at VMPL 0, without an IDT: an event before there is one is a shutdown.
 void fill_in(Vmsa& vmsa, const VmsaStart& start);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -16,8 +16,7 @@ uint64_t c_bit_mask(unsigned levels) {
     const auto here = reinterpret_cast<uintptr_t>(&prologue_efi_end);
     uint64_t entry = read_cr3();
     for (unsigned level = levels; level != 0; --level) {
-        const auto* const table =
-            reinterpret_cast<const uint64_t*>(entry & kAddress);
+        const auto* const table = reinterpret_cast<const uint64_t*>(entry & kAddress);
         entry = table[here >> (3 + 9 * level) & (TABLE_ENTRIES - 1)];
         if ((entry & PTE_LARGE) != 0 && level != 1)
             break;
@@ -25,7 +24,7 @@ uint64_t c_bit_mask(unsigned levels) {
     return entry & kCBits;
 }
 
-}  // namespace
+} // namespace
 
 CpuState cpu_state() {
     const unsigned levels = (read_cr4() & CR4_LA57) != 0 ? 5 : 4;
@@ -36,4 +35,4 @@ CpuState cpu_state() {
             .stack = reinterpret_cast<uintptr_t>(__builtin_frame_address(0))};
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

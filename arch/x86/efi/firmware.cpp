@@ -7,7 +7,7 @@ constexpr uint64_t pages_of(uint64_t bytes) {
     return page_up(bytes) / kPage;
 }
 
-}  // namespace
+} // namespace
 
 void* Firmware::find_protocol(Handle handle, const Guid& guid) const {
     void* interface = nullptr;
@@ -49,4 +49,4 @@ void Firmware::give_back() {
     }
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

@@ -52,6 +52,6 @@ private:
     unsigned taken_count_ = 0;
 };
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

@@ -64,18 +64,18 @@ private:
     uint64_t count_ = 0;
 };
 
-}  // namespace
+} // namespace
 
 Information::Information(Firmware& firmware, Text16 options) : map_(firmware) {
     const uint64_t cmdline_bytes = to_utf8(options, nullptr);
     if (cmdline_bytes > CMDLINE_MOST)
         refuse("the command line is too long: bytes, at most", cmdline_bytes, CMDLINE_MOST);
-    const uint64_t pieces = kBootParamsBytes, more = pieces + sizeof *stub_piece_ +
-                                                     sizeof *blob_piece_;
-    const uint64_t cmdline = more + sizeof *more_memory_ + (map_.most() + kMostCuts) * sizeof(RawRange);
+    const uint64_t pieces = kBootParamsBytes,
+                   more = pieces + sizeof *stub_piece_ + sizeof *blob_piece_;
+    const uint64_t cmdline = more + sizeof *more_memory_ +
+                             (map_.most() + kMostCuts) * sizeof(RawRange);
     const uint64_t bytes = page_up(cmdline + cmdline_bytes + 1);
-    span_.start = firmware.allocate(kNoLowMemory, bytes,
-                                    4 * kGiB);
+    span_.start = firmware.allocate(kNoLowMemory, bytes, 4 * kGiB);
     span_.end = span_.start + bytes;
     clear_bytes(reinterpret_cast<void*>(span_.start), bytes);
     params_ = reinterpret_cast<BootParams*>(span_.start);
@@ -117,10 +117,9 @@ void Information::put_tables(const SystemTable& system) {
     if (system.table_count > kMostTables)
         refuse("there are too many configuration tables: tables, at most", system.table_count,
                kMostTables);
-    params_->rsdp =
-        either(find_table(system, kAcpi2Table), find_table(system, kAcpi1Table));
-    stub_piece_->smbios_phys =
-        either(find_table(system, kSmbios3Table), find_table(system, kSmbiosTable));
+    params_->rsdp = either(find_table(system, kAcpi2Table), find_table(system, kAcpi1Table));
+    stub_piece_->smbios_phys = either(find_table(system, kSmbios3Table),
+                                      find_table(system, kSmbiosTable));
     const auto system_table = reinterpret_cast<uintptr_t>(&system);
     params_->efi = {.signature = {'E', 'L', '6', '4'},
                     .system_table = low(system_table),
@@ -138,8 +137,7 @@ void Information::leave_running(Firmware& firmware) {
     copy_bytes(reinterpret_cast<char*>(params_) + BOOT_PARAMS_SCRATCH, &kBootServicesRun,
                sizeof kBootServicesRun);
     Span own;
-    own.start = firmware.allocate(kNoLowMemory, kOwnBytes,
-                                  4 * kGiB);
+    own.start = firmware.allocate(kNoLowMemory, kOwnBytes, 4 * kGiB);
     own.end = own.start + kOwnBytes;
     put_map(kInFirmwaresUse, own);
 }
@@ -171,4 +169,4 @@ uint64_t Information::put_map(uint32_t free, Span own) {
     return key;
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

@@ -39,6 +39,6 @@ private:
     MemoryDescriptors map_;
 };
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

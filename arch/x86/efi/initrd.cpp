@@ -133,7 +133,7 @@ Span load_named(Firmware& firmware, const LoadedImage& image, Text16 options) {
     return initrd;
 }
 
-}  // namespace
+} // namespace
 
 Span load_initrd(Firmware& firmware, const LoadedImage& image, Text16 options) {
     Span initrd;
@@ -143,4 +143,4 @@ Span load_initrd(Firmware& firmware, const LoadedImage& image, Text16 options) {
     return initrd;
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

@@ -11,6 +11,6 @@ namespace prologue::efi {
 // In pages that are ours; empty where there is none.
 Span load_initrd(Firmware& firmware, const LoadedImage& image, Text16 options);
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

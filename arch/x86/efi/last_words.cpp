@@ -80,10 +80,14 @@ void install_idt() {
     for (unsigned vector = 0; vector != VECTORS; ++vector) {
         if ((kFirmwares >> vector & 1) != 0)
             continue;
-        const uintptr_t isr =
-            reinterpret_cast<uintptr_t>(prologue_isr64) + vector * ISR64_STRIDE;
-        idt[vector] = {static_cast<uint16_t>(isr), code_selector(), 0, kInterruptGate,
-                       static_cast<uint16_t>(isr >> 16), static_cast<uint32_t>(isr >> 32), 0};
+        const uintptr_t isr = reinterpret_cast<uintptr_t>(prologue_isr64) + vector * ISR64_STRIDE;
+        idt[vector] = {static_cast<uint16_t>(isr),
+                       code_selector(),
+                       0,
+                       kInterruptGate,
+                       static_cast<uint16_t>(isr >> 16),
+                       static_cast<uint32_t>(isr >> 32),
+                       0};
     }
     load_idt({sizeof idt - 1, reinterpret_cast<uintptr_t>(idt)});
 }
@@ -106,7 +110,7 @@ void install_idt() {
 
 unsigned exceptions_seen;
 
-}  // namespace
+} // namespace
 
 void take_over_faults(Firmware& firmware) {
     firmware_in_charge = &firmware;
@@ -121,7 +125,7 @@ void forget_firmware() {
     firmware_in_charge = nullptr;
 }
 
-}  // namespace efi
+} // namespace efi
 
 using namespace efi;
 
@@ -143,7 +147,7 @@ void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, 
     leave(a);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 void prologue_exception(const prologue::Frame64& frame) {
     using namespace prologue;
@@ -154,9 +158,9 @@ void prologue_exception(const prologue::Frame64& frame) {
         Console().put("\nprologue: fatal: another exception while one was reported\n");
         stop();
     }
-    const uint64_t numbers[] = {frame.vector, frame.error, frame.rip,
-                                reinterpret_cast<uintptr_t>(&prologue_efi_header), read_cr2(),
-                                frame.rsp};
+    const uint64_t numbers[] = {frame.vector, frame.error,
+                                frame.rip,    reinterpret_cast<uintptr_t>(&prologue_efi_header),
+                                read_cr2(),   frame.rsp};
     Console console;
     print_error(console,
                 "efi: exception %u (error %x) at %x, while the stub lies at %x; cr2 %x, stack %x",

@@ -69,8 +69,8 @@ Text16 image_name(const uint8_t* path) {
         if (bytes < sizeof(DevicePath) || at + bytes > kMostPathBytes)
             return {};
         if (path[at] == kMediaPath && path[at + 1] == kFilePath)
-            name = up_to_its_end({path + at + sizeof(DevicePath),
-                                  (bytes - sizeof(DevicePath)) / sizeof(uint16_t)});
+            name = up_to_its_end(
+                {path + at + sizeof(DevicePath), (bytes - sizeof(DevicePath)) / sizeof(uint16_t)});
         at += bytes;
     }
     return file_name(name);
@@ -102,14 +102,13 @@ Text16 without_load_option(const uint8_t* bytes, uint64_t count) {
     return {bytes + path_end, (count - path_end) / sizeof(uint16_t)};
 }
 
-}  // namespace
+} // namespace
 
 Text16 load_options(const LoadedImage& image, bool shell) {
     const auto* const bytes = static_cast<const uint8_t*>(image.load_options);
     if (bytes == nullptr)
         return {};
-    const Text16 options =
-        up_to_its_end(without_load_option(bytes, image.load_options_bytes));
+    const Text16 options = up_to_its_end(without_load_option(bytes, image.load_options_bytes));
     const uint64_t first = word_units(options);
     const Text16 named = image_name(reinterpret_cast<const uint8_t*>(image.file_path));
     if (!shell && !same_name(file_name(options.first(first)), named))
@@ -170,4 +169,4 @@ uint64_t to_utf8(Text16 from, char* to) {
     return bytes;
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

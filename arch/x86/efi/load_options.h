@@ -28,6 +28,6 @@ bool next_option(Text16& rest, const char* key, Text16& value);
 // In UTF-8, with U+FFFD for half a surrogate pair. Where `to` is null it is only counted.
 uint64_t to_utf8(Text16 from, char* to);
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

@@ -26,6 +26,6 @@ extern const char prologue_efi_end[]; // of the stub, with its data
 EFIAPI Status prologue_efi_main(Handle image, const SystemTable* system);
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

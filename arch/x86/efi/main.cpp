@@ -30,7 +30,7 @@ Span stub_span(const StubHeader& header) {
     return {start, start + header.data_end};
 }
 
-}  // namespace
+} // namespace
 
 Status prologue_efi_main(Handle handle, const SystemTable* system) {
     Firmware firmware(handle, system);
@@ -72,4 +72,4 @@ Status prologue_efi_main(Handle handle, const SystemTable* system) {
     prologue_efi_enter(cr3, kernel.start + header.kernel_entry, information.span().start);
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

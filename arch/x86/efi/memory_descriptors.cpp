@@ -10,7 +10,7 @@ constexpr uint64_t kMoreDescriptors = 64;
 constexpr uint64_t kMostBytes = 8 * kMiB; // of a map, and twice as much the kernel takes
 constexpr uint64_t kMostStride = 4096;
 
-}  // namespace
+} // namespace
 
 MemoryDescriptors::MemoryDescriptors(Firmware& firmware) : services_(firmware.services()) {
     uint64_t key = 0;
@@ -22,8 +22,7 @@ MemoryDescriptors::MemoryDescriptors(Firmware& firmware) : services_(firmware.se
         refuse("the firmware's memory map makes no sense: bytes, bytes of a descriptor", bytes_,
                stride_);
     room_ = page_up(bytes_ + kMoreDescriptors * stride_);
-    start_ = firmware.allocate(kNoLowMemory, room_,
-                               4 * kGiB);
+    start_ = firmware.allocate(kNoLowMemory, room_, 4 * kGiB);
 }
 
 void MemoryDescriptors::read(uint64_t& key) {
@@ -39,4 +38,4 @@ void MemoryDescriptors::read(uint64_t& key) {
     bytes_ -= bytes_ % stride_;
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

@@ -43,6 +43,6 @@ private:
     uint32_t version_ = 0;
 };
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

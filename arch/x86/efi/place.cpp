@@ -44,7 +44,7 @@ uint64_t take_place(Firmware& firmware, const StubHeader& header) {
     refuse_place(firmware, {header.load_start, header.load_start + bytes});
 }
 
-}  // namespace
+} // namespace
 
 Span place_kernel(Firmware& firmware, const StubHeader& header) {
     const uint64_t start = take_place(firmware, header);
@@ -52,4 +52,4 @@ Span place_kernel(Firmware& firmware, const StubHeader& header) {
     return {start, start + header.memory_bytes};
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

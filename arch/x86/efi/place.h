@@ -11,6 +11,6 @@ namespace prologue::efi {
 // to be relocatable, others, and puts it there. What is not from the file is not zeroed.
 Span place_kernel(Firmware& firmware, const StubHeader& header);
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

@@ -97,7 +97,7 @@ bool put_screen(const GraphicsOutput* output, ScreenInfo& screen) {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 // There may be several, one for what the console is shown on besides: that on the console's
 // own handle comes first.
@@ -123,4 +123,4 @@ void find_screen(const Firmware& firmware, const StubHeader& header, ScreenInfo&
     services.free_pool(handles);
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

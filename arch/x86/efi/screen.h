@@ -12,6 +12,6 @@ namespace prologue::efi {
 // nothing where no output has a frame buffer.
 void find_screen(const Firmware& firmware, const StubHeader& header, ScreenInfo& screen);
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

@@ -24,7 +24,7 @@ struct StubHeader {
     uint32_t bytes;      // of code and constants, from this header on
     uint32_t data_start; // memory that is zero and written to, and its end: from this header,
     uint32_t data_end;
-    uint32_t entry;      // as is the firmware's way in
+    uint32_t entry; // as is the firmware's way in
 
     // The maker's.
     int32_t kernel;        // from this header to the kernel's bytes, as loaded
@@ -38,9 +38,7 @@ struct StubHeader {
     } framebuffer;                    // with its flag
     uint32_t reserved;
 
-    const void* kernel_image() const {
-        return reinterpret_cast<const char*>(this) + kernel;
-    }
+    const void* kernel_image() const { return reinterpret_cast<const char*>(this) + kernel; }
     bool leaves_boot_services() const { return (flags & STUB_BOOT_SERVICES) != 0; }
     bool wishes_for_mode() const {
         return (flags & STUB_FRAMEBUFFER) != 0 && framebuffer.width != 0;
@@ -52,7 +50,7 @@ static_assert(offsetof(StubHeader, kernel) == 24 && offsetof(StubHeader, framebu
 
 extern "C" const StubHeader prologue_efi_header;
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop
 #endif

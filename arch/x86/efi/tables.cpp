@@ -60,15 +60,15 @@ private:
     uint64_t left_;
 };
 
-}  // namespace
+} // namespace
 
 uint64_t build_tables(Firmware& firmware, const CpuState& cpu, const Span* spans, unsigned count) {
-    Tables tables(cpu, firmware.allocate("no memory for page tables: status, bytes",
-                                         kTables * kPage));
+    Tables tables(cpu,
+                  firmware.allocate("no memory for page tables: status, bytes", kTables * kPage));
     for (unsigned i = 0; i != count; ++i)
         for (uint64_t gib = spans[i].start & ~(kGiB - 1); gib < spans[i].end; gib += kGiB)
             tables.map(gib);
     return tables.root() | cpu.c_bit_mask;
 }
 
-}  // namespace prologue::efi
+} // namespace prologue::efi

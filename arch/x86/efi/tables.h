@@ -18,6 +18,6 @@ struct CpuState {
 // Whole GiBs around each span, at their own addresses. Returns what CR3 is to hold.
 uint64_t build_tables(Firmware& firmware, const CpuState& cpu, const Span* spans, unsigned count);
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

@@ -195,6 +195,6 @@ struct Descriptor {
 };
 static_assert(sizeof(Descriptor) == 40);
 
-}  // namespace prologue::efi
+} // namespace prologue::efi
 
 #pragma GCC visibility pop

@@ -20,7 +20,7 @@ void change_depth(const uint64_t* top, uint64_t top_phys, char* pages, uint64_t 
 // Has this CPU five levels?
 bool has_la57();
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop
 #endif

@@ -9,5 +9,5 @@
 #define LINUX_PROTOCOL 0x020f
 #define CMDLINE_MOST 0xffff
 
-#define BOOT_PARAMS_SCRATCH 0x1e4 // four bytes: in 32-bit mode all the stack there is
+#define BOOT_PARAMS_SCRATCH 0x1e4    // four bytes: in 32-bit mode all the stack there is
 #define BOOT_SERVICES_RUN 0x73696665 // "efis", there: our own EFI stub has not ended them

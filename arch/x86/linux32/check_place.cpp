@@ -74,7 +74,7 @@ uint64_t text_bytes(uint64_t phys) {
     return bytes + 1;
 }
 
-}  // namespace
+} // namespace
 
 void check_place(const BootParams& params, const MovedImage& image) {
     const auto each_range = [&](auto use) {
@@ -98,4 +98,4 @@ void check_place(const BootParams& params, const MovedImage& image) {
     });
 }
 
-}  // namespace prologue
+} // namespace prologue

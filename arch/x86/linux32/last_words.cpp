@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kSentence[] = PROLOGUE_MOVED_ERRORS(PROLOGUE_ERROR_SENTENCE);
 
-}  // namespace
+} // namespace
 
 void fail_in(const char* what, Error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     const uint64_t numbers[] = {a, b, c, d};
@@ -20,4 +20,4 @@ void fail_in(const char* what, Error, uint64_t a, uint64_t b, uint64_t c, uint64
     end_boot(reinterpret_cast<const MovedImage*>(stage32_start)->qemu_exit);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -2,9 +2,9 @@
 // a bzImage: 1 MiB. linker/prologue-bzimage has the same offsets.
 #pragma once
 
-#define MOVE_IMAGE_MAKERS 4 // from the first byte on: where the image is linked to lie, how much
-                            // of it is behind this code, how much memory it takes, and whether
-                            // a fatal end is for QEMU's exit device
+// From the first byte on: where the image is linked to lie, how much of it is behind this code, how
+// much memory it takes, and whether a fatal end is for QEMU's exit device.
+#define MOVE_IMAGE_MAKERS 4
 #define MOVE_IMAGE_BYTES 4096 // with the stack, at its end
 
 #ifndef __ASSEMBLER__
@@ -24,7 +24,7 @@ static_assert(sizeof(MovedImage) == 20);
 // Refuses a place that is not memory, or in use.
 extern "C" void check_place(const BootParams& params, const MovedImage& image);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop
 #endif

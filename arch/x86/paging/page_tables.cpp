@@ -39,7 +39,7 @@ inline void fill(uint64_t* entry, uint64_t count, uint64_t value, uint64_t step)
         write_pairs<16>(entry, pair, next);
 }
 
-}  // namespace
+} // namespace
 
 uint64_t TablePages::take(uint64_t window) {
     if (step < 0 ? next <= end : next >= end || end - next < kPage)
@@ -110,4 +110,4 @@ MapResult PageTables::map_leaves(uint64_t virt, uint64_t phys, uint64_t bytes, u
     return result;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -24,7 +24,7 @@ struct TablePages {
 };
 
 struct PagingMode {
-    unsigned levels;         // 4 or 5
+    unsigned levels; // 4 or 5
     bool has_1g_pages;
     uint64_t c_bit_mask = 0; // put into every entry
 };
@@ -36,7 +36,10 @@ public:
     // `window` is the virtual address of physical 0; `root` the top-level
     // table, zeroed or built by this class before.
     PageTables(uint64_t window, uint64_t root, PagingMode mode, TablePages& pages)
-        : window_(window), root_(root), mode_(mode), address_(kTableAddress & ~mode.c_bit_mask),
+        : window_(window),
+          root_(root),
+          mode_(mode),
+          address_(kTableAddress & ~mode.c_bit_mask),
           pages_(pages) {}
 
     // Maps [virt, virt + bytes) to phys; all three are page-aligned, and the
@@ -91,6 +94,6 @@ private:
     Last last_[3];
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

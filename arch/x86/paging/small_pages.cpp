@@ -40,4 +40,4 @@ uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

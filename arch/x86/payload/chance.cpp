@@ -8,7 +8,8 @@ namespace prologue {
 
 bool draws_places(const prologue_handoff& handoff, Random& random) {
     uint64_t bytes;
-    if (!prologue_option(&handoff, "random", &bytes) || prologue_option(&handoff, "nokaslr", &bytes))
+    if (!prologue_option(&handoff, "random", &bytes) ||
+        prologue_option(&handoff, "nokaslr", &bytes))
         return false;
     const Text seed = loader_seed(handoff, handoff.direct_map);
     gather(random, Processor(), reinterpret_cast<const uint8_t*>(seed.start), seed.bytes,
@@ -16,4 +17,4 @@ bool draws_places(const prologue_handoff& handoff, Random& random) {
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -10,6 +10,6 @@ namespace prologue {
 // Fills `random` with all the randomness that there is, if it is wanted.
 bool draws_places(const prologue_handoff& handoff, Random& random);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

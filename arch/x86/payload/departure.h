@@ -47,7 +47,8 @@ struct Departure {
     DescriptorTable gdt, no_idt;
     uint64_t cr3, entry, rsp, rdi, rsi;
     uint32_t code, data, tss; // selectors; a TSS of 0 is none
-    uint32_t code32; // a selector; not 0: entered in 32-bit mode without paging, EAX = rdi, EBX = rsi
+    uint32_t
+        code32; // a selector; not 0: entered in 32-bit mode without paging, EAX = rdi, EBX = rsi
     uint64_t descriptors[8]; // the GDT
     uint8_t task[104];       // the TSS
 };
@@ -68,7 +69,7 @@ static_assert(offsetof(Departure, tss) == DEPARTURE_TSS);
 static_assert(offsetof(Departure, code32) == DEPARTURE_CODE32);
 static_assert(sizeof(Departure) < DEPARTURE_BYTES - 64); // the rest is its stack
 
-}  // namespace prologue
+} // namespace prologue
 
 extern "C" {
 extern const char prologue_depart[], prologue_depart_end[];

@@ -45,7 +45,7 @@ void add_packed(prologue_handoff& handoff) {
     add_packed(head, handoff.load_end - phys, phys, handoff, room);
 }
 
-}  // namespace
+} // namespace
 
 void refuse(Refusal refusal, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     const uint64_t numbers[] = {a, b, c, d};
@@ -57,7 +57,7 @@ void refuse_in(const char* what, Refusal refusal, uint64_t a, uint64_t b, uint64
     end(what, refusal, numbers);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 void kernel_main(const prologue_handoff* given) {
     using namespace prologue;

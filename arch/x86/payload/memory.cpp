@@ -25,6 +25,5 @@ int memcmp(const void* a, const void* b, size_t bytes) {
             return *x < *y ? -1 : 1;
     return 0;
 }
-
 }
 #pragma GCC visibility pop

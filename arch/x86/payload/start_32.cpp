@@ -39,7 +39,7 @@ uint64_t make_information(Way& way, const ElfPayload& elf, prologue_handoff& han
     return way.phys_of(info);
 }
 
-}  // namespace
+} // namespace
 
 void start_32(Way& way, const prologue_module& file, const ElfPayload& elf) {
     for (const PayloadSegment& segment : elf)
@@ -62,4 +62,4 @@ void start_32(Way& way, const prologue_module& file, const ElfPayload& elf) {
     way.go(tables);
 }
 
-}  // namespace prologue
+} // namespace prologue

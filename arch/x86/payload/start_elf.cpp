@@ -14,17 +14,17 @@ namespace prologue {
 namespace {
 
 constexpr uint64_t kStackBytes = 16384;
-constexpr uint64_t kNoGuard = kLastPageStart; // nothing of an image is there
+constexpr uint64_t kNoGuard = kLastPageStart;      // nothing of an image is there
 constexpr uint64_t kLastGiBs = 0xffffffff80000000; // where -mcmodel=kernel lies
-constexpr uint64_t kTss = 0x0000890000000000; // available: LTR makes it busy
+constexpr uint64_t kTss = 0x0000890000000000;      // available: LTR makes it busy
 
 Image image_of(const ElfPayload& elf) {
     Segment segments[kMostSegments];
     for (unsigned i = 0; i != elf.count; ++i) {
         const PayloadSegment& from = elf.segments[i];
         const Span pages = from.pages();
-        segments[i] = {page_down(from.virt), pages.start, pages.bytes(), from.writable,
-                       from.executable, from.index};
+        segments[i] = {page_down(from.virt), pages.start,     pages.bytes(),
+                       from.writable,        from.executable, from.index};
     }
     return Image(segments, elf.count);
 }
@@ -141,11 +141,12 @@ void fill_descriptors(Departure& departure, uint64_t distance) {
     gdt[PROLOGUE_SELECTOR_CODE64 / 8] = kCode64;
     gdt[PROLOGUE_SELECTOR_DATA / 8] = kData;
     // A limit, and the base in three pieces (SDM vol. 3, 8.2.3).
-    gdt[PROLOGUE_SELECTOR_TSS / 8] = (sizeof departure.task - 1) | (task & 0xffffff) << 16 |
-                                     kTss | (task >> 24 & 0xff) << 56;
+    gdt[PROLOGUE_SELECTOR_TSS / 8] = (sizeof departure.task - 1) | (task & 0xffffff) << 16 | kTss |
+                                     (task >> 24 & 0xff) << 56;
     gdt[PROLOGUE_SELECTOR_TSS / 8 + 1] = task >> 32;
     departure.task[102] = sizeof departure.task; // no map of ports
-    departure.gdt = {sizeof departure.descriptors - 1, reinterpret_cast<uint64_t>(gdt) + distance, {}};
+    departure.gdt = {
+        sizeof departure.descriptors - 1, reinterpret_cast<uint64_t>(gdt) + distance, {}};
     departure.code = PROLOGUE_SELECTOR_CODE64;
     departure.data = PROLOGUE_SELECTOR_DATA;
     departure.tss = PROLOGUE_SELECTOR_TSS;
@@ -156,8 +157,8 @@ void fill_limine_descriptors(Departure& departure, uint64_t distance) {
     constexpr uint64_t kCode16 = 0x00009b000000ffff, kData16 = 0x000093000000ffff;
     constexpr uint64_t kTable[] = {0, kCode16, kData16, kCode32, kData, kCode64, kData};
     copy_bytes(departure.descriptors, kTable, sizeof kTable);
-    departure.gdt = {sizeof kTable - 1,
-                     reinterpret_cast<uint64_t>(departure.descriptors) + distance, {}};
+    departure.gdt = {
+        sizeof kTable - 1, reinterpret_cast<uint64_t>(departure.descriptors) + distance, {}};
     departure.code = 0x28;
     departure.data = 0x30;
 }
@@ -169,7 +170,8 @@ void show_screen(PageTables& tables, const prologue_handoff& handoff) {
         return;
     const uint64_t start = page_down(screen.phys);
     const uint64_t bytes = page_up(screen.phys + uint64_t{screen.pitch} * screen.height) - start;
-    for (uint64_t done = 0; done != bytes; done += kPage) // in no large page: that bit is another there
+    for (uint64_t done = 0; done != bytes;
+         done += kPage) // in no large page: that bit is another there
         if (tables.map_devices(handoff.direct_map + start + done, start + done, kPage,
                                PTE_WRITABLE | kNoExecute | PTE_WRITE_THROUGH | PTE_PAT_IN_4K) !=
             MapResult::ok)
@@ -183,7 +185,7 @@ void mask_interrupts() {
         asm volatile("outb %0, %1" : : "a"(uint8_t{0xff}), "Nd"(port));
 }
 
-}  // namespace
+} // namespace
 
 void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
@@ -217,9 +219,9 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     uint8_t* const bytes = way.seen(file.start);
     const uint64_t stack_bytes = elf.asks_limine ? limine_stack(bytes, elf) : kStackBytes;
     const uint64_t most_ranges = 2 * (from.memory_count + Rooms::kMost);
-    uint8_t* const answers =
-        elf.asks_limine ? way.objects<uint8_t>(limine_bytes(handoff.module_count, most_ranges))
-                        : nullptr;
+    uint8_t* const answers = elf.asks_limine ? way.objects<uint8_t>(
+                                                   limine_bytes(handoff.module_count, most_ranges))
+                                             : nullptr;
     const Span stack = way.room(kPage + stack_bytes);
     handoff.stack_bottom = handoff.direct_map + stack.start + kPage;
     handoff.stack_top = handoff.direct_map + stack.end;
@@ -247,8 +249,9 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
         show_screen(tables, handoff);
         mask_interrupts();
         fill_limine_descriptors(departure, distance);
-        answer_limine(bytes, elf, {handoff, from.direct_map, image.span().start,
-                                   image.virtual_span().start}, answers);
+        answer_limine(bytes, elf,
+                      {handoff, from.direct_map, image.span().start, image.virtual_span().start},
+                      answers);
     } else {
         departure.rdi = reinterpret_cast<uint64_t>(&handoff) + distance;
     }
@@ -256,4 +259,4 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     way.go(moving);
 }
 
-}  // namespace prologue
+} // namespace prologue

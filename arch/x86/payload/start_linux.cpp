@@ -52,11 +52,10 @@ Span place_initrd(Way& way, const prologue_module*& modules) {
     if (way.module_count() > 1)
         return join_initrds(way);
     modules = way.place_modules();
-    return way.module_count() == 0 ? Span{}
-                                   : Span{modules->start, modules->start + modules->bytes};
+    return way.module_count() == 0 ? Span{} : Span{modules->start, modules->start + modules->bytes};
 }
 
-}  // namespace
+} // namespace
 
 void start_linux(Way& way, const prologue_module& file) {
     const uint8_t* const bytes = way.seen(file.start);
@@ -83,8 +82,8 @@ void start_linux(Way& way, const prologue_module& file) {
     Departure& departure = way.departure();
     const uint64_t tables = way.moving_tables();
     const MemoryMap memory = way.memory(modules);
-    const LinuxGuest guest = {memory.begin(), memory.size(), way.phys_of(cmdline), initrd,
-                              more_e820, way.phys_of(more_e820)};
+    const LinuxGuest guest = {memory.begin(), memory.size(), way.phys_of(cmdline),
+                              initrd,         more_e820,     way.phys_of(more_e820)};
     fill_boot_params(*params, bytes, from, guest);
 
     fill_descriptors(way, departure);
@@ -95,4 +94,4 @@ void start_linux(Way& way, const prologue_module& file) {
     way.go(tables);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -41,7 +41,7 @@ uint32_t type_at(const prologue_handoff& handoff, uint64_t phys) {
     return PROLOGUE_MEMORY_RESERVED;
 }
 
-}  // namespace
+} // namespace
 
 void Way::claim(Span pages) {
     rooms_.check_destination(pages);
@@ -98,11 +98,11 @@ void Way::copy_what_is_pointed_to(prologue_handoff& handoff) {
     constexpr uint64_t kRsdpBytes = 36;
     handoff.cmdline = copy(handoff.cmdline, handoff.cmdline_bytes + 1);
     if (handoff.boot.environment)
-        handoff.boot.environment =
-            copy(handoff.boot.environment, handoff.boot.environment_bytes + 1);
+        handoff.boot.environment = copy(handoff.boot.environment,
+                                        handoff.boot.environment_bytes + 1);
     if (handoff.efi.memory_map)
         handoff.efi.memory_map = copy(static_cast<const char*>(handoff.efi.memory_map),
-                                          handoff.efi.memory_map_bytes);
+                                      handoff.efi.memory_map_bytes);
     const uint32_t type = type_at(handoff_, handoff.rsdp_phys);
     if (handoff.rsdp_phys != 0 &&
         (type == PROLOGUE_MEMORY_LOADER || type == PROLOGUE_MEMORY_PROLOGUE))
@@ -124,9 +124,9 @@ MemoryMap Way::memory(const prologue_module* modules) {
         memory.overlay(taken_[i], PROLOGUE_MEMORY_PROLOGUE);
     for (uint64_t i = 0; i != module_count(); ++i)
         if (modules[i].bytes != 0)
-            memory.overlay({page_down(modules[i].start),
-                            page_up(modules[i].start + modules[i].bytes)},
-                           PROLOGUE_MEMORY_MODULE);
+            memory.overlay(
+                {page_down(modules[i].start), page_up(modules[i].start + modules[i].bytes)},
+                PROLOGUE_MEMORY_MODULE);
     for (unsigned i = 0; i != claimed_count_; ++i)
         memory.overlay(claimed_[i], PROLOGUE_MEMORY_KERNEL);
     return memory;
@@ -179,4 +179,4 @@ void Way::go(uint64_t moving_tables) {
     prologue_leave_image(phys_of(&departure), departure_.start, moving_tables);
 }
 
-}  // namespace prologue
+} // namespace prologue

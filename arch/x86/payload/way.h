@@ -17,7 +17,8 @@ namespace prologue {
 class Way {
 public:
     explicit Way(const prologue_handoff& handoff)
-        : handoff_(handoff), rooms_(handoff.memory, handoff.memory_count) {}
+        : handoff_(handoff),
+          rooms_(handoff.memory, handoff.memory_count) {}
 
     const prologue_handoff& handoff() const { return handoff_; }
     template <class T = uint8_t>
@@ -95,6 +96,6 @@ T* Way::copy(const T* from, uint64_t bytes) {
 [[noreturn]] void start_32(Way& way, const prologue_module& file, const ElfPayload& elf);
 [[noreturn]] void start_linux(Way& way, const prologue_module& file);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -22,7 +22,7 @@ constexpr uint8_t kReadyToSend = 0x03;
 constexpr uint8_t kTransmitterEmpty = 0x20;
 constexpr unsigned kLongestWait = 100000; // polls; a port that is not there must not hang us
 
-}  // namespace
+} // namespace
 
 Console::Console() : patience_(kLongestWait) {
     out8(kInterruptEnable, 0);
@@ -75,4 +75,4 @@ void Console::put_decimal(uint32_t value) {
     put(static_cast<char>('0' + value % 10));
 }
 
-}  // namespace prologue
+} // namespace prologue

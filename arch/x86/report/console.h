@@ -25,6 +25,6 @@ private:
     unsigned patience_; // polls for the port to be ready; none after it was not
 };
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

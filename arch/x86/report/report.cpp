@@ -106,7 +106,7 @@ void put_memory(Console& console, const ExceptionReport& report) {
     console.put('\n');
 }
 
-}  // namespace
+} // namespace
 
 void print_error(Console& console, const char* sentence, const char* what,
                  const uint64_t* numbers) {
@@ -151,4 +151,4 @@ void end_boot(uint32_t wish_qemu_exit) {
         asm volatile("cli; hlt");
 }
 
-}  // namespace prologue
+} // namespace prologue

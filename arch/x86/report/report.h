@@ -41,6 +41,6 @@ extern "C" const char prologue_vector_names[];
 // Ends the VM where the kernel wished for QEMU's exit device, and halts.
 [[noreturn]] void end_boot(uint32_t wish_qemu_exit);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

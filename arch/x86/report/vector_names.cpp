@@ -11,4 +11,4 @@ const char prologue_vector_names[] =
     "#CP control protection\0\0\0\0\0\0\0#HV hypervisor injection\0#VC VMM communication\0"
     "#SX security\0";
 
-}  // namespace prologue
+} // namespace prologue

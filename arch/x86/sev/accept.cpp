@@ -90,7 +90,7 @@ void make_private(StateList& list, unsigned count) {
     }
 }
 
-}  // namespace
+} // namespace
 
 void accept_pages(uint64_t window, Span left) {
     StateList list;
@@ -99,9 +99,9 @@ void accept_pages(uint64_t window, Span left) {
         unsigned count = 0;
         for (; count != kMostEntries && left.bytes() != 0; ++count) {
             const uint64_t bytes = page_at(left);
-            list.entries[count] =
-                left.start | static_cast<uint64_t>(PageState::private_) << kOperationShift |
-                (bytes == kLarge ? kLargeEntry : 0);
+            list.entries[count] = left.start |
+                                  static_cast<uint64_t>(PageState::private_) << kOperationShift |
+                                  (bytes == kLarge ? kLargeEntry : 0);
             left.start += bytes;
         }
         make_private(list, count);
@@ -129,4 +129,4 @@ void validate_page(uint64_t virt) {
     validate(virt, kPage);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -33,6 +33,6 @@ Validated pvalidate(uint64_t virt, bool large, bool validate);
 // RMPADJUST of a page of 4 KiB: EAX.
 uint32_t rmpadjust(uint64_t virt, uint64_t level_and_rights);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

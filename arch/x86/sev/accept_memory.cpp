@@ -25,7 +25,7 @@ void accept_range(PhysMemory& memory, Span range, uint64_t& since_said) {
     }
 }
 
-}  // namespace
+} // namespace
 
 void accept_memory(MemoryMap& map, PhysMemory& memory, uint64_t mark) {
     uint64_t since_said = 0;
@@ -35,4 +35,4 @@ void accept_memory(MemoryMap& map, PhysMemory& memory, uint64_t mark) {
     map.retype(PROLOGUE_MEMORY_UNACCEPTED, PROLOGUE_MEMORY_USABLE, mark);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -13,6 +13,6 @@ inline constexpr uint64_t kAcceptedPerLine = 4 * kGiB;
 // Accepts below the mark, which is page-aligned; that is usable from now on.
 void accept_memory(MemoryMap& map, PhysMemory& memory, uint64_t mark);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -33,4 +33,4 @@ CpuidRegisters CpuidPage::find(uint32_t leaf, uint32_t subleaf) const {
     return {};
 }
 
-}  // namespace prologue
+} // namespace prologue

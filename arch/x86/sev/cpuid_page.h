@@ -35,6 +35,6 @@ static_assert(sizeof(CpuidPage::Entry) == 48 && sizeof(CpuidPage) == 16 + 64 * 4
 // Does the answer depend on ECX?
 bool has_subleaves(uint32_t leaf);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -7,16 +7,16 @@ constexpr unsigned kLongest = 15;
 
 // Where an instruction's operands are.
 enum class Form : uint8_t {
-    alone,            // nowhere, or always in the same registers
+    alone, // nowhere, or always in the same registers
     debug_register,
-    doubleword,       // ModRM, with 32 bits in memory and a register as wide as operands are
+    doubleword, // ModRM, with 32 bits in memory and a register as wide as operands are
     // From here on the opcode's lowest bit says how wide they are.
-    narrow,           // the same with 8 or 16 bits in memory
-    memory,           // ModRM
+    narrow, // the same with 8 or 16 bits in memory
+    memory, // ModRM
     memory_immediate,
-    direct,           // AL to RAX, and memory at an address in the instruction
-    pointer,          // AL to RAX, and memory at RDI
-    port,             // in DX
+    direct,  // AL to RAX, and memory at an address in the instruction
+    pointer, // AL to RAX, and memory at RDI
+    port,    // in DX
     port_immediate,
 };
 
@@ -247,10 +247,10 @@ private:
     Instruction out_;
 };
 
-}  // namespace
+} // namespace
 
 Instruction decode(const uint8_t* bytes) {
     return Decoder(bytes).run();
 }
 
-}  // namespace prologue
+} // namespace prologue

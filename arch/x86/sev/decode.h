@@ -26,11 +26,11 @@ enum class Op : uint8_t {
     out,
     ins,
     outs,
-    store,           // a register to memory
+    store, // a register to memory
     store_immediate,
-    load,            // memory to a register,
-    load_zero,       // with zeros before it,
-    load_sign,       // with its sign before it
+    load,      // memory to a register,
+    load_zero, // with zeros before it,
+    load_sign, // with its sign before it
     stos,
 };
 
@@ -54,9 +54,9 @@ struct Instruction {
     uint8_t address_bytes = 8;  // 8 or 4
     bool rep = false;
     bool port_in_dx = false;
-    uint8_t port = 0;           // where it is not in DX
+    uint8_t port = 0; // where it is not in DX
     uint8_t reg = kNoRegister;
-    bool high_byte = false;     // AH, CH, DH or BH, by their registers' numbers
+    bool high_byte = false; // AH, CH, DH or BH, by their registers' numbers
     bool has_memory = false;
     SegmentBase segment = SegmentBase::flat; // of a memory operand; of what OUTS reads
     MemoryOperand memory;
@@ -66,6 +66,6 @@ struct Instruction {
 // Reads no byte behind the instruction, since the next page may not be there.
 Instruction decode(const uint8_t* bytes);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

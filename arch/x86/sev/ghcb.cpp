@@ -98,7 +98,7 @@ void fill_in(volatile uint8_t* page, const GhcbRequest& request, uint64_t ghcb_p
     at<uint32_t>(page, kGhcbUsage) = 0;
 }
 
-}  // namespace
+} // namespace
 
 Ghcb::Ghcb() : cpu_(this_sev_cpu()) {
     if (cpu_.busy != 0)
@@ -133,11 +133,11 @@ void Ghcb::read_buffer(void* to, unsigned bytes, unsigned offset) {
         buffer_used_ = offset + bytes;
 }
 
-GhcbAnswer Ghcb::call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields,
-                      uint64_t rax, unsigned wanted) {
-    return call({.code = code, .info1 = info1, .info2 = info2, .fields = fields,
-                 .registers = {rax}},
-                wanted);
+GhcbAnswer Ghcb::call(uint64_t code, uint64_t info1, uint64_t info2, unsigned fields, uint64_t rax,
+                      unsigned wanted) {
+    return call(
+        {.code = code, .info1 = info1, .info2 = info2, .fields = fields, .registers = {rax}},
+        wanted);
 }
 
 GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
@@ -178,4 +178,4 @@ GhcbAnswer Ghcb::call(const GhcbRequest& request, unsigned wanted) {
     return answer;
 }
 
-}  // namespace prologue
+} // namespace prologue

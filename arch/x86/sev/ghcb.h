@@ -81,6 +81,6 @@ SevCpu& this_sev_cpu();
 volatile uint8_t* ghcb_page(const SevCpu& cpu);
 void exit_by_ghcb(const SevCpu& cpu);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -22,13 +22,14 @@ uint64_t ask(uint64_t request, unsigned response_code) {
     return response;
 }
 
-}  // namespace
+} // namespace
 
 SevInfo negotiate(uint64_t preset, unsigned least) {
     if (preset == 0 && least == kLeastVersion)
         return {kLeastVersion, kNoCBit};
-    const uint64_t info =
-        code_of(preset) == GHCB_MSR_INFO ? preset : ask(GHCB_MSR_INFO_REQUEST, GHCB_MSR_INFO);
+    const uint64_t info = code_of(preset) == GHCB_MSR_INFO
+                              ? preset
+                              : ask(GHCB_MSR_INFO_REQUEST, GHCB_MSR_INFO);
     const unsigned highest = info >> kMaxVersionShift & 0xffff;
     const unsigned lowest = info >> kMinVersionShift & 0xffff;
     const unsigned version = highest < kNewest ? highest : kNewest;
@@ -72,4 +73,4 @@ void ask_page_state(uint64_t phys, PageState state) {
         sev_terminate(PROLOGUE_SEV_PAGE_STATE);
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -51,6 +51,6 @@ void register_ghcb(uint64_t phys);
 enum class PageState : uint64_t { private_ = 1, shared = 2 };
 void ask_page_state(uint64_t phys, PageState state);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

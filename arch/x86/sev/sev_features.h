@@ -46,6 +46,6 @@ constexpr unsigned unserved_feature(uint32_t low, uint32_t high,
     return high != 0 ? 32u + static_cast<unsigned>(__builtin_ctz(high)) : kNoFeature;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

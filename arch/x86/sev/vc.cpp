@@ -90,9 +90,10 @@ const Event* find_event(const Call& call) {
 unsigned serve_event(Call& call, const Event& event) {
     Frame64& frame = call.frame;
     const uint64_t mask = event.wide ? ~uint64_t{0} : kLow32;
-    GhcbRequest request = {
-        .code = event.code, .info1 = event.info1, .fields = event.told,
-        .registers = {frame.rax & mask, 0, frame.rcx & mask, frame.rdx & mask}};
+    GhcbRequest request = {.code = event.code,
+                           .info1 = event.info1,
+                           .fields = event.told,
+                           .registers = {frame.rax & mask, 0, frame.rcx & mask, frame.rdx & mask}};
     if (event.op == Op::cpuid) {
         CpuidRegisters r;
         if (answer_cpuid(static_cast<uint32_t>(frame.rax), static_cast<uint32_t>(frame.rcx), r)) {
@@ -149,9 +150,9 @@ unsigned serve_port(Call& call) {
     Frame64& frame = call.frame;
     // KVM keeps of RAX what it does not read: for IN it is told 0.
     const bool in = i.op == Op::in;
-    const GhcbAnswer answer =
-        Ghcb().call(VC_IOIO, port_information(call), 0, kFieldRax,
-                    in ? 0 : low(frame.rax, i.bytes), in ? unsigned{kFieldRax} : 0u);
+    const GhcbAnswer answer = Ghcb().call(VC_IOIO, port_information(call), 0, kFieldRax,
+                                          in ? 0 : low(frame.rax, i.bytes),
+                                          in ? unsigned{kFieldRax} : 0u);
     if (in && answer.vector == 0)
         set_low(frame.rax, answer.registers[kRax], i.bytes);
     return answer.vector;
@@ -178,10 +179,10 @@ unsigned serve_port_string(Call& call) {
     uint64_t& pointer = in ? frame.rdi : frame.rsi;
     const uint64_t base = in ? 0 : segment_base(i.segment);
     const uint64_t step = step_of(call);
-    const unsigned segment = in                            ? kIoSegmentEs
-                             : i.segment == SegmentBase::flat ? kIoSegmentDs
-                                                          : kIoSegmentFs +
-                                                                (i.segment == SegmentBase::gs);
+    const unsigned segment = in ? kIoSegmentEs
+                             : i.segment == SegmentBase::flat
+                                 ? kIoSegmentDs
+                                 : kIoSegmentFs + (i.segment == SegmentBase::gs);
     const uint64_t information = port_information(call) | kIoString |
                                  uint64_t{segment} << kIoSegmentShift | (i.rep ? kIoRep : 0u);
     for (uint64_t left = count_of(call); left != 0;) {
@@ -190,15 +191,15 @@ unsigned serve_port_string(Call& call) {
         Ghcb ghcb;
         if (!in)
             for (unsigned n = 0; n != count; ++n)
-                ghcb.write_buffer(
-                    seen(base + low(pointer + n * step, i.address_bytes)), i.bytes, n * i.bytes);
+                ghcb.write_buffer(seen(base + low(pointer + n * step, i.address_bytes)), i.bytes,
+                                  n * i.bytes);
         const GhcbAnswer answer = ghcb.call(VC_IOIO, information, count, kFieldScratch);
         if (answer.vector != 0)
             return answer.vector;
         if (in)
             for (unsigned n = 0; n != count; ++n)
-                ghcb.read_buffer(
-                    seen(low(pointer + n * step, i.address_bytes)), i.bytes, n * i.bytes);
+                ghcb.read_buffer(seen(low(pointer + n * step, i.address_bytes)), i.bytes,
+                                 n * i.bytes);
         advance(pointer, count * step, i.address_bytes);
         if (i.rep)
             advance(frame.rcx, -count, i.address_bytes);
@@ -218,8 +219,8 @@ uint64_t device_address(uint64_t virt, unsigned bytes) {
 
 unsigned read_device(uint64_t virt, unsigned bytes, uint64_t& value) {
     Ghcb ghcb;
-    const GhcbAnswer answer =
-        ghcb.call(kGhcbMmioRead, device_address(virt, bytes), bytes, kFieldScratch);
+    const GhcbAnswer answer = ghcb.call(kGhcbMmioRead, device_address(virt, bytes), bytes,
+                                        kFieldScratch);
     value = 0;
     if (answer.vector == 0)
         ghcb.read_buffer(&value, bytes);
@@ -254,8 +255,8 @@ unsigned serve_stos(Call& call) {
     const Instruction& i = call.instruction;
     Frame64& frame = call.frame;
     for (uint64_t left = count_of(call); left != 0; --left) {
-        const unsigned vector =
-            write_device(low(frame.rdi, i.address_bytes), i.bytes, low(frame.rax, i.bytes));
+        const unsigned vector = write_device(low(frame.rdi, i.address_bytes), i.bytes,
+                                             low(frame.rax, i.bytes));
         if (vector != 0)
             return vector;
         advance(frame.rdi, step_of(call), i.address_bytes);
@@ -359,7 +360,7 @@ void serve_early(Call& call) {
                       ask_cpuid(leaf, kEdx)});
 }
 
-}  // namespace
+} // namespace
 
 unsigned handle_vc(Frame64& frame) {
     constexpr uint64_t kUserPrivilege = 3;
@@ -379,4 +380,4 @@ unsigned handle_vc(Frame64& frame) {
     return vector;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -35,6 +35,6 @@ bool vc_is_boots_pat_write(uint64_t rip);
 const uint64_t* vc_table(uint64_t phys);
 const CpuidPage* vc_cpuid_page();
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -48,7 +48,7 @@ uint32_t xsave_bytes(const CpuidPage& page, uint64_t enabled, bool compacted) {
     return static_cast<uint32_t>(bytes);
 }
 
-}  // namespace
+} // namespace
 
 bool answer_cpuid(uint32_t leaf, uint32_t subleaf, CpuidRegisters& r) {
     const CpuidPage* const page = vc_cpuid_page();
@@ -66,4 +66,4 @@ bool answer_cpuid(uint32_t leaf, uint32_t subleaf, CpuidRegisters& r) {
     return true;
 }
 
-}  // namespace prologue
+} // namespace prologue

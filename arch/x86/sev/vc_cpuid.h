@@ -12,6 +12,6 @@ inline constexpr uint32_t kXsaveLeaf = 0xd;
 // False where there is no page: the host must be asked.
 bool answer_cpuid(uint32_t leaf, uint32_t subleaf, CpuidRegisters& registers);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

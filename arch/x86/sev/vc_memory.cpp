@@ -54,4 +54,4 @@ Mapping walk(uint64_t virt) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

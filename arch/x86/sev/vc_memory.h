@@ -25,6 +25,6 @@ struct Mapping {
 };
 Mapping walk(uint64_t virt);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

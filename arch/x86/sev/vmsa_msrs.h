@@ -10,6 +10,6 @@ namespace prologue {
 // `status` is SEV_STATUS: some are kept only where a feature of the launch says so.
 bool is_kept_in_vmsa(uint32_t msr, uint64_t status);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

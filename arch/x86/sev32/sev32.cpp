@@ -24,8 +24,8 @@ constexpr uint64_t kSeen = 4 * kGiB; // with paging off
 // Something of the image, by the word before this stage that tells where it is.
 template <class T>
 T* at(unsigned word) {
-    const int32_t distance =
-        reinterpret_cast<const int32_t*>(stage32_start)[-static_cast<int>(word)];
+    const int32_t distance = reinterpret_cast<const int32_t*>(
+        stage32_start)[-static_cast<int>(word)];
     return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(stage32_start) + distance);
 }
 
@@ -57,8 +57,7 @@ const CpuidPage* cpuid_page() {
 uint32_t cpuid(uint32_t leaf, CpuidRegister which) {
     if (state().es() && cpuid_page() == nullptr)
         return ask_cpuid(leaf, which);
-    const CpuidRegisters r =
-        state().es() ? cpuid_page()->find(leaf, 0) : execute_cpuid(leaf);
+    const CpuidRegisters r = state().es() ? cpuid_page()->find(leaf, 0) : execute_cpuid(leaf);
     switch (which) {
     case kEax:
         return r.eax;
@@ -177,7 +176,7 @@ void start(uint32_t status_low, uint32_t status_high, uint32_t info, uint32_t ma
     build_tables((sev.features >> EXTENDED_EDX_1G_PAGES_BIT & 1) != 0, sev.c_bit_mask);
 }
 
-}  // namespace
+} // namespace
 
 bool PhysMemory::reach(uint64_t start, uint64_t bytes) {
     return sees(start, bytes);
@@ -189,10 +188,7 @@ uint64_t read_ghcb_msr() {
 
 uint64_t exchange_ghcb_msr(uint64_t request) {
     uint64_t response = request;
-    asm volatile("wrmsr\n\trep\n\tvmmcall\n\trdmsr"
-                 : "+A"(response)
-                 : "c"(MSR_GHCB)
-                 : "memory");
+    asm volatile("wrmsr\n\trep\n\tvmmcall\n\trdmsr" : "+A"(response) : "c"(MSR_GHCB) : "memory");
     return response;
 }
 
@@ -200,7 +196,7 @@ uint64_t exchange_ghcb_msr(uint64_t request) {
 void sev_terminate(unsigned code) {
     SevState& sev = state();
     if (sev.status != 0 && !sev.es()) {
-        auto* const fatal = at<void __attribute__((noreturn, regparm(3)))(uint32_t, uint32_t)>(
+        auto* const fatal = at<void __attribute__((noreturn, regparm(3))) (uint32_t, uint32_t)>(
             SEV32_FATAL);
         fatal(code, static_cast<uint32_t>(sev.status));
     }
@@ -210,10 +206,10 @@ void sev_terminate(unsigned code) {
     }
 }
 
-}  // namespace prologue
+} // namespace prologue
 
-extern "C" __attribute__((section(".text.first"), regparm(0))) void
-stage32_main(uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+extern "C" __attribute__((section(".text.first"), regparm(0))) void stage32_main(
+    uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     using namespace prologue;
     switch (operation) {
     case SEV32_START:

@@ -52,15 +52,14 @@ int change_pages(uint64_t virt, uint64_t bytes, prologue_table_pages* pages, Cha
         uint64_t* const entry = tables.small_page(virt + done, result);
         pages->next = spare.next;
         if (entry == nullptr)
-            return result == MapResult::no_memory ? PROLOGUE_SEV_NO_PAGES
-                                                  : PROLOGUE_SEV_NOT_MAPPED;
+            return result == MapResult::no_memory ? PROLOGUE_SEV_NO_PAGES : PROLOGUE_SEV_NOT_MAPPED;
         change(virt + done, *entry, tables.pointed_to(*entry));
     }
     return PROLOGUE_SEV_DONE;
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 
 #pragma GCC visibility pop
 
@@ -74,7 +73,9 @@ unsigned prologue_sev_vmgexit(prologue_ghcb_request* request) {
     if (bytes != 0)
         ghcb.write_buffer(request->data, bytes);
     const GhcbAnswer answer = ghcb.call(
-        {.code = request->code, .info1 = request->info1, .info2 = request->info2,
+        {.code = request->code,
+         .info1 = request->info1,
+         .info2 = request->info2,
          .fields = request->told | (bytes != 0 ? kFieldScratch : 0u),
          .registers = {request->rax, request->rbx, request->rcx, request->rdx}},
         request->wanted);
@@ -105,7 +106,7 @@ void prologue_sev_accept(uint64_t start, uint64_t end) {
 
 void prologue_sev_use_tables(uint64_t physical_memory) {
     prologue_sev_state.tables_window = physical_memory;
-    prologue_sev_state.kernel_offset =
-        reinterpret_cast<uintptr_t>(&prologue_sev_state) - prologue_sev_state.own_phys;
+    prologue_sev_state.kernel_offset = reinterpret_cast<uintptr_t>(&prologue_sev_state) -
+                                       prologue_sev_state.own_phys;
     prologue_sev_state.kernel_has_tables = 1;
 }

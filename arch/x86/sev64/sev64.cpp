@@ -107,11 +107,11 @@ void show_windows(PageTables& tables, const MemoryMap& map) {
 
 // What the kernel gets as data must not be what is on a page with a meaning: keys would become
 // a command line.
-void check_apart(Span page, PhysMemory& memory, NextModule* next_module,
-                 const LoaderInfo& loader) {
+void check_apart(Span page, PhysMemory& memory, NextModule* next_module, const LoaderInfo& loader) {
     const auto check = [&](uint64_t start, uint64_t bytes) {
         if (page.overlaps({start, start + bytes}))
-            fail_in("the loader's data lie on a page of SNP's own", Error::entry, start, page.start);
+            fail_in("the loader's data lie on a page of SNP's own", Error::entry, start,
+                    page.start);
     };
     const auto check_text = [&](const void* seen, uint64_t bytes) {
         if (seen != nullptr)
@@ -131,8 +131,8 @@ void check_apart(Span page, PhysMemory& memory, NextModule* next_module,
     }
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 
 using namespace prologue;
 
@@ -237,8 +237,7 @@ void flush_page(uint64_t virt) {
 
 uint64_t window_now() {
     const uint64_t here = reinterpret_cast<uintptr_t>(&sev()) - sev().own_phys;
-    return sev().kernel_has_tables != 0 && here == sev().kernel_offset ? sev().tables_window
-                                                                       : here;
+    return sev().kernel_has_tables != 0 && here == sev().kernel_offset ? sev().tables_window : here;
 }
 
 // ---- The hardware, for the parts that the host's tests bring a host for ----
@@ -348,4 +347,4 @@ const CpuidPage* vc_cpuid_page() {
     return sev().cpuid_page_phys != 0 ? &prologue_own_cpuid_page : nullptr;
 }
 
-}  // namespace prologue
+} // namespace prologue

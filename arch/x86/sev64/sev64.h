@@ -40,6 +40,6 @@ void prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory, const Loader
 void prologue_sev_finish(const SevFinish& finish);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

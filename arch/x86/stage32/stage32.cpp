@@ -37,7 +37,7 @@ uint32_t wish_qemu_exit() {
     return *reinterpret_cast<const uint32_t*>(stage32_start + distance_before_stage(1));
 }
 
-}  // namespace
+} // namespace
 
 const char* vector_names() {
     return stage32_start + distance_before_stage(3);
@@ -94,13 +94,13 @@ uint32_t& entry(uint32_t table, uint32_t index) {
     };
     const Image image(kWindow, image_address());
     Console console;
-    print_exception(console, exception,
-                    {image.span().start, image.span().bytes(),
-                     image.span().start + image.virtual_offset()});
+    print_exception(
+        console, exception,
+        {image.span().start, image.span().bytes(), image.span().start + image.virtual_offset()});
     end_boot(wish_qemu_exit());
 }
 
-}  // namespace
+} // namespace
 
 void fail_in(const char* what, Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     const uint64_t numbers[] = {a, b, c, d};
@@ -113,11 +113,11 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     fail_in("", error, a, b, c, d);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 // The stage's first byte, by stage32.ld.
-extern "C" __attribute__((section(".text.first"), regparm(0)))
-void stage32_main(uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+extern "C" __attribute__((section(".text.first"), regparm(0))) void stage32_main(
+    uint32_t operation, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     using namespace prologue;
     switch (operation) {
     case STAGE32_EARLY_TABLES:

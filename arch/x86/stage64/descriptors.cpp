@@ -82,7 +82,7 @@ void fill_tss() {
     prologue::set_tss(prologue_gdt, tss);
 }
 
-}  // namespace
+} // namespace
 
 void prologue::set_tss(uint64_t* gdt, Tss& tss) {
     tss.io_map_base = sizeof tss;

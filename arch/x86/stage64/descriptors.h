@@ -20,7 +20,7 @@ static_assert(sizeof(Tss) == 104);
 // Puts the TSS's descriptor into a GDT of Prologue's shape; the stacks in it are the caller's.
 void set_tss(uint64_t* gdt, Tss& tss);
 
-}  // namespace prologue
+} // namespace prologue
 
 extern "C" {
 extern uint64_t prologue_gdt[];

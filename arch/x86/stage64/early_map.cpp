@@ -43,7 +43,7 @@ bool is_addressable(uint64_t last) {
            last >> (cpuid_eax(CPUID_ADDRESS_WIDTHS) & 0xff) == 0;
 }
 
-}  // namespace
+} // namespace
 
 PhysMemory early_map(uint64_t window) {
     uint64_t gibs = 1;
@@ -78,4 +78,4 @@ void PhysMemory::extend(const char* what, uint64_t start, uint64_t bytes) {
         fail_in(what, Error::out_of_reach, bytes, start);
 }
 
-}  // namespace prologue
+} // namespace prologue

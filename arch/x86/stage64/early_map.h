@@ -11,6 +11,6 @@ namespace prologue {
 // What can be seen from the start, in the window at `window`.
 PhysMemory early_map(uint64_t window);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

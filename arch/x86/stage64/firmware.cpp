@@ -16,7 +16,7 @@
 #include "sev_bits.h"
 
 extern "C" {
-extern uint64_t prologue_firmware_code_phys;  // of prologue_firmware_code
+extern uint64_t prologue_firmware_code_phys; // of prologue_firmware_code
 extern uint64_t prologue_firmware_bridge_phys;
 extern const char prologue_firmware_code[];
 uint64_t prologue_switch_to_firmware(uint64_t function, const uint64_t* arguments);
@@ -36,10 +36,10 @@ constexpr uint32_t kLoaderData = 2;
 // The parts of EFI_SYSTEM_TABLE and EFI_BOOT_SERVICES that are used.
 struct BootServices {
     uint64_t before[5];
-    Status (EFIAPI* allocate_pages)(uint32_t how, uint32_t type, uint64_t pages, uint64_t* start);
+    Status(EFIAPI* allocate_pages)(uint32_t how, uint32_t type, uint64_t pages, uint64_t* start);
     uint64_t free_pages;
-    Status (EFIAPI* get_memory_map)(uint64_t* bytes, void* map, uint64_t* key, uint64_t* stride,
-                                    uint32_t* version);
+    Status(EFIAPI* get_memory_map)(uint64_t* bytes, void* map, uint64_t* key, uint64_t* stride,
+                                   uint32_t* version);
 };
 static_assert(__builtin_offsetof(BootServices, allocate_pages) == 0x28 &&
               __builtin_offsetof(BootServices, get_memory_map) == 0x38);
@@ -97,8 +97,8 @@ const BootServices& boot_services() {
 Span allocate(uint64_t bytes) {
     uint64_t start = 4 * kGiB - 1;
     const uint64_t pages = page_up(bytes) / kPage;
-    const Status status =
-        boot_services().allocate_pages(kAllocateMaxAddress, kLoaderData, pages, &start);
+    const Status status = boot_services().allocate_pages(kAllocateMaxAddress, kLoaderData, pages,
+                                                         &start);
     if (status != 0)
         fail_in("EFI has no memory for Prologue: status, bytes", Error::entry, status, bytes);
     return {start, start + pages * kPage};
@@ -107,9 +107,8 @@ Span allocate(uint64_t bytes) {
 // What GetMemoryMap says, with room for so many bytes.
 Status ask_for_map(uint64_t& bytes) {
     uint64_t key = 0;
-    const Status status =
-        boot_services().get_memory_map(&bytes, reinterpret_cast<void*>(asked.map.start), &key,
-                                       &asked.stride, &asked.version);
+    const Status status = boot_services().get_memory_map(
+        &bytes, reinterpret_cast<void*>(asked.map.start), &key, &asked.stride, &asked.version);
     if (status != 0 && (status != kBufferTooSmall || asked.map.start != 0))
         fail_in("EFI's memory map is not to be had: status, bytes of it", Error::entry, status,
                 bytes);
@@ -162,8 +161,8 @@ bool build_bridge(uint64_t code, uint64_t code_phys) {
     return true;
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 
 using namespace prologue;
 
@@ -198,7 +197,8 @@ void prologue_parse_running_multiboot2(PhysMemory& memory, uint64_t info, Loader
     loader.uefi.image_handle = asked.tags.image_handle;
     put_map(memory, loader);
     prologue_parse_multiboot2(memory, info, loader);
-    put_map(memory, loader); // not the loader's, which might call memory free that is the firmware's
+    put_map(memory,
+            loader); // not the loader's, which might call memory free that is the firmware's
 }
 
 #pragma GCC visibility pop

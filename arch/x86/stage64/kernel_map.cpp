@@ -45,7 +45,10 @@ class RamMapper {
 public:
     RamMapper(PageTables& tables, const Image& image, uint64_t addressable, uint64_t base,
               Span limits)
-        : tables_(tables), image_(image), addressable_(addressable), base_(base),
+        : tables_(tables),
+          image_(image),
+          addressable_(addressable),
+          base_(base),
           limits_(limits) {}
 
     void map(const MemoryMap& memory) {
@@ -96,7 +99,7 @@ private:
     Span limits_;
 };
 
-}  // namespace
+} // namespace
 
 void leave_out_unaddressable(MemoryMap& memory, KernelMap& map) {
     if (memory.mapped_end() <= kSurelyAddressable)
@@ -135,4 +138,4 @@ void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const Me
     }
 }
 
-}  // namespace prologue
+} // namespace prologue

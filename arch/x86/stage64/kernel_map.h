@@ -14,8 +14,8 @@ namespace prologue {
 inline constexpr uint64_t kSurelyAddressable = uint64_t{1} << 36;
 
 struct KernelMap {
-    uint64_t direct_map;       // virtual address of physical 0
-    uint64_t direct_map_bytes; // RAM above this is left out; 0: all of it
+    uint64_t direct_map;              // virtual address of physical 0
+    uint64_t direct_map_bytes;        // RAM above this is left out; 0: all of it
     bool image_in_direct_map = false; // where that map would show it
 
     // RAM that is mapped at its own address. Where the end is 0, it is as much
@@ -43,6 +43,6 @@ constexpr uint64_t direct_map_room(unsigned levels) {
 void map_kernel(PageTables& tables, const Image& image, uint64_t guard, const MemoryMap& memory,
                 KernelMap& map);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

@@ -48,7 +48,7 @@ ReportedImage reported_image() {
     return {start, image.span().bytes(), start + image.virtual_offset()};
 }
 
-}  // namespace
+} // namespace
 
 const char* vector_names() {
     return prologue_vector_names;
@@ -66,7 +66,7 @@ void fail(Error error, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     fail_in("", error, a, b, c, d);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 void prologue_exception(const prologue::Frame64& frame) {
     using namespace prologue;

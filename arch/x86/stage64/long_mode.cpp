@@ -160,8 +160,8 @@ constinit LoaderInfo loader;
         fail_in("five levels of paging are wished for: this CPU has no LA57", Error::entry, wish);
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 
 using namespace prologue;
 

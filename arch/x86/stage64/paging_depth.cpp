@@ -17,7 +17,7 @@ bool has_four_level_address(const void* thing) {
     return address << 16 >> 16 == address;
 }
 
-}  // namespace
+} // namespace
 
 bool has_la57() {
     return cpuid_eax(0) >= CPUID_STRUCTURED_FEATURES &&
@@ -33,7 +33,7 @@ void change_depth(const uint64_t* top, uint64_t top_phys, char* pages, uint64_t 
     prologue_switch_depth(pages_phys, pages_phys + kPage, top_phys, pages);
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 using namespace prologue;
 

@@ -26,7 +26,7 @@ bool is_text(uint32_t word) {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 void check_clear_of(const Image& image, const char* what, Span span) {
     if (!span.overlaps(image.span()))
@@ -66,4 +66,4 @@ const Part& find_contract(PhysMemory& memory, const Image& image, uint32_t& magi
     return *contract;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -20,6 +20,6 @@ const Part* find_part(uint32_t magic);
 // its information lies on this image.
 const Part& find_contract(PhysMemory& memory, const Image& image, uint32_t& magic, uint64_t& info);
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

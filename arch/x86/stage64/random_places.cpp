@@ -27,7 +27,7 @@ constinit unsigned prologue_random_sources = 0;
 namespace {
 
 constexpr uint64_t kLastEntry = 0xffffff8000000000; // the last of any top-level table
-constexpr unsigned kMostTries = 256; // to find a place that no window has
+constexpr unsigned kMostTries = 256;                // to find a place that no window has
 
 constinit uint64_t virtual_slide = 0, physical_slide = 0;
 
@@ -121,8 +121,7 @@ void choose_direct_map(uint64_t window, const Image& image, const MemoryMap& mem
         return;
     const uint64_t ram = memory.mapped_end() > 4 * kGiB ? memory.mapped_end() : 4 * kGiB;
     const uint64_t bytes = (ram + kGiB - 1) & ~(kGiB - 1);
-    map.direct_map =
-        choose(window, (kLastEntry - window - bytes) / kGiB + 1, kGiB, bytes, window);
+    map.direct_map = choose(window, (kLastEntry - window - bytes) / kGiB + 1, kGiB, bytes, window);
     if (map.direct_map_bytes > kLastEntry - map.direct_map)
         map.direct_map_bytes = kLastEntry - map.direct_map;
     if (map.identity.end == 0)
@@ -135,22 +134,21 @@ void relocate_image(uint64_t window, const Image& image) {
     for (const Segment& segment : image)
         pieces[count++] = {segment.virt, segment.bytes,
                            reinterpret_cast<uint8_t*>(window + segment.phys)};
-    const auto* const dynamic =
-        reinterpret_cast<const uint8_t*>(window + image.span().start + prologue_dynamic);
+    const auto* const dynamic = reinterpret_cast<const uint8_t*>(window + image.span().start +
+                                                                 prologue_dynamic);
     const RelocationFault fault = relocate(pieces, count, dynamic,
                                            image.span().bytes() - prologue_dynamic, virtual_slide);
     if (fault.what != nullptr)
         refuse(fault.what, fault.a, fault.b);
 }
 
-}  // namespace
+} // namespace
 
-void prologue_choose_places(uint64_t window, unsigned, const LoaderInfo& loader,
-                            const Image& image, MemoryMap& memory, KernelMap& map) {
+void prologue_choose_places(uint64_t window, unsigned, const LoaderInfo& loader, const Image& image,
+                            MemoryMap& memory, KernelMap& map) {
     const bool is_sev = prologue_sev_state.status != 0;
     const auto* const seed = reinterpret_cast<const uint8_t*>(loader.seed.start);
-    prologue_random_sources =
-        gather(prologue_random, Processor(), seed, loader.seed.bytes, is_sev);
+    prologue_random_sources = gather(prologue_random, Processor(), seed, loader.seed.bytes, is_sev);
     if ((prologue_wish_random[0] | prologue_wish_random[1]) == 0 ||
         has_word(loader.cmdline, "nokaslr"))
         return;
@@ -182,4 +180,4 @@ void prologue_slide_image(uint64_t window, unsigned levels, const KernelMap& map
     handoff.stack_top += virtual_slide;
 }
 
-}  // namespace prologue
+} // namespace prologue

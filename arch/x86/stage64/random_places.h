@@ -32,6 +32,6 @@ extern Random prologue_random;
 extern unsigned prologue_random_sources;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop

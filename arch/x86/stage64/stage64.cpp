@@ -108,9 +108,9 @@ MemoryMap make_map(const Boot& boot) {
     const LoaderInfo& loader = boot.loader;
     const Span image = boot.image.span();
     const uint64_t spans = 2 + loader.structure_count + 2 * loader.module_count;
-    const uint64_t ranges = MemoryMap::storage_for(
-        loader.memory.most_entries() + loader.more_memory.bytes / sizeof(RawRange) +
-        loader.unaccepted_count + spans);
+    const uint64_t ranges = MemoryMap::storage_for(loader.memory.most_entries() +
+                                                   loader.more_memory.bytes / sizeof(RawRange) +
+                                                   loader.unaccepted_count + spans);
     const uint64_t bytes = spans * sizeof(Mark) + ranges * sizeof(prologue_range);
     Span storage = boot.memory.span_of(map_storage, sizeof map_storage);
     if (bytes > sizeof map_storage) {
@@ -138,8 +138,7 @@ const prologue_module* copy_modules(const Boot& boot, Arena& arena, uint32_t& le
     LoaderModule module;
     for (prologue_module* to = modules; next_module(boot, cursor, module); ++to) {
         *to = {module.bytes.start, module.bytes.bytes(),
-               arena.copy(module.cmdline.start, module.cmdline.bytes, true),
-               module.cmdline.bytes};
+               arena.copy(module.cmdline.start, module.cmdline.bytes, true), module.cmdline.bytes};
         if (module.text_is_lost)
             left_out |= PROLOGUE_LEFT_OUT_STRING;
     }
@@ -154,9 +153,9 @@ uint64_t rsdp_of(const Boot& boot, Arena& arena) {
 }
 
 const void* copy_efi_map(const prologue_efi& efi, Arena& arena) {
-    return efi.memory_map == nullptr ? nullptr
-                                     : arena.copy(static_cast<const char*>(efi.memory_map),
-                                                  efi.memory_map_bytes, false);
+    return efi.memory_map == nullptr
+               ? nullptr
+               : arena.copy(static_cast<const char*>(efi.memory_map), efi.memory_map_bytes, false);
 }
 
 // What the kernel gets to know, but for what the tables will tell. It has room
@@ -220,8 +219,8 @@ void show_kernel_early(const Boot& boot, const PageTables& tables) {
     }
 }
 
-}  // namespace
-}  // namespace prologue
+} // namespace
+} // namespace prologue
 
 using namespace prologue;
 
@@ -286,9 +285,10 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
     const uint64_t root = pages.take(window);
     if (root == 0)
         fail(Error::no_free_memory, kPage, 0);
-    PageTables tables(window, root, {.levels = levels,
-                                     .has_1g_pages = has_1g_pages,
-                                     .c_bit_mask = prologue_sev_state.c_bit_mask},
+    PageTables tables(window, root,
+                      {.levels = levels,
+                       .has_1g_pages = has_1g_pages,
+                       .c_bit_mask = prologue_sev_state.c_bit_mask},
                       pages);
     image.check_rights(boot.kernel_address(prologue_calls_kernel),
                        boot.kernel_address(prologue_stack_bottom));
@@ -311,7 +311,6 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
 
     // To the kernel.
     show_kernel_early(boot, tables);
-    prologue_enter_kernel(seen_at + memory.phys_of(&handoff),
-                          cr3,
+    prologue_enter_kernel(seen_at + memory.phys_of(&handoff), cr3,
                           image.offset_from_now() - window);
 }

@@ -237,7 +237,7 @@ void map_devices(const MapsMade& made, PageTables& tables) {
     map_around_kernel(made, {next, made.map.identity.end}, map_device);
 }
 
-}  // namespace
+} // namespace
 
 void prologue_plan_maps(uint64_t window, unsigned levels, Image& image, KernelMap& map) {
     if (prologue_wish_writable_text == 0) {
@@ -256,8 +256,7 @@ void prologue_plan_maps(uint64_t window, unsigned levels, Image& image, KernelMa
     all.executable = true;
 }
 
-uint64_t prologue_finish_maps(const MapsMade& made, PageTables& tables,
-                              prologue_handoff& handoff) {
+uint64_t prologue_finish_maps(const MapsMade& made, PageTables& tables, prologue_handoff& handoff) {
     const KernelMap& map = made.map;
     if (devices_are_wished_for())
         map_devices(made, tables);
@@ -278,4 +277,4 @@ uint64_t prologue_finish_maps(const MapsMade& made, PageTables& tables,
     return map.direct_map;
 }
 
-}  // namespace prologue
+} // namespace prologue

@@ -47,7 +47,7 @@ PlanMaps prologue_plan_maps;
 FinishMaps prologue_finish_maps;
 }
 
-}  // namespace prologue
+} // namespace prologue
 
 #pragma GCC visibility pop
 #endif

@@ -37,7 +37,7 @@ bool has_vmmcall() {
     return vendor == VENDOR_EBX_AMD || vendor == VENDOR_EBX_HYGON;
 }
 
-}  // namespace
+} // namespace
 
 // An SEV guest's host is asked for nothing here: no Xen runs one.
 bool is_xen() {
@@ -63,4 +63,4 @@ int64_t ask_xen_for_memory_map(RawRange* ranges, uint32_t& entries) {
     return static_cast<int64_t>(result);
 }
 
-}  // namespace prologue
+} // namespace prologue

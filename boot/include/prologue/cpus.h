@@ -30,17 +30,17 @@ enum prologue_cpu_state {
     PROLOGUE_CPU_STOPPED = 0, /* as the firmware left it, or stopped again: can be started */
     PROLOGUE_CPU_BOOT = 1,    /* the boot processor, which made the call */
     PROLOGUE_CPU_STARTING = 2,
-    PROLOGUE_CPU_RUNNING = 3, /* it has come to the kernel's entry */
-    PROLOGUE_CPU_SILENT = 4,  /* it did not come in time, and has been sent back to wait */
+    PROLOGUE_CPU_RUNNING = 3,     /* it has come to the kernel's entry */
+    PROLOGUE_CPU_SILENT = 4,      /* it did not come in time, and has been sent back to wait */
     PROLOGUE_CPU_UNREACHABLE = 5, /* an id of 255 or more, and the APICs are not in x2APIC mode */
-    PROLOGUE_CPU_PARKED = 6,  /* it halts: its entry has returned */
+    PROLOGUE_CPU_PARKED = 6,      /* it halts: its entry has returned */
 };
 
 typedef struct prologue_cpu {
     uint32_t index; /* in the list; the boot processor's is 0 */
     uint32_t apic_id;
-    uint32_t acpi_id; /* the processor's uid in ACPI's namespace */
-    uint32_t state;   /* enum prologue_cpu_state */
+    uint32_t acpi_id;      /* the processor's uid in ACPI's namespace */
+    uint32_t state;        /* enum prologue_cpu_state */
     uint64_t stack_bottom; /* virtual; the page below it is the guard page. 0: never started */
     uint64_t stack_top;
     void *own;        /* the kernel's: handed to it as it is */
@@ -62,9 +62,9 @@ typedef struct prologue_cpus {
     uint32_t room;
 
     /* Answers. */
-    uint32_t count;  /* in the list: the boot processor first, then in the firmware's order */
-    uint32_t found;  /* there are, with the boot processor; `count` has room for fewer */
-    uint32_t x2apic; /* 1: the local APICs are in x2APIC mode */
+    uint32_t count;        /* in the list: the boot processor first, then in the firmware's order */
+    uint32_t found;        /* there are, with the boot processor; `count` has room for fewer */
+    uint32_t x2apic;       /* 1: the local APICs are in x2APIC mode */
     uint64_t apic_phys;    /* of the local APIC's registers, where they are in memory */
     uint64_t mailbox_phys; /* the firmware's mailbox to wake processors; 0 where there is none */
     uint64_t refused_phys; /* what a refusal is about: a table's address */
@@ -72,14 +72,14 @@ typedef struct prologue_cpus {
 
 enum prologue_cpus_result {
     PROLOGUE_CPUS_DONE = 0,
-    PROLOGUE_CPUS_NO_MADT = 1,    /* no RSDP, or no MADT: the boot processor alone */
-    PROLOGUE_CPUS_BAD_TABLE = 2,  /* a length or checksum is wrong: the boot processor alone */
-    PROLOGUE_CPUS_SEV = 3,        /* SEV-ES: no jump table, or one where it must not be, which is
+    PROLOGUE_CPUS_NO_MADT = 1,      /* no RSDP, or no MADT: the boot processor alone */
+    PROLOGUE_CPUS_BAD_TABLE = 2,    /* a length or checksum is wrong: the boot processor alone */
+    PROLOGUE_CPUS_SEV = 3,          /* SEV-ES: no jump table, or one where it must not be, which is
                                    * refused_phys; SNP: no AP creation */
     PROLOGUE_CPUS_NO_LOW_PAGES = 4, /* no two pages of RAM in 0x20000 to 0x9f000 */
-    PROLOGUE_CPUS_NO_MEMORY = 5,  /* `memory` is too small, not in whole pages, or not mapped */
-    PROLOGUE_CPUS_NOT_SEEN = 6,   /* the image is not mapped in the tables, as they are seen */
-    PROLOGUE_CPUS_SOME = 7,       /* not all came: each `state` says which */
+    PROLOGUE_CPUS_NO_MEMORY = 5,    /* `memory` is too small, not in whole pages, or not mapped */
+    PROLOGUE_CPUS_NOT_SEEN = 6,     /* the image is not mapped in the tables, as they are seen */
+    PROLOGUE_CPUS_SOME = 7,         /* not all came: each `state` says which */
 };
 
 /* Makes the list. The ids that firmware calls disabled are left out, and so is what it lists

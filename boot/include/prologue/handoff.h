@@ -34,9 +34,9 @@
 #define PROLOGUE_LEFT_OUT_RAM 0x4         /* this CPU cannot address it */
 #define PROLOGUE_LEFT_OUT_FRAMEBUFFER 0x8 /* or its colours */
 #define PROLOGUE_LEFT_OUT_RSDP 0x10
-#define PROLOGUE_LEFT_OUT_SYMBOLS 0x20    /* where the image's other sections lie */
-#define PROLOGUE_LEFT_OUT_EFI 0x40        /* the system table, or the firmware's memory map */
-#define PROLOGUE_LEFT_OUT_ARGUMENT 0x80   /* of OpenBSD's: the console, or the MAC */
+#define PROLOGUE_LEFT_OUT_SYMBOLS 0x20  /* where the image's other sections lie */
+#define PROLOGUE_LEFT_OUT_EFI 0x40      /* the system table, or the firmware's memory map */
+#define PROLOGUE_LEFT_OUT_ARGUMENT 0x80 /* of OpenBSD's: the console, or the MAC */
 
 /* Selectors in the GDT that is loaded at kernel_main. */
 #define PROLOGUE_SELECTOR_CODE64 0x08
@@ -88,8 +88,8 @@ enum prologue_memory_type {
     PROLOGUE_MEMORY_NVS = 6,      /* ACPI's, to be kept */
     PROLOGUE_MEMORY_RESERVED = 7,
     PROLOGUE_MEMORY_BAD = 8,
-    PROLOGUE_MEMORY_KERNEL = 9, /* the image: the kernel and Prologue's part of it */
-    PROLOGUE_MEMORY_UNACCEPTED = 10, /* SNP: usable once it is accepted, see prologue/sev.h */
+    PROLOGUE_MEMORY_KERNEL = 9,         /* the image: the kernel and Prologue's part of it */
+    PROLOGUE_MEMORY_UNACCEPTED = 10,    /* SNP: usable once it is accepted, see prologue/sev.h */
     PROLOGUE_MEMORY_SOFT_RESERVED = 11, /* UEFI: RAM of a special purpose, for who knows it */
 };
 
@@ -122,22 +122,22 @@ typedef struct prologue_framebuffer {
 
 /* Where the guest runs under AMD SEV; all zero where it does not. See prologue/sev.h. */
 typedef struct prologue_sev {
-    uint64_t status;       /* SEV_STATUS, MSR 0xc0010131: the processor's word, not the host's */
-    uint64_t c_bit_mask;   /* in page-table entries, and CR3, for private memory */
-    uint64_t ghcb_phys;    /* SEV-ES and SNP: the page that the host sees, in the image */
-    uint64_t ghcb_virtual; /* in the kernel's mapping; shared in all others too */
-    uint64_t cpuid_page_phys;   /* SNP: what the launch put there; 0 where it did not */
+    uint64_t status;          /* SEV_STATUS, MSR 0xc0010131: the processor's word, not the host's */
+    uint64_t c_bit_mask;      /* in page-table entries, and CR3, for private memory */
+    uint64_t ghcb_phys;       /* SEV-ES and SNP: the page that the host sees, in the image */
+    uint64_t ghcb_virtual;    /* in the kernel's mapping; shared in all others too */
+    uint64_t cpuid_page_phys; /* SNP: what the launch put there; 0 where it did not */
     uint64_t secrets_page_phys;
     uint64_t accepted_end; /* SNP: usable memory below is validated; -1 where the loader did it */
 } prologue_sev;
 
 /* The console that the loader names; all zero where it names none. */
 typedef struct prologue_console {
-    uint32_t device;    /* OpenBSD's dev_t: major number << 8 | minor number */
-    uint32_t speed;     /* bits a second */
-    uint64_t address;   /* of its first register: a port, or physical */
-    uint32_t frequency; /* of its clock in Hz; 0 for the usual 1843200 */
-    uint32_t flags;     /* bit 0: `address` is physical */
+    uint32_t device;         /* OpenBSD's dev_t: major number << 8 | minor number */
+    uint32_t speed;          /* bits a second */
+    uint64_t address;        /* of its first register: a port, or physical */
+    uint32_t frequency;      /* of its clock in Hz; 0 for the usual 1843200 */
+    uint32_t flags;          /* bit 0: `address` is physical */
     uint32_t register_width; /* bytes; 0: not told */
     uint32_t register_shift; /* a register is 1 << this behind the one before it */
 } prologue_console;
@@ -162,9 +162,9 @@ typedef struct prologue_efi {
     uint64_t memory_map_bytes;
     uint32_t descriptor_bytes; /* from one to the next */
     uint32_t descriptor_version;
-    uint32_t bits;             /* of the firmware: 32 or 64 */
-    uint32_t boot_services;    /* 1: they are running, by wish; 0: they have been ended */
-    uint64_t image_handle;     /* for ExitBootServices, where they are running */
+    uint32_t bits;          /* of the firmware: 32 or 64 */
+    uint32_t boot_services; /* 1: they are running, by wish; 0: they have been ended */
+    uint64_t image_handle;  /* for ExitBootServices, where they are running */
 } prologue_efi;
 
 typedef struct prologue_handoff {
@@ -172,9 +172,9 @@ typedef struct prologue_handoff {
     uint32_t version;
     uint32_t size; /* of this structure */
 
-    uint32_t loader;       /* enum prologue_loader */
-    uint32_t entry_mode;   /* enum prologue_entry_mode */
-    uint32_t loader_magic; /* as the loader gave it, for a kernel that reads its structures */
+    uint32_t loader;        /* enum prologue_loader */
+    uint32_t entry_mode;    /* enum prologue_entry_mode */
+    uint32_t loader_magic;  /* as the loader gave it, for a kernel that reads its structures */
     uint32_t paging_levels; /* 4 or 5 */
     uint64_t loader_info_phys;
 
@@ -183,11 +183,11 @@ typedef struct prologue_handoff {
     uint64_t load_end;
     uint64_t kernel_offset;
 
-    uint64_t direct_map; /* virtual address of physical 0 */
+    uint64_t direct_map;       /* virtual address of physical 0 */
     uint64_t direct_map_bytes; /* no RAM at or above this is mapped */
-    uint64_t identity_bytes; /* RAM below this is mapped at its own address too, by top-level
+    uint64_t identity_bytes;   /* RAM below this is mapped at its own address too, by top-level
                               * entry 0, except where a kernel linked there lies */
-    uint64_t page_size;      /* the largest that the CPU has: 2 MiB or 1 GiB */
+    uint64_t page_size;        /* the largest that the CPU has: 2 MiB or 1 GiB */
 
     const prologue_range *memory; /* sorted, page-aligned, without overlaps, neighbours merged */
     uint64_t memory_count;
@@ -215,7 +215,7 @@ typedef struct prologue_handoff {
 
     /* From version 3. */
     uint64_t smbios_phys; /* the entry point, of SMBIOS 3 where there is one; 0: not told */
-    uint32_t left_out; /* PROLOGUE_LEFT_OUT_*; 0 where all was good */
+    uint32_t left_out;    /* PROLOGUE_LEFT_OUT_*; 0 where all was good */
     uint32_t reserved;
 } prologue_handoff;
 

@@ -191,13 +191,12 @@ PROLOGUE_HELPER_ prologue_spare_pages prologue_spare(const prologue_handoff *han
  * given bits of an entry (present among them), taking spare pages for tables.
  * 0 where a large page lies there already or no page is left, else 1. An entry
  * that was there is written over, and not flushed from the TLB. */
-PROLOGUE_HELPER_ int prologue_map_page(const prologue_handoff *handoff,
-                                       prologue_spare_pages *spare, uint64_t virt, uint64_t phys,
-                                       uint64_t bits) {
+PROLOGUE_HELPER_ int prologue_map_page(const prologue_handoff *handoff, prologue_spare_pages *spare,
+                                       uint64_t virt, uint64_t phys, uint64_t bits) {
     uint64_t table = handoff->page_tables_phys;
     for (unsigned level = handoff->paging_levels;; --level) {
-        uint64_t *const entry =
-            (uint64_t *)prologue_seen(handoff, table) + (virt >> (3 + 9 * level)) % 512;
+        uint64_t *const entry = (uint64_t *)prologue_seen(handoff, table) +
+                                (virt >> (3 + 9 * level)) % 512;
         if (level == 1) {
             *entry = phys | bits;
             return 1;
@@ -246,20 +245,20 @@ PROLOGUE_HELPER_ void prologue_load_gdt(const void *gdt, uint16_t bytes, uint16_
          (uint16_t)((uintptr_t)gdt >> 32), (uint16_t)((uintptr_t)gdt >> 48)},
     };
     uint64_t scratch;
-    __asm__ volatile("lgdt %[pointer]\n\t"
-                     "pushq %[code]\n\t"
-                     "leaq 1f(%%rip), %[scratch]\n\t"
-                     "pushq %[scratch]\n\t"
-                     "lretq\n"
-                     "1:\tmovl %[data], %%ds\n\t"
-                     "movl %[data], %%es\n\t"
-                     "movl %[data], %%ss\n\t"
-                     "movl %[data], %%fs\n\t"
-                     "movl %[data], %%gs"
-                     : [scratch] "=&r"(scratch)
-                     : [pointer] "m"(pointer), [code] "r"((uint64_t)code),
-                       [data] "r"((uint32_t)data)
-                     : "memory");
+    __asm__ volatile(
+        "lgdt %[pointer]\n\t"
+        "pushq %[code]\n\t"
+        "leaq 1f(%%rip), %[scratch]\n\t"
+        "pushq %[scratch]\n\t"
+        "lretq\n"
+        "1:\tmovl %[data], %%ds\n\t"
+        "movl %[data], %%es\n\t"
+        "movl %[data], %%ss\n\t"
+        "movl %[data], %%fs\n\t"
+        "movl %[data], %%gs"
+        : [scratch] "=&r"(scratch)
+        : [pointer] "m"(pointer), [code] "r"((uint64_t)code), [data] "r"((uint32_t)data)
+        : "memory");
     if (tss != 0)
         __asm__ volatile("ltr %0" : : "r"(tss) : "memory");
 }

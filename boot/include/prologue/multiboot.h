@@ -36,8 +36,8 @@ typedef struct prologue_multiboot_writer_ {
     uint64_t at, end; /* offsets */
 } prologue_multiboot_writer_;
 
-PROLOGUE_MULTIBOOT_ void prologue_multiboot_bytes_(prologue_multiboot_writer_ *to,
-                                                   const void *from, uint64_t bytes) {
+PROLOGUE_MULTIBOOT_ void prologue_multiboot_bytes_(prologue_multiboot_writer_ *to, const void *from,
+                                                   uint64_t bytes) {
     for (uint64_t i = 0; i != bytes; ++i, ++to->at)
         if (to->at < to->end)
             to->start[to->at] = from ? ((const uint8_t *)from)[i] : 0;

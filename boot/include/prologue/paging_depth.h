@@ -63,8 +63,8 @@ PROLOGUE_HELPER_ void prologue_other_depth(const prologue_handoff *handoff, unsi
         const uint64_t entry = now[half * 511];
         if ((entry & 1) == 0)
             continue;
-        const uint64_t *const pml4 =
-            (const uint64_t *)prologue_seen(handoff, entry & 0x000ffffffffff000);
+        const uint64_t *const pml4 = (const uint64_t *)prologue_seen(handoff,
+                                                                     entry & 0x000ffffffffff000);
         for (unsigned i = half * 256; i != half * 256 + 256; ++i)
             top[i] = pml4[i];
     }

@@ -10,21 +10,21 @@
 #define PROLOGUE_SEV_REASON_SET 10
 
 /* What the boot itself found. */
-#define PROLOGUE_SEV_FATAL 0x01            /* a fatal line stands on the console */
-#define PROLOGUE_SEV_STATUS_READ 0x02      /* the host intercepts the read of SEV_STATUS */
-#define PROLOGUE_SEV_VERSION 0x03          /* no version of the protocol that both know */
-#define PROLOGUE_SEV_C_BIT_RANGE 0x04      /* the C-bit is said to be none of 32 to 51 */
-#define PROLOGUE_SEV_C_BIT_DISAGREE 0x05   /* two sources name different C-bits */
-#define PROLOGUE_SEV_C_BIT_PROOF 0x06      /* memory reads differently through the tables */
-#define PROLOGUE_SEV_NO_RANDOM 0x07        /* RDRAND gives nothing */
-#define PROLOGUE_SEV_NO_LONG_MODE 0x08     /* long mode or NX is said to be missing */
-#define PROLOGUE_SEV_NO_LA57 0x09          /* five levels are wished for, and missing */
-#define PROLOGUE_SEV_TOO_HIGH 0x0a         /* entered in 64-bit mode above 4 GiB */
-#define PROLOGUE_SEV_SNP_FEATURE 0x0b      /* the host does not offer SNP to an SNP guest */
-#define PROLOGUE_SEV_CPUID_PAGE 0x0c       /* the CPUID page is malformed or empty */
-#define PROLOGUE_SEV_SWITCH 0x0d           /* not used any more: that is a shutdown now */
-#define PROLOGUE_SEV_LEFT_OUT 0x0e         /* the kernel wished for no SEV */
-#define PROLOGUE_SEV_NO_MEMORY 0x0f        /* no page is left for a page table */
+#define PROLOGUE_SEV_FATAL 0x01          /* a fatal line stands on the console */
+#define PROLOGUE_SEV_STATUS_READ 0x02    /* the host intercepts the read of SEV_STATUS */
+#define PROLOGUE_SEV_VERSION 0x03        /* no version of the protocol that both know */
+#define PROLOGUE_SEV_C_BIT_RANGE 0x04    /* the C-bit is said to be none of 32 to 51 */
+#define PROLOGUE_SEV_C_BIT_DISAGREE 0x05 /* two sources name different C-bits */
+#define PROLOGUE_SEV_C_BIT_PROOF 0x06    /* memory reads differently through the tables */
+#define PROLOGUE_SEV_NO_RANDOM 0x07      /* RDRAND gives nothing */
+#define PROLOGUE_SEV_NO_LONG_MODE 0x08   /* long mode or NX is said to be missing */
+#define PROLOGUE_SEV_NO_LA57 0x09        /* five levels are wished for, and missing */
+#define PROLOGUE_SEV_TOO_HIGH 0x0a       /* entered in 64-bit mode above 4 GiB */
+#define PROLOGUE_SEV_SNP_FEATURE 0x0b    /* the host does not offer SNP to an SNP guest */
+#define PROLOGUE_SEV_CPUID_PAGE 0x0c     /* the CPUID page is malformed or empty */
+#define PROLOGUE_SEV_SWITCH 0x0d         /* not used any more: that is a shutdown now */
+#define PROLOGUE_SEV_LEFT_OUT 0x0e       /* the kernel wished for no SEV */
+#define PROLOGUE_SEV_NO_MEMORY 0x0f      /* no page is left for a page table */
 
 /* #VC. */
 #define PROLOGUE_SEV_VC_INJECTED 0x10      /* the bytes are not what the error code names */
@@ -39,19 +39,19 @@
 #define PROLOGUE_SEV_VC_KEPT 0x19          /* what the processor keeps for the guest alone */
 
 /* The host's answers. */
-#define PROLOGUE_SEV_MSR_RESPONSE 0x20     /* the MSR protocol's answer is to another request */
-#define PROLOGUE_SEV_GHCB_REFUSED 0x21     /* the GHCB's registration */
-#define PROLOGUE_SEV_GHCB_RESULT 0x22      /* SW_EXITINFO1 is nothing that may be answered */
-#define PROLOGUE_SEV_GHCB_MISSING 0x23     /* a field of the answer is not marked valid */
-#define PROLOGUE_SEV_GHCB_EVENT 0x24       /* an exception to deliver that cannot be */
-#define PROLOGUE_SEV_PAGE_STATE 0x25       /* a page state change failed, or was not made */
-#define PROLOGUE_SEV_PVALIDATE 0x26        /* PVALIDATE failed */
-#define PROLOGUE_SEV_PVALIDATE_TWICE 0x27  /* PVALIDATE changed nothing */
-#define PROLOGUE_SEV_VMPL 0x28             /* the guest runs below VMPL 0, under an SVSM */
+#define PROLOGUE_SEV_MSR_RESPONSE 0x20    /* the MSR protocol's answer is to another request */
+#define PROLOGUE_SEV_GHCB_REFUSED 0x21    /* the GHCB's registration */
+#define PROLOGUE_SEV_GHCB_RESULT 0x22     /* SW_EXITINFO1 is nothing that may be answered */
+#define PROLOGUE_SEV_GHCB_MISSING 0x23    /* a field of the answer is not marked valid */
+#define PROLOGUE_SEV_GHCB_EVENT 0x24      /* an exception to deliver that cannot be */
+#define PROLOGUE_SEV_PAGE_STATE 0x25      /* a page state change failed, or was not made */
+#define PROLOGUE_SEV_PVALIDATE 0x26       /* PVALIDATE failed */
+#define PROLOGUE_SEV_PVALIDATE_TWICE 0x27 /* PVALIDATE changed nothing */
+#define PROLOGUE_SEV_VMPL 0x28            /* the guest runs below VMPL 0, under an SVSM */
 
 /* Whether it is an SEV guest. */
-#define PROLOGUE_SEV_HIDDEN 0x30           /* SEV_STATUS cannot be read, on a CPU with SEV-ES */
-#define PROLOGUE_SEV_MISSING 0x31          /* it is none of the kind that the kernel requires */
+#define PROLOGUE_SEV_HIDDEN 0x30  /* SEV_STATUS cannot be read, on a CPU with SEV-ES */
+#define PROLOGUE_SEV_MISSING 0x31 /* it is none of the kind that the kernel requires */
 
 /* Bit n of SEV_STATUS changes the guest's duties, and is not served; n is 3 to 63. */
 #define PROLOGUE_SEV_FEATURE(n) (0x40 + (n))

@@ -49,8 +49,8 @@ struct Registers {
 #define RAISE(instruction, registers)                                                              \
     do {                                                                                           \
         caught.count = 0;                                                                          \
-        asm volatile(GUEST_STORE "$1f, raised_at\n" GUEST_STORE                                    \
-                                 "$2f, resume_at\n1: " instruction "\n2:"                          \
+        asm volatile(GUEST_STORE "$1f, raised_at\n" GUEST_STORE "$2f, resume_at\n1: " instruction  \
+                                 "\n2:"                                                            \
                      : "+a"((registers).a), "+b"((registers).b), "+c"((registers).c),              \
                        "+d"((registers).d), "+S"((registers).si), "+D"((registers).di)             \
                      :                                                                             \

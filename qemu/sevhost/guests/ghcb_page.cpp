@@ -39,15 +39,21 @@ void mark_valid_cpl() {
     byte = static_cast<uint8_t>(byte | 1u << field::kCpl / 8 % 8);
 }
 
-bool is_valid(unsigned offset) { return bitmap_byte(offset) >> offset / 8 % 8 & 1; }
+bool is_valid(unsigned offset) {
+    return bitmap_byte(offset) >> offset / 8 % 8 & 1;
+}
 
 uint64_t get(unsigned offset) {
     return *reinterpret_cast<volatile uint64_t*>(shared(&ghcb_private)->bytes + offset);
 }
 
-uint8_t* shared_buffer() { return shared(&ghcb_private)->bytes + field::kSharedBuffer; }
+uint8_t* shared_buffer() {
+    return shared(&ghcb_private)->bytes + field::kSharedBuffer;
+}
 
-uint64_t shared_buffer_address() { return address_of(&ghcb_private) + field::kSharedBuffer; }
+uint64_t shared_buffer_address() {
+    return address_of(&ghcb_private) + field::kSharedBuffer;
+}
 
 Answer send(uint64_t code, uint64_t info1, uint64_t info2) {
     set(field::kExitCode, code);

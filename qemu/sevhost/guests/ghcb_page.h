@@ -6,8 +6,9 @@
 
 namespace field { // offsets
 constexpr unsigned kCpl = 0xcb, kRax = 0x1f8, kRcx = 0x308, kRdx = 0x310, kRbx = 0x318,
-                   kExitCode = 0x390, kExitInfo1 = 0x398, kExitInfo2 = 0x3a0, kScratch = 0x3a8, kXcr0 = 0x3e8,
-                   kValidBitmap = 0x3f0, kSharedBuffer = 0x800, kVersion = 0xffa, kUsage = 0xffc;
+                   kExitCode = 0x390, kExitInfo1 = 0x398, kExitInfo2 = 0x3a0, kScratch = 0x3a8,
+                   kXcr0 = 0x3e8, kValidBitmap = 0x3f0, kSharedBuffer = 0x800, kVersion = 0xffa,
+                   kUsage = 0xffc;
 } // namespace field
 
 namespace event {
@@ -40,7 +41,7 @@ void set(unsigned offset, uint64_t value);
 void mark_valid_cpl(); // a byte, which is 0
 bool is_valid(unsigned offset);
 uint64_t get(unsigned offset);
-uint8_t* shared_buffer(); // as the guest sees it
+uint8_t* shared_buffer();         // as the guest sees it
 uint64_t shared_buffer_address(); // as the host is told of it
 template <typename T>
 void put(unsigned offset, T value) {

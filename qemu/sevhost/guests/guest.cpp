@@ -50,9 +50,15 @@ void fail(unsigned line, uint64_t found, uint64_t expected) {
     terminate(Reason::unexpected);
 }
 
-bool encrypted() { return sev_status & kSevStatusEs; }
-bool snp() { return sev_status & kSevStatusSnp; }
-uint64_t ghcb_msr_at_entry() { return ghcb_msr_first; }
+bool encrypted() {
+    return sev_status & kSevStatusEs;
+}
+bool snp() {
+    return sev_status & kSevStatusSnp;
+}
+uint64_t ghcb_msr_at_entry() {
+    return ghcb_msr_first;
+}
 
 #ifdef __x86_64__
 // In CR3, where the entry has put it; the tables lie below 4 GiB.
@@ -77,7 +83,9 @@ uint64_t c_bit_mask() {
 }
 #endif
 
-const StartInfo& start_info() { return *info_at_entry; }
+const StartInfo& start_info() {
+    return *info_at_entry;
+}
 
 extern "C" [[noreturn]] void guest_main(const StartInfo* info) {
     info_at_entry = info;

@@ -12,13 +12,15 @@ enum CpuidRegister : unsigned { eax, ebx, ecx, edx };
 alignas(4096) static uint8_t page[4096];
 
 static uint32_t cpuid_by_msr(uint32_t leaf, CpuidRegister which) {
-    const uint64_t answer =
-        ask_by_msr(uint64_t{leaf} << 32 | uint64_t{which} << 30 | kCpuidRequest);
+    const uint64_t answer = ask_by_msr(uint64_t{leaf} << 32 | uint64_t{which} << 30 |
+                                       kCpuidRequest);
     EXPECT_EQUAL(answer & 0xffffffff, uint64_t{which} << 30 | 0x005);
     return static_cast<uint32_t>(answer >> 32);
 }
 
-static uint64_t page_address() { return reinterpret_cast<Word>(page); }
+static uint64_t page_address() {
+    return reinterpret_cast<Word>(page);
+}
 
 static void at_reset() {
     const uint64_t first = ghcb_msr_at_entry();
@@ -49,8 +51,12 @@ static void cpuid() {
 // VMGEXIT changes the MSR, and no register.
 static void registers_stay() {
     write_msr(kMsrGhcb, kCpuidRequest);
-    Registers r = {.a = 0xa0a0a0a0, .b = 0xb0b0b0b0, .c = 0xc0c0c0c0, .d = 0xd0d0d0d0,
-                   .si = 0x51515151, .di = 0xd1d1d1d1};
+    Registers r = {.a = 0xa0a0a0a0,
+                   .b = 0xb0b0b0b0,
+                   .c = 0xc0c0c0c0,
+                   .d = 0xd0d0d0d0,
+                   .si = 0x51515151,
+                   .di = 0xd1d1d1d1};
     RAISE("rep; vmmcall", r);
     resume_at = 0;
     EXPECT_EQUAL(caught.count, 0);
@@ -76,7 +82,9 @@ static void features() {
     EXPECT_EQUAL(ask_by_msr(kFeaturesRequest), 0x3081); // SNP, and AP creation, to every guest
 }
 
-static void preferred_address() { EXPECT_EQUAL(ask_by_msr(kPreferredRequest), kNoFrame | 0x011); }
+static void preferred_address() {
+    EXPECT_EQUAL(ask_by_msr(kPreferredRequest), kNoFrame | 0x011);
+}
 
 static void registration() {
     EXPECT_EQUAL(ask_by_msr(page_address() | kRegisterRequest), page_address() | 0x013);
@@ -87,18 +95,26 @@ static void registration() {
 static void page_states() {
     EXPECT_EQUAL(change_page_state(page, PageState::shared), kPageStateDone);
     EXPECT_EQUAL(change_page_state(page, PageState::private_), kPageStateDone);
-    for (const PageState other : List<PageState>{PageState::psmash, PageState::unsmash,
-                                                 PageState{5}})
+    for (const PageState other :
+         List<PageState>{PageState::psmash, PageState::unsmash, PageState{5}})
         EXPECT_EQUAL(change_page_state(page, other), uint64_t{1} << 32 | kPageStateDone);
     EXPECT_EQUAL(change_page_state(reinterpret_cast<void*>(Word{0xd0000000}), PageState::shared),
                  uint64_t{1} << 32 | kPageStateDone);
 }
 
 // What the host does not serve stays in the MSR as it is.
-static void stays(uint64_t request) { EXPECT_EQUAL(ask_by_msr(request), request); }
-static void vmpl() { stays(uint64_t{1} << 32 | kVmplRequest); }
-static void no_request() { stays(0x003); }
-static void answer_as_request() { stays(0x013); }
+static void stays(uint64_t request) {
+    EXPECT_EQUAL(ask_by_msr(request), request);
+}
+static void vmpl() {
+    stays(uint64_t{1} << 32 | kVmplRequest);
+}
+static void no_request() {
+    stays(0x003);
+}
+static void answer_as_request() {
+    stays(0x013);
+}
 static void vmgexit_at_reset() { // the MSR holds SEV_INFO, which asks for nothing
     vmgexit();
     EXPECT_EQUAL(read_msr(kMsrGhcb), ghcb_msr_at_entry());
@@ -110,7 +126,9 @@ static void reserved_bits() {
 }
 
 // HOST=vmm, and HOST=firmware.
-static void nothing_at_first() { EXPECT_EQUAL(ghcb_msr_at_entry(), 0); }
+static void nothing_at_first() {
+    EXPECT_EQUAL(ghcb_msr_at_entry(), 0);
+}
 static void old_page_at_first() {
     EXPECT(ghcb_msr_at_entry() != 0);
     EXPECT_EQUAL(ghcb_msr_at_entry() & kGhcbCode, 0);
@@ -122,7 +140,9 @@ static void termination() {
 }
 
 // These end with the host's word.
-static void ap_reset_hold() { ask_by_msr(kApResetHold); }
+static void ap_reset_hold() {
+    ask_by_msr(kApResetHold);
+}
 
 const Scene scenes[] = {
     {"at-reset", at_reset},

@@ -11,7 +11,9 @@ constexpr uint16_t kPciAddress = 0xcf8, kUartScratch = 0x3ff, kDebugPort = 0xea;
 // IOIO's SW_EXITINFO1
 constexpr uint64_t kIn = 1, kString = 4, kRep = 8, kByte = 0x10, kLongSize = 0x40,
                    kAddress32 = 0x100;
-constexpr uint64_t port(uint16_t number, uint64_t what) { return uint64_t{number} << 16 | what; }
+constexpr uint64_t port(uint16_t number, uint64_t what) {
+    return uint64_t{number} << 16 | what;
+}
 
 static void ask_cpuid(uint32_t leaf, uint32_t subleaf) {
     begin_request();
@@ -327,8 +329,8 @@ static void set_list(uint16_t current, uint16_t end) {
 }
 
 static void set_entry(unsigned i, PageState state) {
-    reinterpret_cast<volatile uint64_t*>(shared_buffer())[1 + i] =
-        static_cast<uint64_t>(state) << 52 | address_of(pages[i]);
+    reinterpret_cast<volatile uint64_t*>(
+        shared_buffer())[1 + i] = static_cast<uint64_t>(state) << 52 | address_of(pages[i]);
 }
 
 static Answer send_list() {
@@ -373,8 +375,7 @@ static void attestation() {
     share_page(pages[0]);
     share_page(pages[1]);
     begin_request();
-    const Answer answer =
-        send(event::kGuestRequest, address_of(pages[0]), address_of(pages[1]));
+    const Answer answer = send(event::kGuestRequest, address_of(pages[0]), address_of(pages[1]));
     EXPECT_EQUAL(answer.info1, kDone);
     EXPECT_EQUAL(answer.info2, uint64_t{0xffffffff} << 32);
     begin_request(); // the host reads another page than the guest's own

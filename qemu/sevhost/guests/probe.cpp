@@ -88,7 +88,9 @@ static void set_up_ghcb_noting() {
     put<uint16_t>(field::kVersion, 2);
 }
 
-static uint64_t bitmap(unsigned half) { return get(field::kValidBitmap + 8 * half); }
+static uint64_t bitmap(unsigned half) {
+    return get(field::kValidBitmap + 8 * half);
+}
 
 // What a request came back with.
 static void note_answer(const char* name) {
@@ -98,10 +100,10 @@ static void note_answer(const char* name) {
     note("  valid1", bitmap(1));
     note("  code", get(field::kExitCode));
     note("  scratc", get(field::kScratch));
-    note("  versio", *reinterpret_cast<volatile uint16_t*>(shared(&ghcb_private)->bytes +
-                                                           field::kVersion));
-    note("  usage", *reinterpret_cast<volatile uint32_t*>(shared(&ghcb_private)->bytes +
-                                                          field::kUsage));
+    note("  versio",
+         *reinterpret_cast<volatile uint16_t*>(shared(&ghcb_private)->bytes + field::kVersion));
+    note("  usage",
+         *reinterpret_cast<volatile uint32_t*>(shared(&ghcb_private)->bytes + field::kUsage));
 }
 
 static void note_register(const char* name, unsigned offset) {
@@ -258,8 +260,7 @@ static void attestation() {
 static void raise(const char* name) {
     Registers r = {.a = 0x8000001f};
     RAISE("cpuid", r);
-    note(name, uint64_t{caught.count} << 32 | caught.frame.vector << 16 |
-                   caught.frame.error_code);
+    note(name, uint64_t{caught.count} << 32 | caught.frame.vector << 16 | caught.frame.error_code);
 }
 
 // What the loader hands over.

@@ -9,7 +9,9 @@ constexpr uint64_t kAtInit = 0, kNow = 1, kDestroy = 2; // AP creation
 constexpr uint64_t kFeatures = 1;                       // SNP, and no other
 constexpr unsigned kPatience = 5000000;
 
-static void pause() { asm volatile("pause" : : : "memory"); }
+static void pause() {
+    asm volatile("pause" : : : "memory");
+}
 
 #define EXPECT_SOON(condition)                                                                     \
     do {                                                                                           \
@@ -303,7 +305,9 @@ static void ask(uint64_t request) {
     mailbox.request = request;
     mailbox.asked = mailbox.asked + 1;
 }
-static bool is_done() { return mailbox.done == mailbox.asked; }
+static bool is_done() {
+    return mailbox.done == mailbox.asked;
+}
 
 // IP, then CS (56421, 4.1.8)
 static void set_jump_table() {

@@ -40,9 +40,8 @@ extern "C" Word ring0_stack_pointer;
     do {                                                                                           \
         caught.count = 0;                                                                          \
         resume_in_ring0 = true;                                                                    \
-        asm volatile(GUEST_STORE "$1f, raised_at\n" GUEST_STORE                                    \
-                                 "$2f, resume_at\n" GUEST_TO_RING3 "1: " instruction               \
-                                 "\n2:" GUEST_FROM_RING3                                           \
+        asm volatile(GUEST_STORE "$1f, raised_at\n" GUEST_STORE "$2f, resume_at\n" GUEST_TO_RING3  \
+                                 "1: " instruction "\n2:" GUEST_FROM_RING3                         \
                      : "+a"((registers).a), "+b"((registers).b), "+c"((registers).c),              \
                        "+d"((registers).d), "+S"((registers).si), "+D"((registers).di)             \
                      :                                                                             \

@@ -17,8 +17,12 @@ static Word cr2() {
     asm volatile("mov %%cr2, %0" : "=r"(value));
     return value;
 }
-static const void* at(volatile void* pointer) { return const_cast<const void*>(pointer); }
-static const void* at(Word address) { return reinterpret_cast<const void*>(address); }
+static const void* at(volatile void* pointer) {
+    return const_cast<const void*>(pointer);
+}
+static const void* at(Word address) {
+    return reinterpret_cast<const void*>(address);
+}
 
 static void expect_result(PageResult found, uint32_t code, bool carry) {
     EXPECT_EQUAL(found.code, code);

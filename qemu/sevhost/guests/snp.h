@@ -37,6 +37,6 @@ constexpr uint64_t kPageStateRequest = 0x014, kPageStateDone = 0x015;
 
 // The answer to a page state change by the MSR protocol.
 inline uint64_t change_page_state(const void* page, PageState state) {
-    return ask_by_msr(static_cast<uint64_t>(state) << 52 |
-                      uint64_t{reinterpret_cast<Word>(page)} | kPageStateRequest);
+    return ask_by_msr(static_cast<uint64_t>(state) << 52 | uint64_t{reinterpret_cast<Word>(page)} |
+                      kPageStateRequest);
 }

@@ -9,7 +9,12 @@ constexpr uint64_t kRing3Bits = uint64_t{3} << 45;
 constexpr uint64_t kTssAvailable = uint64_t{0x89} << 40;
 
 uint64_t gdt[kGdtEntries] = {
-    0, kFlatCode32, kFlatData, kFlatCode64, kFlatCode32 | kRing3Bits, kFlatData | kRing3Bits,
+    0,
+    kFlatCode32,
+    kFlatData,
+    kFlatCode64,
+    kFlatCode32 | kRing3Bits,
+    kFlatData | kRing3Bits,
     kFlatCode64 | kRing3Bits,
 };
 Gate idt[kVectors];
@@ -34,7 +39,9 @@ void set_handler(unsigned vector, Word address) {
 
 extern "C" const uint8_t ignore_interrupt[];
 
-void ignore_timer() { set_handler(kVectorDf, reinterpret_cast<Word>(ignore_interrupt)); }
+void ignore_timer() {
+    set_handler(kVectorDf, reinterpret_cast<Word>(ignore_interrupt));
+}
 
 void load_idt(Word base, uint16_t limit) {
     const TablePointer pointer = {limit, base};

@@ -34,8 +34,8 @@ static void ports() {
 
 static void port_strings() {
     static uint8_t buffer[16];
-    Registers r = {.c = sizeof buffer, .d = kDebugPort, .si = address_of(buffer),
-                   .di = address_of(buffer)};
+    Registers r = {
+        .c = sizeof buffer, .d = kDebugPort, .si = address_of(buffer), .di = address_of(buffer)};
     RAISE("rep outsb", r);
     EXPECT_VC(0x7b);
     EXPECT_EQUAL(r.c, sizeof buffer);
@@ -66,8 +66,12 @@ static void own_msrs() {
 
 // VMRUN wants it in the VMSA, and so the guest sees it (APM vol. 2, 15.5.1).
 constexpr uint64_t kSvme = 1 << 12;
-static void efer_has_svme() { EXPECT_EQUAL(read_msr(kMsrEfer) & kSvme, kSvme); }
-static void efer_loses_svme() { write_msr(kMsrEfer, read_msr(kMsrEfer) & ~kSvme); }
+static void efer_has_svme() {
+    EXPECT_EQUAL(read_msr(kMsrEfer) & kSvme, kSvme);
+}
+static void efer_loses_svme() {
+    write_msr(kMsrEfer, read_msr(kMsrEfer) & ~kSvme);
+}
 
 // The write traps of EFER and the control registers are automatic exits.
 static void control_registers() {

@@ -13,7 +13,7 @@ enum class Activity : uint8_t {
     held,           // in AP reset hold
     waits_for_init, // as at power-on
     waits_for_sipi,
-    is_gone,        // SNP: its VMSA has been taken away
+    is_gone, // SNP: its VMSA has been taken away
 };
 const char* text(Activity activity);
 
@@ -30,12 +30,12 @@ struct Standing {
     bool has_state = false; // a VMSA was launched for it
     bool has_had_sipi = false;
     ResetHold hold = ResetHold::none; // how it was held last
-    unsigned holds = 0; // how often the guest has put it into AP reset hold
+    unsigned holds = 0;               // how often the guest has put it into AP reset hold
     bool nmi = false;                 // one is due
-    uint64_t halt_at = 0;   // RIP of the HLT that the processor is doing
+    uint64_t halt_at = 0;             // RIP of the HLT that the processor is doing
     bool is_halting = false;
 
-    GuestPhys vmsa = kNoVmsa; // SNP: the page that the guest has made for it
+    GuestPhys vmsa = kNoVmsa;      // SNP: the page that the guest has made for it
     GuestPhys next_vmsa = kNoVmsa; // to be used at INIT
     bool has_next_vmsa = false;    // there is one, or that there is none
 

@@ -80,7 +80,8 @@ void plant_canary(Guest& guest) {
         fill(guest, guest.settings.stacks[i].start,
              guest.settings.stacks[i].end - guest.settings.stacks[i].start);
     if (guest.snp_pages.secrets != 0)
-        fill(guest, guest.snp_pages.secrets + offsetof(SecretsPage, keys), sizeof SecretsPage::keys);
+        fill(guest, guest.snp_pages.secrets + offsetof(SecretsPage, keys),
+             sizeof SecretsPage::keys);
 }
 
 void plant_canary_in_registers(Guest& guest) {

@@ -18,7 +18,6 @@ void look_for_canary_at_port(const Guest& guest, uint16_t port, unsigned bytes, 
 // All of it, at the end of the run: what a page showed once, and not what it overwrote.
 void look_for_canary_in_shared_memory(const Guest& guest);
 
-
 bool holds_canary(const Guest& guest, const uint8_t* bytes, uint64_t count);
 
 // How many times it was seen.

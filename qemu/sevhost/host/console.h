@@ -21,8 +21,12 @@ struct Bytes {
     uint64_t count;
 };
 
-constexpr Hex hex(uint64_t value) { return {value}; }
-constexpr Decimal decimal(uint64_t value) { return {value}; }
+constexpr Hex hex(uint64_t value) {
+    return {value};
+}
+constexpr Decimal decimal(uint64_t value) {
+    return {value};
+}
 
 extern bool muted; // nobody is to hear of what comes
 

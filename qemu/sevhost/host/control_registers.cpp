@@ -61,7 +61,8 @@ uint64_t guest_efer(const Guest& guest) {
 bool set_guest_efer(Guest& guest, uint64_t value) {
     // The host cannot put back into a VMSA what the guest has cleared there.
     if (guest.state_is_encrypted() && !(value & kEferSvme))
-        refuse(guest, "EFER is written as ", hex(value), ": the next VMRUN ends with "
+        refuse(guest, "EFER is written as ", hex(value),
+               ": the next VMRUN ends with "
                "VMEXIT_INVALID, since EFER.SVME is zero (APM vol. 2, 15.5.1)");
     value &= ~(kEferLma | kEferSvme); // LMA is read-only, SVME the host's
     if (value & ~kEferWritable)

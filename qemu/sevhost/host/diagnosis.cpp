@@ -93,8 +93,8 @@ void say_processor(const Guest& guest) {
 void record_exit(Guest& guest) {
     const VmcbControl& control = guest.vmcb->control;
     const uint64_t rip = guest.save().rip;
-    note_exit({control.exit_code, rip, control.exit_info1, control.exit_info2,
-               guest.standing.index});
+    note_exit(
+        {control.exit_code, rip, control.exit_info1, control.exit_info2, guest.standing.index});
     if (!guest.settings.trace.exits)
         return;
     say_processor(guest);

@@ -41,8 +41,8 @@ template <typename... Parts>
 template <typename... Parts>
 [[noreturn]] void end_faulting(Guest& guest, Parts... parts) {
     if (guest.hostile != nullptr)
-        finish(guest, Outcome::denied, "the guest faults for ever at ", hex(guest.save().rip),
-               ": ", parts...);
+        finish(guest, Outcome::denied, "the guest faults for ever at ", hex(guest.save().rip), ": ",
+               parts...);
     refuse(guest, parts...);
 }
 

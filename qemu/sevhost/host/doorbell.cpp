@@ -74,7 +74,8 @@ uint64_t hypervisor_features(const Guest& guest) {
 }
 
 void ring_doorbell(Guest& guest) {
-    if (guest.doorbell == Guest::kNoDoorbell || (guest.vmcb->control.event_injection & kEventValid) != 0)
+    if (guest.doorbell == Guest::kNoDoorbell ||
+        (guest.vmcb->control.event_injection & kEventValid) != 0)
         return;
     uint8_t* const page = guest.memory.at(guest.doorbell, kPageBytes, Backing::shared);
     uint16_t pending;

@@ -7,8 +7,8 @@
 namespace sevhost {
 
 inline void inject_gp(Guest& guest) {
-    guest.vmcb->control.event_injection =
-        kEventValid | kEventException | kEventHasErrorCode | kVectorGp;
+    guest.vmcb->control.event_injection = kEventValid | kEventException | kEventHasErrorCode |
+                                          kVectorGp;
 }
 
 inline void inject_ud(Guest& guest) {

@@ -205,7 +205,8 @@ void require_profile(const Guest& guest, ImageKind kind) {
     if (guest.settings.sev > guest.profile.most)
         fail("HOST=", guest.profile.name, " has no guests of sev=", name(guest.settings.sev));
     if (guest.profile.first_ghcb == FirstGhcb::old_page && kind == ImageKind::flat)
-        fail("HOST=", guest.profile.name, " is for what a firmware has started, and the image is "
+        fail("HOST=", guest.profile.name,
+             " is for what a firmware has started, and the image is "
              "the firmware");
 }
 
@@ -245,8 +246,8 @@ void prepare_guest(Guest& guest) {
 void place_guest(Guest& guest, const Images& images) {
     require_profile(guest, images.kind);
     place_memory(guest);
-    const FirmwareTables tables =
-        images.kind == ImageKind::flat ? FirmwareTables() : place_tables(guest);
+    const FirmwareTables tables = images.kind == ImageKind::flat ? FirmwareTables()
+                                                                 : place_tables(guest);
     if (images.state && images.kind != ImageKind::elf)
         fail("a state file is for an ELF image only");
     switch (images.kind) {

@@ -94,8 +94,8 @@ void serve_ghcb_msr(Guest& guest) {
     if (!guest.settings.trace.protocol)
         return;
     say_processor(guest);
-    say("ghcb-msr: ", ghcb_msr_name(request.code), " ", hex(value), " -> ",
-            hex(guest.ghcb_msr), "\n");
+    say("ghcb-msr: ", ghcb_msr_name(request.code), " ", hex(value), " -> ", hex(guest.ghcb_msr),
+        "\n");
 }
 
 } // namespace sevhost

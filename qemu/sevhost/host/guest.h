@@ -71,8 +71,8 @@ struct Guest : Processor {
 
     uint64_t ghcb_msr = 0;
     GuestPhys ghcb_registered = kNotRegistered; // SNP: the only page that VMGEXIT may name
-    GuestPhys first_ghcb = 0; // the one that VMGEXIT named first; 0: none yet
-    uint64_t shadow_pat = 0; // where the host intercepts PAT
+    GuestPhys first_ghcb = 0;                   // the one that VMGEXIT named first; 0: none yet
+    uint64_t shadow_pat = 0;                    // where the host intercepts PAT
     uint64_t dr7 = 0x400; // as the guest told it; the processor's own is not the host's to see
     GuestPhys doorbell = kNoDoorbell; // restricted injection: the page of #HV
 

@@ -37,8 +37,7 @@ Cpuid memory_encryption(const Guest& guest) {
     if (guest.snp())
         r.eax |= kEncryptionEaxSnp;
     // What is left of an address is what lies below the C-bit.
-    r.ebx = guest.settings.c_bit |
-            (width - guest.settings.c_bit) << kEncryptionEbxReductionShift;
+    r.ebx = guest.settings.c_bit | (width - guest.settings.c_bit) << kEncryptionEbxReductionShift;
     return r;
 }
 

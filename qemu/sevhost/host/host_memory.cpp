@@ -24,7 +24,8 @@ constexpr uint64_t kEntryAddress = 0x000ffffffffff000;
 } // namespace
 
 HostMemory::HostMemory(const prologue_handoff& handoff)
-    : handoff_(handoff), spare_(handoff.spare_start) {
+    : handoff_(handoff),
+      spare_(handoff.spare_start) {
     for (uint64_t i = 0; i != handoff.memory_count && free_count_ != kMaxRanges; ++i) {
         const prologue_range& range = handoff.memory[i];
         if (range.type == PROLOGUE_MEMORY_USABLE && range.end <= handoff.direct_map_bytes)
@@ -92,8 +93,8 @@ void HostMemory::map_window() {
 volatile uint8_t* HostMemory::window(HostPhys phys) {
     const uint64_t slot = phys / kPageBytes % kEntries;
     auto* seen = reinterpret_cast<volatile uint8_t*>(kWindow + slot * kPageBytes);
-    const uint64_t entry = (phys & kEntryAddress) | kEntryNoExecute | kEntryDirty |
-                           kEntryAccessed | kEntryUncached | kEntryWritable | kEntryPresent;
+    const uint64_t entry = (phys & kEntryAddress) | kEntryNoExecute | kEntryDirty | kEntryAccessed |
+                           kEntryUncached | kEntryWritable | kEntryPresent;
     if (window_table_[slot] != entry || several_processors) {
         window_table_[slot] = entry;
         invalidate_page(const_cast<uint8_t*>(seen));

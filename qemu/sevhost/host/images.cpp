@@ -44,9 +44,10 @@ Images find_images(const HostMemory& host) {
             else if (kind == "igvm")
                 images.kind = ImageKind::igvm;
             else
-                fail("module ", decimal(i), " is a \"", kind,
-                     "\", which is none of bzimage, elf, flat, igvm, initrd, kernel, hashes, state, "
-                     "file");
+                fail(
+                    "module ", decimal(i), " is a \"", kind,
+                    "\", which is none of bzimage, elf, flat, igvm, initrd, kernel, hashes, state, "
+                    "file");
             note(images.image, module, "image");
         }
     }

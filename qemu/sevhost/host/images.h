@@ -25,7 +25,7 @@ struct Images {
     Module initrd;
     Module kernel; // for a firmware to start; its rest is the kernel's command line
     Module hashes; // of what the firmware is handed
-    Module state; // a description of the guest's first state, and the files that it places
+    Module state;  // a description of the guest's first state, and the files that it places
     static constexpr unsigned kMaxFiles = 8;
     Module files[kMaxFiles];
     unsigned file_count = 0;

@@ -57,8 +57,8 @@ void set_msr(uint32_t msr, bool intercepted) {
 
 // MSRs that are a guest's own: saved in the VMSA, or the same for host and guest.
 constexpr uint32_t kGuestsOwnMsrs[] = {
-    kMsrStar,       kMsrLstar,       kMsrCstar,       kMsrSfmask,         kMsrFsBase,
-    kMsrGsBase,     kMsrKernelGsBase, kMsrSysenterCs, kMsrSysenterEsp, kMsrSysenterEip,
+    kMsrStar,   kMsrLstar,        kMsrCstar,      kMsrSfmask,      kMsrFsBase,
+    kMsrGsBase, kMsrKernelGsBase, kMsrSysenterCs, kMsrSysenterEsp, kMsrSysenterEip,
 };
 
 // What no guest may have, whatever it is: they are the host's, or told by the host.

@@ -55,7 +55,8 @@ void add_memory(Guest& guest, GuestPhys start, uint64_t bytes, const char* what)
     Region region = {start, bytes, back(), nullptr};
     if (guest.encrypted()) {
         region.shared = back();
-        region.seen = guest.host.at(guest.host.take(bytes / kPageBytes, kPageBytes, "a map of "
+        region.seen = guest.host.at(guest.host.take(bytes / kPageBytes, kPageBytes,
+                                                    "a map of "
                                                     "what memory holds"));
         memset(region.seen, 0, bytes / kPageBytes);
     } else {

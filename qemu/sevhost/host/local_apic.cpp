@@ -98,8 +98,8 @@ bool apic_takes_write(Guest& guest, GuestPhys at, const uint8_t* from, unsigned 
 
 bool apic_takes_msr(Guest& guest, uint32_t msr, uint64_t value) {
     return !guest.alone() && msr == kMsrCommand &&
-           carry_out(guest, {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32),
-                             true});
+           carry_out(guest,
+                     {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32), true});
 }
 
 void send_nmi(Guest& guest, uint32_t apic_id) {

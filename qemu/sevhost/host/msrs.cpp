@@ -94,10 +94,9 @@ void access_directly(Guest& guest, bool write) {
     const auto msr = static_cast<uint32_t>(guest.gprs[rcx]);
     uint64_t value = guest.gprs[rdx] << 32 | static_cast<uint32_t>(guest.gprs[rax]);
     const bool own = is_hosts_own(msr);
-    const bool done = write ? (own ? write_processors(guest, msr, value)
-                                   : write_guest_msr(guest, msr, value))
-                            : (own ? read_processors(guest, msr, value)
-                                   : read_guest_msr(guest, msr, value));
+    const bool done =
+        write ? (own ? write_processors(guest, msr, value) : write_guest_msr(guest, msr, value))
+              : (own ? read_processors(guest, msr, value) : read_guest_msr(guest, msr, value));
     if (!done) {
         inject_gp(guest);
         return;

@@ -72,7 +72,8 @@ void raise_not_validated(Guest& guest, const Fault& fault) {
 void convert(Guest& guest, const Fault& fault, PageOperation operation, const char* access) {
     const GuestPhys page = fault.gpa & ~(kPageBytes - 1);
     if (!may_convert(guest))
-        end_faulting(guest, access, hex(fault.gpa), " (APM vol. 2, 15.36.10), and the host does "
+        end_faulting(guest, access, hex(fault.gpa),
+                     " (APM vol. 2, 15.36.10), and the host does "
                      "not convert it");
     say("sevhost: ", access, hex(fault.gpa), " at ", hex(guest.save().rip),
         ": the host converts the page (APM vol. 2, 15.36.10)\n");
@@ -92,7 +93,8 @@ bool reverse_map_allows(Guest& guest, const Fault& fault) {
         raise_not_validated(guest, fault);
         return false;
     case PageCheck::not_shared:
-        convert(guest, fault, PageOperation::shared, "access without the C-bit to a private "
+        convert(guest, fault, PageOperation::shared,
+                "access without the C-bit to a private "
                 "page, ");
         return true;
     }
@@ -124,8 +126,8 @@ void map_memory(Guest& guest, const Region& region, Fault fault) {
         note_writable(tables_in_use(guest), fault.address, page_of(region, fault));
     else if (tracks_writes())
         rights |= NestedTables::kReadOnly;
-    tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing),
-                             large, rights);
+    tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing), large,
+                             rights);
 }
 
 } // namespace
@@ -139,8 +141,8 @@ void handle_nested_fault(Guest& guest) {
     const Fault fault = fault_of(guest);
     if (guest.settings.trace.memory)
         say("nested fault ", hex(fault.address), fault.on_tables ? " on tables" : "",
-            fault.fetch ? " fetch" : "", fault.backing == Backing::shared ? " shared" : "",
-            " at ", hex(guest.save().rip), "\n");
+            fault.fetch ? " fetch" : "", fault.backing == Backing::shared ? " shared" : "", " at ",
+            hex(guest.save().rip), "\n");
     const Region* region = guest.memory.find(fault.gpa);
     if (region != nullptr)
         map_memory(guest, *region, fault);

@@ -16,7 +16,9 @@ constexpr uint64_t kAddress = 0x000ffffffffff000;
 constexpr uint64_t kTable = kDirty | kAccessed | kUser | kWritable | kPresent;
 constexpr uint64_t kEntries = 512;
 
-constexpr unsigned shift_of(unsigned level) { return 3 + 9 * level; }
+constexpr unsigned shift_of(unsigned level) {
+    return 3 + 9 * level;
+}
 
 } // namespace
 

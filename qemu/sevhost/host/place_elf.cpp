@@ -121,8 +121,7 @@ Loaded place_segments(Guest& guest, const Module& image, const ElfHeader& header
 }
 
 GuestPhys place_initrd(Guest& guest, const Module& initrd, GuestPhys highest) {
-    const GuestPhys start =
-        (guest.settings.memory_bytes - initrd.bytes) & ~(kPageBytes - 1);
+    const GuestPhys start = (guest.settings.memory_bytes - initrd.bytes) & ~(kPageBytes - 1);
     if (initrd.bytes > guest.settings.memory_bytes || start < highest)
         fail("the initrd of ", decimal(initrd.bytes), " bytes does not fit behind the image");
     place_bytes(guest, start, initrd.data, initrd.bytes, "the initrd");
@@ -146,7 +145,7 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
     place_cmdline(guest, image.rest, layout::kCmdlineBytes);
 
     StartInfo info = {kStartMagic, kStartVersion, 0, 0, kStartModules, layout::kCmdline,
-                      tables.rsdp, kStartMemory, 0, 0};
+                      tables.rsdp, kStartMemory,  0, 0};
     if (images.initrd) {
         const StartModule module = {place_initrd(guest, images.initrd, loaded.end),
                                     images.initrd.bytes, 0, 0};
@@ -157,7 +156,7 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
     for (unsigned i = 0; i != map.count; ++i) {
         const StartMemory range = {map.ranges[i].start, map.ranges[i].bytes, map.ranges[i].type, 0};
         place_bytes(guest, kStartMemory + i * sizeof range, &range, sizeof range,
-                           "PVH's memory map");
+                    "PVH's memory map");
     }
     info.memory_map_count = map.count;
     place_bytes(guest, layout::kStartInfo, &info, sizeof info, "PVH's start info");
@@ -167,8 +166,8 @@ void place_elf(Guest& guest, const Images& images, const FirmwareTables& tables)
         guest.gprs[rbx] = layout::kStartInfo;
     else
         apply_state_file(guest, images,
-                         {header.entry, loaded.end, guest.settings.memory_bytes,
-                          layout::kCmdline, guest.c_bit_mask});
+                         {header.entry, loaded.end, guest.settings.memory_bytes, layout::kCmdline,
+                          guest.c_bit_mask});
 }
 
 } // namespace sevhost

@@ -50,8 +50,10 @@ void place_hashes(Guest& guest, const FirmwareImage& image, const Module& hashes
     if (!hashes || place.bytes == 0)
         return;
     if (hashes.bytes > place.bytes)
-        fail("the hashes of the kernel have ", decimal(hashes.bytes), " bytes, and the firmware "
-             "has room for ", decimal(place.bytes));
+        fail("the hashes of the kernel have ", decimal(hashes.bytes),
+             " bytes, and the firmware "
+             "has room for ",
+             decimal(place.bytes));
     place_bytes(guest, place.base, hashes.data, hashes.bytes, "the hashes of the kernel");
 }
 

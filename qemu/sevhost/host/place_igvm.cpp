@@ -102,9 +102,8 @@ void enter_native(Guest& guest, const uint8_t* page) {
     enter_protected32(guest, 0); // what the context has no word for
     save.cs = segment(context.code_selector, context.code_attributes, context.code_limit,
                       context.code_base);
-    save.ds = save.es = save.ss = save.fs = save.gs =
-        segment(context.data_selector, context.data_attributes, context.data_limit,
-                context.data_base);
+    save.ds = save.es = save.ss = save.fs = save.gs = segment(
+        context.data_selector, context.data_attributes, context.data_limit, context.data_base);
     save.gs.base = context.gs_base;
     save.gdtr = {0, 0, context.gdtr_limit, context.gdtr_base};
     save.idtr = {0, 0, context.idtr_limit, context.idtr_base};

@@ -68,8 +68,9 @@ void place_snp_pages(Guest& guest) {
         }
     place_page(guest, guest.snp_pages.secrets, secrets, "the secrets page");
 
-    const CcBlob blob = {kCcBlobMagic, 0, 0, guest.snp_pages.secrets, kPageBytes, 0,
-                         guest.snp_pages.cpuid, kPageBytes, 0};
+    const CcBlob blob = {
+        kCcBlobMagic,          0,          0, guest.snp_pages.secrets, kPageBytes, 0,
+        guest.snp_pages.cpuid, kPageBytes, 0};
     if (guest.snp_pages.blob != 0)
         place_bytes(guest, guest.snp_pages.blob, &blob, sizeof blob, "the blob of SNP's pages");
 }

@@ -6,8 +6,8 @@
 
 namespace sevhost {
 
-constexpr uint16_t kPortExit = 0xf4;       // isa-debug-exit
-constexpr uint16_t kPortKeyboard = 0x64;   // 0xfe pulses the reset line
+constexpr uint16_t kPortExit = 0xf4;     // isa-debug-exit
+constexpr uint16_t kPortKeyboard = 0x64; // 0xfe pulses the reset line
 constexpr uint16_t kPortReset = 0xcf9;
 constexpr uint16_t kPortPowerControl = 0x604; // ACPI's PM1a control register, where SeaBIOS puts it
 constexpr uint16_t kPlatformPorts[] = {

@@ -11,8 +11,8 @@
 namespace sevhost {
 namespace {
 
-constexpr uint32_t kPulseReset = 0xfe;   // the keyboard controller's command
-constexpr uint32_t kResetCpu = 1 << 2;   // port 0xcf9
+constexpr uint32_t kPulseReset = 0xfe;     // the keyboard controller's command
+constexpr uint32_t kResetCpu = 1 << 2;     // port 0xcf9
 constexpr uint32_t kSleepEnable = 1 << 13; // PM1 control (ACPI 4.8.3.2.1)
 
 // What would end QEMU before the host could say how the run went.

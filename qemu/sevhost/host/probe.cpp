@@ -26,7 +26,8 @@ void require_svm() {
 
 void require_c_bit(const HostMemory& host, unsigned c_bit) {
     if (c_bit > kHighestCBitWith4Levels && host.handoff().paging_levels != 5)
-        fail("a C-bit at ", decimal(c_bit), " needs five-level paging in the host, and the CPU "
+        fail("a C-bit at ", decimal(c_bit),
+             " needs five-level paging in the host, and the CPU "
              "has no LA57: 47 is the highest without it");
     const unsigned width = cpuid(kCpuidAddressWidths).eax & 0xff;
     if (width <= c_bit)

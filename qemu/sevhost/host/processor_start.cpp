@@ -132,7 +132,8 @@ void deliver_sipi(Guest& sender, Guest& other, uint8_t vector) {
     if (standing.activity != Activity::waits_for_sipi)
         return;
     if (!standing.has_state)
-        refuse(sender, "a SIPI for processor ", decimal(standing.index), ", which has no state: "
+        refuse(sender, "a SIPI for processor ", decimal(standing.index),
+               ", which has no state: "
                "nobody has launched a VMSA for it, since no firmware says where it begins");
     if (!hostile_start(sender, other))
         start_as_asked(other);
@@ -168,7 +169,7 @@ bool create_processor(Guest& guest, const ApRequest& request) {
     const auto apic_id = static_cast<uint32_t>(request.info1 >> kApicIdShift);
     if (apic_id == guest.standing.apic_id)
         refuse(guest, "the processor asks to be given another state itself: this host does not do "
-               "that under a processor that runs");
+                      "that under a processor that runs");
     Guest* other = processor_of(guest.vm, apic_id);
     if (other == nullptr || what > kDestroy)
         return false;

@@ -17,8 +17,8 @@ namespace sevhost {
 namespace {
 
 constexpr uint64_t kStackBytes = 16384;
-constexpr uint64_t kMemoryBytes =
-    PROLOGUE_CPUS_SHARED_BYTES + (kMostProcessors - 1) * (kStackBytes + PROLOGUE_CPU_OWN_BYTES);
+constexpr uint64_t kMemoryBytes = PROLOGUE_CPUS_SHARED_BYTES +
+                                  (kMostProcessors - 1) * (kStackBytes + PROLOGUE_CPU_OWN_BYTES);
 alignas(kPageBytes) uint8_t memory[kMemoryBytes];
 prologue_cpu list[kMostProcessors];
 
@@ -75,9 +75,8 @@ void require_processors(prologue_cpus& cpus, unsigned wanted) {
 
 bool somebody_runs(const Vm& vm) {
     bool found = false;
-    for_each_processor(vm, [&](const Guest& each) {
-        found |= each.standing.activity == Activity::runs;
-    });
+    for_each_processor(
+        vm, [&](const Guest& each) { found |= each.standing.activity == Activity::runs; });
     return found;
 }
 
@@ -136,8 +135,8 @@ void start_processors(Guest& boot) {
     start.memory = memory;
     start.memory_bytes = sizeof memory;
     if (prologue_start_cpus(&cpus, &start) != PROLOGUE_CPUS_DONE)
-        fail("of the machine's ", decimal(cpus.count), " processors ",
-             decimal(start.started + 1), " have come");
+        fail("of the machine's ", decimal(cpus.count), " processors ", decimal(start.started + 1),
+             " have come");
     while (__atomic_load_n(&boot.vm.count, __ATOMIC_ACQUIRE) != cpus.count)
         pause();
     wait_for_turn();

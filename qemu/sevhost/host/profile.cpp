@@ -17,15 +17,15 @@ constexpr uint64_t kKvmMsrRequests[] = {
     ghcb_msr::kFeaturesRequest,  ghcb_msr::kTerminate,
 };
 constexpr uint64_t kKvmPageEvents[] = {
-    exit::kReadDr7,      exit::kWriteDr7,     exit::kRdtsc,
-    exit::kRdpmc,        exit::kCpuid,        exit::kInvd,
-    exit::kIoio,         exit::kMsr,          exit::kVmmcall,
-    exit::kRdtscp,       exit::kWbinvd,       exit::kMonitor,
-    exit::kMwait,        nae::kMmioRead,      nae::kMmioWrite,
-    nae::kNmiComplete,   nae::kApResetHold,   nae::kApJumpTable,
+    exit::kReadDr7,        exit::kWriteDr7,    exit::kRdtsc,
+    exit::kRdpmc,          exit::kCpuid,       exit::kInvd,
+    exit::kIoio,           exit::kMsr,         exit::kVmmcall,
+    exit::kRdtscp,         exit::kWbinvd,      exit::kMonitor,
+    exit::kMwait,          nae::kMmioRead,     nae::kMmioWrite,
+    nae::kNmiComplete,     nae::kApResetHold,  nae::kApJumpTable,
     nae::kPageStateChange, nae::kGuestRequest, nae::kExtendedGuestRequest,
-    nae::kApCreation,    nae::kHvDoorbell,    nae::kFeatures,
-    nae::kTerminate,     nae::kUnsupported,
+    nae::kApCreation,      nae::kHvDoorbell,   nae::kFeatures,
+    nae::kTerminate,       nae::kUnsupported,
 };
 
 // OpenBSD's vmm (sys/arch/amd64/amd64/vmm_machdep.c: vcpu_reset_regs_svm,

@@ -22,7 +22,8 @@ struct Requests {
     unsigned count;
 
     template <unsigned n>
-    constexpr Requests(const uint64_t (&list)[n]) : codes(list), count(n) {}
+    constexpr Requests(const uint64_t (&list)[n]) : codes(list),
+                                                    count(n) {}
 
     bool has(uint64_t code) const {
         for (unsigned i = 0; i != count; ++i)
@@ -37,7 +38,7 @@ struct Profile {
     Sev most; // what the host starts at most
 
     // The VMSA at the first instruction.
-    uint64_t cr4;       // bits that the host sets in it
+    uint64_t cr4; // bits that the host sets in it
     uint64_t pat;
     bool caches_at_reset; // CR0.CD and NW are clear where a processor has them set
     FirstGhcb first_ghcb;

@@ -19,7 +19,7 @@ struct Trace {
 
 // SEV-ES and SNP: what a host may intercept besides, each a #VC in the guest.
 struct Intercepted {
-    bool tsc = false;    // RDTSC, RDTSCP
+    bool tsc = false; // RDTSC, RDTSCP
     bool rdpru = false;
     bool xsetbv = false;
     bool control_registers = false; // reads and writes of CR0 to CR8, CLTS, LMSW, SMSW
@@ -53,11 +53,11 @@ struct Settings {
     Sev sev = Sev::none;
     unsigned c_bit = 51;
     uint64_t memory_bytes = 512 << 20;
-    uint64_t high_bytes = 0; // of memory from 4 GiB on
-    Text hostile; // empty: an honest host
+    uint64_t high_bytes = 0;  // of memory from 4 GiB on
+    Text hostile;             // empty: an honest host
     bool large_pages = false; // SNP: 2 MiB entries of the reverse map, where a guest asks so
     uint64_t seed = 0x5eed;   // of the noise in memory that nobody loaded
-    uint64_t canary = 0; // a secret that the guest must not show; 0: none
+    uint64_t canary = 0;      // a secret that the guest must not show; 0: none
     // The guest's stacks, in its own memory: the secret is in them too, and a sweep looks whether
     // one is left.
     static constexpr unsigned kMaxStacks = 16;

@@ -85,8 +85,7 @@ void rmpadjust(Guest& guest, const Instruction& instruction) {
     }
     if (guest.settings.trace.memory)
         say("rmpadjust ", hex(page), large ? " 2M" : " 4K", " VMPL ", decimal(target),
-            vmsa ? " VMSA -> " : " -> ",
-            decimal(result.code), "\n");
+            vmsa ? " VMSA -> " : " -> ", decimal(result.code), "\n");
     set_result(guest, result);
     skip_instruction(guest, instruction);
 }

@@ -23,7 +23,9 @@ static_assert(sizeof kGprs / sizeof kGprs[0] == kGprCount);
 class Parser {
 public:
     Parser(Guest& guest, const Images& images, const StateNames& names)
-        : guest_(guest), images_(images), names_(names) {}
+        : guest_(guest),
+          images_(images),
+          names_(names) {}
 
     void line(Text text) {
         ++number_;
@@ -109,8 +111,7 @@ private:
     bool apply_table_pointer(Text word) {
         if (!(word == "gdtr") && !(word == "idtr"))
             return false;
-        VmcbSegment& where =
-            word == "gdtr" ? guest_.save().gdtr : guest_.save().idtr;
+        VmcbSegment& where = word == "gdtr" ? guest_.save().gdtr : guest_.save().idtr;
         where.limit = static_cast<uint32_t>(value());
         where.base = value();
         return true;
@@ -152,8 +153,11 @@ private:
             place(file.data, file.bytes);
             return true;
         }
-        const unsigned bytes = word == "u8" ? 1 : word == "u16" ? 2 : word == "u32" ? 4
-                               : word == "u64" ? 8 : 0;
+        const unsigned bytes = word == "u8"    ? 1
+                               : word == "u16" ? 2
+                               : word == "u32" ? 4
+                               : word == "u64" ? 8
+                                               : 0;
         if (bytes == 0)
             return false;
         do {

@@ -93,7 +93,8 @@ bool is_shared(const Guest& guest, GuestPhys start, uint64_t bytes) {
 
 void warn_of_private(const Guest& guest, GuestPhys at, uint64_t bytes, const char* what) {
     if (!is_shared(guest, at, bytes))
-        say("sevhost: ", what, " is ", hex(at), ", a page that is private in the reverse map: the "
+        say("sevhost: ", what, " is ", hex(at),
+            ", a page that is private in the reverse map: the "
             "host uses the shared one there, which is another (APM vol. 2, 15.36.10)\n");
 }
 
@@ -137,8 +138,7 @@ Answer serve_port(Call& call) {
     const uint64_t given = call.request.rax;
     const uint64_t mask = (uint64_t{1} << 8 * port.bytes) - 1;
     if (port.in)
-        call.page.set(ghcb_at::kRax,
-                      (given & ~mask) | port_in(call.guest, port.port, port.bytes));
+        call.page.set(ghcb_at::kRax, (given & ~mask) | port_in(call.guest, port.port, port.bytes));
     else
         port_out(call.guest, port.port, port.bytes, static_cast<uint32_t>(given & mask));
     return {};
@@ -250,8 +250,8 @@ Answer serve_hv_doorbell(Call& call) {
 // KVM knows no such call (kvm_emulate_hypercall).
 Answer serve_hypercall(Call& call) {
     constexpr int64_t kNotServed = -1000, kNotPermitted = -1; // KVM_ENOSYS, KVM_EPERM
-    call.page.set(ghcb_at::kRax, static_cast<uint64_t>(call.request.cpl == 0 ? kNotServed
-                                                                             : kNotPermitted));
+    call.page.set(ghcb_at::kRax,
+                  static_cast<uint64_t>(call.request.cpl == 0 ? kNotServed : kNotPermitted));
     return {};
 }
 
@@ -329,8 +329,8 @@ GuestPhys ghcb_address(Guest& guest) {
     if (guest.first_ghcb == 0)
         guest.first_ghcb = guest.ghcb_msr;
     if (guest.first_ghcb != guest.ghcb_msr)
-        say("sevhost: VMGEXIT with the GHCB at ", hex(guest.ghcb_msr), ": HOST=",
-            guest.profile.name, " keeps the first, at ", hex(guest.first_ghcb), "\n");
+        say("sevhost: VMGEXIT with the GHCB at ", hex(guest.ghcb_msr),
+            ": HOST=", guest.profile.name, " keeps the first, at ", hex(guest.first_ghcb), "\n");
     return guest.first_ghcb;
 }
 
@@ -339,8 +339,8 @@ uint8_t* ghcb_page(Guest& guest) {
     const GuestPhys at = ghcb_address(guest);
     uint8_t* bytes = at == 0 ? nullptr : guest.memory.at(at, kPageBytes, Backing::shared);
     if (bytes == nullptr && guest.profile.ends_on_wrong_requests)
-        refuse(guest, "VMGEXIT with the GHCB at ", hex(at), ", where no memory is: HOST=",
-               guest.profile.name, " ends the VM");
+        refuse(guest, "VMGEXIT with the GHCB at ", hex(at),
+               ", where no memory is: HOST=", guest.profile.name, " ends the VM");
     if (bytes == nullptr)
         say("sevhost: VMGEXIT with the GHCB at ", hex(at),
             ", where no memory is: the guest goes on without an answer\n");
@@ -384,14 +384,14 @@ void return_registers(GhcbPage& page, const GhcbRequest& request) {
 void say_request(const Guest& guest, const GhcbRequest& r, const Answer& answer) {
     if (answer.info1 == kGhcbMalformed)
         say("sevhost: GHCB request ", exit_name(r.code), " (", hex(r.code), ") at ",
-            hex(guest.save().rip), " is malformed: ",
-            malformed_text(static_cast<Malformed>(answer.info2)), "\n");
+            hex(guest.save().rip),
+            " is malformed: ", malformed_text(static_cast<Malformed>(answer.info2)), "\n");
     if (!guest.settings.trace.protocol)
         return;
     say_processor(guest);
     say("ghcb: ", exit_name(r.code), " (", hex(r.code), ") ", hex(r.info1), " ", hex(r.info2),
-            " rax ", hex(r.rax), " rcx ", hex(r.rcx), " rdx ", hex(r.rdx), " scratch ",
-            hex(r.scratch), " -> ", hex(answer.info1), " ", hex(answer.info2), "\n");
+        " rax ", hex(r.rax), " rcx ", hex(r.rcx), " rdx ", hex(r.rdx), " scratch ", hex(r.scratch),
+        " -> ", hex(answer.info1), " ", hex(answer.info2), "\n");
 }
 
 void serve_page(Guest& guest) {

@@ -22,8 +22,7 @@ void enter_waiting_room(Guest& guest) {
     VmcbSegment& cs = guest.save().cs;
     cs.base = layout::kWaitingRoom;
     cs.selector = layout::kWaitingRoom >> 4;
-    guest.save().rip =
-        static_cast<uint64_t>(sevhost_waiting_room_held - sevhost_waiting_room);
+    guest.save().rip = static_cast<uint64_t>(sevhost_waiting_room_held - sevhost_waiting_room);
     guest.ghcb_msr = ghcb_msr::kApResetHoldRequest;
     Standing& standing = guest.standing;
     standing.activity = Activity::held;

@@ -60,11 +60,14 @@ void change_what_was_read(Guest& guest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "ghcb-changes-between-reads", .kind = harmless, .guests = kOnBoth,
      .right_guest = "reads each word once, into memory of its own", .at_exit = note_ghcb_access,
      .after_step = change_what_was_read, .ghcb_response = watch_reads},
 };
+// clang-format on
 
 } // namespace
 

@@ -102,6 +102,8 @@ Cpuid rename_vendor(Guest&, uint32_t leaf, uint32_t, Cpuid honest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "cpuid-hides-sev", .kind = harmless, .guests = kOnBoth,
      .right_guest = "believes SEV_STATUS, which the processor answers", .cpuid = hide_sev},
@@ -133,6 +135,7 @@ constexpr Hostile kEntries[] = {
     {.name = "cpuid-other-vendor", .kind = harmless, .guests = kOnBoth,
      .right_guest = "does not look at the vendor", .cpuid = rename_vendor},
 };
+// clang-format on
 
 } // namespace
 

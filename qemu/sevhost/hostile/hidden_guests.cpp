@@ -120,6 +120,8 @@ void from_first_instruction(Guest& guest) {
 
 using enum HostileClass;
 constexpr const char kPlain[] = "terminates, without a word: it does not know yet what it is";
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "two-frames-a-page", .kind = harmless, .guests = kOnBoth,
      .right_guest = "has the C-bit in all of its tables", .at_launch = share_image_in_silence,
@@ -132,6 +134,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = kPlain, .at_launch = from_first_instruction, .at_exit = cpuid_of_the_cpu,
      .after_step = hide_sev_and_share, .code_apart = true},
 };
+// clang-format on
 
 } // namespace
 

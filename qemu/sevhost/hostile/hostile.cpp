@@ -8,10 +8,9 @@ namespace sevhost {
 namespace {
 
 constexpr const HostileTable* kTables[] = {
-    &kLiesOfCpuid,   &kLiesByMsr,   &kLiesByPage,      &kLiesOfStates, &kEventsUnasked,
-    &kMemoryTaken,   &kPageThatChanges, &kLiesAtLaunch, &kLiesOfTheKept, &kSilentHosts,
-    &kLiesOfPlaces,  &kStorms,      &kHiddenGuests,    &kOldHosts,
-    &kLiesOfProcessors,
+    &kLiesOfCpuid,  &kLiesByMsr,       &kLiesByPage,   &kLiesOfStates,  &kEventsUnasked,
+    &kMemoryTaken,  &kPageThatChanges, &kLiesAtLaunch, &kLiesOfTheKept, &kSilentHosts,
+    &kLiesOfPlaces, &kStorms,          &kHiddenGuests, &kOldHosts,      &kLiesOfProcessors,
 };
 
 uint64_t wanted_occasion, occasions;
@@ -90,8 +89,8 @@ const Hostile* find_hostile(const Settings& settings) {
             of_others = true;
     });
     if (found == nullptr && of_others)
-        fail("the hostile behaviour ", wanted, " is none of a guest with sev=",
-             name(settings.sev), ": HOSTILE=list tells of which it is");
+        fail("the hostile behaviour ", wanted, " is none of a guest with sev=", name(settings.sev),
+             ": HOSTILE=list tells of which it is");
     if (found == nullptr)
         fail("there is no hostile behaviour ", wanted,
              ": HOSTILE=list prints those that there are");

@@ -30,7 +30,7 @@ struct Hostile {
     HostileClass kind;
     HostileGuests guests;
     const char* right_guest; // what a right guest does, in a few words
-    bool may_be_missed; // by one that never comes to what it acts on, later than at first
+    bool may_be_missed;      // by one that never comes to what it acts on, later than at first
 
     // Before the first instruction: the GHCB MSR, memory, SNP's pages.
     void (*at_launch)(Guest& guest);
@@ -72,20 +72,20 @@ template <unsigned count>
 constexpr HostileTable hostile_table(const Hostile (&entries)[count]) {
     return {entries, count};
 }
-extern const HostileTable kLiesOfCpuid;     // cpuid_lies.cpp
-extern const HostileTable kLiesByMsr;       // msr_lies.cpp
-extern const HostileTable kLiesByPage;      // page_lies.cpp
-extern const HostileTable kLiesOfStates;    // state_lies.cpp
-extern const HostileTable kEventsUnasked;   // unasked_events.cpp
-extern const HostileTable kMemoryTaken;     // memory_attacks.cpp
-extern const HostileTable kPageThatChanges; // changing_page.cpp
-extern const HostileTable kLiesAtLaunch;    // launch_lies.cpp
-extern const HostileTable kLiesOfTheKept;   // kept_lies.cpp
-extern const HostileTable kSilentHosts;     // silent_hosts.cpp
-extern const HostileTable kLiesOfPlaces;    // pointer_lies.cpp
-extern const HostileTable kStorms;          // storms.cpp
-extern const HostileTable kHiddenGuests;    // hidden_guests.cpp
-extern const HostileTable kOldHosts;        // old_hosts.cpp
+extern const HostileTable kLiesOfCpuid;      // cpuid_lies.cpp
+extern const HostileTable kLiesByMsr;        // msr_lies.cpp
+extern const HostileTable kLiesByPage;       // page_lies.cpp
+extern const HostileTable kLiesOfStates;     // state_lies.cpp
+extern const HostileTable kEventsUnasked;    // unasked_events.cpp
+extern const HostileTable kMemoryTaken;      // memory_attacks.cpp
+extern const HostileTable kPageThatChanges;  // changing_page.cpp
+extern const HostileTable kLiesAtLaunch;     // launch_lies.cpp
+extern const HostileTable kLiesOfTheKept;    // kept_lies.cpp
+extern const HostileTable kSilentHosts;      // silent_hosts.cpp
+extern const HostileTable kLiesOfPlaces;     // pointer_lies.cpp
+extern const HostileTable kStorms;           // storms.cpp
+extern const HostileTable kHiddenGuests;     // hidden_guests.cpp
+extern const HostileTable kOldHosts;         // old_hosts.cpp
 extern const HostileTable kLiesOfProcessors; // processor_lies.cpp
 
 // The behaviour of that name; nullptr for an honest host. Ends the run where there is none.

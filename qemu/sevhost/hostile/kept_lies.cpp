@@ -10,7 +10,7 @@ namespace {
 // Those of the save area that the emulated processor has, but EFER: to intercept that is another
 // matter (control_registers.h).
 constexpr uint32_t kKept[] = {
-    kMsrStar,        kMsrLstar,      kMsrCstar,       kMsrSfmask,      kMsrFsBase, kMsrGsBase,
+    kMsrStar,         kMsrLstar,      kMsrCstar,       kMsrSfmask,      kMsrFsBase, kMsrGsBase,
     kMsrKernelGsBase, kMsrSysenterCs, kMsrSysenterEsp, kMsrSysenterEip, kMsrPat,    kMsrTscAux,
 };
 
@@ -45,6 +45,8 @@ bool shadow_pat(Guest&, uint32_t msr, bool write, uint64_t& value) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "msr-own-dropped", .kind = detected, .guests = kOnBoth,
      .right_guest = "terminates: the processor has that MSR for it", .at_launch = intercept_kept,
@@ -53,6 +55,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = "lives with the memory types that it was launched with",
      .at_launch = intercept_pat, .msr = shadow_pat},
 };
+// clang-format on
 
 } // namespace
 

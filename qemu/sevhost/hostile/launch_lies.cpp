@@ -116,8 +116,8 @@ void blob_without_magic(Guest& guest) {
 template <int pages_behind_memory>
 void blob_elsewhere(Guest& guest) {
     if (CcBlob* found = blob(guest))
-        found->cpuid = found->secrets =
-            guest.settings.memory_bytes + pages_behind_memory * int64_t{kPageBytes};
+        found->cpuid = found->secrets = guest.settings.memory_bytes +
+                                        pages_behind_memory * int64_t{kPageBytes};
 }
 void blob_sizes(Guest& guest) {
     if (CcBlob* found = blob(guest))
@@ -158,6 +158,8 @@ void launch_at_vmpl_1(Guest& guest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "launched-at-vmpl-1", .kind = detected, .guests = kOnSnp,
      .right_guest = "terminates: it may not validate its memory, and serves no SVSM",
@@ -214,6 +216,7 @@ constexpr Hostile kEntries[] = {
     {.name = "cmdline-changed", .kind = not_detectable, .guests = kOnBoth,
      .right_guest = "believes it, since nobody measured it", .at_launch = change_cmdline},
 };
+// clang-format on
 
 } // namespace
 

@@ -199,6 +199,8 @@ bool take_doorbell(Guest& guest) {
 
 using enum HostileClass;
 constexpr const char kAtThePage[] = "terminates where it comes to the page: it is not validated";
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "memory-zeroed", .kind = not_detectable, .guests = kOnEs,
      .right_guest = "goes on with what it finds", .at_exit = note_access,
@@ -238,6 +240,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = "never goes on: its next access to the page faults to the host",
      .at_vmgexit = take_doorbell},
 };
+// clang-format on
 
 } // namespace
 

@@ -116,8 +116,7 @@ uint64_t page_address(Guest&, uint64_t, uint64_t honest) {
 }
 
 uint64_t other_register(Guest&, uint64_t, uint64_t honest) {
-    return code_of(honest) == kCpuidResponse ? honest ^ 1ull << kCpuidRegisterShift
-                                             : honest;
+    return code_of(honest) == kCpuidResponse ? honest ^ 1ull << kCpuidRegisterShift : honest;
 }
 
 uint64_t garbage_in_cpuid(Guest&, uint64_t, uint64_t honest) {
@@ -166,6 +165,8 @@ void features_all(Guest&, uint64_t code, GhcbPage& page) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "sev-info-not-preset", .kind = harmless, .guests = kOnBoth,
      .right_guest = "asks for it", .at_launch = not_preset},
@@ -233,6 +234,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = "uses those that it knows", .msr_response = claim_features,
      .ghcb_response = features_all},
 };
+// clang-format on
 
 } // namespace
 

@@ -60,6 +60,8 @@ bool ends_on_malformed(Guest& guest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "unknown-requests-end", .kind = harmless, .guests = kOnEs,
      .right_guest = "asks for SEV information, CPUID and its end only",
@@ -67,6 +69,7 @@ constexpr Hostile kEntries[] = {
     {.name = "malformed-requests-end", .kind = harmless, .guests = kOnEs,
      .right_guest = "marks each field that its request needs", .at_vmgexit = ends_on_malformed},
 };
+// clang-format on
 
 } // namespace
 

@@ -47,8 +47,7 @@ template <uint64_t event>
 void exception_result(Guest&, uint64_t, GhcbPage& page) {
     set_result(page, kGhcbException, event);
 }
-constexpr uint64_t kPageFault =
-    kEventValid | kEventException | kEventHasErrorCode | kVectorPf;
+constexpr uint64_t kPageFault = kEventValid | kEventException | kEventHasErrorCode | kVectorPf;
 constexpr uint64_t kInterrupt80 = kEventValid | 0x80;
 constexpr uint64_t kNoEvent = kEventException | kVectorGp;
 constexpr uint64_t kGp = kEventValid | kEventException | kEventHasErrorCode | kVectorGp;
@@ -158,6 +157,8 @@ void attestation_sizes(Guest&, uint64_t code, GhcbPage& page) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "ghcb-unknown-result", .kind = detected, .guests = kOnBoth,
      .right_guest = "terminates: SW_EXITINFO1 says what is not defined",
@@ -225,6 +226,7 @@ constexpr Hostile kEntries[] = {
     {.name = "attestation-sizes", .kind = harmless, .guests = kOnSnp,
      .right_guest = "knows how long its own buffer is", .ghcb_response = attestation_sizes},
 };
+// clang-format on
 
 } // namespace
 

@@ -12,7 +12,7 @@ namespace {
 constexpr GuestPhys kSecret = 0x200000; // free memory, which the canary fills
 constexpr uint32_t kModuleCountAt = 12, kModulesAt = 16, kPvhCmdlineAt = 24; // hvm_start_info
 constexpr uint32_t kLinuxCmdlineAt = 0x228;                                  // boot_params
-constexpr uint32_t kKeyAt = 0x20; // VMPCK0
+constexpr uint32_t kKeyAt = 0x20;                                            // VMPCK0
 
 // Whose structure it is that the guest is entered with: with a state file it may be neither's.
 bool is_by_pvh(const Guest& guest) {
@@ -68,6 +68,8 @@ void window_is_no_memory(Guest& guest, MemoryMap& map) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "pvh-modules-at-secret", .kind = detected, .guests = kOnBoth,
      .right_guest = "ends, and says nothing of what it read", .at_launch = modules_at_secret},
@@ -79,6 +81,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = "shows no window that its kernel wishes for as memory",
      .memory_map = window_is_no_memory},
 };
+// clang-format on
 
 } // namespace
 

@@ -143,6 +143,8 @@ void release_unasked(Guest& guest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "processor-never-started", .kind = harmless, .guests = kOnBoth,
      .right_guest = "gives it up in time, and goes on without it", .at_start = never},
@@ -165,6 +167,7 @@ constexpr Hostile kEntries[] = {
     {.name = "hold-ends-unasked", .kind = harmless, .guests = kOnBoth,
      .right_guest = "holds again: it was not asked to come", .before_entry = release_unasked},
 };
+// clang-format on
 
 } // namespace
 

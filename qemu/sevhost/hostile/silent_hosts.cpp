@@ -58,6 +58,8 @@ void choose_memory(Guest& guest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "cpuid-not-intercepted", .kind = harmless, .guests = kOnBoth,
      .right_guest = "does not count on a #VC", .at_launch = do_not_intercept<kInterceptCpuid>},
@@ -69,6 +71,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = "terminates: PVALIDATE's carry says that the page was validated already",
      .at_launch = choose_memory},
 };
+// clang-format on
 
 } // namespace
 

@@ -99,6 +99,8 @@ void take_apart(Guest& guest, GuestPhys page) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "page-state-does-nothing", .kind = denial, .guests = kOnSnp,
      .right_guest = "never goes on: its next access to the page faults to the host",
@@ -131,6 +133,7 @@ constexpr Hostile kEntries[] = {
      .right_guest = "validates 4 KiB at a time where PVALIDATE says that the sizes differ",
      .before_pvalidate = take_apart},
 };
+// clang-format on
 
 } // namespace
 

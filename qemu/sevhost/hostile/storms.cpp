@@ -121,6 +121,8 @@ void from_first_instruction(Guest& guest) {
 
 using enum HostileClass;
 constexpr const char kEnds[] = "terminates; or shuts down, where it has no gate or its stack ends";
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "vc-storm", .kind = detected, .guests = kOnBoth, .right_guest = kEnds,
      .at_launch = storm_from_first_instruction<of_vc>, .after_step = storm<of_vc>},
@@ -149,6 +151,7 @@ constexpr Hostile kEntries[] = {
     {.name = "gate-of-both-widths", .kind = detected, .guests = kOnBoth, .right_guest = kEnds,
      .at_launch = from_first_instruction, .after_step = in_both_widths},
 };
+// clang-format on
 
 } // namespace
 

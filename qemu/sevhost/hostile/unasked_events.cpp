@@ -83,8 +83,7 @@ void ring_at_random(Guest& guest) {
     if (guest.doorbell == Guest::kNoDoorbell || exit_code_of(guest) != exit::kVmmcall)
         return;
     pending = static_cast<uint16_t>(pending * 0x6255 + 0x3619);
-    memcpy(guest.memory.at(guest.doorbell, kPageBytes, Backing::shared), &pending,
-           sizeof pending);
+    memcpy(guest.memory.at(guest.doorbell, kPageBytes, Backing::shared), &pending, sizeof pending);
     hostile_acted(guest);
     hv(guest);
 }
@@ -194,6 +193,8 @@ bool ignore(Guest& guest) {
 }
 
 using enum HostileClass;
+// A row an entry.
+// clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "nmi-at-step", .kind = denial, .guests = kOnBoth,
      .right_guest = "ends where it has no gate for it yet; else goes on or terminates",
@@ -265,6 +266,7 @@ constexpr Hostile kEntries[] = {
     {.name = "vmgexit-ignored", .kind = detected, .guests = kOnBoth,
      .right_guest = "terminates: nothing is answered", .at_vmgexit = ignore},
 };
+// clang-format on
 
 } // namespace
 

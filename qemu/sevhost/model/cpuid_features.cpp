@@ -41,11 +41,9 @@ constexpr Features extended(Word word, Bits... numbers) {
 
 constexpr Features kMmx = basic_edx(23), kFxsr = basic_edx(24), kSse = basic_edx(25),
                    kSse2 = basic_edx(26), kXsave = basic_ecx(26), kAvx = basic_ecx(28),
-                   kAvx2 = structured(0, &Cpuid::ebx, 5),
-                   kAvx512f = structured(0, &Cpuid::ebx, 16),
+                   kAvx2 = structured(0, &Cpuid::ebx, 5), kAvx512f = structured(0, &Cpuid::ebx, 16),
                    kAvx512bw = structured(0, &Cpuid::ebx, 30),
-                   kAvx512vl = structured(0, &Cpuid::ebx, 31),
-                   kPku = structured(0, &Cpuid::ecx, 3),
+                   kAvx512vl = structured(0, &Cpuid::ebx, 31), kPku = structured(0, &Cpuid::ecx, 3),
                    kAmxTile = structured(0, &Cpuid::edx, 24), kXgetbv1 = xsave_eax(2),
                    kXsaves = xsave_eax(3), kXfd = xsave_eax(4);
 

@@ -158,8 +158,8 @@ Failure stack64(const Processor& p, const Gate& gate, unsigned cpl, uint64_t& st
     const VmcbSave& save = p.save();
     stack = p.gprs[rsp];
     if (gate.ist != 0 || cpl != save.cpl) {
-        const uint64_t offset =
-            gate.ist != 0 ? kTss64Ist1 + 8 * (gate.ist - 1) : kTss64Rsp0 + 8 * cpl;
+        const uint64_t offset = gate.ist != 0 ? kTss64Ist1 + 8 * (gate.ist - 1)
+                                              : kTss64Rsp0 + 8 * cpl;
         if (offset + sizeof stack - 1 > save.tr.limit)
             return {"the TSS's limit leaves out the stack pointer", save.tr.limit};
         const Reached r = read_linear(p, save.tr.base + offset, &stack, sizeof stack);
@@ -314,9 +314,8 @@ Delivery deliver_exception(Processor& processor, unsigned vector, uint32_t error
     while (delivery.count != kMaxDeliveryAttempts) {
         const Failure failure = try_deliver(processor, {vector, error_code, with_code});
         with_code = true; // of what comes of a failure
-        delivery.attempt[delivery.count++] = {vector,         error_code,
-                                              failure.what,   failure.number,
-                                              failure.page_fault, failure.code};
+        delivery.attempt[delivery.count++] = {vector,         error_code,         failure.what,
+                                              failure.number, failure.page_fault, failure.code};
         if (!failure)
             return delivery;
         if (vector == kVectorDf)

@@ -10,7 +10,7 @@ constexpr Guid kSevMetadata = {{0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98, 0x98, 0x47, 
 constexpr Guid kHashes = {{0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 0x04, 0x4b, 0x92, 0x7b, 0x1d, 0xa6,
                            0xef, 0xa8, 0xd4, 0x54}};
 constexpr Guid kApReset = {{0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f, 0x89, 0x0e, 0x68, 0xc7,
-                             0x7e, 0x2f, 0xb4, 0x4e}};
+                            0x7e, 0x2f, 0xb4, 0x4e}};
 constexpr uint64_t kFooterEnd = 32; // before the image's end: behind it is the reset vector
 
 // An entry ends in its bytes, all of it, and its GUID; its data lie before.
@@ -82,7 +82,8 @@ Sections read_sections(const FirmwareImage& image) {
     if (from_end > image.bytes || !read(image, image.bytes - from_end, header) ||
         header.signature != kSignature || header.version != kVersion)
         return wrong("there is no SEV metadata where its table of GUIDs says so");
-    if (header.count > kMaxSections || header.bytes != sizeof header + header.count * sizeof(Section))
+    if (header.count > kMaxSections ||
+        header.bytes != sizeof header + header.count * sizeof(Section))
         return wrong("its SEV metadata's length is not that of its sections");
     Sections sections;
     for (uint64_t at = image.bytes - from_end + sizeof header; sections.count != header.count;

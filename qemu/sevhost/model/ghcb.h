@@ -83,9 +83,7 @@ public:
         const unsigned bit = offset / 8;
         page_[ghcb_at::kValidBitmap + bit / 8] |= static_cast<uint8_t>(1u << bit % 8);
     }
-    void invalidate_all() {
-        __builtin_memset(page_ + ghcb_at::kValidBitmap, 0, kValidBitmapBytes);
-    }
+    void invalidate_all() { __builtin_memset(page_ + ghcb_at::kValidBitmap, 0, kValidBitmapBytes); }
     uint8_t cpl() const { return page_[ghcb_at::kCpl]; }
     uint16_t version() const { return read<uint16_t>(ghcb_at::kVersion); }
     uint32_t usage() const { return read<uint32_t>(ghcb_at::kUsage); }

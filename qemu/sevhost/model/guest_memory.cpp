@@ -66,7 +66,8 @@ void GuestMemory::look_at(const Region& region, GuestPhys gpa, uint64_t bytes,
                           Backing backing) const {
     for_each_new(region, gpa, bytes, backing, [&](GuestPhys page) {
         const uint64_t which = page | (backing == Backing::shared ? 1 : 0);
-        fill_with_noise(region.at(page, backing), noise_seed + which * 0xd1342543de82ef95 + losses_);
+        fill_with_noise(region.at(page, backing),
+                        noise_seed + which * 0xd1342543de82ef95 + losses_);
     });
 }
 

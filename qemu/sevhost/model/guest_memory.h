@@ -13,7 +13,7 @@ struct Region {
     GuestPhys start;
     uint64_t bytes;
     uint8_t* private_;
-    uint8_t* shared; // the same as private_ where there is no encryption
+    uint8_t* shared;         // the same as private_ where there is no encryption
     uint8_t* seen = nullptr; // a byte a page: which of its backings hold something; nullptr: both
 
     bool holds(GuestPhys gpa, uint64_t count) const {

@@ -152,8 +152,7 @@ File check_headers(File file) {
         const Header header = {static_cast<Kind>(head.kind), file.data + at + sizeof head};
         if (const char* wrong = due != 0 ? wrong_in(file, header) : nullptr)
             return wrong_at(file, at, wrong);
-        const uint64_t step =
-            (sizeof head + head.bytes + kAlignment - 1) & ~(kAlignment - 1);
+        const uint64_t step = (sizeof head + head.bytes + kAlignment - 1) & ~(kAlignment - 1);
         if (step > left)
             return wrong_at(file, at, "a header without its padding");
         at += step;

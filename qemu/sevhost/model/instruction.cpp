@@ -195,7 +195,7 @@ unsigned plain_immediate_bytes(uint8_t opcode, unsigned operand, CodeBits bits, 
 // Addressing of 16-bit code (SDM vol. 2, table 2-1).
 MemoryOperand modrm16(Reader& reader, uint8_t modrm) {
     static constexpr int8_t kBase[] = {kBx, kBx, kBp, kBp, kSi, kDi, kBp, kBx};
-    static constexpr int8_t kIndex[] = {kSi, kDi,         kSi,         kDi,
+    static constexpr int8_t kIndex[] = {kSi,         kDi,         kSi,         kDi,
                                         kNoRegister, kNoRegister, kNoRegister, kNoRegister};
     const unsigned mod = modrm >> 6, rm = modrm & 7;
     MemoryOperand operand;
@@ -241,8 +241,8 @@ MemoryOperand modrm32(Reader& reader, uint8_t modrm, uint8_t rex, CodeBits bits)
 
 MemoryOperand read_memory(Reader& reader, uint8_t modrm, CodeBits bits, const Prefixes& prefixes) {
     const unsigned bytes = address_bytes(bits, prefixes);
-    MemoryOperand operand =
-        bytes == 2 ? modrm16(reader, modrm) : modrm32(reader, modrm, prefixes.rex, bits);
+    MemoryOperand operand = bytes == 2 ? modrm16(reader, modrm)
+                                       : modrm32(reader, modrm, prefixes.rex, bits);
     operand.present = true;
     operand.address_bytes = static_cast<uint8_t>(bytes);
     if (prefixes.has_segment)
@@ -339,8 +339,7 @@ void read_modrm(Reader& reader, Map map, uint8_t opcode, CodeBits bits, const Pr
                                  : two_byte(opcode, modrm, prefixes.repeat);
     }
     // LOCK stands for bit 3 of the register's number, for CR8 outside long mode (vol. 3, MOV CRn).
-    found.control_register =
-        (modrm >> 3 & 7u) | (prefixes.rex & kRexR || prefixes.lock ? kCr8 : 0);
+    found.control_register = (modrm >> 3 & 7u) | (prefixes.rex & kRexR || prefixes.lock ? kCr8 : 0);
     reader.number(immediate_bytes(map, opcode, modrm, operand_bytes(bits, prefixes)));
 }
 

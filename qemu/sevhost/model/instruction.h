@@ -49,7 +49,7 @@ struct MemoryOperand {
 
 struct Instruction {
     Op op = Op::unknown;
-    unsigned length = 0; // 0: not decoded
+    unsigned length = 0;           // 0: not decoded
     unsigned control_register = 0; // of MOV
     unsigned gpr = 0;              // of MOV and LMSW
     MemoryOperand memory;          // of ModRM, or an address in the instruction

@@ -219,8 +219,8 @@ Reached read_linear(const Processor& processor, uint64_t linear, void* to, uint6
                          });
 }
 
-Reached write_linear(const Processor& processor, uint64_t linear, const void* from,
-                     uint64_t bytes, bool user) {
+Reached write_linear(const Processor& processor, uint64_t linear, const void* from, uint64_t bytes,
+                     bool user) {
     const auto* in = static_cast<const uint8_t*>(from);
     return for_each_page(processor, linear, bytes, Access::write, user,
                          [&](uint8_t* seen, uint64_t part) {
@@ -231,8 +231,8 @@ Reached write_linear(const Processor& processor, uint64_t linear, const void* fr
 
 Code fetch_instruction(const Processor& processor) {
     const VmcbSave& save = processor.save();
-    const uint64_t linear =
-        processor.in_64_bit_code() ? save.rip : (save.cs.base + save.rip) & 0xffffffff;
+    const uint64_t linear = processor.in_64_bit_code() ? save.rip
+                                                       : (save.cs.base + save.rip) & 0xffffffff;
     const bool user = save.cpl == 3;
     Code code = {};
     auto take = [&](const uint8_t* seen, uint64_t part) {

@@ -49,8 +49,8 @@ struct Reached {
 };
 Reached read_linear(const Processor& processor, uint64_t linear, void* to, uint64_t bytes,
                     bool user = false);
-Reached write_linear(const Processor& processor, uint64_t linear, const void* from,
-                     uint64_t bytes, bool user = false);
+Reached write_linear(const Processor& processor, uint64_t linear, const void* from, uint64_t bytes,
+                     bool user = false);
 
 constexpr unsigned kMaxInstructionBytes = 15;
 

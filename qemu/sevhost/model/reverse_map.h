@@ -14,7 +14,7 @@ enum class PageCheck : uint8_t { allowed, not_validated, not_private, not_shared
 // What PVALIDATE and RMPADJUST come to (APM vol. 3). `not_the_guests`: a nested fault,
 // which a host that is right ends by giving the page, and this one by refusing.
 struct Adjusted {
-    uint64_t code = 0; // what EAX gets
+    uint64_t code = 0;      // what EAX gets
     bool unchanged = false; // PVALIDATE's carry
     bool not_the_guests = false;
 };

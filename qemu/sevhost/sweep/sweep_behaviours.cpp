@@ -63,8 +63,8 @@ bool is_right(const TrialResult& result, bool has_acted) {
     switch (now->kind) {
     case HostileClass::detected:
         return (well && (!has_acted || now->may_be_missed)) ||
-               (ended && (result.outcome == Outcome::terminated ||
-                          result.outcome == Outcome::shutdown));
+               (ended &&
+                (result.outcome == Outcome::terminated || result.outcome == Outcome::shutdown));
     case HostileClass::harmless:
         return well;
     default:

@@ -57,8 +57,13 @@ unsigned stand_count;
 
 bool is_new_stand(const Guest& guest) {
     const VmcbSave& save = guest.save();
-    const Stand stand = {save.idtr.base, save.gdtr.base, save.tr.base, save.cr3,
-                         save.cr0, save.cs.selector, guest.gprs[rsp] / kStackGrain};
+    const Stand stand = {save.idtr.base,
+                         save.gdtr.base,
+                         save.tr.base,
+                         save.cr3,
+                         save.cr0,
+                         save.cs.selector,
+                         guest.gprs[rsp] / kStackGrain};
     for (unsigned i = 0; i != stand_count; ++i)
         if (stands[i] == stand)
             return false;

@@ -11,11 +11,11 @@ constexpr uint32_t kInterceptIntr = 1u << 0;
 
 // The PIT (82C54) and the first PIC (8259A)
 constexpr uint16_t kPitChannel0 = 0x40, kPitControl = 0x43;
-constexpr uint8_t kPitRate = 0x34; // channel 0, both bytes, mode 2
+constexpr uint8_t kPitRate = 0x34;      // channel 0, both bytes, mode 2
 constexpr uint16_t kPitDivider = 11932; // 10 ms
 constexpr uint16_t kPic = 0x20, kPicMask = 0x21, kSecondPicMask = 0xa1;
-constexpr uint8_t kPicPoll = 0x0c;  // OCW3: the next read is an acknowledgement
-constexpr uint8_t kPicDone = 0x20;  // OCW2: end of interrupt
+constexpr uint8_t kPicPoll = 0x0c; // OCW3: the next read is an acknowledgement
+constexpr uint8_t kPicDone = 0x20; // OCW2: end of interrupt
 constexpr uint8_t kAllButTimer = 0xfe, kAll = 0xff;
 
 unsigned ticks;

@@ -232,7 +232,8 @@ def _boots_behind_a_firmware(write, c_bit: int) -> None:
     assert _accepted_once(result) == set(range(unaccepted >> 12, _MEMORY >> 12))
     memory = [(int(start, 16), int(end, 16), kind)
               for start, end, kind in result.lines(r"^memory: (0x\w+) (0x\w+) (\w+)$")]
-    ours = [(start, end, kind) for start, end, kind in memory if start < _MEMORY and end > unaccepted]
+    ours = [(start, end, kind)
+            for start, end, kind in memory if start < _MEMORY and end > unaccepted]
     assert [kind for _, _, kind in ours] == ["usable", "prologue"], memory
     assert ours[0][0] <= unaccepted and ours[0][1] == ours[1][0] and ours[1][1] == _MEMORY, memory
     for page in (sev_states.SECRETS_PAGE, sev_states.CPUID_PAGE, *sev_states.FIRMWARES_TABLES):

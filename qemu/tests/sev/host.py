@@ -120,7 +120,7 @@ def _trace_of_memory() -> None:
     result = _run("validation", guest="snp", sev="snp", trace="memory")
     changes = result.lines(r"^pvalidate 0x(\w+) 4K (set|clear) -> 0( unchanged)?$")
     assert [what[1:] for what in changes] == [("set", " unchanged"), ("clear", ""),
-                                             ("clear", " unchanged"), ("set", "")], changes
+                                              ("clear", " unchanged"), ("set", "")], changes
     result = _run("page-states", guest="msr", sev="snp", trace="memory")
     assert result.lines(r"^page state 0x\w+ 0x1000 -> shared$"), "no page state"
 

@@ -321,7 +321,7 @@ def _does_what_it_says(name: str, lie: Lie, sev: str) -> None:
         assert _marks(result)[-3] == lie.vector, _marks(result)[-3:]
     seen = lie.seen_as_snp if sev == "snp" and lie.seen_as_snp else lie.seen
     _compare(seen.split(), {note for note in honest
-                                if note in notes and notes[note] != honest[note]})
+                            if note in notes and notes[note] != honest[note]})
 
 
 def _compare(patterns: list, found: set) -> None:

@@ -28,7 +28,8 @@ def _boots(levels: int, sev: str, alone: bool) -> None:
     initrd = cases.scratch_directory() / "initrd"
     initrd.write_bytes(bytes(range(256)) * 40 + b"end")
     only = ("--platform", _PLATFORMS[sev]) if alone else ()
-    image = igvm(_elf(_KERNELS[levels]), "--cmdline", "as it was measured", "--initrd", initrd, *only)
+    image = igvm(_elf(_KERNELS[levels]), "--cmdline",
+                 "as it was measured", "--initrd", initrd, *only)
     result = sev_guest.run(Run(image, sev=sev, memory="64M", cmdline="not the file's"))
     result.expect(machine.OK, "^loader: igvm$", f"^sev: {sev}$", "^entry-mode: protected32$",
                   f"^paging: {levels}-level$", "^cmdline: as it was measured$",
