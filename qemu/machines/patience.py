@@ -50,7 +50,8 @@ class Patience:
         self._seen = self._progress()
 
     def _look(self) -> tuple:
-        """The processor time used so far, and whether nothing of it could run just now."""
+        """The processor time used so far, and whether no thread could run just now: one that could
+        and did not get a processor has no time to show for it."""
         used, waiting = 0.0, True
         if self._process is None:
             return used, False
@@ -62,7 +63,8 @@ class Patience:
             try:
                 times = process.cpu_times()
                 used += times.user + times.system
-                waiting = waiting and process.status() in _WAITING
+                waiting = waiting and all(psutil.Process(thread.id).status() in _WAITING
+                                          for thread in process.threads())
             except psutil.NoSuchProcess:
                 pass
         return used, waiting

@@ -3,20 +3,25 @@
 import os
 import struct
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Tuple
+from unittest import mock
 
 import cases
 import composers
 import feeding
 import machine
 import modes
+import psutil
 from bochs import run_bochs
 from cases import Case, note
 from elftools.elf.elffile import ELFFile
 from feeding import Registers, feed, gdt_record
 from images import Image, patch, rebased
 from iso import LOADER_GAVE_UP, grub_iso, run_iso
+from patience import Patience
 
 _CLANG = os.environ.get("CLANG", "clang")
 _LLD = os.environ.get("LLD", "ld.lld")
@@ -466,7 +471,34 @@ def bochs_reports_a_triple_fault() -> None:
     run_bochs(grub_iso(kernel, "multiboot2")).expect(machine.RESET)
 
 
+class NoTime:
+    """A process' times, as if it had got no processor."""
+
+    user = system = 0.0
+
+
+def patience_with_who_gets_no_processor() -> None:
+    """A thread that could run is not idle, however little it ran; who waits in all threads is."""
+    spins = "import threading, time\n" \
+            "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\n" \
+            "time.sleep(60)"
+    for program, idle in ((spins, False), ("import time; time.sleep(60)", True)):
+        process = subprocess.Popen([sys.executable, "-c", program])
+        try:
+            with mock.patch.object(psutil.Process, "cpu_times", lambda self: NoTime):
+                patience = Patience(process.pid, 100, idle=1)
+                end = time.monotonic() + 4
+                while not (over := patience.over()) and time.monotonic() < end:
+                    time.sleep(0.05)
+            assert over == idle, program
+        finally:
+            process.kill()
+            process.wait()
+
+
 CASES = [
+    Case("harness: who could run and gets no processor is not idle",
+         patience_with_who_gets_no_processor),
     Case("harness: registers arrive exactly", registers_arrive_exactly),
     Case("harness: a loader's leftovers arrive exactly", leftovers_arrive_exactly),
     Case("harness: the loader's GDT can be gone", gdt_can_be_gone),
