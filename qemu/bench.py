@@ -147,7 +147,8 @@ def way_up():
     yield Row("to the first 64-bit instruction", plain.first64.instructions, 64)
     yield Row("  with five levels, more",
               counted(kernel("demo-best")).first64.instructions - plain.first64.instructions, 16)
-    yield Row("  with 2 MiB pages", counted(kernel("demo"), cpu="qemu64").first64.instructions, 2600)
+    yield Row("  with 2 MiB pages",
+              counted(kernel("demo"), cpu="qemu64").first64.instructions, 2600)
 
 
 # mov %eax, %ss with a loader's magic in EAX: #GP, in the two bytes of the RDMSR.
@@ -310,7 +311,8 @@ def processors():
     members = ("ap_start", "apic", "clock", "find_cpus", "peephole", "start_cpus", "madt",
                "low_pages", "small_pages")
     of_sev = ("start_sev_cpus", "ap_start_sev", "vmsa")
-    for what, names, limit in ((BYTES_OF_CPUS, members, 3 * KIB), (BYTES_OF_SEV_CPUS, of_sev, None)):
+    for what, names, limit in ((BYTES_OF_CPUS, members, 3 * KIB),
+                               (BYTES_OF_SEV_CPUS, of_sev, None)):
         yield Row(what, sum(of_library(path, f"{name}.o")["file"] for name in names), limit)
 
 
@@ -377,8 +379,8 @@ def sev_host():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, pages_touched, sizes, processors,
-                 sev_guest_costs, sev_host):
+    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, pages_touched, sizes,
+                 processors, sev_guest_costs, sev_host):
         for row in part():
             print(row, flush=True)
     return 0

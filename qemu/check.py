@@ -18,8 +18,8 @@ import rooms  # noqa: F401, the harness's folders
 import cases
 
 _FUZZERS = ("pvh", "multiboot1", "multiboot2", "linux", "vmd", "freebsd", "igvm",
-            "memory_map", "confidential", "madt", "sev_instruction", "sev_ghcb", "sev_igvm", "guest_vc",
-            "efi")
+            "memory_map", "confidential", "madt", "sev_instruction", "sev_ghcb", "sev_igvm",
+            "guest_vc", "efi")
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 

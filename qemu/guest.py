@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs a guest under the SEV host, as `make guest` asks: GUEST= is a Linux bzImage, an ELF64 file
-with a PVH note, an IGVM file, or a flat firmware image. The guest's serial port and the host's words go to
-standard output; the exit status tells how the run ended."""
+with a PVH note, an IGVM file, or a flat firmware image. The guest's serial port and the host's
+words go to standard output; the exit status tells how the run ended."""
 
 import os
 import re

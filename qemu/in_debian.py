@@ -88,8 +88,9 @@ def enter(tree: Path, command: list, directory: str = "/prologue") -> int:
         for name in _SHARED:
             subprocess.run(["mount", "--bind", f"/{name}", tree / name], check=True)
             mounted.insert(0, tree / name)
-        line = ["chroot", tree, "/usr/bin/env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME=/root", "LANG=C.UTF-8", "/bin/sh", "-c", 'cd "$0" && exec "$@"', directory]
+        line = ["chroot", tree, "/usr/bin/env", "-i",
+                "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
+                "/bin/sh", "-c", 'cd "$0" && exec "$@"', directory]
         return subprocess.run([*line, *command], check=False).returncode
     finally:
         for path in mounted:

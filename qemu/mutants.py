@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Changes the SEV path line by line, and tells which changes no test notices.
 
-    mutants.py [--files PATTERN,...] [--sample N] [--most N] [--jobs N] [--stages N] [--list] [--fresh]
+    mutants.py [--files PATTERN,...] [--sample N] [--most N] [--jobs N] [--stages N]
+               [--list] [--fresh]
 
 A mutant is one change of one line: a condition that is dropped or negated, a comparison or a
 constant that is another, a statement or an instruction that is removed, a jump that is inverted.
@@ -72,9 +73,12 @@ _OF_FILE = {
     "isr32.inc": (*(pattern.format("pvh") for pattern in _HIDDEN),
                   "sev: guest ends where its memory is taken: page-zeroed",
                   "sev: guest withstands a host that turns hostile later: (ud|vc)-at-step, es"),
-    "sev64.cpp": ("sev: guest boots behind a firmware.*51", "sev: guest accepts memory up to a mark",
-                  "sev: guest (shares what it has|shows what it shares|kernel ends itself, (sev|es))",
-                  "sev: guest ends where memory begins at the C-bit", "sev proof: pages are flushed",
+    "sev64.cpp": ("sev: guest boots behind a firmware.*51",
+                  "sev: guest accepts memory up to a mark",
+                  "sev: guest (shares what it has|shows what it shares|"
+                  "kernel ends itself, (sev|es))",
+                  "sev: guest ends where memory begins at the C-bit",
+                  "sev proof: pages are flushed",
                   "sev: guest ends where it runs below VMPL 0"),
     "kernel_calls.cpp": ("sev: guest shares what it has", "sev proof: pages are flushed"),
     "sev32.cpp": ("sev: guest boots: (pvh|linux32), 5 levels, (es|snp), C-bit 47",
@@ -98,7 +102,8 @@ _START = (
     "sev: guest boots on OpenBSD's vmm: vmd, 4 levels",
     "sev: guest boots after another",
     "sev: guest (boots|ends) behind a firmware.*(51|table|blob|page)$",
-    "sev: guest (ends where it runs below|accepts memory up to|ends where its memory is taken: page-z)",
+    "sev: guest (ends where it runs below|accepts memory up to|"
+    "ends where its memory is taken: page-z)",
     "sev: guest (is told once|takes large|shares what it has|kernel ends itself)",
     "sev: guest shows what it shares, and the host sees it, (es|snp)",
     "sev: guest withstands a host that turns hostile on its way",

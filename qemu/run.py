@@ -156,14 +156,16 @@ def draw(asked: machine.Boot, picture: str) -> int:
     _, *words = machine.command(asked, Path(os.devnull), Path(os.devnull))
     kernel = kernel_of(setting("LOADER", "pvh"))
     return subprocess.run([sys.executable, cases.ROOT / "linker/prologue-picture", "-o", picture,
-                           "--seconds", "600", kernel, "--", *words], check=False, stdout=subprocess.DEVNULL).returncode
+                           "--seconds", "600", kernel, "--", *words],
+                          check=False, stdout=subprocess.DEVNULL).returncode
 
 
 def main() -> int:
     sev, picture = setting("SEV", "none", ("none", "sev", "es", "snp")), os.environ.get("PICTURE")
     if sev != "none" or os.environ.get("LOADER") == _IGVM:
         if picture:
-            sys.exit("PICTURE= is not served of a guest of the SEV host: its memory is not QEMU's to read")
+            sys.exit("PICTURE= is not served of a guest of the SEV host: its memory is not QEMU's "
+                     "to read")
         return run_under_sev_host(sev)
     asked = boot()
     result = machine.run(asked)

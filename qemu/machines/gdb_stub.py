@@ -13,7 +13,8 @@ _MODE_WORDS = ("qSupported", "qXfer:features:read:target.xml:0,ffb")
 
 def options(path: Path) -> list:
     """QEMU's words: it waits at the reset vector, for who connects."""
-    return ["-chardev", f"socket,id=gdb,path={path},server=on,wait=off", "-gdb", "chardev:gdb", "-S"]
+    return ["-chardev", f"socket,id=gdb,path={path},server=on,wait=off",
+            "-gdb", "chardev:gdb", "-S"]
 
 
 class Stub:

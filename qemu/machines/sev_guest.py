@@ -64,8 +64,8 @@ class Run:
                 "HOSTILE": self.hostile, "INTERCEPT": self.intercept,
                 "INJECTION": self.injection, "TRACE": self.trace,
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
-                "KERNEL": self.kernel or "", "HASHES": self.hashes or "", "DISK": self.disk or "", "SEED": self.seed,
-                "CANARY": hex(self.canary) if self.canary else "",
+                "KERNEL": self.kernel or "", "HASHES": self.hashes or "", "DISK": self.disk or "",
+                "SEED": self.seed, "CANARY": hex(self.canary) if self.canary else "",
                 "STACKS": self.stacks, "SWEEP": self.sweep, "STRIDE": self.stride or "",
                 "CPUS": self.cpus, "SCHEDULE": self.schedule}
 

@@ -28,8 +28,8 @@ def grub_iso(
     before: Optional[Path] = None,
     video: bool = False,
 ) -> Path:
-    """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot", "multiboot2" or, with
-    a bzImage, "linux" and, on UEFI, "chainloader".
+    """Makes an ISO that boots `kernel` at once through `protocol`, "multiboot", "multiboot2" or,
+    with a bzImage, "linux" and, on UEFI, "chainloader".
 
     `modules` are (file, string) pairs. Strings are GRUB script: quotes, `$` and `;` mean there
     what they mean in a shell. `before` is an EFI program that runs first, and comes back. With

@@ -273,8 +273,8 @@ _BARE_SCRIPT = "SECTIONS { . = 0x100000 + SIZEOF_HEADERS; .text : { *(.text) } }
 
 def no_prologue() -> Path:
     kernel = cases.scratch_directory() / "kernel.elf"
-    linking.do(linking.LLD, "-static", "-e", "kernel_main", "-T", linking.script(_BARE_SCRIPT), "-o",
-               kernel, source(_NO_PROLOGUE))
+    linking.do(linking.LLD, "-static", "-e", "kernel_main", "-T", linking.script(_BARE_SCRIPT),
+               "-o", kernel, source(_NO_PROLOGUE))
     return kernel
 
 

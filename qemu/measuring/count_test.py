@@ -198,7 +198,8 @@ def test_rep_counts_once_and_its_iterations_beside_it(kernels):
     lengths = (0, 1, 2, 8, 70000)  # the last is more than QEMU 10 runs in one block
     reps = "".join(f"mov ${length}, %ecx\n rep movsb\n" for length in lengths)
     figures = figures_to_done(kernels, "mov $0x200000, %edi\n mov %edi, %esi\n" + reps)
-    expect((figures.instructions, figures.reps, figures.rep_iterations), (2 + 2 * 5, 5, sum(lengths)))
+    expect((figures.instructions, figures.reps, figures.rep_iterations),
+           (2 + 2 * 5, 5, sum(lengths)))
 
 
 def test_rep_that_a_flag_ends(kernels):
@@ -295,7 +296,8 @@ def test_way_from_the_physical_to_the_virtual_address(kernels):
     physical, virtual = sorted(result.image.run_addresses("kernel_main"))
     expect(virtual - physical, 0xFFFFFFFF80000000)
     expect((tally.entry, tally.until.pc), (0x100000, virtual))
-    expect((result.image.describe(tally.first64.pc), tally.first64.pc < physical), ("low64+0x0", True))
+    expect((result.image.describe(tally.first64.pc), tally.first64.pc < physical),
+           ("low64+0x0", True))
     expect((tally.long_mode.instructions, tally.first64.instructions, tally.until.instructions),
            (12, 13, 13 + 2 + 2 + 3 * 5 + 1))
     expect((tally.until.rdmsr, tally.until.wrmsr, tally.until.undecoded), (1, 1, 0))
@@ -386,7 +388,8 @@ def test_timeout(kernels):
 
 def test_bad_questions_are_refused(kernels):
     kernel = kernels.multiboot("nop")
-    for options in ({"until": "nowhere"}, {"qemu_args": ["-nonsense"]}, {"start": "0x1", "timeout": 0.5}):
+    for options in ({"until": "nowhere"}, {"qemu_args": ["-nonsense"]},
+                    {"start": "0x1", "timeout": 0.5}):
         try:
             measure(kernel, **options)
         except count.CountError:
@@ -395,8 +398,9 @@ def test_bad_questions_are_refused(kernels):
 
 
 def test_command(kernels):
-    run = subprocess.run([sys.executable, COUNT, "--kernel", kernels.high(), "--until", "kernel_main",
-                          "--qemu", QEMU, "--qemu-arg", "-serial null", "--json", "--profile"],
+    run = subprocess.run([sys.executable, COUNT, "--kernel", kernels.high(),
+                          "--until", "kernel_main", "--qemu", QEMU, "--qemu-arg", "-serial null",
+                          "--json", "--profile"],
                          capture_output=True, text=True, check=True)
     report = json.loads(run.stdout)
     expect((report["first64"]["instructions"], report["until"]["symbol"]), (13, "kernel_main+0x0"))

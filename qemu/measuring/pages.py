@@ -117,8 +117,8 @@ def of_boot(kernel: str, *, until: Optional[str] = None, start: Optional[str] = 
             cpu: str = "max", memory: str = "2G", append: Optional[str] = None,
             initrd: Optional[str] = None, qemu_args: Sequence[str] = (),
             qemu: str = "qemu-system-x86_64", **counting) -> Touched:
-    """Options as for count.count; where that finds the entry and the first 64-bit instruction, which
-    are the places where none are given."""
+    """Options as for count.count; where that finds the entry and the first 64-bit instruction,
+    which are the places where none are given."""
     image = count.Image(kernel)
     places = [image.run_addresses(place) if place else set() for place in (start, until)]
     if not all(places):

@@ -65,7 +65,8 @@ def pvh_many_ranges(path: Path, memory: int, pieces: int) -> Path:
 
 
 def multiboot2_efi64(path: Path, entry: int) -> Path:
-    """As GRUB enters on UEFI where a header asks for the boot services: on the firmware's tables."""
+    """As GRUB enters on UEFI where a header asks for the boot services: on the firmware's
+    tables."""
     tags = [composers.tag_efi_table(_BOOT_PARAMS), composers.Tag(18, [])]
     ((_, info),) = composers.multiboot2_info(_BOOT_PARAMS, tags).records
     registers = f"rip {entry:#x}\nrax {composers.MULTIBOOT2_MAGIC:#x}\nrbx {_BOOT_PARAMS:#x}"

@@ -46,7 +46,8 @@ def boot(entry: str, sev: str, memory: int = _MEMORY, **settings) -> sev_guest.R
 
 @functools.lru_cache(None)
 def stacks(entry: str) -> str:
-    """The stack of the boot, and those of exceptions, where an honest boot says that the image is."""
+    """The stack of the boot, and those of exceptions, where an honest boot says that the image
+    is."""
     told = boot(entry, "es").lines(r"^load-base: (0x\w+)$")
     path = cases.BUILD / f"{ENTRIES[entry]}.elf"
     image, base = Image(path), int(told[0], 16)

@@ -12,7 +12,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 # The types of memory by the report's names, from the most usable to the most restrictive.
-KINDS = "usable loader prologue module acpi nvs reserved bad kernel unaccepted soft-reserved".split()
+KINDS = ("usable loader prologue module acpi nvs reserved bad kernel unaccepted "
+         "soft-reserved").split()
 # What a kernel may find RAM behind, so what the loader's RAM must have become.
 RAM_KINDS = ("usable", "loader", "prologue", "module", "acpi", "nvs", "kernel")
 

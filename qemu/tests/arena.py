@@ -133,8 +133,8 @@ def memory_behind_the_last_module_is_the_kernels() -> None:
     in the middle of memory or low."""
     kernel = taker(0, MIB)
     module = cases.scratch_file(b"m" * 5000, "module")
-    machine.run(machine.Boot(iso=iso.grub_iso(kernel, "multiboot2", modules=[(module, "m")]))).expect(
-        machine.OK)
+    image = iso.grub_iso(kernel, "multiboot2", modules=[(module, "m")])
+    machine.run(machine.Boot(iso=image)).expect(machine.OK)
     for at in (0x400000, 0x2000000, 0x7000000):
         load = Load(PVH, modules=[Placed(at, b"m" * 5000, "m")], cmdline="alive",
                     kernel=str(kernel.with_suffix("")))
@@ -142,8 +142,8 @@ def memory_behind_the_last_module_is_the_kernels() -> None:
 
 
 def bytes_behind_the_image_by_wish() -> None:
-    """Where memory is so scarce that by default ours would be there: it lies above, or the boot ends
-    by name."""
+    """Where memory is so scarce that by default ours would be there: it lies above, or the boot
+    ends by name."""
     memory = ((0x1000, 0x9E000, 1), (MIB, 7 * MIB, 1), (16 * MIB, MIB, 1))
     for wish, outcome, low in (("", machine.OK, None), (f"{4 * MIB:#x}", machine.OK, 4 * MIB),
                                (f"{8 * MIB:#x}", machine.OK, 8 * MIB),

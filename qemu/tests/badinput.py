@@ -46,8 +46,8 @@ _PVH = [
           {"magic": 0x12345678}),
     wrong("start info where nothing is", _P, f"{_UNKNOWN} 0 (information at e0000000)",
           ebx=0xE0000000),
-    wrong("version 0, and no Xen", _P, "pvh: start info of version 0 has no memory map: CPUID knows "
-          "of no Xen to be asked (0, 0)", {"version": 0}),
+    wrong("version 0, and no Xen", _P, "pvh: start info of version 0 has no memory map: CPUID "
+          "knows of no Xen to be asked (0, 0)", {"version": 0}),
     wrong("text over the start info", _P, "entry: text stands where a start info should, as with "
           "QEMU's PVH loader, which writes a command line of 4128 bytes and more over it: text, "
           "address (61206120, <info>)", {"magic": 0x61206120}),
@@ -325,7 +325,8 @@ def pvh_magic_in_eax() -> Tuple[machine.Result, str]:
     image, load = Image(_P.path), _P
     entry = registers(load, eip=image.physical(image.entry), eax=0x336EC578)
     boot = fed(load, lambda info: info.set("magic", 0x12345678), entry=entry, timeout=TIMEOUT)
-    return machine.run(boot), f"pvh: start info at {load.info_at:x} says magic 12345678, not 336ec578"
+    return (machine.run(boot),
+            f"pvh: start info at {load.info_at:x} says magic 12345678, not 336ec578")
 
 
 def no_information(contract: str, ebx: int, what: str) -> Case:
@@ -342,7 +343,8 @@ def no_information(contract: str, ebx: int, what: str) -> Case:
 # Raised by what no loader and no CPU under TCG can do: an SEV guest, a fault in a fault's report
 # (qemu/tests/exceptions*.py), a map that outgrows its own estimate, a kernel that returns, tables
 # that meet a larger page; by UEFI's stub (hosttests/efi_*, qemu/tests/uefi.py); by a bzImage
-# that is moved (qemu/tests/linux.py); by an IGVM file's host (qemu/tests/sev/igvm.py); and by wishes, of which qemu/tests/wishes.py tries all.
+# that is moved (qemu/tests/linux.py); by an IGVM file's host (qemu/tests/sev/igvm.py); and by
+# wishes, of which qemu/tests/wishes.py tries all.
 _NOT_HERE = {"sev", "nested_fault", "too_many_ranges", "kernel_returned", "map_conflict", "wish",
              "efi", "efi_place", "moved", "igvm_info"}
 

@@ -25,8 +25,8 @@ _RAM_BY_E801 = [(0x1000, 0x9F000), (MIB, 0x7FE0000)]
 _RAM_BY_88 = [(0x1000, 0x9F000), (MIB, 64 * MIB)]
 
 # What stands in for the BIOS: settings are symbols, 0 where they are not named.
-_SETTINGS = ("SAME_BUFFER", "CLOBBER", "SET_FLAGS", "ENTRIES", "STOPS_SAYING_SMAP", "FAILS_AT_THE_END", "NO_E801",
-             "E801_IN_AX", "CLOSE_A20", "A20_LIES")
+_SETTINGS = ("SAME_BUFFER", "CLOBBER", "SET_FLAGS", "ENTRIES", "STOPS_SAYING_SMAP",
+             "FAILS_AT_THE_END", "NO_E801", "E801_IN_AX", "CLOSE_A20", "A20_LIES")
 _ROM = """
         .code16
         .byte   0x55, 0xaa, 2048 / 512

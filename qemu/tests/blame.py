@@ -1,5 +1,6 @@
-"""Whose fault it is. Where a kernel's own script, headers or wishes are the cause, the fatal line and
-what prologue-check says name those, and no loader: a row for each such line of boot/errors.h."""
+"""Whose fault it is. Where a kernel's own script, headers or wishes are the cause, the fatal line
+and what prologue-check says name those, and no loader: a row for each such line of boot/errors.h.
+"""
 
 import fnmatch
 import functools

@@ -11,8 +11,8 @@ from cases import Case
 
 
 def make(target: str, **settings: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", "-s", f"BUILD={cases.BUILD_OF_MAKE}", target], cwd=cases.ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    return subprocess.run(["make", "-s", f"BUILD={cases.BUILD_OF_MAKE}", target], cwd=cases.ROOT,
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           env={**os.environ, **settings})
 
 

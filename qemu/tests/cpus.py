@@ -97,7 +97,8 @@ def _fault_on_the_stack_of_all() -> None:
 
 
 def _told(entries: bytes, states: list, found: int = 0) -> None:
-    """Tables of our own, with four processors in the machine; what becomes of each that is listed."""
+    """Tables of our own, with four processors in the machine; what becomes of each that is
+    listed."""
     tables = acpi.Tables(_TABLES_AT, acpi.madt(entries))
     serial = machine.run(_boot(4, f"some rsdp={_TABLES_AT:#x}", extra=_put(tables))).expect(
         machine.OK).serial

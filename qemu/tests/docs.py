@@ -120,8 +120,8 @@ _NOT_A_LOADERS = {("boot/igvm.cpp", "kMostPages")}
 
 
 def _bounds_are_the_sources() -> None:
-    """Each of the table is in the source with that number and has its tests, and each in a parser is
-    in the table."""
+    """Each of the table is in the source with that number and has its tests, and each in a parser
+    is in the table."""
     rows = re.findall(r"^\| (\d.*?) \| (.*?) \| (.*?) \| (.*) \|$", doc_pages.section(
         "docs/loaders.md", "## How much is believed"), re.MULTILINE)
     tests = "".join(path.read_text() for path in (cases.ROOT / "hosttests").glob("*_test.cpp"))

@@ -235,8 +235,8 @@ def fault_in_the_report_of_that() -> None:
 
 
 def said_before_status(vector: int) -> None:
-    """Until SEV_STATUS is known a line with nothing in it that a host could have chosen. INT's frame
-    is as short as a host can make any."""
+    """Until SEV_STATUS is known a line with nothing in it that a host could have chosen. INT's
+    frame is as short as a host can make any."""
     patched = patch(DEMO, "prologue_idt32_stands", bytes([0xCD, vector]))
     result = machine.run(Boot(kernel=patched)).expect(machine.FATAL)
     assert reports.plain(result.serial) == BEFORE_STATUS, result.serial
@@ -274,7 +274,8 @@ def missing_msr_under_kvm() -> None:
 
 
 def at_idt_stands(fault: Fault) -> Case:
-    return Case(f"exceptions32: {fault.title} is reported", lambda: fault_where_reports_begin(fault))
+    return Case(f"exceptions32: {fault.title} is reported",
+                lambda: fault_where_reports_begin(fault))
 
 
 def loaded_at(base: int) -> Case:

@@ -43,7 +43,8 @@ def _ram_is_walked() -> None:
 
 
 def _no_exception_is_lost() -> None:
-    """At each instruction from the first LGDT to LTR: by Prologue's report, then by the kernel's."""
+    """At each instruction from the first LGDT to LTR: by Prologue's report, then by the
+    kernel's."""
     kernel = cases.BUILD / "helpers.elf"
     listing = subprocess.run(["llvm-objdump", "-d", "--no-show-raw-insn",
                               "--disassemble-symbols=use_own_descriptors", kernel], check=True,
@@ -69,8 +70,8 @@ def _module_is_found() -> None:
     kernel = cases.BUILD / "helpers-multiboot1.elf"
 
     def boot(append: str) -> str:
-        return machine.run(Boot(kernel=kernel, append=append, initrd=(other, f"{module} x"))).expect(
-            machine.OK).serial
+        return machine.run(Boot(kernel=kernel, append=append,
+                                initrd=(other, f"{module} x"))).expect(machine.OK).serial
     assert "option: second\n" in boot("a=b find=second c")
     assert "module: the second\n" in boot("find=other find=second")
     assert "module: the first\n" in boot("find=other")

@@ -206,8 +206,9 @@ def _no_debug_sections() -> None:
     sizes = {}
     for title, flags in (("plain", ()), ("debug", ("-L", *_pkg_config("--variable=debug")))):
         kernel = source / f"{title}.elf"
-        run("ld", "-static", "-z", "max-page-size=4096", *flags, *_pkg_config("--libs-only-L"), "-T",
-            "prologue.ld", "-o", kernel, "c_kernel.o", *_pkg_config("--libs-only-l"), cwd=source)
+        run("ld", "-static", "-z", "max-page-size=4096", *flags, *_pkg_config("--libs-only-L"),
+            "-T", "prologue.ld", "-o", kernel, "c_kernel.o", *_pkg_config("--libs-only-l"),
+            cwd=source)
         sizes[title] = kernel.stat().st_size
         has_debug = b".debug_info" in kernel.read_bytes()
         assert has_debug == (title == "debug"), title

@@ -37,8 +37,8 @@ def physical(name: str, *options: str) -> Callable[[], Path]:
 
     def made() -> Path:
         file = cases.scratch_directory() / "kernel"
-        subprocess.run([cases.ROOT / "linker/prologue-elf32", *options, built(name, ".elf")(), file],
-                       check=True)
+        subprocess.run([cases.ROOT / "linker/prologue-elf32", *options, built(name, ".elf")(),
+                        file], check=True)
         return file
 
     return made

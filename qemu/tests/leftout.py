@@ -18,7 +18,18 @@ from any_loader import (
     fed,
 )
 from cases import Case
-from composers import Layout, Tag, raw, tag_efi_memory_map, tag_efi_table, tag_rsdp, u8, u16, u32, u64
+from composers import (
+    Layout,
+    Tag,
+    raw,
+    tag_efi_memory_map,
+    tag_efi_table,
+    tag_rsdp,
+    u8,
+    u16,
+    u32,
+    u64,
+)
 from guests import expected_paging
 from handoff_report import MIB, PAGE
 
@@ -65,7 +76,8 @@ _RANGES = [
     *(boots(f"a range that wraps at {wraps[0]:#x} of type {wraps[2]}",
             Load(contract, memory_map=[*PC_128M, wraps]), _RANGE, believed=Load(contract))
       for wraps in _WRAPS for contract in CONTRACTS),
-    *(boots(f"RAM at {ram[0]:#x}, which this CPU cannot address", Load(PVH, memory_map=[*PC_128M, ram]), _RAM,
+    *(boots(f"RAM at {ram[0]:#x}, which this CPU cannot address",
+            Load(PVH, memory_map=[*PC_128M, ram]), _RAM,
             believed=Load(PVH, memory_map=[*PC_128M, *kept]), cpu=cpu)
       for cpu, ram, kept in (
           ("max", (1 << 40, PAGE, e820.RAM), ()),

@@ -271,8 +271,8 @@ def headers_are_carried(compiler: list, name: str) -> None:
 
 def unwanted_contracts_cost_nothing() -> None:
     def size(*names: str) -> int:
-        wish = compiled(f'#include "prologue/wishes.h"\nPROLOGUE_WISH_HEADERS({", ".join(names)});\n',
-                        *CLANG, *PLAIN)
+        wish = compiled('#include "prologue/wishes.h"\n'
+                        f'PROLOGUE_WISH_HEADERS({", ".join(names)});\n', *CLANG, *PLAIN)
         kernel = link(LLD, own_script(), [*PIE_OBJECTS, wish])
         return sum(stop - start for name, start, stop in allocated(kernel) if name != ".bss")
     alone = {name: size(name) for name in _NAMES}
@@ -298,8 +298,8 @@ def masked_entries_are_refused(linker: str) -> None:
 
 
 def a_wish_stands_once(linker: str) -> None:
-    for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)", "RANDOM(0, 0)", "RELOCATABLE",
-                 "WRITABLE_TEXT", "HEADERS(pvh)"):
+    for wish in ("PAGING(4)", "STACK(0x4000)", "DIRECT_MAP(0)", "IDENTITY_MAP(0, 0)",
+                 "RANDOM(0, 0)", "RELOCATABLE", "WRITABLE_TEXT", "HEADERS(pvh)"):
         line = f'#include "prologue/wishes.h"\nPROLOGUE_WISH_{wish};\n'
         twice = [compiled(line, *CLANG, *PLAIN, name=f"{name}.c") for name in ("one", "two")]
         result = run(linker, "-static", *SCRIPTS, "-T", DEFAULT, "-o", os.devnull, *PIE_OBJECTS,
@@ -336,7 +336,8 @@ _ORPHANS = """
 #include <prologue/kernel.h>
 #include <prologue/wishes.h>
 PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux);
-__asm__(".pushsection .my_zeroes, \\"aw\\", @nobits; .globl zeroes; zeroes: .skip 70000; .popsection");
+__asm__(".pushsection .my_zeroes, \\"aw\\", @nobits;"
+        ".globl zeroes; zeroes: .skip 70000; .popsection");
 extern volatile char zeroes[70000];
 __attribute__((section("my_data"), used)) volatile int data = 7;
 __attribute__((section(".my_table"), used)) const volatile int table = 8;
@@ -425,7 +426,8 @@ CASES = [
     Case("link: link-time optimisation", link_time_optimisation),
     Case("link: -mcmodel=large, clang", functools.partial(large_code_model, CLANG)),
     Case("link: -mcmodel=large, gcc", functools.partial(large_code_model, GCC)),
-    *(Case(f"link: headers by wish, {title}", functools.partial(headers_are_carried, compiler, name))
+    *(Case(f"link: headers by wish, {title}",
+           functools.partial(headers_are_carried, compiler, name))
       for title, compiler, name in (
           ("C", CLANG, "wish.c"), ("C++", CLANGXX, "wish.cpp"), ("assembly", CLANG, "wish.S"),
           ("C by gcc", GCC, "wish.c"), ("assembly by gcc", GCC, "wish.S"))),

@@ -152,7 +152,8 @@ def u_boot(kernel: str, cpu: str) -> Case:
 
 _XEN_KERNEL = cases.BUILD / "demo-best.elf"
 _NO_LA57 = r"^prologue: fatal: wish: paging with 5 levels: this CPU has no LA57$"
-_UD = r"^prologue: fatal: #UD .* 64-bit, at (?:.*\n)*prologue:  bytes: 0f 0b (?:.*\n)*prologue:  stack: "
+_UD = (r"^prologue: fatal: #UD .* 64-bit, at (?:.*\n)*prologue:  bytes: 0f 0b (?:.*\n)*"
+       r"prologue:  stack: ")
 _EXIT_OK = 0x21  # a guest of Xen's has no exit device
 
 

@@ -103,7 +103,8 @@ def boots_on_cpu(model: str) -> Case:
 # --- IA32_MISC_ENABLE -------------------------------------------------------------------------
 
 _OTHERS = 0x850089  # what stays as it was
-_LACKS_NX = r"^prologue: fatal: cpu: long mode or NX is missing \(CPUID 80000001 EDX lacks 100000\)\r?$"
+_LACKS_NX = (r"^prologue: fatal: cpu: long mode or NX is missing "
+             r"\(CPUID 80000001 EDX lacks 100000\)\r?$")
 _INT_FF = b"\xcd\xff"  # two bytes that raise #GP, as RDMSR does where there is no such register
 
 

@@ -23,7 +23,10 @@ static volatile unsigned char zero[LARGE];
 const volatile unsigned words[20000] = {1, 2, 3, [19999] = 4};
 static void out8(unsigned short p, unsigned char v) { __asm__("outb %0, %1" : : "a"(v), "Nd"(p)); }
 static void put(const char *t) { while (*t) out8(0x3f8, *t++); }
-static void put_hex(uint64_t v) { if (v > 15) put_hex(v / 16); out8(0x3f8, "0123456789abcdef"[v % 16]); }
+static void put_hex(uint64_t v) {
+    if (v > 15) put_hex(v / 16);
+    out8(0x3f8, "0123456789abcdef"[v % 16]);
+}
 void kernel_main(const prologue_handoff *h) {
     int good = words[0] + words[1] + words[2] == 6 && words[19999] == 4;
     for (uint64_t i = 0; i != sizeof zero; ++i) good &= zero[i] == 0;

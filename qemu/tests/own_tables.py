@@ -10,8 +10,9 @@ from linking import CLANG, GCC, GNU, INCLUDE, LLD, compiled, link
 from machine import Boot
 
 _SOURCE = cases.ROOT / "qemu/kernels/own_tables.c"
-_FLAGS = ["-O2", "-std=c11", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-mcmodel=kernel",
-          "-mno-red-zone", "-Wall", "-Wextra", "-Werror", INCLUDE, f"-I{_SOURCE.parent}"]
+_FLAGS = ["-O2", "-std=c11", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+          "-mcmodel=kernel", "-mno-red-zone", "-Wall", "-Wextra", "-Werror", INCLUDE,
+          f"-I{_SOURCE.parent}"]
 
 
 def boots(compiler: list, linker: str) -> None:

@@ -1,5 +1,6 @@
 """prologue.elf, the loader image: kernels that were not linked with Prologue, started as a module,
-by QEMU, by GRUB and by the feeder, wherever modules and payload lie; Debian's Linux to user space."""
+by QEMU, by GRUB and by the feeder, wherever modules and payload lie; Debian's Linux to user space.
+"""
 
 import itertools
 import os
@@ -205,8 +206,9 @@ def memtest() -> None:
     """Memtest86+, whose file ends within its last paragraph, comes to its screen of tests."""
     screen = "Memtest86+ v"
     said = doc_pages.spoken(
-        [os.environ.get("QEMU", "qemu-system-x86_64"), "-m", "64M", "-display", "none", "-no-reboot",
-         "-serial", "stdio", "-append", "console=ttyS0,115200", "-kernel", str(_LOADER),
+        [os.environ.get("QEMU", "qemu-system-x86_64"), "-m", "64M", "-display", "none",
+         "-no-reboot", "-serial", "stdio", "-append", "console=ttyS0,115200",
+         "-kernel", str(_LOADER),
          "-initrd", str(loader_media.fetched("memtest86+x64.bin"))],
         cases.scratch_directory(), screen)
     assert screen in said, said

@@ -30,8 +30,9 @@ _DEVICES = ["-nodefaults", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 
 def draw(kernel: Path, *words, tool: Path = _TOOL, at: str = "kernel_main") -> xml.Element:
     picture = cases.scratch_directory() / "boot.svg"
-    result = subprocess.run([sys.executable, tool, "-o", picture, "--at", at, "--seconds", "600", kernel, "--",
-                             *words], capture_output=True, text=True, timeout=700, check=False)
+    result = subprocess.run([sys.executable, tool, "-o", picture, "--at", at, "--seconds", "600",
+                             kernel, "--", *words],
+                            capture_output=True, text=True, timeout=700, check=False)
     assert result.returncode == 0, result.stderr
     return read(picture)
 
@@ -51,7 +52,8 @@ def groups(svg: xml.Element, name: str) -> List[List[str]]:
 
 
 def nothing_overlaps(svg: xml.Element) -> None:
-    """No text lies over another or outside the paper, and no box over a box, but for the strip's."""
+    """No text lies over another or outside the paper, and no box over a box, but for the
+    strip's."""
     _, _, width, height = map(float, svg.get("viewBox").split())
     boxes = []
     for text in svg.iter(f"{_SVG}text"):
@@ -87,10 +89,10 @@ def _numbers_are_the_reports(loader: str, **settings: str) -> None:
     """`make run PICTURE=`: the report that it prints, and the picture that it draws."""
     picture = cases.scratch_directory() / "boot.svg"
     result = subprocess.run(
-        [sys.executable, "qemu/run.py"], cwd=cases.ROOT, capture_output=True, text=True, timeout=900,
-        check=False, env={**os.environ, "BUILD": str(cases.BUILD), "LOADER": loader, "MEM": "128M",
-                          "CMDLINE": "a b=c", "INITRD": "README.md", "PICTURE": str(picture),
-                          **settings})
+        [sys.executable, "qemu/run.py"], cwd=cases.ROOT, capture_output=True, text=True,
+        timeout=900, check=False,
+        env={**os.environ, "BUILD": str(cases.BUILD), "LOADER": loader, "MEM": "128M",
+             "CMDLINE": "a b=c", "INITRD": "README.md", "PICTURE": str(picture), **settings})
     assert result.returncode == 0, result.stderr
     report, svg = report_of(result.stdout), read(picture)
     rows = [(row[0], row[1], row[3]) for row in groups(svg, "memory-")]

@@ -29,7 +29,8 @@ def _is_reused(loader: str, **options) -> None:
     assert not wrong, wrong[0]
     result.expect(machine.FATAL, "^prologue: fatal: .*#UD")
     bytes_of = {name: int(value, 16)
-                for name, value in re.findall(r"([a-z]+): (0x\w+)\r?$", result.serial, re.MULTILINE)}
+                for name, value in re.findall(r"([a-z]+): (0x\w+)\r?$", result.serial,
+                                              re.MULTILINE)}
     for name, least in (("usable", 60 << 20), ("loader", _PAGE), ("spare", _PAGE),
                         ("prologue", 4 * _PAGE)):
         assert bytes_of[name] >= least, (name, bytes_of)

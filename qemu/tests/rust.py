@@ -1,5 +1,5 @@
-"""The crate `prologue`: its structures, constants and notes are those of the C headers, to the byte;
-and the template of a kernel in Rust, by Debian's rustc alone."""
+"""The crate `prologue`: its structures, constants and notes are those of the C headers, to the
+byte; and the template of a kernel in Rust, by Debian's rustc alone."""
 
 import random
 import re
@@ -160,9 +160,9 @@ def _left_by(path) -> dict:
 def _same_wishes() -> None:
     c = compiled(_C_WISHES, "gcc", "-fno-pic", "-ffreestanding", INCLUDE)
     path = cases.scratch_file(_rust_wishes().encode(), "wishes.rs")
-    do(_RUSTC, *_crate("-C", "panic=abort"), "--crate-type", "lib", "--emit", "obj", "-C", "panic=abort",
-       "-C", "relocation-model=static", "-C", "codegen-units=1", "-D", "warnings", "-o",
-       path.with_suffix(".o"), path)
+    do(_RUSTC, *_crate("-C", "panic=abort"), "--crate-type", "lib", "--emit", "obj",
+       "-C", "panic=abort", "-C", "relocation-model=static", "-C", "codegen-units=1",
+       "-D", "warnings", "-o", path.with_suffix(".o"), path)
     ours, theirs = _left_by(path.with_suffix(".o")), _left_by(c)
     assert len(theirs) > 25, theirs
     for name in {*ours, *theirs}:
@@ -236,8 +236,8 @@ def _template() -> None:
         motd = cases.scratch_file(b"the first line\nthe second\n", "motd")
         result = machine.run(machine.Boot(kernel=here / "kernel.elf", initrd=[motd],
                                           append='a b=c "d-e=f g" h="i j" -- k=l'))
-        result.expect(machine.OK, r"^loader: [12]\r?$", r"^option: a is \r?$", r"^option: b is c\r?$",
-                      r"^option: d-e is f g\r?$", r"^option: h is i j\r?$",
+        result.expect(machine.OK, r"^loader: [12]\r?$", r"^option: a is \r?$",
+                      r"^option: b is c\r?$", r"^option: d-e is f g\r?$", r"^option: h is i j\r?$",
                       r"^motd: the first line\r?$", r"^local apic: version 0x14\r?$",
                       r"^result: ok\r?$")
         assert "option: k" not in result.serial

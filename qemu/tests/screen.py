@@ -111,7 +111,8 @@ def start(boot: machine.Boot) -> tuple:
     return screendump.shown(boot, "result: ok")
 
 
-def grub(protocol: str, kernel: Path, platform: str = "i386-pc", vga: Sequence[str] = _STD) -> tuple:
+def grub(protocol: str, kernel: Path, platform: str = "i386-pc",
+         vga: Sequence[str] = _STD) -> tuple:
     iso = grub_iso(kernel, protocol, platform=platform, video=True)
     firmware = OVMF if platform == EFI else None
     return start(machine.Boot(iso=iso, firmware=firmware, memory="256M", timeout=_TIMEOUT,

@@ -46,7 +46,8 @@ def every_file() -> None:
         lines = data.decode("utf-8").split("\n")
         if lines[-1] != "":
             wrong.append(f"{name} does not end in a newline")
-        tabs = name.endswith(".mk") or os.path.basename(name) in _MAKEFILES
+        # A page may show a makefile.
+        tabs = name.endswith((".mk", ".md")) or os.path.basename(name) in _MAKEFILES
         for number, line in enumerate(lines, 1):
             if line != line.rstrip():
                 wrong.append(f"{name}:{number} ends in white space")

@@ -26,8 +26,8 @@ def image_of(kernel: str) -> Path:
     return cases.BUILD / f"{kernel}.bzImage"
 
 
-def expect_started(result: machine.Result, kernel: str, cpu: str = "max", size: Optional[int] = None,
-                   **expected) -> Report:
+def expect_started(result: machine.Result, kernel: str, cpu: str = "max",
+                   size: Optional[int] = None, **expected) -> Report:
     """What must hold of each start by UEFI."""
     modules = [] if size is None else [(None, size, "")]
     expected = {**expected_paging(kernel.removesuffix("-every"), cpu), **expected}

@@ -13,7 +13,20 @@ import cases
 import machine
 from cases import Case
 from images import Image
-from linking import CLANG, CLANGXX, GCC, GNU, INCLUDE, LIBRARY, LLD, SCRIPTS, compiled, do, run, script
+from linking import (
+    CLANG,
+    CLANGXX,
+    GCC,
+    GNU,
+    INCLUDE,
+    LIBRARY,
+    LLD,
+    SCRIPTS,
+    compiled,
+    do,
+    run,
+    script,
+)
 from machine import Boot
 
 _MAIN = """

@@ -85,8 +85,8 @@ def linked(wishes: Tuple[str, ...], link: Tuple[str, ...] = (), more_wishes: str
     kernel = source.with_name("kernel.elf")
     objects = [cases.BUILD / f"kernels/{name}.o" for name in ("state-wishless-pie", "console-pie")]
     for command in (
-            [tool["CLANG"], "--target=x86_64-none-elf", "-ffreestanding", "-Wall", "-Wextra", "-Werror",
-             f"-I{cases.ROOT}/boot/include", *flags, "-c", source, "-o", made],
+            [tool["CLANG"], "--target=x86_64-none-elf", "-ffreestanding", "-Wall", "-Wextra",
+             "-Werror", f"-I{cases.ROOT}/boot/include", *flags, "-c", source, "-o", made],
             [tool["LLD"], "-static", "-z", "max-page-size=4096", *link, "-L",
              cases.ROOT / "linker", "-T", "prologue.ld", "-o", kernel, *objects, made,
              cases.BUILD / "libprologue.a"]):
@@ -254,7 +254,8 @@ WISHED = [
       for end in (GIB, 4 * GIB, 512 * GIB) for start in (0, PAGE) for cpu in ("max", _NO_1G)),
     *(Wished(f"everything below {end // GIB} GiB from page {start // PAGE}, {cpu}",
              [everything(end, start)], cpu=cpu, memory="6G", identity=(start, end), devices=True)
-      for end, start, cpu in ((4 * GIB, 0, _NO_1G), (4 * GIB, PAGE, "max"), (512 * GIB, PAGE, "max"))),
+      for end, start, cpu in ((4 * GIB, 0, _NO_1G), (4 * GIB, PAGE, "max"),
+                              (512 * GIB, PAGE, "max"))),
     Wished("everything below 4 GiB around a low image", [everything(4 * GIB)],
            link=["--defsym=PROLOGUE_VIRTUAL=0"], identity=(PAGE, 4 * GIB), devices=True),
     Wished("everything below 4 GiB and no direct map",
@@ -347,12 +348,13 @@ REFUSED = [
             "DIRECT_MAP(0xff00000000000000)"),
     refused("a direct map in the identity map", f"{_NO_ROOM} (40000000, 7fffc0000000)",
             "DIRECT_MAP(0x40000000)"),
-    refused("a random virtual address without -pie", "wish: a random virtual address takes a kernel "
-            "that is linked with -pie (ffffffff80000000, 0)",
+    refused("a random virtual address without -pie", "wish: a random virtual address takes a "
+            "kernel that is linked with -pie (ffffffff80000000, 0)",
             "RANDOM(PROLOGUE_RANDOM_NOT, PROLOGUE_RANDOM_VIRTUAL)"),
-    refused("a random place beside a direct map with the image in it", "wish: a random place, and a "
-            f"direct map with the image in it ({_LINK_BASE:x}, 0)",
-            f"DIRECT_MAP({_LINK_BASE:#x})", "RANDOM(PROLOGUE_RANDOM_PHYSICAL, PROLOGUE_RANDOM_NOT)"),
+    refused("a random place beside a direct map with the image in it", "wish: a random place, and "
+            f"a direct map with the image in it ({_LINK_BASE:x}, 0)",
+            f"DIRECT_MAP({_LINK_BASE:#x})",
+            "RANDOM(PROLOGUE_RANDOM_PHYSICAL, PROLOGUE_RANDOM_NOT)"),
     refused("neither map", f"{_OUT_OF_SIGHT} (0, 1000)", "DIRECT_MAP(0)", identity(0)),
     refused("no direct map and too small an identity map", f"{_OUT_OF_SIGHT} (0, 100000)",
             "DIRECT_MAP(0)", identity(MIB)),

@@ -173,7 +173,7 @@ CASES = [
            functools.partial(all_its_processors, compiler)) for compiler in _WITH),
     *(Case(f"your-kernel: from a boot stub, {compiler}",
            functools.partial(from_a_boot_stub, compiler)) for compiler in _WITH),
-    *(Case(f"your-kernel: as part of a build by {tool}", functools.partial(as_part_of_a_build, tool))
-      for tool in ("CMake", "Meson")),
+    *(Case(f"your-kernel: as part of a build by {tool}",
+           functools.partial(as_part_of_a_build, tool)) for tool in ("CMake", "Meson")),
     Case("docs: every link leads somewhere", links_lead_somewhere),
 ]

@@ -198,7 +198,8 @@ def _boots_on_vmm(state: str, levels: int) -> None:
 
 
 def _boots_after_another(sev: str) -> None:
-    """The GHCB MSR holds a firmware's GHCB: SEV_INFO is asked for, and a page of one's own opened."""
+    """The GHCB MSR holds a firmware's GHCB: SEV_INFO is asked for, and a page of one's own
+    opened."""
     result = sev_guest.run(Run(_elf("demo"), sev=sev, host="firmware", memory="64M"))
     result.expect(machine.OK, "^result: ok$", f"^sev: {sev}$")
     assert _requests(result, "SEV information") == 1
@@ -388,8 +389,8 @@ def _withstands(kinds: tuple, sev: str, part: int, parts: int) -> None:
     for name, kind in rows[part::parts]:
         with tempfile.TemporaryDirectory() as directory:
             # Only Linux's protocol tells of SNP's pages by a blob.
-            image = _bzimage(_elf("demo-every"), directory) if name.startswith(("blob", "cmdline-at", "secrets-page-us")) \
-                else _elf("demo")
+            by_linux = name.startswith(("blob", "cmdline-at", "secrets-page-us"))
+            image = _bzimage(_elf("demo-every"), directory) if by_linux else _elf("demo")
             result = sev_guest.run(Run(image, sev=sev, hostile=name, memory="64M", timeout=15,
                                        canary=_CANARY))
         _keeps_the_canary(result)

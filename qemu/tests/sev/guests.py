@@ -130,7 +130,8 @@ _SCENES = {
         Scene("page-in-private-memory", sev=_ES),
         Scene("page-that-is-not-shared", sev=_SNP,
               says=r"^sevhost: the GHCB is \S+, a page that is private in the reverse map"),
-        Scene("page-outside-memory", says="where no memory is: the guest goes on without an answer$"),
+        Scene("page-outside-memory",
+              says="where no memory is: the guest goes on without an answer$"),
         Scene("only-the-answer-is-marked", sev=_ES, host="vmm"),
         Scene("shadowed-pat", sev=_ES, host="vmm"),
         Scene("few-msrs", sev=_ES, host="vmm"),
@@ -165,9 +166,11 @@ _SCENES = {
         Scene("private-access-to-a-shared-page", sev=_SNP,
               says=r"private access to a shared page, .*the host converts the page .*15\.36\.10"),
         Scene("shared-access-to-a-private-page", sev=_SNP,
-              says=r"without the C-bit to a private page, .*the host converts the page .*15\.36\.10"),
+              says=(r"without the C-bit to a private page, "
+                    r".*the host converts the page .*15\.36\.10")),
         Scene("validation-of-a-shared-page", sev=_SNP,
-              says=r"PVALIDATE of a shared page, .*the host converts it \(APM vol\. 3, PVALIDATE\)"),
+              says=(r"PVALIDATE of a shared page, "
+                    r".*the host converts it \(APM vol\. 3, PVALIDATE\)")),
         Scene("validation-through-a-shared-mapping", sev=_SNP,
               ends=_refused(r"mapped without the C-bit .*APM vol\. 3, PVALIDATE")),
     ],

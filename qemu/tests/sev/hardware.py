@@ -83,8 +83,8 @@ def _tries_and_reports() -> None:
 
 def _igvm_file_starts() -> None:
     """As it is launched, by the SEV host's reader. What UEFI finds on the disk is the bzImage."""
-    subprocess.run(["make", "-s", "hardware-kit", f"BUILD={cases.BUILD}"], cwd=cases.ROOT, check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(["make", "-s", "hardware-kit", f"BUILD={cases.BUILD}"], cwd=cases.ROOT,
+                   check=True, stdout=subprocess.DEVNULL)
     kit = cases.BUILD / "hardware-kit"
     assert (kit / "esp/EFI/BOOT/BOOTX64.EFI").read_bytes() == (kit / "demo.bzImage").read_bytes()
     for sev in ("es", "snp"):

@@ -35,7 +35,8 @@ def _boots(levels: int, sev: str, alone: bool) -> None:
                   f"^paging: {levels}-level$", "^cmdline: as it was measured$",
                   rf"^module: 0 0x\w+ {256 * 40 + 3} $", "^result: ok$",
                   # what the host adds; its memory ends at 64 MiB
-                  "^memory: 0x90000 0x100000 reserved$", r"^memory: 0x\w+ 0x4000000 (usable|prologue)$")
+                  "^memory: 0x90000 0x100000 reserved$",
+                  r"^memory: 0x\w+ 0x4000000 (usable|prologue)$")
 
 
 def _needs_neither_text_nor_initrd() -> None:

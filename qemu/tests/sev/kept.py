@@ -89,7 +89,8 @@ def _secrets_are_not_usable() -> None:
 
 
 def _window_is_private(hostile: str, sev: str) -> None:
-    """It is mapped as memory, so the host sees nothing of it; as SNP nobody has accepted it then."""
+    """It is mapped as memory, so the host sees nothing of it; as SNP nobody has accepted it
+    then."""
     result = sev_guest.run(Run(_elf("forms"), sev=sev, memory="64M", cmdline="window",
                                canary=_CANARY, hostile=hostile))
     _keeps_the_canary(result)

@@ -156,7 +156,8 @@ def raises(name: str, moment: Moment) -> Case:
                 function)
 
 
-# The same as an SEV-ES guest: its first #VC comes in the loader's state, and an exception is a code.
+# The same as an SEV-ES guest: its first #VC comes in the loader's state, and an exception is a
+# code.
 
 
 def boots_as_es(name: str) -> Case:

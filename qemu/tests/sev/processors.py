@@ -1,5 +1,5 @@
-"""The other processors of SEV-ES and SNP guests (docs/cpus.md): a kernel of ours starts them, by the
-firmware's jump table or by AP creation, and all use the GHCB protocol at once."""
+"""The other processors of SEV-ES and SNP guests (docs/cpus.md): a kernel of ours starts them, by
+the firmware's jump table or by AP creation, and all use the GHCB protocol at once."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""What a host cannot bring about, and so is brought about by patched machine code: memory that reads
-differently through the tables, RDRAND that gives nothing, information above 4 GiB; and what no guest
-notices, but a reader of its code does: pages that are flushed before they change hands."""
+"""What a host cannot bring about, and so is brought about by patched machine code: memory that
+reads differently through the tables, RDRAND that gives nothing, information above 4 GiB; and what
+no guest notices, but a reader of its code does: pages that are flushed before they change hands."""
 
 import functools
 import re

@@ -1,6 +1,6 @@
-"""SNP guests whose host may inject #HV and nothing else (docs/sev.md, "Restricted injection"): served
-where the kernel wishes for it, by a kernel that has the page for it; refused by name in others; and
-hosts that inject what they like."""
+"""SNP guests whose host may inject #HV and nothing else (docs/sev.md, "Restricted injection"):
+served where the kernel wishes for it, by a kernel that has the page for it; refused by name in
+others; and hosts that inject what they like."""
 
 import cases
 import machine
@@ -44,7 +44,8 @@ def _ends(kernel: str, injection: str, code: int) -> None:
 
 
 def _hv_ends_it() -> None:
-    """Nobody has set up a page: it is the end, by its own code from where the guest knows itself."""
+    """Nobody has set up a page: it is the end, by its own code from where the guest knows
+    itself."""
     for step in (*_STEPS_BEFORE_STATUS, *_STEPS_BEHIND_STATUS):
         result = _run("demo-restricted", "restricted", hostile=f"hv-at-step:{step}")
         _shows_nothing(result)
