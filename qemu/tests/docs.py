@@ -124,7 +124,7 @@ def _bounds_are_the_sources() -> None:
     is in the table."""
     rows = re.findall(r"^\| (\d.*?) \| (.*?) \| (.*?) \| (.*) \|$", doc_pages.section(
         "docs/loaders.md", "## How much is believed"), re.MULTILINE)
-    tests = "".join(path.read_text() for path in (cases.ROOT / "hosttests").glob("*_test.cpp"))
+    tests = "".join(path.read_text() for path in (cases.ROOT / "hosttests").rglob("*_test.cpp"))
     told = set()
     for most, _, where, held_by in rows:
         file, name = re.findall(r"`([^`]+)`", where)
