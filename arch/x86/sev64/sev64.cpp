@@ -22,6 +22,7 @@ extern prologue::CpuidPage prologue_own_cpuid_page;
 extern const uint64_t prologue_wish_snp_accept;
 extern const char prologue_writes_pat[], prologue_reads_cstar[];
 void prologue_sev_begin();
+[[noreturn]] void prologue_sev_unknown_end(unsigned code);
 [[noreturn]] void prologue_sev_terminate(unsigned code);
 unsigned prologue_sev_handle_vc(prologue::Frame64& frame);
 }
@@ -60,6 +61,10 @@ void open_ghcb() {
     show_ghcb_early();
     clear_bytes(prologue_ghcb, sizeof prologue_ghcb);
     sev().page_stands = 1;
+}
+
+bool is_of_status(const Frame64& frame) {
+    return frame.error == VC_MSR && static_cast<uint32_t>(frame.rcx) == MSR_SEV_STATUS;
 }
 
 // The loader's page is not in the kernel's tables.
@@ -154,6 +159,11 @@ void prologue_sev_terminate(unsigned code) {
 unsigned prologue_sev_handle_vc(Frame64& frame) {
     if (frame.error == VC_NOT_VALIDATED)
         end_sev_guest(PROLOGUE_SEV_VC_NOT_VALIDATED);
+    // Of who does not know yet what it is, nobody is asked: a plain machine has no #VC, and a host
+    // that hid SEV_STATUS would say that CPUID has no leaf of SEV's either.
+    if (sev().unknown != 0)
+        prologue_sev_unknown_end(is_of_status(frame) ? PROLOGUE_SEV_STATUS_READ
+                                                     : PROLOGUE_SEV_VC_EARLY);
     if (frame.rip == reinterpret_cast<uintptr_t>(prologue_reads_cstar))
         end_sev_guest(PROLOGUE_SEV_VC_KEPT);
     if (!sev().es() && frame.error > VC_NOT_VALIDATED)

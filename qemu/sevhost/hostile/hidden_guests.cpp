@@ -114,6 +114,12 @@ bool cpuid_of_the_cpu(Guest& guest) {
     return true;
 }
 
+// CPUID raises a #VC all the same, whose handler asks by the protocol that a plain machine has not:
+// it has no leaf that tells of SEV.
+Cpuid no_leaf(Guest&, uint32_t, uint32_t, Cpuid) {
+    return {};
+}
+
 void from_first_instruction(Guest& guest) {
     step(guest, true);
 }
@@ -133,6 +139,9 @@ constexpr Hostile kEntries[] = {
     {.name = "gp-hides-sev-and-shares", .kind = detected, .guests = kOnBoth,
      .right_guest = kPlain, .at_launch = from_first_instruction, .at_exit = cpuid_of_the_cpu,
      .after_step = hide_sev_and_share, .code_apart = true},
+    {.name = "gp-hides-sev-and-answers", .kind = detected, .guests = kOnBoth,
+     .right_guest = kPlain, .at_launch = from_first_instruction, .after_step = hide_sev,
+     .cpuid = no_leaf},
 };
 // clang-format on
 

@@ -600,6 +600,9 @@ CASES = [
     *(Case(f"sev: guest finds out that it is hidden: {entry}, {hostile}, {sev}",
            lambda e=entry, h=hostile, c=code, s=sev: _is_hidden(e, h, c, s))
       for entry in ("pvh", "pvh64") for hostile, code in _HIDING.items() for sev in _ES),
+    *(Case(f"sev: guest that is hidden asks no host what it is: {entry}, {sev}",
+           lambda e=entry, c=code, s=sev: _is_hidden(e, "gp-hides-sev-and-answers", c, s))
+      for entry, code in (("pvh", "VC_INJECTED"), ("pvh64", "VC_EARLY")) for sev in _ES),
     *(Case(f"sev: guest that was entered in 64-bit mode knows itself, {sev}",
            lambda s=sev: _is_known_again(s)) for sev in _ES),
     *(Case(f"sev: guest of a kernel that must be one: {wish}, {sev}{hostile and ', hidden'}",

@@ -162,6 +162,7 @@ _LIES = {
     "gate-of-both-widths": Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: gates: vector 1 at "),
     "early-report": _exception(_VECTOR_UD),
     "gp-hides-sev": Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x"),
+    "gp-hides-sev-and-answers": Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x"),
     "gp-hides-sev-and-shares": Lie(ends=sev_guest.SHUTDOWN, says="^sevhost: shutdown at 0x"),
     "nmi-in-mode-switch": _AT_SWITCH,
     "interrupt-in-mode-switch": _AT_SWITCH,
