@@ -44,6 +44,7 @@ prologue_ap_catches:
         .globl  prologue_ap_held
         .hidden prologue_ap_held
 prologue_ap_held:
+        lidtl   %cs:FIELD(AP_IVT_POINTER) // before there is a stack that an event could move
         cli
         cld
         jmp     from_sipi

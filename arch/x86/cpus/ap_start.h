@@ -120,7 +120,7 @@ struct ApArea {
     Tss tss;
     SevCpu sev; // from here on what is not cleared when it starts again
     uint64_t vmsa_phys;
-    bool has_run; // by that save area
+    bool has_run; // by that save area; as SEV-ES: somebody has been given this area
 };
 
 static_assert(offsetof(ApShared, idt) == AP_SHARED_IDT &&

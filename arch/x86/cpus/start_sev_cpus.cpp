@@ -110,10 +110,12 @@ JumpTable exchange(Start& start, uint64_t jump_table, JumpTable value) {
 // One after the other: a jump table leads all of them to one place, and nobody but the host could
 // say who it is that comes.
 void call(Start& start, prologue_cpu& cpu) {
-    const bool is_held = cpu.state == PROLOGUE_CPU_PARKED; // it knows who it is
+    // One that knows who it is, or has been told and is on its way: nobody else may have its stack.
+    ApArea& area = *start.area_of(cpu);
+    const bool is_told = cpu.state == PROLOGUE_CPU_PARKED || area.has_run;
     cpu.state = PROLOGUE_CPU_STARTING;
-    if (!is_held)
-        __atomic_store_n(&prologue_ap_shared.next, start.area_of(cpu), __ATOMIC_RELEASE);
+    if (!is_told)
+        __atomic_store_n(&prologue_ap_shared.next, &area, __ATOMIC_RELEASE);
     start.apic().send_init(cpu.apic_id);
     start.clock().wait_microseconds(kAfterInit);
     start.apic().send_startup(cpu.apic_id, start.low_page());
@@ -121,7 +123,8 @@ void call(Start& start, prologue_cpu& cpu) {
     while (__atomic_load_n(&cpu.state, __ATOMIC_ACQUIRE) == PROLOGUE_CPU_STARTING &&
            read_tsc() < end)
         asm volatile("pause");
-    __atomic_store_n(&prologue_ap_shared.next, nullptr, __ATOMIC_RELEASE);
+    if (__atomic_exchange_n(&prologue_ap_shared.next, nullptr, __ATOMIC_ACQ_REL) == nullptr)
+        area.has_run = true;
     Start::close(cpu);
 }
 
@@ -181,7 +184,7 @@ bool free_save_area(Start& start, ApArea& area) {
     return true;
 }
 
-bool create(Start& start, ApArea& area) {
+bool prepare(Start& start, ApArea& area) {
     const uint64_t virt = pages_of(start, area).vmsa;
     auto& vmsa = *reinterpret_cast<Vmsa*>(virt);
     if (!free_save_area(start, area))
@@ -199,7 +202,15 @@ bool create(Start& start, ApArea& area) {
         sev_terminate(PROLOGUE_SEV_VMPL);
     area.has_run = true;
     area.cpu->state = PROLOGUE_CPU_STARTING;
-    return ask_creation(area, Creation::now);
+    return true;
+}
+
+// A host that refuses may have it run all the same: whoever has come by then has come.
+void create(Start& start, ApArea& area) {
+    if (!prepare(start, area))
+        area.cpu->state = PROLOGUE_CPU_SILENT;
+    else if (!ask_creation(area, Creation::now))
+        Start::close(*area.cpu);
 }
 
 prologue_cpus_result start_snp(Start& start) {
@@ -208,8 +219,7 @@ prologue_cpus_result start_snp(Start& start) {
         return PROLOGUE_CPUS_SEV;
     start.share(prologue_ap_halts);
     for (prologue_cpu* cpu = nullptr; (cpu = start.next_laid_out(cpu)) != nullptr;)
-        if (!create(start, *start.area_of(*cpu)))
-            cpu->state = PROLOGUE_CPU_SILENT;
+        create(start, *start.area_of(*cpu));
     start.wait_for_all();
     const bool all_came = start.finish();
     for (prologue_cpu* cpu = nullptr; (cpu = start.next_laid_out(cpu)) != nullptr;)
