@@ -62,14 +62,21 @@ prologue_idt64_stands:
 own_segments:
 
         // An SEV guest? Most CPUs lack this MSR: for its read #GP's gate leads
-        // to general_protection, until the 64-bit stage fills its own IDT.
+        // to general_protection, until the 64-bit stage fills its own IDT. Its offset is at 15:0 and
+        // 63:48, written at once, and behind them; that is what it was but in an image across 4 GiB.
         leaq    prologue_idt(%rip), %rcx
-        leaq    general_protection(%rip), %rax
-        movw    %ax, GENERAL_PROTECTION(%rcx)
-        shrq    $16, %rax
-        movw    %ax, GENERAL_PROTECTION + 6(%rcx)
-        shrq    $16, %rax
+        leaq    general_protection(%rip), %rdx
+        movq    %rdx, %rax
+        shrq    $32, %rax
         movl    %eax, GENERAL_PROTECTION + 8(%rcx)
+        movq    GENERAL_PROTECTION(%rcx), %rax
+        movw    %dx, %ax
+        shrl    $16, %edx
+        shlq    $48, %rdx
+        shlq    $16, %rax
+        shrq    $16, %rax
+        orq     %rdx, %rax
+        movq    %rax, GENERAL_PROTECTION(%rcx)
         movl    $MSR_SEV_STATUS, %ecx
 sev_status_read:
         rdmsr

@@ -7,7 +7,8 @@ DEBIAN12_FILES := $(DEBIAN)/vmlinuz $(DEBIAN)/OVMF.fd
 DEBIAN13_FILES := $(addprefix $(DEBIAN)/trixie/,OVMF_CODE_4M.fd OVMF_CODE_4M.secboot.strictnx.fd \
 	OVMF_VARS_4M.fd OVMF.fd vmlinuz grubx64.efi)
 TOOL_FILES := $(DEBIAN)/tools/ukify
-LOADER_FILES := $(addprefix $(DEBIAN)/loaders/,stage2_eltorito extlinux xen kexec/kexec)
+LOADER_FILES := $(addprefix $(DEBIAN)/loaders/,stage2_eltorito extlinux xen kexec/kexec \
+	memtest86+x64.bin)
 XEN_FILES := $(addprefix $(DEBIAN)/xen/,vmlinuz busybox xl)
 DEBIAN_BACKPORTS_FILES := $(DEBIAN)/trixie-backports/vmlinuz
 DEBIAN_SID_FILES := $(DEBIAN)/sid/OVMF.amdsev.fd
