@@ -50,12 +50,40 @@ bool note_access(Guest& guest) {
     return false;
 }
 
+const uint8_t* seen(const Guest& guest, uint64_t linear, unsigned bytes) {
+    const Translation t = look_up(guest, linear);
+    return t.mapped ? guest.memory.at(t.gpa, bytes, Backing::private_) : nullptr;
+}
+
+// Where #VC's gate leads (APM vol. 2, 4.8.1 to 4.8.4); in 32-bit mode a segment may have a base.
+uint64_t handler(const Guest& guest) {
+    const VmcbSave& save = guest.save();
+    const bool wide = guest.long_mode();
+    const unsigned bytes = wide ? 16 : 8;
+    const uint8_t* const gate = seen(guest, save.idtr.base + kVectorVc * bytes, bytes);
+    if (gate == nullptr)
+        return 0;
+    const auto word = [](const uint8_t* at) { return at[0] | uint64_t{at[1]} << 8; };
+    const uint64_t offset = word(gate) | word(gate + 6) << 16;
+    if (wide)
+        return offset | word(gate + 8) << 32 | word(gate + 10) << 48;
+    const uint8_t* const code = seen(guest, save.gdtr.base + (word(gate + 2) & ~7u), 8);
+    return code == nullptr
+               ? offset
+               : (word(code + 2) | uint64_t{code[4]} << 16 | uint64_t{code[7]} << 24) + offset;
+}
+
+uint64_t next_instruction(const Guest& guest) {
+    const VmcbSave& save = guest.save();
+    return (guest.in_64_bit_code() ? 0 : save.cs.base) + save.rip;
+}
+
 // Without it no handler is entered, and nothing shows but a shutdown.
 bool is_for_delivery(const Guest& guest, GuestPhys page) {
     const VmcbSave& save = guest.save();
-    return holds(guest, save.rip, page) || holds(guest, guest.gprs[rsp], page) ||
-           holds(guest, save.idtr.base, page) || holds(guest, save.gdtr.base, page) ||
-           holds(guest, save.tr.base, page);
+    return holds(guest, next_instruction(guest), page) || holds(guest, handler(guest), page) ||
+           holds(guest, guest.gprs[rsp], page) || holds(guest, save.idtr.base, page) ||
+           holds(guest, save.gdtr.base, page) || holds(guest, save.tr.base, page);
 }
 
 // Those that are not for delivery, the newest first.
