@@ -36,13 +36,12 @@ class Stub:
     """QEMU's stub for gdb, as far as breakpoints need it (gdb's manual, appendix E)."""
 
     def __init__(self, path: Path, qemu: subprocess.Popen):
-        while not path.exists():
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(_SECONDS)
+        while self._socket.connect_ex(str(path)) != 0:
             if qemu.poll() is not None:
                 raise count.CountError("QEMU did not start")
             time.sleep(0.01)
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(_SECONDS)
-        self._socket.connect(str(path))
         self._stream = self._socket.makefile("rwb")
 
     def run_to(self, addresses: Iterable[int]) -> None:
