@@ -138,7 +138,7 @@ def machine_line(memory: int, words: list) -> list:
 def processors() -> list:
     """One thread runs all of them, in turns, by a clock that counts their instructions: so a run
     is the same each time."""
-    count = os.environ.get("CPUS", "1")
+    count = os.environ.get("CPUS") or "1"
     if not count.isdecimal():
         sys.exit(f"CPUS={count} is no number")
     if count == "1":
