@@ -71,8 +71,7 @@ private:
     void by_tables(uint64_t phys, uint64_t count);
     void by_blob(uint64_t phys);
     static bool is_page(uint64_t phys, uint32_t bytes) {
-        return phys != 0 && phys % kPage == 0 && bytes >= kPage && bytes < kGiB &&
-               phys < kMostPhysical;
+        return phys != 0 && phys % kPage == 0 && bytes >= kPage && phys < kMostPhysical;
     }
 
     PhysMemory& memory_;
@@ -88,9 +87,9 @@ void Search::by_blob(uint64_t phys) {
     found.wrong = blob.magic != Blob::kMagic || !is_page(blob.cpuid, blob.cpuid_bytes) ||
                   (has_secrets && !is_page(blob.secrets, blob.secrets_bytes));
     found.blob = {phys, phys + sizeof blob};
-    found.cpuid = {blob.cpuid, blob.cpuid + blob.cpuid_bytes};
+    found.cpuid = {blob.cpuid, blob.cpuid + kPage};
     if (has_secrets)
-        found.secrets = {blob.secrets, blob.secrets + blob.secrets_bytes};
+        found.secrets = {blob.secrets, blob.secrets + kPage};
 }
 
 void Search::by_tables(uint64_t phys, uint64_t count) {
@@ -142,6 +141,7 @@ void Search::by_linux(uint64_t info) {
     const auto* const params = look<BootParams>(info);
     if (params == nullptr)
         return;
+    found.information = {info, info + kPage};
     const bool cleared = params->sentinel == 0;
     const auto blob = read_unaligned<uint32_t>(reinterpret_cast<const uint8_t*>(params) + kBlobAt);
     if (cleared && blob != 0)
@@ -159,6 +159,7 @@ void Search::by_multiboot2(uint64_t info) {
     if (header == nullptr)
         return;
     const uint64_t end = info + (header->bytes < kMostTagBytes ? header->bytes : kMostTagBytes);
+    found.information = {info, end};
     uint64_t at = info + sizeof *header;
     while (at + sizeof(Multiboot2Tag) <= end) {
         const auto* const tag = look<Multiboot2Tag>(at);
@@ -182,6 +183,16 @@ ConfidentialPages find_confidential_pages(PhysMemory& memory, uint32_t magic, ui
     if (magic == MULTIBOOT2_MAGIC)
         search.by_multiboot2(info);
     return search.found;
+}
+
+bool lie_apart(const ConfidentialPages& pages, const ImageWithPages& image) {
+    const auto is_apart = [&](const Span& page, uint64_t own_place) {
+        return !page.overlaps(pages.information) && !page.overlaps(pages.system_table) &&
+               !page.overlaps(pages.efi_tables) && !page.overlaps(pages.blob) &&
+               (page.start == own_place || !page.overlaps(image.span));
+    };
+    return is_apart(pages.cpuid, image.cpuid) && is_apart(pages.secrets, image.secrets) &&
+           !pages.cpuid.overlaps(pages.secrets);
 }
 
 } // namespace prologue

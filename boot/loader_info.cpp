@@ -132,8 +132,8 @@ void mark_confidential_blob(PhysMemory& memory, uint64_t at, LoaderInfo& loader)
     if (blob.magic != kBlobMagic)
         return;
     loader.may_occupy(at, sizeof blob);
-    loader.may_occupy(blob.secrets, blob.secrets_bytes);
-    loader.may_occupy(blob.cpuid, blob.cpuid_bytes);
+    loader.may_occupy(blob.secrets, kPage); // whatever length is told
+    loader.may_occupy(blob.cpuid, kPage);
 }
 
 void LoaderInfo::may_occupy(uint64_t start, uint64_t bytes) {

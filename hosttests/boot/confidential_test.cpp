@@ -113,7 +113,6 @@ TEST_F(Confidential, ALieIsWrongAndNotNothing) {
     wrong_with(kBlob + kCpuid, 0, 8);
     wrong_with(kBlob + kCpuid, uint64_t{1} << 52, 8);
     wrong_with(kBlob + kCpuidBytes, 0xfff, 4);
-    wrong_with(kBlob + kCpuidBytes, 0xffffffff, 4);
     wrong_with(kBlob + kSecrets, kSecretsPage + 1, 8);
     wrong_with(kBlob + kSecretsBytes, 0, 4);
     wrong_with(kSystemTable, 0x5453595320494248, 8);
@@ -133,6 +132,16 @@ TEST_F(Confidential, AListOfSetupDataThatLeadsNowhereIsWrong) {
     expect_nothing(find(LINUX_MAGIC));
 }
 
+// A length says no more than that there is a page: of two that are long, one would reach the image.
+TEST_F(Confidential, EachIsOnePageWhateverLengthIsTold) {
+    put_setup_data(memory, 1);
+    for (const uint32_t bytes : {0x1001u, 0x3ffff000u, 0x40000000u, 0xffffffffu}) {
+        memory.put<uint32_t>(kBlob + kCpuidBytes, bytes);
+        memory.put<uint32_t>(kBlob + kSecretsBytes, bytes);
+        expect_found(find(LINUX_MAGIC));
+    }
+}
+
 // Only a guest that talks to the firmware wants them.
 TEST_F(Confidential, ThereNeedBeNoSecrets) {
     put_setup_data(memory, 1);
@@ -141,6 +150,47 @@ TEST_F(Confidential, ThereNeedBeNoSecrets) {
     const ConfidentialPages found = find(LINUX_MAGIC);
     EXPECT_TRUE(found.told && !found.wrong);
     EXPECT_EQ(found.secrets.bytes(), 0u);
+    EXPECT_TRUE(lie_apart(found, {{0, 0x1000}, 0, 0}));
+}
+
+TEST_F(Confidential, WhatLedThereIsKnown) {
+    put_setup_data(memory, 1);
+    EXPECT_EQ(find(LINUX_MAGIC).information.start, kInfo);
+    EXPECT_EQ(find(LINUX_MAGIC).information.end, kInfo + 0x1000);
+    put_multiboot2(memory);
+    EXPECT_EQ(find(MULTIBOOT2_MAGIC).information.start, kInfo);
+    EXPECT_EQ(find(MULTIBOOT2_MAGIC).information.end, kInfo + 48);
+}
+
+// An image from 1 MiB to 2 MiB, with places of its own at its end.
+TEST(ConfidentialPages, EachLiesApartFromAllElse) {
+    const ImageWithPages image = {{0x100000, 0x200000}, 0x1fe000, 0x1ff000};
+    const auto page = [](uint64_t at) { return Span{at, at + kPage}; };
+    const auto lie = [&](uint64_t cpuid, uint64_t secrets) {
+        const ConfidentialPages pages = {.told = true,
+                                         .blob = {0x20ff8, 0x21020},
+                                         .cpuid = page(cpuid),
+                                         .secrets = secrets != 0 ? page(secrets) : Span{},
+                                         .information = {0x30000, 0x30001},
+                                         .system_table = {0x40fff, 0x41077},
+                                         .efi_tables = {0x51fe8, 0x53000}};
+        return lie_apart(pages, image);
+    };
+    constexpr uint64_t kFree = 0xff000, kFreeBehind = 0x200000;
+    EXPECT_TRUE(lie(kFree, kFreeBehind) && lie(kFreeBehind, kFree) && lie(kFree, 0));
+    EXPECT_TRUE(lie(image.cpuid, image.secrets) && lie(image.cpuid, kFree));
+    EXPECT_TRUE(lie(kFree, image.secrets));
+    EXPECT_FALSE(lie(kFree, kFree));
+    for (const uint64_t taken : {0x100000, 0x180000, 0x1fd000, 0x20000, 0x21000, 0x30000, 0x40000,
+                                 0x41000, 0x51000, 0x52000}) {
+        EXPECT_FALSE(lie(taken, kFree)) << std::hex << taken;
+        EXPECT_FALSE(lie(kFree, taken)) << std::hex << taken;
+    }
+    // The CPUID page is copied to its place: the other cannot be there, nor the other way around.
+    EXPECT_FALSE(lie(kFree, image.cpuid));
+    EXPECT_FALSE(lie(image.secrets, kFree));
+    for (const uint64_t apart : {0x1f000, 0x22000, 0x31000, 0x42000, 0x50000, 0x53000})
+        EXPECT_TRUE(lie(apart, kFree) && lie(kFree, apart)) << std::hex << apart;
 }
 
 } // namespace

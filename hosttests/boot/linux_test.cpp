@@ -346,10 +346,10 @@ TEST_F(Linux, TheConfidentialBlobAndItsPagesAreOccupied) {
         memory.put(blob + 8, uint64_t{0x400000});
         memory.put(blob + 16, uint32_t{0x1000});
         memory.put(blob + 24, uint64_t{0x402000});
-        memory.put(blob + 32, uint32_t{0x1001});
+        memory.put(blob + 32, uint32_t{0x3ffff000});
     };
     const std::vector<Span> due = {
-        {0x1000, 0x2000}, {blob, blob + 40}, {0x400000, 0x401000}, {0x402000, 0x403001}};
+        {0x1000, 0x2000}, {blob, blob + 40}, {0x400000, 0x401000}, {0x402000, 0x403000}};
     for (const bool in_setup_data : {false, true}) {
         put({});
         std::vector<Span> spans = due;

@@ -12,6 +12,8 @@ namespace {
 
 using namespace confidential;
 
+constexpr ImageWithPages kImage = {{0x10000, 0x20000}, 0x1e000, 0x1f000};
+
 // An input is what lies in memory from kInfo on; its first byte says whose it is.
 void fuzz_confidential(const uint8_t* data, size_t size) {
     if (size < 2)
@@ -26,9 +28,16 @@ void fuzz_confidential(const uint8_t* data, size_t size) {
         must(span.start <= span.end && (span.bytes() == 0 || span.start < kMostPhysical),
              "what led there lies somewhere");
     must(found.told == (found.blob.bytes() == 40), "a blob that is told of is there");
-    must(!found.told || (found.cpuid.start % kPage == 0 && found.cpuid.bytes() >= kPage &&
-                         found.secrets.start % kPage == 0 && found.cpuid.start < kMostPhysical),
+    must(!found.told || (found.cpuid.start % kPage == 0 && found.cpuid.bytes() == kPage &&
+                         found.secrets.start % kPage == 0 && found.cpuid.start < kMostPhysical &&
+                         (found.secrets.start == 0 || found.secrets.bytes() == kPage)),
          "pages are pages");
+    if (lie_apart(found, kImage) && found.told)
+        for (const Span& span :
+             {found.blob, found.information, found.system_table, found.efi_tables, found.secrets})
+            must(!found.cpuid.overlaps(span) &&
+                     (&span == &found.secrets || !found.secrets.overlaps(span)),
+                 "nothing lies on the two");
 }
 
 Input input_of(const FakeMemory& memory, uint8_t whose) {
@@ -51,6 +60,12 @@ std::vector<Input> seeds() {
         seeds.push_back(input_of(by_data, 1));
         seeds.push_back(input_of(by_params, 1));
         seeds.push_back(input_of(by_tag, 0));
+        for (const uint64_t at : {uint64_t{0x10000}, uint64_t{0x1e000}, kCpuidPage, uint64_t{0}}) {
+            by_data.put<uint64_t>(kBlob + kSecrets,
+                                  at); // on the image, the other's place, the other
+            by_data.put<uint32_t>(kBlob + kSecretsBytes, 0x3ffff000);
+            seeds.push_back(input_of(by_data, 1));
+        }
     }
     return seeds;
 }

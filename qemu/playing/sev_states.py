@@ -131,10 +131,11 @@ def multiboot2_firmware(path: Path, memory: int, c_bit: int, unaccepted: int = 1
     return path
 
 
-def multiboot2_hosts_firmware(path: Path, memory: int) -> Path:
+def multiboot2_hosts_firmware(path: Path, memory: int, cpuid_page: int = CPUID_PAGE,
+                              secrets_page: int = SECRETS_PAGE) -> Path:
     """The same, but blob and pages are the host's own, for it to lie about."""
     rest = multiboot2_firmware(path, memory, 51).read_text()
-    path.write_text(f"cpuid-page {CPUID_PAGE:#x}\nsecrets-page {SECRETS_PAGE:#x}\n"
+    path.write_text(f"cpuid-page {cpuid_page:#x}\nsecrets-page {secrets_page:#x}\n"
                     f"blob {BLOB:#x}\n{rest}")
     return path
 

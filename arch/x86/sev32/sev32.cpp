@@ -79,8 +79,13 @@ void find_snp_pages(uint32_t info, uint32_t magic) {
     const ConfidentialPages pages = find_confidential_pages(memory, magic, info);
     if (pages.wrong || pages.cpuid.end > kSeen || pages.secrets.end > kSeen)
         sev_terminate(PROLOGUE_SEV_CPUID_PAGE);
-    sev.cpuid_page_phys = pages.told ? pages.cpuid.start : address(SEV32_CPUID_PAGE);
-    sev.secrets_page_phys = pages.told ? pages.secrets.start : address(SEV32_SECRETS_PAGE);
+    const ImageWithPages image = {.span = {address(SEV32_IMAGE), address(SEV32_IMAGE_END)},
+                                  .cpuid = address(SEV32_CPUID_PAGE),
+                                  .secrets = address(SEV32_SECRETS_PAGE)};
+    if (!lie_apart(pages, image))
+        sev_terminate(PROLOGUE_SEV_PAGE_NOT_APART);
+    sev.cpuid_page_phys = pages.told ? pages.cpuid.start : image.cpuid;
+    sev.secrets_page_phys = pages.told ? pages.secrets.start : image.secrets;
     const bool wanted = pages.told || magic != LINUX_MAGIC;
     if (!cpuid_page()->is_well_formed() || (wanted && !cpuid_page()->is_there()))
         sev_terminate(PROLOGUE_SEV_CPUID_PAGE);

@@ -129,6 +129,8 @@ fatal:  call    1f
         // The stage, with the words that it expects before it: sev32.h numbers them.
         .balign 16
         .skip   16 - SEV32_WORDS * 4 % 16
+        .long   prologue_segments_end - prologue_sev32
+        .long   __ehdr_start - prologue_sev32
         .long   fatal - prologue_sev32
         .long   prologue_sev_wish - prologue_sev32
         .long   prologue_wish_paging - prologue_sev32

@@ -113,6 +113,7 @@ void show_windows(PageTables& tables, const MemoryMap& map) {
 // What the kernel gets as data must not be what is on a page with a meaning: keys would become
 // a command line.
 void check_apart(Span page, PhysMemory& memory, NextModule* next_module, const LoaderInfo& loader) {
+    constexpr uint64_t kRsdpBytes = 36, kSmbiosBytes = 31, kSystemTableBytes = 120;
     const auto check = [&](uint64_t start, uint64_t bytes) {
         if (page.overlaps({start, start + bytes}))
             fail_in("the loader's data lie on a page of SNP's own", Error::entry, start,
@@ -128,7 +129,11 @@ void check_apart(Span page, PhysMemory& memory, NextModule* next_module, const L
     check_text(loader.memory.entries, loader.memory.bytes);
     check_text(loader.more_memory.entries, loader.more_memory.bytes);
     check_text(loader.uefi.memory_map, loader.uefi.memory_map_bytes);
-    check(loader.rsdp_phys, 1);
+    check_text(loader.seed.start, loader.seed.bytes);
+    check(loader.rsdp_phys, kRsdpBytes);
+    check(loader.smbios_phys, kSmbiosBytes);
+    check(loader.uefi.system_table_phys, kSystemTableBytes);
+    check(loader.framebuffer.phys, uint64_t{loader.framebuffer.pitch} * loader.framebuffer.height);
     ModuleCursor cursor = loader.modules;
     for (LoaderModule module; next_module(memory, cursor, module);) {
         check(module.bytes.start, module.bytes.bytes());
@@ -177,13 +182,18 @@ unsigned prologue_sev_handle_vc(Frame64& frame) {
 void prologue::prologue_sev_mark_pages(PhysMemory& memory, uint32_t magic, uint64_t info,
                                        Span image, NextModule* next_module, LoaderInfo& loader) {
     const ConfidentialPages pages = find_confidential_pages(memory, magic, info);
-    check_apart(pages.cpuid, memory, next_module, loader);
-    check_apart(pages.secrets, memory, next_module, loader);
-    const Span* const all[] = {&pages.system_table, &pages.efi_tables, &pages.blob, &pages.cpuid,
-                               &pages.secrets};
-    for (const Span* const span : all)
-        if (span->bytes() != 0 && !span->overlaps(image))
+    const Span* const ways[] = {&pages.system_table, &pages.efi_tables, &pages.blob};
+    for (const Span* const span : ways)
+        if (span->bytes() != 0)
             loader.occupies(span->start, span->bytes());
+    const uint64_t two[] = {sev().cpuid_page_phys, sev().secrets_page_phys};
+    for (const uint64_t phys : two) {
+        if (phys == 0)
+            continue;
+        check_apart({phys, phys + kPage}, memory, next_module, loader);
+        if (!image.overlaps({phys, phys + kPage})) // or it is the place for it there
+            loader.occupies(phys, kPage);
+    }
     loader.unaccepted_count = count_unaccepted(loader.uefi);
 }
 

@@ -22,7 +22,7 @@
 #define PROLOGUE_SEV_TOO_HIGH 0x0a       /* entered in 64-bit mode above 4 GiB */
 #define PROLOGUE_SEV_SNP_FEATURE 0x0b    /* the host does not offer SNP to an SNP guest */
 #define PROLOGUE_SEV_CPUID_PAGE 0x0c     /* the CPUID page is malformed or empty */
-#define PROLOGUE_SEV_SWITCH 0x0d         /* not used any more: that is a shutdown now */
+#define PROLOGUE_SEV_PAGE_NOT_APART 0x0d /* one of SNP's pages is told to lie on another thing */
 #define PROLOGUE_SEV_LEFT_OUT 0x0e       /* the kernel wished for no SEV */
 #define PROLOGUE_SEV_NO_MEMORY 0x0f      /* no page is left for a page table */
 

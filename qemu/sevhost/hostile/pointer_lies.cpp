@@ -58,6 +58,39 @@ void secrets_are_usable(Guest& guest, MemoryMap& map) {
     hostile_acted(guest);
 }
 
+// What the blob says of the two pages. In length, they reach over all that there is.
+CcBlob* blob(Guest& guest) {
+    if (guest.snp_pages.blob == 0)
+        return nullptr;
+    hostile_acted(guest);
+    return reinterpret_cast<CcBlob*>(
+        guest.memory.at(guest.snp_pages.blob, sizeof(CcBlob), Backing::private_));
+}
+void pages_are_long(Guest& guest) {
+    constexpr uint32_t kAlmostOneGib = (1 << 30) - kPageBytes;
+    if (CcBlob* found = blob(guest))
+        found->cpuid_bytes = found->secrets_bytes = kAlmostOneGib;
+}
+
+// ... and what the secrets page is, too: the image's first instruction, the other page, what the
+// loader told.
+GuestPhys entry_page(const Guest& guest) {
+    const uint64_t entry = guest.save().cs.base + guest.save().rip;
+    return entry - entry % kPageBytes;
+}
+GuestPhys cpuid_page(const Guest& guest) {
+    return guest.snp_pages.cpuid;
+}
+GuestPhys information_page(const Guest& guest) {
+    const uint64_t info = guest.gprs[is_by_linux(guest) ? rsi : rbx];
+    return info - info % kPageBytes;
+}
+template <GuestPhys (*page)(const Guest&)>
+void secrets_lie_on(Guest& guest) {
+    if (CcBlob* found = blob(guest))
+        found->secrets = page(guest);
+}
+
 // What lies from here on is RAM, and left out.
 constexpr GuestPhys kLeftOutFrom = 0x2000000;
 void window_is_no_memory(Guest& guest, MemoryMap& map) {
@@ -77,6 +110,16 @@ constexpr Hostile kEntries[] = {
      .right_guest = "ends: the secrets page is no command line", .at_launch = cmdline_at_secrets},
     {.name = "secrets-page-usable", .kind = harmless, .guests = kOnSnp,
      .right_guest = "uses no page of SNP's", .memory_map = secrets_are_usable},
+    {.name = "blob-long-pages", .kind = harmless, .guests = kOnSnp,
+     .right_guest = "takes one page each", .at_launch = pages_are_long,
+     .memory_map = secrets_are_usable},
+    {.name = "blob-secrets-on-image", .kind = detected, .guests = kOnSnp,
+     .right_guest = "terminates: the page cannot be its own code", .at_launch = secrets_lie_on<entry_page>},
+    {.name = "blob-secrets-on-cpuid-page", .kind = detected, .guests = kOnSnp,
+     .right_guest = "terminates: one page cannot be both", .at_launch = secrets_lie_on<cpuid_page>},
+    {.name = "blob-secrets-on-information", .kind = detected, .guests = kOnSnp,
+     .right_guest = "terminates: the page cannot be what led to it",
+     .at_launch = secrets_lie_on<information_page>},
     {.name = "window-no-memory", .kind = harmless, .guests = kOnBoth,
      .right_guest = "shows no window that its kernel wishes for as memory",
      .memory_map = window_is_no_memory},

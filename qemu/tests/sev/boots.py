@@ -22,6 +22,7 @@ _ENCRYPTED = ("sev", "es", "snp")
 _ES = ("es", "snp")
 _MEMORY = 64 << 20
 _4_GIB = 4 << 30
+_HOSTS_SECRETS_PAGE = 0x94000  # where the SEV host has it for Linux's protocol
 _UD2 = b"\x0f\x0b"
 _STILL_FITS, _LONG, _VERY_LONG = 150, 400, 10_000  # ranges: .bss has room for the first
 _KERNELS = {4: "demo-every", 5: "demo-best-every"}
@@ -259,6 +260,32 @@ def _ends_behind_a_firmware(change: dict) -> None:
             more.writelines(f"at {at:#x}\nu32 {value:#x}\n" for at, value in change.items())
         result = sev_guest.run(Run(_elf("demo-every"), sev="snp", state=state, memory="64M"))
     _terminated(result, CODES["CPUID_PAGE"])
+
+
+def _keeps_secrets_page(behaviour: str) -> None:
+    """What the blob and the map say of it does not matter: it is never memory for everyone."""
+    with tempfile.TemporaryDirectory() as directory:
+        result = sev_guest.run(Run(_bzimage(_elf("demo-every"), directory), sev="snp",
+                                   memory="64M", hostile=behaviour, canary=_CANARY))
+    result.expect(machine.OK, "^result: ok$")
+    _keeps_the_canary(result)
+    assert result.lines(f"^sevhost: hostile: {behaviour} acts"), "it does not act"
+    kinds = [kind for start, end, kind in result.lines(r"^memory: (0x\w+) (0x\w+) (\w+)$")
+             if int(start, 16) <= _HOSTS_SECRETS_PAGE < int(end, 16)]
+    assert kinds == ["loader"], kinds
+
+
+def _takes_its_own_places(told: tuple, *codes: int) -> None:
+    """A blob may tell the places that the image's notes ask for, each for its own page."""
+    image = Image(_elf("demo-every"))
+    places = [image.physical("prologue_snp_pages") + 0x1000 * place for place in told]
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.multiboot2_hosts_firmware(Path(directory) / "state", _MEMORY, *places)
+        result = sev_guest.run(Run(image.path, sev="snp", state=state, memory="64M"))
+    if codes:
+        _terminated(result, *codes)
+    else:
+        result.expect(machine.OK, "^result: ok$", "^sev: snp$")
 
 
 def _refuses_boot_services(c_bit_in_cr3: bool) -> None:
@@ -657,6 +684,11 @@ CASES = [
                            ("a CPUID page above 4 GiB", {sev_states.BLOB + 28: 1}),
                            ("a secrets page above 4 GiB", {sev_states.BLOB + 12: 1}),
                            ("an empty CPUID page", {sev_states.CPUID_PAGE: 0}))),
+    *(Case(f"sev: guest keeps its secrets page: {name}", lambda n=name: _keeps_secrets_page(n))
+      for name in ("blob-long-pages", "secrets-page-usable")),
+    Case("sev: guest's blob tells the places of its notes", lambda: _takes_its_own_places((0, 1))),
+    Case("sev: guest's blob has them the other way around",
+         lambda: _takes_its_own_places((1, 0), CODES["PAGE_NOT_APART"])),
     Case("sev: guest exits: none for CPUID with a CPUID page", lambda: _exits(4, "snp", 0, 3)),
     Case("sev: guest accepts all of its memory", lambda: _accepts("demo", 64, 64 << 20)),
     Case("sev: guest accepts memory above 4 GiB",

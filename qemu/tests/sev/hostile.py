@@ -227,6 +227,10 @@ _LIES = {
     "cmdline-at-secrets": Lie(ends=sev_guest.TERMINATED,
                               says=f"reason set 15, reason {_NO_SCENE}:"),
     "secrets-page-usable": Lie("map(-n)?"),
+    "blob-long-pages": Lie("blob map(-n)?"),
+    "blob-secrets-on-image": Lie("blob"),
+    "blob-secrets-on-cpuid-page": Lie("blob"),
+    "blob-secrets-on-information": Lie("blob"),
     "window-no-memory": Lie("map(-n)?"),
 
     "unknown-requests-end": Lie(ends=sev_guest.REFUSED,
