@@ -14,10 +14,14 @@ from guests import (
     boot_guest,
 )
 from images import Image
+from refusals import expect_fatal
 
 _NEAR_4G = "pc,max-ram-below-4g=4G"  # RAM up to where the I/O APIC is
 
-_LONG = "x" * 4095  # all that QEMU's PVH hands over
+_LONG = "x" * 4095  # what QEMU's PVH has room for
+# Beyond that it writes over what lies behind: with a module its entry ends the text at 4,096 bytes;
+# from 4,128 on the start info is no more.
+_LONGEST, _OVER = "y" * 4127, (4128, 4129, 4131, 4132, 9000)
 _LONGER = " ".join(["word"] * 1638)  # 8,189 bytes
 _ONE = [(5000, "")]
 _SEVERAL = [(4096, "one"), (0, "empty"), (1, "two words"), (70001, "")]
@@ -113,6 +117,9 @@ _WORDS = [
     Guest(QEMU_PVH, "demo", "64M", "max", cmdline="  a  b  ", note="spaces"),
     Guest(QEMU_PVH, "demo", "64M", "max", cmdline=_LONG, note="4,095 bytes"),
     Guest(QEMU_PVH, "demo-best", "64M", "qemu64", cmdline=_LONG, base=0x345000, note="4,095 bytes"),
+    Guest(QEMU_PVH, "demo", "64M", "max", cmdline=_LONGEST, note="4,127 bytes"),
+    Guest(QEMU_PVH, "demo", "64M", "max", cmdline=_LONGEST, reads=_LONGEST[:4096], modules=_ONE,
+          note="4,127 bytes, and a module"),
     Guest(QEMU_MULTIBOOT1, "demo-multiboot1", "64M", "max", cmdline="", note="empty command line"),
     Guest(QEMU_MULTIBOOT1, "demo-multiboot1", "64M", "max", cmdline="one", note="a word"),
     Guest(QEMU_MULTIBOOT1, "demo-multiboot1", "64M", "max", cmdline=" a  b ", reads="a  b ",
@@ -149,6 +156,17 @@ _MODULES = [
 
 def guest_case(guest: Guest) -> Case:
     return Case(f"boots: {guest.name}", lambda: boot_guest(guest) and None)
+
+
+def qemu_writes_over_its_start_info(length: int) -> None:
+    """The text's last bytes, its end, and what is left of the magic behind that."""
+    result = machine.run(machine.Boot(kernel=cases.BUILD / "demo.elf", memory="64M",
+                                      append="z" * length))
+    start = (b"z" * (length - len(_LONGEST) - 1) + b"\0" + b"\x78\xc5\x6e\x33"[
+        length - len(_LONGEST):])[:4]
+    expect_fatal(result, "entry: text stands where a start info should, as with QEMU's PVH loader, "
+                 "which writes a command line of 4128 bytes and more over it: text, address "
+                 f"({int.from_bytes(start, 'little'):x}, <*>)")
 
 
 def grub_moves_an_image() -> None:
@@ -201,6 +219,8 @@ CASES = [
     *map(guest_case, _PLACES),
     *map(guest_case, _WORDS),
     *map(guest_case, _MODULES),
+    *(Case(f"boots: QEMU's PVH writes {length} bytes of a command line over its start info",
+           lambda length=length: qemu_writes_over_its_start_info(length)) for length in _OVER),
     Case("boots: GRUB moves an image", grub_moves_an_image),
     Case("boots: each loader under KVM", boots_under_kvm),
 ]

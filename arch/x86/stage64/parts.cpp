@@ -18,11 +18,16 @@ namespace {
            magic == LINUX_MAGIC || magic == IGVM_MAGIC;
 }
 
-// Four printable characters, as an integer.
+// Printable characters that were written over PVH's magic: four of them, or fewer, the NUL behind
+// them, and what that has left of it.
 bool is_text(uint32_t word) {
-    for (unsigned shift = 0; shift != 32; shift += 8)
-        if ((word >> shift & 0xff) < ' ' || (word >> shift & 0xff) > '~')
+    for (unsigned shift = 0; shift != 32; shift += 8) {
+        const uint32_t byte = word >> shift & 0xff;
+        if (byte == 0)
+            return (word ^ PVH_MAGIC) >> shift >> 8 == 0;
+        if (byte < ' ' || byte > '~')
             return false;
+    }
     return true;
 }
 
