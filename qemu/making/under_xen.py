@@ -7,10 +7,10 @@ from typing import Optional, Sequence
 
 import cases
 import initramfs
-import loader_media
 import machine
 
 _FILES = cases.BUILD / "debian" / "xen"
+XEN_4_17, XEN_4_20 = cases.BUILD / "debian/loaders/xen", cases.BUILD / "debian/trixie-xen/xen"
 _TIMEOUT = 120
 _WORDS = "console=com1 com1=115200,8n1 dom0=pvh noreboot guest_loglvl=all dom0_mem={}"
 # What TCG has of virtualisation: an IOMMU, which Xen wants of a PVH dom0. It tells no length of an
@@ -72,10 +72,11 @@ class Guest:
         return {f"{self.name}.cfg": words.encode(), **files}
 
 
-def boot(dom0: str, *modules: str, memory: str = "128M") -> machine.Boot:
+def boot(dom0: str, *modules: str, memory: str = "128M", xen: Path = XEN_4_17) -> machine.Boot:
     """Xen by QEMU's Multiboot, with dom0 and its modules as "FILE words"."""
+    assert xen.exists(), f"{xen} is not there: make debian-guests fetches it"
     return machine.Boot(
-        kernel=loader_media.fetched("xen"), append=_WORDS.format(memory), memory="1G", cpu=_CPU,
+        kernel=xen, append=_WORDS.format(memory), memory="1G", cpu=_CPU,
         machine=_MACHINE, extra=_IOMMU, initrd=[dom0, *modules], timeout=_TIMEOUT)
 
 

@@ -157,10 +157,10 @@ _UD = (r"^prologue: fatal: #UD .* 64-bit, at (?:.*\n)*prologue:  bytes: 0f 0b (?
 _EXIT_OK = 0x21  # a guest of Xen's has no exit device
 
 
-def xen_dom0() -> None:
+def xen_dom0(xen: Path) -> None:
     """Its start info has no memory map, which is Xen's by hypercall."""
     module = cases.scratch_file(bytes(_SIZES[0]), "module")
-    result = machine.run(under_xen.boot(f"{_XEN_KERNEL} {_CMDLINE}", f"{module} one two"))
+    result = machine.run(under_xen.boot(f"{_XEN_KERNEL} {_CMDLINE}", f"{module} one two", xen=xen))
     report = expect_report(under_xen.of_domain(result, 0), _XEN_KERNEL, loader="pvh",
                            cmdline=_CMDLINE, modules=[(None, _SIZES[0], f"{module} one two")],
                            **expected_paging("demo-best", "max,la57=off"))
@@ -203,7 +203,8 @@ CASES = [
     Case("loaders: iPXE on UEFI, an ELF file", ipxe_on_efi_takes_no_elf),
     u_boot("demo-every", "qemu64"),
     u_boot("demo-best-every", "max"),
-    Case("loaders: Xen's dom0", xen_dom0),
+    *(Case(f"loaders: Xen's dom0, {version}", lambda xen=xen: xen_dom0(xen)) for version, xen in (
+        ("4.17", under_xen.XEN_4_17), ("4.20", under_xen.XEN_4_20))),
     Case("loaders: Xen's dom0, a fatal line", xen_dom0_dies),
     Case("loaders: Xen's domU, by xl", xen_domu),
 ]

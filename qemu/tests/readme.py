@@ -1,5 +1,6 @@
 """What the README says a newcomer should type, typed."""
 
+import importlib
 import re
 import subprocess
 
@@ -54,7 +55,27 @@ def fatal_lines_are_explained() -> None:
     assert len(sentences) > 30 and not missing, missing
 
 
+def loaders_are_named_with_versions() -> None:
+    """What is run has a version; the groups of both tables have tests, and who plays is said."""
+    run, played = re.findall(r"^\| loader \|.*\n\|[-|]+\n((?:\|.*\n)+)",
+                             doc_pages.section("README.md", "## What is supported"), re.MULTILINE)
+    names = [case.name for folder in ("tests", "tests.sev") for path in sorted(
+        cases.ROOT.joinpath("qemu", *folder.split(".")).glob("[!_]*.py"))
+        for case in importlib.import_module(f"{folder}.{path.stem}").CASES]
+    for table in (run, played):
+        for row in table.splitlines():
+            loader, *_, tests = (cell.strip() for cell in row.strip("|").split("|"))
+            groups = re.findall(r"`([\w ]+:)`", tests)
+            assert groups, row
+            for group in groups:
+                assert any(name.startswith(group) for name in names), (row, group)
+            for program in re.split(r"; (?![^`]*`)", loader) if table is run else ():
+                assert re.search(r"\d\.\d", program), f"no version: {program}"
+
+
 CASES = [
+    Case("readme: what is run is named with its version, and has tests",
+         loaders_are_named_with_versions),
     Case("readme: every fatal line is explained in docs/report.md", fatal_lines_are_explained),
     Case("readme: a kernel that was not built for this boots", another_kernel_boots),
     Case("readme: the kernel in twenty lines boots", twenty_lines_boot),

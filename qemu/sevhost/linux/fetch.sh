@@ -1,8 +1,8 @@
 #!/bin/sh
 # fetch.sh DIRECTORY RELEASE: brings what others wrote there, out of Debian's own packages,
 # whatever release runs here. It needs apt and Debian's keys, but no root.
-#   bookworm          its cloud kernel (vmlinuz) and its firmware for virtual machines (OVMF.fd):
-#                     later ones have no OVMF image with the SEV-ES code
+#   bookworm          its cloud kernel (vmlinuz) and its firmware for virtual machines: of 2 MiB
+#                     (OVMF.fd), and of 4 MiB (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd)
 #   trixie            its cloud kernel, its firmware (OVMF_CODE_4M.fd, OVMF_VARS_4M.fd, both as
 #                     OVMF.fd, and the one that lets nothing be executed but code) and its GRUB
 #                     (grubx64.efi)
@@ -11,7 +11,8 @@
 #   sid               the firmware that only starts what its owner measured (OVMF.amdsev.fd)
 #   bookworm-loaders  what is better not installed beside the loader that a machine has: GRUB 0.97
 #                     (stage2_eltorito), extlinux, Memtest86+, Xen (xen), kexec and the libraries that it wants
-#   bookworm-xen      a dom0 for that Xen: a kernel that can be one (vmlinuz) and its modules, xl and
+#   trixie-xen        its Xen (xen)
+#   bookworm-xen      a dom0 for Debian 12's Xen: a kernel that can be one (vmlinuz) and its modules, xl and
 #                     what that wants, busybox
 # A file .sha256 of that name names the packages that the tests were made with. Debian drops a
 # version when the next one comes: then the newest that Debian signs is taken, and said.
@@ -43,7 +44,8 @@ source_of() {
 source_of "debian $release"
 case $release in bookworm | trixie) source_of "debian-security $release-security" ;; esac
 
-# An apt that knows these sources only, and nothing that is installed.
+# An apt that knows these sources only, and nothing that is installed. A mirror that was not renewed
+# in time will do: signatures and hashes are looked at all the same.
 debian() {
     tool=$1
     shift
@@ -51,6 +53,7 @@ debian() {
         -o Dir::Cache="$work" -o Dir::Etc::sourcelist="$work/sources" \
         -o Dir::Etc::sourceparts="$work/none" -o Dir::Etc::preferencesparts="$work/none" \
         -o APT::Architecture=amd64 -o Acquire::Languages=none \
+        -o Acquire::Check-Valid-Until=false \
         -o APT::Get::List-Cleanup=0 -o APT::Sandbox::User= "$@"
 }
 
@@ -105,6 +108,9 @@ case $what in
 bookworm)
     unpack "$(kernel image cloud-amd64)" './boot/vmlinuz-*' vmlinuz
     unpack ovmf ./usr/share/ovmf/OVMF.fd OVMF.fd
+    for file in OVMF_CODE_4M.fd OVMF_VARS_4M.fd; do
+        unpack ovmf "./usr/share/OVMF/$file" "$file"
+    done
     ;;
 trixie)
     unpack "$(kernel image cloud-amd64)" './boot/vmlinuz-*' vmlinuz
@@ -113,6 +119,10 @@ trixie)
         unpack ovmf "./usr/share/OVMF/$file" "$file"
     done
     unpack grub-efi-amd64-unsigned ./usr/lib/grub/x86_64-efi/monolithic/grubx64.efi grubx64.efi
+    ;;
+trixie-xen)
+    unpack xen-hypervisor-4.20-amd64 ./boot/xen-4.20-amd64.gz xen.gz
+    gzip -d -f "$directory/xen.gz"
     ;;
 trixie-tools)
     unpack systemd-ukify ./usr/bin/ukify ukify

@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from sev_guest import Run
 
 _KERNEL = cases.BUILD / "debian/vmlinuz"
 _FIRMWARE = cases.BUILD / "debian/OVMF.fd"
+_FIRMWARE_OF_4_MIB = [cases.BUILD / "debian" / f"OVMF_{part}_4M.fd" for part in ("VARS", "CODE")]
 _KERNEL_13, _FIRMWARE_13 = (cases.BUILD / "debian/trixie" / name for name in ("vmlinuz", "OVMF.fd"))
 _KERNEL_BACKPORTS = cases.BUILD / "debian/trixie-backports/vmlinuz"
 _MEASURED_FIRMWARE = cases.BUILD / "debian/sid/OVMF.amdsev.fd"
@@ -152,11 +154,57 @@ def _old_firmware_dies_of_noise() -> None:
     assert [int(word, 16) for word in r8] == [_noise(seed, log, count)], r8
 
 
-def _firmware(sev: str, c_bit: int = 51, image: Path = _FIRMWARE) -> None:
+def _firmware_13_is_one() -> None:
+    """It has none of 2 MiB any more, and the package's OVMF.fd is its other two files, joined."""
+    parts = [_fetched(_FIRMWARE_13.with_name(f"OVMF_{part}_4M.fd")).read_bytes()
+             for part in ("VARS", "CODE")]
+    image = _fetched(_FIRMWARE_13).read_bytes()
+    assert image == b"".join(parts) and len(image) == 4 << 20
+    assert _machine_of_sec(image) == _X64
+
+
+_SEC_BYTES = 0x40000  # more than its volume has, at the image's end
+_IA32, _X64 = 0x14C, 0x8664  # IMAGE_FILE_MACHINE_I386 and _AMD64
+
+
+def _machine_of_sec(firmware: bytes) -> int:
+    """What the PE file that the reset vector goes to is for."""
+    end = firmware[-_SEC_BYTES:]
+    headers = [start + struct.unpack_from("<I", end, start + 0x3C)[0] for start in range(
+        0, _SEC_BYTES - 0x40, 4) if end[start:start + 2] == b"MZ"]
+    (found,) = [struct.unpack_from("<H", end, at + 4)[0] for at in headers
+                if end[at:at + 4] == b"PE\0\0"]
+    return found
+
+
+def _firmware_without_vmgexit(sev: str) -> None:
+    """Debian 12's image of 4 MiB is the build whose first phases are of 32 bits. There edk2's
+    AsmVmgExit is a stub: `int 3`, "VMGEXIT does not make sense on IA32" (MdePkg/Library/BaseLib/
+    Ia32/VmgExit.nasm), and no IDT stands yet. Metadata for SNP are of the 64-bit build alone
+    (OvmfPkg/ResetVector). Without encryption it comes to its shell, on a CPU for whose addresses
+    its page tables, of 2 MiB pages, have room."""
+    image = b"".join(_fetched(part).read_bytes() for part in _FIRMWARE_OF_4_MIB)
+    assert len(image) == 4 << 20
+    assert _machine_of_sec(image) == _IA32 and _machine_of_sec(_FIRMWARE.read_bytes()) == _X64
+    firmware = cases.scratch_file(image, "OVMF.fd")
+    if sev == "none":
+        _firmware(sev, 39, firmware, cpu="max,phys-bits=40")
+        return
+    result = sev_guest.run(Run(firmware, sev=sev, timeout=30))
+    if sev == "snp":
+        result.expect(machine.FATAL, "its table of GUIDs names no SEV metadata$")
+        return
+    last = result.lines(r"^  (.+?) at 0x\w+ information .*$")[-2:]
+    assert last == ["MSR (0x7c)", "shutdown (0x7f)"], last
+    result.expect(sev_guest.SHUTDOWN, r"^  code at RIP \[cd 03 c3", "rcx 0xc0010130",
+                  "cr0 0x40000033 .* efer 0x1000$", "idtr base 0x0 limit 0x0$")
+
+
+def _firmware(sev: str, c_bit: int = 51, image: Path = _FIRMWARE, cpu: str = "") -> None:
     """The prompt comes behind a countdown of five seconds: timers and their interrupts work. Debian
     12's firmware as SEV-ES survives noise where it never wrote with this seed and this memory."""
-    result = sev_guest.run(Run(_fetched(image), sev=sev, c_bit=c_bit, timeout=90, memory="512M",
-                               until="Shell>"))
+    result = sev_guest.run(Run(_fetched(image), sev=sev, c_bit=c_bit, cpu=cpu, timeout=90,
+                               memory="512M", until="Shell>"))
     result.expect(sev_guest.ENDED_BY_TEST, r"UEFI Interactive Shell v2\.2")
     assert not re.search("Exception Type|ASSERT", result.serial), "the firmware complains"
 
@@ -172,7 +220,13 @@ CASES = [
            lambda c_bit=c_bit: _firmware("es", c_bit)) for c_bit in _C_BITS),
     *(Case(f"sev: Debian 13's firmware goes from reset to its shell as {name}, C-bit {c_bit}",
            lambda sev=sev, c_bit=c_bit: _firmware(sev, c_bit, _FIRMWARE_13))
-      for sev, name, c_bit in (("es", "SEV-ES", 51), ("snp", "SNP", 51), ("snp", "SNP", 47))),
+      for sev, name in (("es", "SEV-ES"), ("snp", "SNP")) for c_bit in _C_BITS),
+    Case("sev: Debian 13's firmware is one image, of 4 MiB", _firmware_13_is_one),
+    Case("sev: Debian 12's firmware of 4 MiB goes from reset to its shell without encryption",
+         lambda: _firmware_without_vmgexit("none")),
+    *(Case(f"sev: Debian 12's firmware of 4 MiB ends as {name}: it is the build without the code",
+           lambda sev=sev: _firmware_without_vmgexit(sev))
+      for sev, name in (("es", "SEV-ES"), ("snp", "SNP"))),
     Case("sev: Debian 12's firmware dies of memory that it never wrote",
          _old_firmware_dies_of_noise),
     Case("sev: Debian 12's firmware ends as SNP, at memory that it has not validated",
