@@ -196,6 +196,27 @@ TEST_F(EfiStub, RefusesAnInitrdLargerThanMemory) {
                    (uint64_t{1} << 40) + 1);
 }
 
+TEST_F(EfiStub, RefusesAnInitrdWhoseSizeIsNoMemorys) {
+    firmware.served = "x";
+    firmware.served_tells = ~uint64_t{0} - 1;
+    expect_refusal("no memory for the initrd: status, bytes", kOutOfResources, ~uint64_t{0});
+}
+
+TEST_F(EfiStub, RefusesAnInitrdWhoseSizeIsNotTold) {
+    firmware.served = "x";
+    firmware.served_fails = kLoadError;
+    expect_refusal("LoadFile2 does not tell the initrd's size: status, bytes", kLoadError, 0);
+}
+
+TEST_F(EfiStub, HasNoInitrdWhereWhatServesItHasNone) {
+    firmware.served = "x";
+    for (const Status status : {kNotFound, kSuccess, kBufferTooSmall}) { // and tells no bytes
+        firmware.served_fails = status;
+        EXPECT_EQ(module(), "none") << status;
+        firmware.ended = firmware.ending = false;
+    }
+}
+
 TEST_F(EfiStub, PutsNamedFilesOneBehindTheOther) {
     firmware.files = {{u"\\a", std::string(3 << 20, 'a')}, {u"\\x\\b", "bb"}};
     firmware.options = utf16(u"initrd=\\a quiet initrd=/x/b");
@@ -221,6 +242,13 @@ TEST_F(EfiStub, RefusesAFileThatEndsEarly) {
     firmware.files_read_short = 2;
     firmware.options = utf16(u"initrd=\\a");
     expect_refusal("a file that initrd= names cannot be read: status, bytes of it", 0, 4);
+}
+
+TEST_F(EfiStub, RefusesAFileThatGrows) {
+    firmware.files = {{u"\\a", "abc"}, {u"\\b", "de"}};
+    firmware.files_grow = 1;
+    firmware.options = utf16(u"initrd=\\a initrd=\\b");
+    expect_refusal("a file that initrd= names has grown: bytes, place left", 3, 1);
 }
 
 TEST_F(EfiStub, RefusesANamedFileWithoutAVolume) {
@@ -257,17 +285,26 @@ TEST_F(EfiStub, RefusesTooManyTables) {
     expect_refusal("there are too many configuration tables: tables, at most", ~uint64_t{0}, 4096);
 }
 
-// What a table says is the kernel's to look at: the stub does not. Of tables with one GUID the first
-// counts.
-TEST_F(EfiStub, IsNotLedAstrayByTablesThatLie) {
+// What a table says is the kernel's to look at: the stub does not.
+TEST_F(EfiStub, LeavesOutTablesWhereNoMemoryCanBe) {
     firmware.tables = {{kAcpi2Table, 0},
                        {kAcpi1Table, 0x7},
-                       {kAcpi2Table, 0x4000},
-                       {kSmbios3Table, ~uint64_t{0}},
+                       {kAcpi2Table, ~uint64_t{0}},
+                       {kSmbios3Table, kMostPhysical},
                        {{}, 0x1000}};
     const LoaderInfo loader = started();
     EXPECT_EQ(loader.rsdp_phys, 0x7u);
-    EXPECT_EQ(loader.smbios_phys, ~uint64_t{0});
+    EXPECT_EQ(loader.smbios_phys, 0u);
+}
+
+TEST_F(EfiStub, TakesTheFirstOfTablesWithOneGuid) {
+    firmware.tables = {{kAcpi2Table, 0x4000},
+                       {kSmbiosTable, 0x2000},
+                       {kAcpi2Table, 0x5000},
+                       {kSmbiosTable, 0x6000}};
+    const LoaderInfo loader = started();
+    EXPECT_EQ(loader.rsdp_phys, 0x4000u);
+    EXPECT_EQ(loader.smbios_phys, 0x2000u);
 }
 
 TEST_F(EfiStub, LeavesABlobOutThatSetupDataHasNoRoomFor) {
@@ -317,11 +354,32 @@ TEST_F(EfiStub, HasAnotherScreenWhereTheConsoleHasNone) {
     EXPECT_EQ(framebuffer.green_bits, 6);
 }
 
-TEST_F(EfiStub, HasNoScreenWhereNoneFits) {
-    FakeScreen wide;
-    wide.info.pixels_per_line = 20000;
-    firmware.console = wide;
+FakeScreen screen_with(void (*change)(FakeScreen&)) {
+    FakeScreen screen;
+    change(screen);
+    return screen;
+}
+
+TEST_F(EfiStub, LeavesOutAScreenThatCannotBe) {
+    firmware.screens = {
+        screen_with([](FakeScreen& at) { at.info.pixels_per_line = 20000; }),
+        screen_with([](FakeScreen& at) { at.info.pixels_per_line = 799; }),
+        screen_with([](FakeScreen& at) { at.info.width = 0; }),
+        screen_with([](FakeScreen& at) { at.info.height = 0; }),
+        screen_with([](FakeScreen& at) { at.info.height = 0x10000; }),
+        screen_with([](FakeScreen& at) { at.info.format = 4; }),
+        screen_with([](FakeScreen& at) { at.info.format = kBltOnly; }),
+        screen_with([](FakeScreen& at) { at.info.format = kBitMask; }), // by no bit at all
+        screen_with([](FakeScreen& at) { at.framebuffer = 0; }),
+        screen_with([](FakeScreen& at) { at.framebuffer_bytes = 832 * 4 * 600 - 1; }),
+        screen_with([](FakeScreen& at) { at.has_mode = false; }),
+    };
     EXPECT_EQ(started().framebuffer.phys, 0u);
+}
+
+TEST_F(EfiStub, HasAScreenOfExactlyItsSize) {
+    firmware.console = screen_with([](FakeScreen& at) { at.framebuffer_bytes = 832 * 4 * 600; });
+    EXPECT_EQ(started().framebuffer.phys, 0xc0000000u);
 }
 
 // 800 by 600 is shown; 1024 by 768 can be, with 16 bits, with 32, and without a frame buffer.
@@ -419,6 +477,20 @@ TEST_F(EfiStub, TellsRangesThatOverlapAsTheyAre) {
                                                                      {0x100000, 0x1000, 2}}));
 }
 
+// No number of pages makes a range that it does not speak of: the kernel's map leaves out what
+// wraps. Nor does one behind the last address take a neighbour's beginning for its own.
+TEST_F(EfiStub, TellsRangesThatWrapAsSuch) {
+    constexpr uint64_t kHalf = uint64_t{1} << 63, kMost = kLastPageStart;
+    firmware.map.clear();
+    firmware.describe(7, 0x100000, (uint64_t{1} << 52) + 1);
+    firmware.describe(7, 0x200000, ~uint64_t{0});
+    firmware.describe(7, kHalf, kHalf / kPage);
+    firmware.describe(7, 0, 0x9f);
+    EXPECT_EQ(ranges_of(started().memory),
+              (std::vector<StatedRange>{
+                  {0x100000, kMost, 1}, {0x200000, kMost, 1}, {kHalf, kHalf, 1}, {0, 0x9f000, 1}}));
+}
+
 TEST_F(EfiStub, SaysAMapOf10000Descriptors) {
     firmware.map.clear();
     firmware.stride = 104; // more than 1 MiB of it
@@ -457,9 +529,38 @@ TEST_F(EfiStub, RefusesAMapOfMoreThan8MiB) {
 }
 
 TEST_F(EfiStub, RefusesAMapThatMakesNoSense) {
-    firmware.stride = 32;
-    expect_refusal("the firmware's memory map makes no sense: bytes, bytes of a descriptor",
-                   firmware.map.size(), 32);
+    for (const uint64_t stride : {0, 1, 39, 44, 4104, -8}) {
+        firmware.stride = stride;
+        expect_refusal("the firmware's memory map makes no sense: bytes, bytes of a descriptor",
+                       firmware.map.size(), stride);
+    }
+}
+
+TEST_F(EfiStub, RefusesAnEmptyMap) {
+    firmware.map.clear();
+    expect_refusal("GetMemoryMap does not tell the map's size: status, bytes", kBufferTooSmall, 0);
+}
+
+TEST_F(EfiStub, RefusesAMapThatChangesItsForm) {
+    firmware.later_stride = 56;
+    expect_refusal("the firmware's memory map changes its form: bytes, bytes of a descriptor",
+                   firmware.map.size(), 56);
+}
+
+TEST_F(EfiStub, TakesAMapThatGrowsAndOneThatShrinks) {
+    for (const uint64_t more : {-1, 1, 64}) { // descriptors, than were told at first
+        FakeFirmware own;
+        for (uint64_t i = 0; i != 2 + more; ++i)
+            own.describe(i % 2 != 0 ? 7 : 6, i << 20, 1);
+        own.later_map = own.map;
+        own.map.resize(2 * own.stride);
+        EXPECT_EQ(ranges_of(parsed(own.start()).memory).size(), 2 + more);
+    }
+}
+
+TEST_F(EfiStub, DropsAPieceOfADescriptor) {
+    firmware.map.resize(firmware.map.size() - 1);
+    EXPECT_EQ(ranges_of(started().memory).size(), 1u);
 }
 
 TEST_F(EfiStub, RefusesAMapThatOutgrowsItsRoom) {

@@ -79,13 +79,15 @@ struct FakeFirmware::Services {
                                         uint32_t* version) {
         if (running->ended)
             throw std::logic_error("GetMemoryMap after ExitBootServices");
-        *stride = running->stride;
+        const bool told = map == nullptr;
+        const std::string all = told ? running->map : running->later_map.value_or(running->map);
+        *stride = told ? running->stride : running->later_stride.value_or(running->stride);
         *version = 1;
         const uint64_t room = *bytes;
-        *bytes = running->map.size() + (map != nullptr ? running->map_grows : 0);
-        if (*bytes > room || map == nullptr)
+        *bytes = all.size() + (told ? 0 : running->map_grows);
+        if (*bytes > room || told)
             return kBufferTooSmall;
-        std::memcpy(map, running->map.data(), running->map.size());
+        std::memcpy(map, all.data(), all.size());
         *key = ++running->maps_read;
         return kSuccess;
     }
@@ -153,6 +155,8 @@ struct FakeFirmware::Services {
         if (policy != 0)
             throw std::logic_error("LoadFile2 has no boot policy");
         const uint64_t room = *bytes;
+        if (running->served_fails && buffer == nullptr)
+            return *running->served_fails;
         const uint64_t size = running->served->size();
         *bytes = size + (buffer != nullptr ? running->served_grows : running->served_tells);
         if (buffer == nullptr || *bytes > room)
@@ -207,6 +211,7 @@ struct FakeFirmware::Services {
             return kNotFound;
         auto opened = std::make_unique<FakeFile>(root_file);
         opened->contents = found->second;
+        found->second.append(running->files_grow, '+');
         *file = opened.get();
         open_files.push_back(std::move(opened));
         return kSuccess;
@@ -331,7 +336,8 @@ Entered FakeFirmware::start() {
         const auto modes = static_cast<uint32_t>(screen.modes.size() + 1);
         modes_[i] = {.modes = screen.mode_count.value_or(modes),
                      .info = &screen.info,
-                     .framebuffer = screen.framebuffer};
+                     .framebuffer = screen.framebuffer,
+                     .framebuffer_bytes = screen.framebuffer_bytes};
         outputs_[i] = {.query_mode = Services::query_mode,
                        .set_mode = Services::set_mode,
                        .mode = screen.has_mode ? &modes_[i] : nullptr};

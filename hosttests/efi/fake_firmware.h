@@ -23,7 +23,7 @@ inline constexpr uint64_t kKernelFileBytes = 0x2345;
 struct FakeScreen {
     efi::GraphicsInfo info = {
         .width = 800, .height = 600, .format = efi::kBgrx, .pixels_per_line = 832};
-    uint64_t framebuffer = 0xc0000000;
+    uint64_t framebuffer = 0xc0000000, framebuffer_bytes = 0;
     bool has_mode = true;
     std::vector<efi::GraphicsInfo> modes = {}; // others that it can show
     bool sets = true;
@@ -49,14 +49,18 @@ public:
     bool loaded_image = true;
     std::optional<std::string> served; // by LoadFile2
     uint64_t served_grows = 0, served_tells = 0;
+    std::optional<efi::Status> served_fails; // with that, where it is asked for the size
     std::map<std::u16string, std::string> files;
     uint64_t files_read_short = 0; // reads end so much early
+    uint64_t files_grow = 0;       // once opened
     std::vector<efi::ConfigurationTable> tables;
     std::optional<uint64_t> table_count;
     std::optional<FakeScreen> console;
     std::vector<FakeScreen> screens;
-    std::string map; // descriptors, as bytes
+    std::string map;                      // descriptors, as bytes
+    std::optional<std::string> later_map; // what it is when it is read, and its descriptors' size
     uint64_t stride = 48, map_grows = 0;
+    std::optional<uint64_t> later_stride;
     unsigned stale_keys = 0;
     uint64_t memory_left = uint64_t{1} << 28;
     bool low_memory = true;

@@ -3,7 +3,6 @@ what a loader on UEFI could get wrong, through the feeder."""
 
 import os
 import struct
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Optional, Sequence, Tuple
@@ -14,6 +13,7 @@ import machine
 import state_report
 from any_loader import MULTIBOOT2, Load, expect_exactly, fed
 from cases import Case
+from efi_program import efi_program
 from guests import expected_paging
 from handoff_report import MIB, PAGE, expect_report
 from images import Image, multiboot2_tag, patch
@@ -49,18 +49,7 @@ def ovmf(kernel: str, cpu: str, memory: str = "256M", board: str = "pc", cmdline
 
 def fragments(pages: int) -> Optional[Path]:
     """An EFI program that makes the firmware's map that many descriptors longer."""
-    if pages == 0:
-        return None
-    directory = cases.scratch_directory()
-    source = cases.ROOT / "qemu" / "kernels" / "fragments.c"
-    for command in (
-            [os.environ.get("CLANG") or "clang", "--target=x86_64-unknown-windows",
-             "-ffreestanding", "-mno-red-zone", "-O1", f"-DPAGES={pages}", "-c", "-o", "code.obj",
-             source],
-            ["lld-link", "-subsystem:efi_application", "-entry:efi_main", "-nodefaultlib",
-             "-out:fragments.efi", "code.obj"]):
-        subprocess.run(command, cwd=directory, check=True)
-    return directory / "fragments.efi"
+    return efi_program("fragments.c", f"PAGES={pages}") if pages else None
 
 
 def services(cpu: str, memory: str = "256M", board: str = "pc",

@@ -22,13 +22,17 @@ constexpr uint32_t high(uint64_t value) {
     return static_cast<uint32_t>(value >> 32);
 }
 
-// Of the configuration tables with that GUID the first; 0 where there is none.
+// Of the configuration tables with that GUID the first that is where memory can be; 0 where there
+// is none.
 uint64_t find_table(const SystemTable& system, const Guid& guid) {
     if (system.tables == nullptr)
         return 0;
-    for (uint64_t i = 0; i != system.table_count; ++i)
-        if (read_unaligned<Guid>(&system.tables[i].guid) == guid)
-            return system.tables[i].phys;
+    for (uint64_t i = 0; i != system.table_count; ++i) {
+        const uint64_t phys = system.tables[i].phys;
+        if (phys != 0 && phys < kMostPhysical &&
+            read_unaligned<Guid>(&system.tables[i].guid) == guid)
+            return phys;
+    }
     return 0;
 }
 
@@ -44,7 +48,8 @@ public:
     void add(uint64_t start, uint64_t bytes, uint32_t type) {
         if (bytes == 0)
             return;
-        if (last_ != nullptr && last_->e820_type == type && last_->start + last_->bytes == start)
+        if (last_ != nullptr && last_->e820_type == type && last_->start < start &&
+            last_->start + last_->bytes == start)
             last_->bytes += bytes;
         else
             *(last_ = place_for(count_++)) = {start, bytes, type};
@@ -147,7 +152,7 @@ uint64_t Information::put_map(uint32_t free, Span own) {
     map_.read(key);
     RangeWriter ranges(params_->e820, reinterpret_cast<RawRange*>(more_memory_ + 1));
     for (const Descriptor& from : map_) {
-        const Span span = {from.start, from.start + from.pages * kPage};
+        const Span span = {from.start, from.start + bytes_of(from)};
         const Span cut = own.shared(span);
         const uint64_t before = cut.bytes() != 0 ? cut.start - span.start : span.bytes();
         const uint32_t type = e820_type_of_efi(from.type, from.attributes, free);

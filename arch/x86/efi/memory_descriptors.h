@@ -6,6 +6,11 @@
 
 namespace prologue::efi {
 
+// What a descriptor speaks of, which may go on behind the last address.
+constexpr uint64_t bytes_of(const Descriptor& at) {
+    return at.pages < kLastPageStart / kPage ? at.pages * kPage : kLastPageStart;
+}
+
 class MemoryDescriptors {
 public:
     // Takes room for the map as it is, and for some more: taking memory changes it.

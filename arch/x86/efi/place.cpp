@@ -17,7 +17,7 @@ constexpr uint32_t kConventional = 7;
     Span taken = {wanted.start, ~uint64_t{0}};
     bool known = false;
     for (const Descriptor& at : map) {
-        const Span span = {at.start, at.start + at.pages * kPage};
+        const Span span = {at.start, at.start + bytes_of(at)};
         if (span.overlaps(wanted) && at.type != kConventional) {
             taken = span;
             known = true;

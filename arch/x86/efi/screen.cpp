@@ -83,7 +83,12 @@ bool put_screen(const GraphicsOutput* output, ScreenInfo& screen) {
     if (mode.framebuffer == 0 || !put_colours(info, found))
         return false;
     const uint64_t pitch = uint64_t{info.pixels_per_line} * ((found.depth + 7) / 8);
-    if (info.width > kMostSide || info.height > kMostSide || pitch > kMostSide)
+    if (info.width == 0 || info.width > info.pixels_per_line || info.height == 0 ||
+        info.height > kMostSide || pitch > kMostSide)
+        return false;
+    // What has no last line is none. Some firmware does not tell the size.
+    const uint64_t bytes = mode.framebuffer_bytes;
+    if (bytes != 0 && bytes < pitch * info.height)
         return false;
     found.kind = kEfiFramebuffer;
     found.width = static_cast<uint16_t>(info.width);
