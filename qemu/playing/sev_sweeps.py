@@ -11,9 +11,9 @@ import machine
 import sev_guest
 import sev_states
 from images import Image, mangled, symbols
+from sev_ends import CANARY
 from sev_guest import Run
 
-CANARY = 0x5ec7e7a1b2c3d4e5
 ENTRIES = {"pvh": "demo", "pvh64": "demo-every", "linux32": "demo-every", "linux64": "demo-every",
            "vmd": "demo-every", "grub": "demo-every"}
 _MEMORY = 32 << 20

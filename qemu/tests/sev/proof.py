@@ -14,10 +14,11 @@ import sev_guest
 import sev_states
 from cases import Case
 from images import Image
-from sev_codes import CODES, REASON_SET
+from sev_codes import CODES
+from sev_ends import terminated
+from sev_entries import ES
 from sev_guest import Run
 
-_ES = ("es", "snp")
 _PROOF = "sev_base"  # in 32-bit mode, from here on
 _RDRAND = {"ebx": b"\x0f\xc7\xf3", "edi": b"\x0f\xc7\xf7"}
 _CLEAR = {"ebx": b"\x31\xdb", "edi": b"\x31\xff"}
@@ -35,9 +36,7 @@ def _patched(code: bytes, replacement: bytes) -> Path:
 
 def _ends(image: Path, sev: str, code: str, **settings) -> sev_guest.Result:
     result = sev_guest.run(Run(image, sev=sev, memory="64M", **settings))
-    told = result.lines(rf"^sevhost: the guest terminated at .*: reason set {REASON_SET}, "
-                        r"reason (\d+)")
-    assert told == [str(CODES[code])], (result.outcome, told)
+    terminated(result, CODES[code])
     return result
 
 
@@ -106,12 +105,12 @@ def _flushes() -> None:
 
 CASES = [
     *(Case(f"sev proof: half of it fails, {half}, {sev}",
-           lambda h=half, s=sev: _half_of_the_proof(h, s)) for half in _STORE for sev in _ES),
-    *(Case(f"sev proof: its values are random, {sev}", lambda s=sev: _values(s)) for sev in _ES),
+           lambda h=half, s=sev: _half_of_the_proof(h, s)) for half in _STORE for sev in ES),
+    *(Case(f"sev proof: its values are random, {sev}", lambda s=sev: _values(s)) for sev in ES),
     *(Case(f"sev proof: RDRAND gives {what}, {half}, {sev}",
            lambda h=half, w=how, s=sev: _no_random_value(h, w, s))
-      for half in _RDRAND for what, how in (("nothing", _CLC), ("zero", _STC)) for sev in _ES),
+      for half in _RDRAND for what, how in (("nothing", _CLC), ("zero", _STC)) for sev in ES),
     *(Case(f"sev proof: information above 4 GiB ends an entry in 64-bit mode, {sev}",
-           lambda s=sev: _information_too_high(s)) for sev in _ES),
+           lambda s=sev: _information_too_high(s)) for sev in ES),
     Case("sev proof: pages are flushed before they change hands", _flushes),
 ]

@@ -2,37 +2,23 @@
 served where the kernel wishes for it, by a kernel that has the page for it; refused by name in
 others; and hosts that inject what they like."""
 
-import cases
 import machine
 import sev_guest
 from cases import Case
 from images import Image
-from sev_codes import CODES, REASON_SET
+from sev_codes import CODES
+from sev_ends import CANARY, exception, keeps_the_canary, terminated
+from sev_entries import (
+    STEPS_BEFORE_STATUS, STEPS_BEHIND_STATUS, STEPS_IN_64_BIT_MODE, elf)
 from sev_guest import Run
 
-_CANARY = 0x5ec7e7a1b2c3d4e5
-_HV = 0x80 + 28
-# Between the 32-bit IDT and SEV_STATUS; in 32-bit mode, its table builder, 64-bit mode, the kernel.
-_STEPS_BEFORE_STATUS = (25, 28, 31)
-_STEPS_BEHIND_STATUS = (45, 100, 3000, 12000, 20000)
-_STEPS_IN_64_BIT_MODE = (12000, 20000)
+_HV = exception(28)
 
 
 def _run(kernel: str, injection: str, **settings) -> sev_guest.Result:
     settings.setdefault("sev", "snp")
-    return sev_guest.run(Run(cases.BUILD / f"{kernel}.elf", injection=injection, memory="64M",
-                             canary=_CANARY, **settings))
-
-
-def _shows_nothing(result: sev_guest.Result) -> None:
-    assert not result.lines("canary seen.*$"), result.lines("canary seen.*$")
-
-
-def _code(result: sev_guest.Result) -> int:
-    told = result.lines(rf"^sevhost: the guest terminated at .*: reason set {REASON_SET}, "
-                        r"reason (\d+)")
-    assert result.outcome == sev_guest.TERMINATED and len(told) == 1, result.outcome
-    return int(told[0])
+    return sev_guest.run(Run(elf(kernel), injection=injection, memory="64M",
+                             canary=CANARY, **settings))
 
 
 def _boots(kernel: str, injection: str, sev: str, *lines: str) -> None:
@@ -40,29 +26,30 @@ def _boots(kernel: str, injection: str, sev: str, *lines: str) -> None:
 
 
 def _ends(kernel: str, injection: str, code: int) -> None:
-    assert _code(_run(kernel, injection)) == code
+    terminated(_run(kernel, injection), code)
 
 
 def _hv_ends_it() -> None:
     """Nobody has set up a page: it is the end, by its own code from where the guest knows
     itself."""
-    for step in (*_STEPS_BEFORE_STATUS, *_STEPS_BEHIND_STATUS):
+    for step in (*STEPS_BEFORE_STATUS, *STEPS_BEHIND_STATUS):
         result = _run("demo-restricted", "restricted", hostile=f"hv-at-step:{step}")
-        _shows_nothing(result)
-        wanted = CODES["VC_EARLY"] if step in _STEPS_BEFORE_STATUS else _HV
-        assert _code(result) == wanted, step
+        keeps_the_canary(result)
+        wanted = CODES["VC_EARLY"] if step in STEPS_BEFORE_STATUS else _HV
+        terminated(result, wanted)
 
 
 def _hv_moves_no_stack() -> None:
-    image = Image(cases.BUILD / "demo-restricted.elf")
+    image = Image(elf("demo-restricted"))
     bottom, top = (image.physical(f"prologue_stack_{end}") for end in ("bottom", "top"))
-    for step in (*_STEPS_BEFORE_STATUS[:1], *_STEPS_BEHIND_STATUS):
+    for step in (*STEPS_BEFORE_STATUS[:1], *STEPS_BEHIND_STATUS):
         result = _run("demo-restricted", "restricted", hostile=f"hv-storm:{step}")
-        _shows_nothing(result)
+        keeps_the_canary(result)
         stood = result.lines(r"^sevhost: storm: .* and (0x\w+) below$")
-        assert bool(stood) == (step in _STEPS_IN_64_BIT_MODE), step
+        assert bool(stood) == (step in STEPS_IN_64_BIT_MODE), step
         if stood:
-            assert int(stood[0], 16) <= 8 and _code(result) == _HV, step
+            assert int(stood[0], 16) <= 8, step
+            terminated(result, _HV)
             continue
         start, end = (int(number, 16) for number in result.lines(
             r"^sevhost: storm: .* stack from 0x(\w+) to 0x(\w+)$")[0])
@@ -80,7 +67,7 @@ def _doorbell(hostile: str, *outcomes: str) -> None:
     result = _run("doorbell", "restricted", hostile=hostile)
     assert f"hostile: {hostile.partition(':')[0]} acts" in result.serial, "it does not act"
     assert result.outcome in outcomes, result.outcome
-    _shows_nothing(result)
+    keeps_the_canary(result)
 
 
 def _is_of_snp(sev: str) -> None:

@@ -11,6 +11,7 @@ import machine
 import sev_guest
 import sev_sweeps
 from cases import Case
+from sev_ends import CANARY
 from sev_guest import Run
 
 _LEAST_STEPS, _LEAST_BEHAVIOURS = 3000, 80
@@ -53,7 +54,7 @@ def _behaviours(entry: str, sev: str, host: str, memory: int) -> None:
 def _lie_of_the_map(name: str, kind: str, sev: str, host: str) -> None:
     """By PVH, whose map is the host's."""
     result = sev_guest.run(Run(cases.BUILD / "demo.elf", sev=sev, host=host, hostile=name,
-                               memory="64M", canary=sev_sweeps.CANARY))
+                               memory="64M", canary=CANARY))
     assert f"hostile: {name} acts" in result.serial, name
     assert "canary seen" not in result.serial, name
     assert kind == "denial" or result.outcome == machine.OK, (name, result.outcome)
@@ -70,7 +71,7 @@ def _ends_at_hosts_code(sev: str) -> None:
         state = Path(directory) / "state"
         state.write_text("rip 0x10c000\nrbx 0x96000\n")
         result = sev_guest.run(Run(cases.BUILD / "demo.elf", sev=sev, memory="32M", state=state,
-                                   canary=sev_sweeps.CANARY))
+                                   canary=CANARY))
     assert result.outcome == _HOST_RAN_CODE, result.outcome
     assert re.search(r"executes at 0x10c000 what is no code of its image", result.serial)
 
