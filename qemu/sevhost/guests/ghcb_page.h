@@ -27,6 +27,13 @@ constexpr uint64_t kDone = 0, kException = 1, kMalformed = 2;
 constexpr uint64_t kNotRegistered = 1, kBadUsage = 2, kBadScratch = 3, kMissingInput = 4,
                    kInvalidInput = 5, kInvalidEvent = 6;
 
+// IOIO's SW_EXITINFO1
+constexpr uint64_t kIn = 1, kString = 4, kRep = 8, kByte = 0x10, kLongSize = 0x40,
+                   kAddress32 = 0x100;
+constexpr uint64_t port(uint16_t number, uint64_t what) {
+    return uint64_t{number} << 16 | what;
+}
+
 struct [[gnu::aligned(kPageBytes)]] GhcbPage {
     uint8_t bytes[kPageBytes];
 };

@@ -1,8 +1,9 @@
 # Small test guests, a file of scenes each: for 64-bit mode, for 32-bit mode, or for both.
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
-GUESTS64 := vc msr page memory snp probe processors
-GUESTS32 := vc msr page memory snp probe
+GUESTS_BOTH := vc msr page page_events page_refused page_vmm memory snp probe
+GUESTS64 := $(GUESTS_BOTH) processors
+GUESTS32 := $(GUESTS_BOTH)
 GUESTS_ALONE := state intercepted # in assembly, without scenes
 GUESTS57 := vc memory snp # 64-bit mode with five levels of tables
 GUESTS := $(GUESTS57:%=$(BUILD)/guests/%57.elf) $(GUESTS64:%=$(BUILD)/guests/%64.elf) $(GUESTS32:%=$(BUILD)/guests/%32.elf) \

@@ -112,10 +112,19 @@ _SCENES = {
         *map(Scene, ("cpuid", "registers-are-not-read", "answer-is-marked", "timestamps",
                      "counters", "msrs", "ports")),
         Scene("port-strings", says="^a string by the GHCB$"),
-        *map(Scene, ("devices", "caches", "debug-register", "hypercall", "waiting",
-                     "nmi-complete", "ap-jump-table", "features")),
+        *map(Scene, ("devices", "caches", "debug-register", "hypercall", "waiting")),
+    ],
+    "page_events": [
+        *map(Scene, ("nmi-complete", "ap-jump-table", "features")),
         *(Scene(name, sev=_SNP)
           for name in ("ap-creation", "page-states", "page-state-list-wrong", "attestation")),
+        Scene("ap-reset-hold", ends=_AP_HOLD),
+        Scene("unsupported",
+              ends=_terminated("a #VC that it does not support: exit code 0x8d.*0x1234")),
+        Scene("termination", ends=_terminated("reason set 3, reason 90: ")),
+        Scene("termination-by-reason", ends=_terminated("the GHCB protocol is not supported")),
+    ],
+    "page_refused": [
         Scene("events-of-snp", sev=_ES, says="is malformed: no event of this machine"),
         Scene("no-event", says="is malformed: no event of this machine"),
         Scene("usage", says="is malformed: a usage that is not 0"),
@@ -132,17 +141,13 @@ _SCENES = {
               says=r"^sevhost: the GHCB is \S+, a page that is private in the reverse map"),
         Scene("page-outside-memory",
               says="where no memory is: the guest goes on without an answer$"),
-        Scene("only-the-answer-is-marked", sev=_ES, host="vmm"),
-        Scene("shadowed-pat", sev=_ES, host="vmm"),
-        Scene("few-msrs", sev=_ES, host="vmm"),
+    ],
+    "page_vmm": [
+        *(Scene(name, sev=_ES, host="vmm")
+          for name in ("only-the-answer-is-marked", "shadowed-pat", "few-msrs")),
         Scene("another-page", sev=_ES, host="vmm",
               says=r"HOST=vmm keeps the first, at \S+$",
               ends=_refused("is none that HOST=vmm serves: it ends the VM")),
-        Scene("ap-reset-hold", ends=_AP_HOLD),
-        Scene("unsupported",
-              ends=_terminated("a #VC that it does not support: exit code 0x8d.*0x1234")),
-        Scene("termination", ends=_terminated("reason set 3, reason 90: ")),
-        Scene("termination-by-reason", ends=_terminated("the GHCB protocol is not supported")),
     ],
     "memory": [
         *(Scene(name, sev=_ES) for name in ("two-memories", "c-bit-decides")),
