@@ -133,6 +133,10 @@ def _version_is_one() -> None:
                           (f"{major}.{minor}.{patch + 1}", False), (f"{major + 1}.0", False),
                           (f"{major}.{minor + 1}", False), ("0.0.1", False)):
         assert _found_by_cmake(wanted) == (VERSION if taken else ""), wanted
+    section = re.search(r"^## (\d.*)$", (cases.ROOT / "CHANGELOG.md").read_text(), re.M)
+    crate = (staged() / "share/prologue/rust/Cargo.toml").read_text()
+    assert section[1] == VERSION, section[1]
+    assert re.findall(r'^version = "(.*)"$', crate, re.M) == [VERSION]
 
 
 def _found_by_cmake(wanted: str) -> str:
@@ -229,7 +233,8 @@ def _install_replaces_an_earlier_one() -> None:
 
 CASES = [
     Case("install: the installed headers compile alone", _headers_compile_alone),
-    Case("install: one version, for pkg-config and for CMake", _version_is_one),
+    Case("install: one version, for pkg-config, CMake, the crate and the changelog",
+         _version_is_one),
     Case("install: pkg-config's flags are enough", _flags_of_pkg_config_are_enough),
     Case("install: CMake's layout, in a tree that was moved", _layout_links_and_links_again),
     *(Case(build.name, lambda build=build: _boots(build)) for build in BUILDS),

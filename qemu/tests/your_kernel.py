@@ -1,6 +1,7 @@
 """docs/your-kernel.md, followed to the letter by one who has what was installed, and no more."""
 
 import functools
+import json
 import os
 import shlex
 import shutil
@@ -110,6 +111,9 @@ def as_part_of_a_build(tool: str) -> None:
         (here / "meson.build").write_text(more["meson"])
         setup, build = doc_pages.lines(doc_pages.section(_PAGE, "## As part of your build"))
         type_in([f"{setup} -Dprologue:build={cases.BUILD}", build], here, installed=False)
+        meson = staging.run("meson", "introspect", "--projectinfo", "build", cwd=here)
+        version = (cases.ROOT / "VERSION").read_text().strip()
+        assert [part["version"] for part in json.loads(meson)["subprojects"]] == [version], meson
     says("qemu-system-x86_64 -display none -serial stdio -kernel build/kernel.elf -append 'a b=c'",
          here)
 
