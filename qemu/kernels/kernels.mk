@@ -55,6 +55,7 @@ demo-nosev := demo-nosev console
 demo-nosev-every := demo-nosev-every console
 forms-five := forms-five console
 sev_calls := sev_calls console
+sev_calls-every := sev_calls-every console
 doorbell := doorbell console
 demo-required := demo-required console
 demo-snponly := demo-snponly console
@@ -71,7 +72,7 @@ cpus_sev := cpus_sev
 cpus_shootdown := cpus_shootdown
 KERNEL_NAMES := own_parser first_header cpus-four cpus-five cpus_mailbox cpus_sev cpus_shootdown \
 	low_memory-four low_memory-five depth-four depth-five forms forms-five \
-	sev_calls doorbell helpers helpers-five helpers-multiboot1 demo demo-services \
+	sev_calls sev_calls-every doorbell helpers helpers-five helpers-multiboot1 demo demo-services \
 	demo-services-every demo-mark \
 	demo-nosev demo-nosev-every demo-required demo-snponly demo-restricted demo-best demo-five demo-multiboot1 demo-best-multiboot1 \
 	demo-five-multiboot1 demo-low demo-every demo-best-every demo-five-every state-every \

@@ -10,7 +10,16 @@
 PROLOGUE_WISH_PAGING(PROLOGUE_PAGING_FOUR);
 PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_SNP_ACCEPT(MARK);
-PROLOGUE_WISH_IDENTITY_MAP(MARK, PROLOGUE_FROM_PAGE_1);
+PROLOGUE_WISH_IDENTITY_MAP(MARK, PROLOGUE_FROM_PAGE_1 | PROLOGUE_WITH_DEVICES);
+#ifdef KERNEL_EVERY_HEADER
+PROLOGUE_WISH_HEADERS(pvh, linux);
+#endif
+
+// A device's, if nothing of SNP's is there: by Linux's protocol the SEV host has its secrets there.
+#define WINDOW 0xffffa00000000000
+#define WINDOWS_PAGE 0x94000
+PROLOGUE_WISH_WINDOW(WINDOW, WINDOWS_PAGE, 0x1000,
+                     PROLOGUE_WINDOW_WRITE | PROLOGUE_WINDOW_UNCACHED);
 
 namespace {
 
@@ -88,7 +97,7 @@ void load_page_tables(const prologue_handoff& handoff) {
 }
 
 // As the tables say that Prologue has made.
-bool is_shared(const prologue_handoff& handoff, uint64_t virt) {
+uint64_t leaf_of(const prologue_handoff& handoff, uint64_t virt) {
     constexpr uint64_t kAddress = 0x000ffffffffff000;
     uint64_t table;
     asm volatile("mov %%cr3, %0" : "=r"(table));
@@ -96,12 +105,21 @@ bool is_shared(const prologue_handoff& handoff, uint64_t virt) {
         table &= kAddress & ~sev.c_bit_mask;
         const uint64_t entry = reinterpret_cast<const uint64_t*>(
             handoff.direct_map + table)[virt >> shift & (kEntries - 1)];
-        if ((entry & kPresent) == 0)
-            return false;
-        if (shift == 12 || (entry & kLarge) != 0)
-            return (entry & sev.c_bit_mask) == 0;
+        if ((entry & kPresent) == 0 || shift == 12 || (entry & kLarge) != 0)
+            return entry;
         table = entry;
     }
+}
+
+bool is_shared(const prologue_handoff& handoff, uint64_t virt) {
+    const uint64_t leaf = leaf_of(handoff, virt);
+    return (leaf & kPresent) != 0 && (leaf & sev.c_bit_mask) == 0;
+}
+
+bool is_memory(const prologue_handoff& handoff, uint64_t virt) {
+    constexpr uint64_t kCaching = 0x18;
+    const uint64_t leaf = leaf_of(handoff, virt);
+    return (leaf & kPresent) != 0 && (leaf & sev.c_bit_mask) != 0 && (leaf & kCaching) == 0;
 }
 
 void look_at_ghcb(const prologue_handoff& handoff) {
@@ -110,6 +128,35 @@ void look_at_ghcb(const prologue_handoff& handoff) {
         tell("its page is shared in each map, and none beside it",
              is_shared(handoff, virt) && !is_shared(handoff, virt - kPage) &&
                  !is_shared(handoff, virt + kPage));
+}
+
+// Of hvm_start_info.
+struct [[gnu::packed]] PvhsMap {
+    uint8_t before[40];
+    uint64_t map;
+    uint32_t entries;
+};
+constexpr uint64_t kPvhsEntryBytes = 24, kHighMemory = 0x100000;
+
+// What was read as private memory is that in each map, though the host's map has all of it in
+// memory that is reserved.
+void look_at_what_was_read(const prologue_handoff& handoff) {
+    constexpr uint64_t kScreen = 0xa0000;
+    tell("devices are shared", is_shared(handoff, kScreen));
+    const uint64_t read[] = {handoff.loader_info_phys, handoff.rsdp_phys, sev.secrets_page_phys,
+                             sev.cpuid_page_phys};
+    for (const uint64_t phys : read)
+        tell("what was read is not", phys == 0 || (phys < MARK && is_memory(handoff, phys)));
+    if (handoff.loader != PROLOGUE_LOADER_PVH)
+        return tell("a window to what was read is not",
+                    is_shared(handoff, WINDOW) == (sev.secrets_page_phys != WINDOWS_PAGE));
+    const auto* const info = reinterpret_cast<const PvhsMap*>(handoff.loader_info_phys);
+    const uint64_t end = info->map + info->entries * kPvhsEntryBytes;
+    for (uint64_t page = info->map & ~(kPage - 1); page < end; page += kPage)
+        tell("each page of the loader's map is not", is_memory(handoff, page));
+    if (info->map >= kHighMemory) // below, the loader may have more beside it
+        tell("a page beside it is", is_shared(handoff, (end + kPage - 1) & ~(kPage - 1)));
+    tell("a window of a device's is", is_shared(handoff, WINDOW));
 }
 
 void set_gate(unsigned vector, void (*handler)()) {
@@ -357,6 +404,8 @@ void kernel_main(const prologue_handoff* handoff) {
     }
     if (is_es())
         look_at_ghcb(*handoff);
+    if (sev.status != 0)
+        look_at_what_was_read(*handoff);
     load_descriptors();
     load_page_tables(*handoff);
     if (sev.status != 0)

@@ -46,11 +46,13 @@ def pvh64(path: Path) -> Path:
     return path
 
 
-def pvh_many_ranges(path: Path, memory: int, pieces: int) -> Path:
-    """In 32-bit mode by e_entry, with a start info of its own, whose map lies in usable memory:
-    behind the first 32 MiB it is in so many pieces, every other one of them reserved."""
+def pvh_many_ranges(path: Path, memory: int, pieces: int, *apart: int) -> Path:
+    """In 32-bit mode by e_entry, with a start info of its own, whose map lies in usable memory,
+    but for those of its pages that are said to be reserved: behind the first 32 MiB it is in so
+    many pieces, every other one of them reserved."""
     start, piece = 32 << 20, 0x2000
     ranges = [(0, 0x90000, 1), (0x90000, 0x10000, 2), (0x100000, start - 0x100000, 1)]
+    ranges += [(_LONG_MEMORY_MAP + (page << 12), 0x1000, 2) for page in apart]
     ranges += [(start + i * piece, piece, 1 + i % 2) for i in range(pieces)]
     end = start + pieces * piece
     ranges.append((end, memory - end, 1))

@@ -83,13 +83,53 @@ bool loader_has_accepted(const LoaderInfo& loader) {
                           prologue_wish_snp_accept == PROLOGUE_ACCEPT_BY_LOADER);
 }
 
-void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
+template <class Change>
+void change_entries(PageTables& tables, uint64_t virt, uint64_t bytes, Change change) {
     MapResult result = MapResult::ok;
-    for (uint64_t done = 0; done != bytes; done += kPage)
+    for (uint64_t done = 0; done != bytes && result == MapResult::ok; done += kPage)
         if (uint64_t* const entry = tables.small_page(virt + done, result))
-            *entry &= ~sev().c_bit_mask;
+            change(*entry);
     if (result != MapResult::ok)
         sev_terminate(PROLOGUE_SEV_NO_MEMORY);
+}
+
+void show_to_host(PageTables& tables, uint64_t virt, uint64_t bytes) {
+    change_entries(tables, virt, bytes, [](uint64_t& entry) { entry &= ~sev().c_bit_mask; });
+}
+
+// What an identity map with devices shows as theirs, becomes memory.
+void hide_from_host(PageTables& tables, Span span) {
+    change_entries(tables, span.start, span.bytes(), [](uint64_t& entry) {
+        if ((entry & sev().c_bit_mask) == 0)
+            entry = (entry & ~uint64_t{PTE_CACHE_DISABLE}) | sev().c_bit_mask;
+    });
+}
+
+// What has been read as private stays so, SNP's pages among it, though the map, which is the
+// host's word, may not call it memory.
+void hide_what_was_read(PageTables& tables, const SevFinish& finish) {
+    for (unsigned i = 0; i != finish.loader.structure_count; ++i) {
+        const Span& structure = finish.loader.structures[i];
+        Span left = Span{0, finish.handoff.identity_bytes}.shared(
+            Span{page_down(structure.start), structure.end});
+        for (const prologue_range& range : finish.memory) {
+            if (range.start >= left.end)
+                break;
+            if (range.end <= left.start || !is_mapped(range.type))
+                continue;
+            if (left.start < range.start)
+                hide_from_host(tables, {left.start, range.start});
+            left.start = range.end < left.end ? range.end : left.end;
+        }
+        hide_from_host(tables, left);
+    }
+}
+
+bool was_read(const LoaderInfo& loader, Span span) {
+    for (unsigned i = 0; i != loader.structure_count; ++i)
+        if (span.overlaps(loader.structures[i]))
+            return true;
+    return false;
 }
 
 // What a device has is not encrypted. What the loader calls reserved, or does not know
@@ -102,12 +142,16 @@ bool is_memory(const MemoryMap& map, Span span) {
 }
 
 // The map is the host's word: of memory that it leaves out, a window that is cached as memory
-// is would be shown to it. So the wish must say the same, by any other caching.
-void show_windows(PageTables& tables, const MemoryMap& map) {
-    for (const WindowNote* note = __start_prologue_windows; note != __stop_prologue_windows; ++note)
-        if (note->rights >= PROLOGUE_WINDOW_WRITE_THROUGH &&
-            !is_memory(map, {note->phys, note->phys + note->bytes}))
+// is would be shown to it. So the wish must say the same, by any other caching; and what has been
+// read there as private is no device's.
+void show_windows(PageTables& tables, const SevFinish& finish) {
+    for (const WindowNote* note = __start_prologue_windows; note != __stop_prologue_windows;
+         ++note) {
+        const Span pages = {note->phys, note->phys + note->bytes};
+        if (note->rights >= PROLOGUE_WINDOW_WRITE_THROUGH && !is_memory(finish.memory, pages) &&
+            !was_read(finish.loader, pages))
             show_to_host(tables, note->virt, note->bytes);
+    }
 }
 
 // What the kernel gets as data must not be what is on a page with a meaning: keys would become
@@ -224,6 +268,7 @@ void prologue::prologue_sev_accept_memory(MemoryMap& map, PhysMemory& memory,
 void prologue::prologue_sev_finish(const SevFinish& finish) {
     PageTables& tables = finish.tables;
     prologue_handoff& handoff = finish.handoff;
+    hide_what_was_read(tables, finish);
     if (sev().es()) {
         show_to_host(tables, sev().boot.ghcb_phys + finish.image.virtual_offset(), kPage);
         if (sev().boot.ghcb_phys < handoff.direct_map_bytes)
@@ -231,7 +276,7 @@ void prologue::prologue_sev_finish(const SevFinish& finish) {
         if (sev().boot.ghcb_phys < handoff.identity_bytes)
             show_to_host(tables, sev().boot.ghcb_phys, kPage);
     }
-    show_windows(tables, finish.memory);
+    show_windows(tables, finish);
     sev().tables_window = finish.seen_at;
     sev().kernel_offset = finish.image.virtual_offset();
     sev().kernel_has_tables = 1;

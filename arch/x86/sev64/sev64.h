@@ -20,6 +20,7 @@ struct SevFinish {
     PageTables& tables;
     const Image& image;
     const MemoryMap& memory;
+    const LoaderInfo& loader;
     uint64_t seen_at; // virtual address of physical 0, in those tables
     prologue_handoff& handoff;
 };

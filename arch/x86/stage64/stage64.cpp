@@ -302,7 +302,7 @@ void prologue_stage64(uint64_t info, uint32_t magic, uint32_t features, uint64_t
                                                     tables, handoff);
     uint64_t cr3 = root;
     if (prologue_sev_state.status != 0) [[unlikely]] {
-        prologue_sev_finish({tables, image, map, seen_at, handoff});
+        prologue_sev_finish({tables, image, map, loader, seen_at, handoff});
         cr3 |= prologue_sev_state.c_bit_mask;
     }
     map.carve(home, {pages.next + kPage, arena.end()}, PROLOGUE_MEMORY_PROLOGUE);

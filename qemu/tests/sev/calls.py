@@ -1,16 +1,22 @@
 """prologue/sev.h, called by an SEV guest's kernel (docs/sev.md); and that the host, which looks at
 all that is shared, finds what a guest shows."""
 
+import tempfile
+from pathlib import Path
+
+import cases
 import machine
 import sev_guest
+import sev_states
 from cases import Case
 from sev_ends import CANARY, keeps_the_canary, terminated
-from sev_entries import ENCRYPTED, ES, elf
+from sev_entries import ENCRYPTED, ES, MEMORY, elf
 from sev_guest import Run
 
 # What qemu/kernels/sev_calls.cpp shows; what it keeps to itself is CANARY.
 _SHOWN = 0x51a7ede1f2a3b4c5
 _KERNELS_CODE = 0xc5
+_RANGES = 400  # a map of three pages
 _CALLS = {"none": {"cpuid", "ports", "a", "its"}}
 _CALLS["sev"] = _CALLS["none"] | {"share", "unshare"}
 _CALLS["es"] = _CALLS["sev"] | {"vmgexit", "its"}
@@ -27,6 +33,24 @@ def _calls(sev: str) -> None:
     told = set(result.lines(r"^(\w+)[^:\n]*:.* ok$"))
     assert told >= _CALLS[sev], told
     assert ("vmgexit: a string in the page's buffer" in result.serial) == (sev in ES)
+
+
+def _keeps_what_it_read(sev: str) -> None:
+    """By Linux's protocol, where the host has SNP's pages in memory that its map calls reserved."""
+    result = sev_guest.run(Run(cases.BUILD / "sev_calls-every.bzImage", sev=sev, memory="64M",
+                               accept="launched", canary=CANARY))
+    result.expect(machine.OK, "^result: ok$")
+    keeps_the_canary(result)
+    assert len(result.lines("^what was read is not: ok$")) == 4
+
+
+def _keeps_its_map(sev: str, *apart: int) -> None:
+    """The loader's own map lies on pages that it calls memory, and on others."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = sev_states.pvh_many_ranges(Path(directory) / "state", MEMORY, _RANGES, *apart)
+        result = sev_guest.run(Run(elf("sev_calls"), sev=sev, state=state, memory="64M"))
+    assert len(result.lines("^each page of the loader's map is not: ok$")) == 3
+    result.expect(machine.OK, "^a page beside it is: ok$")
 
 
 def _page_states_in_order() -> None:
@@ -60,6 +84,12 @@ def _leaks(canary: int, cmdline: str, sev: str, where: str) -> None:
 CASES = [
     *(Case(f"sev: guest kernel calls all of prologue/sev.h, {sev}", lambda s=sev: _calls(s))
       for sev in ("none", *ENCRYPTED)),
+    *(Case(f"sev: guest keeps private what it has read, {sev}",
+           lambda s=sev: _keeps_what_it_read(s)) for sev in ENCRYPTED),
+    *(Case(f"sev: guest keeps private what it has read, its pages {apart} in no memory, {sev}",
+           lambda s=sev, a=apart: _keeps_its_map(s, *a, 3))
+      for apart, sev in (((), "es"), ((0,), "es"), ((1,), "snp"), ((0, 2), "es"),
+                         ((0, 1, 2), "es"))),
     Case("sev: guest shares what it has rescinded, and validates what it takes back",
          _page_states_in_order),
     *(Case(f"sev: guest kernel ends itself, {sev}", lambda s=sev: _calls_end(s))
