@@ -104,17 +104,19 @@ $(LIBRARY): $(OBJECTS64) linker/relocations.sh
 	rm -f $@
 	$(AR) rcs $@ $(OBJECTS64)
 
-# The real-mode part of a bzImage: a flat binary at offset 0 of its segment.
+# The real-mode part of a bzImage: a flat binary at offset 0 of its segment, the header first
+# and what a kernel without a screen leaves out last.
 LINUX16 := $(BUILD)/prologue-linux16.bin
+LINUX16_OBJECTS := $(patsubst %,$(BUILD)/16/arch/x86/linux16/%.o,setup bios memory_map a20 screen)
 
 $(BUILD)/16/%.o: %.S
 	@mkdir -p $(@D)
 	@echo "  $@"
 	$(CLANG) --target=i386-none-elf $(INCLUDES) -MMD -MP -c -o $@ $<
 
-$(LINUX16): $(BUILD)/16/arch/x86/linux16/setup.o
+$(LINUX16): $(LINUX16_OBJECTS)
 	@echo "  $@"
-	$(LLD) -m elf_i386 --image-base=0 --oformat=binary -Ttext=0 -e 0 -o $@ $<
+	$(LLD) -m elf_i386 --image-base=0 --oformat=binary -Ttext=0 -e 0 -o $@ $^
 
 LINUX32 := $(BUILD)/prologue-linux32.bin
 $(LINUX32): $(BUILD)/linux32.bin $(BUILD)/linux32.same
@@ -145,5 +147,5 @@ $(EFI_STUB): $(BUILD)/prologue-efi.elf
 	$(OBJCOPY) -O binary -j .stub $< $@
 
 -include $(EFI_OBJECTS:.o=.d)
--include $(BUILD)/16/arch/x86/linux16/setup.d $(MOVE_OBJECTS32:.o=.d)
+-include $(LINUX16_OBJECTS:.o=.d) $(MOVE_OBJECTS32:.o=.d)
 -include $(OBJECTS32:.o=.d) $(SEV_OBJECTS32:.o=.d) $(OBJECTS64:.o=.d)
