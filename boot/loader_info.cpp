@@ -101,6 +101,7 @@ void LoaderModule::set_cmdline(PhysMemory& memory, uint64_t phys) {
 Text without_image_path(Text cmdline, Text loader_name) {
     if (loader_name.bytes == 0 || starts_with(loader_name, "GRUB 2") ||
         starts_with(loader_name, "GNU GRUB 2") || starts_with(loader_name, "Limine") ||
+        starts_with(loader_name, "Prologue") || // the loader image
         begins_with_an_option(cmdline))
         return cmdline;
     const auto skip_while = [&](bool space) {

@@ -14,11 +14,6 @@ constexpr uint32_t kInterpreter = 3;    // ProgramHeader.type
 constexpr uint32_t kPayloadNote = 0x70; // prologue/payload.h
 constexpr uint32_t kPvhNote = 18;       // XEN_ELFNOTE_PHYS32_ENTRY
 constexpr char kOwner[] = "Prologue", kXen[] = "Xen";
-constexpr uint32_t kMultiboot1 = 0x1badb002; // Multiboot 0.6.96, section 3.1
-constexpr uint64_t kMultiboot1Reach = 8192;
-constexpr uint32_t kAlignsModules = 1, kMultiboot1Known = 3;
-constexpr uint32_t kMultiboot1Needs = 0xffff; // what a loader must know or give up
-constexpr uint32_t kAddressFields = 1 << 16;
 constexpr uint8_t kClass32 = 1, kClass64 = 2;
 constexpr uint16_t kI386 = 3, kX86_64 = 62;
 
@@ -118,32 +113,38 @@ bool is_owner(const File& file, const NoteHeader& note, uint64_t name, const cha
     return note.name_bytes == N && __builtin_memcmp(file.bytes + name, owner, N) == 0;
 }
 
-void read_note(const File& file, const NoteHeader& note, uint64_t name, ElfPayload& payload) {
+// What it asks for by its notes.
+struct Notes {
+    bool handoff = false;
+    uint64_t pvh = 0;
+};
+
+void read_note(const File& file, const NoteHeader& note, uint64_t name, Notes& notes) {
     const uint8_t* const descriptor = file.bytes + name + align4(note.name_bytes);
     if (note.type == kPayloadNote && is_owner(file, note, name, kOwner)) {
         expect("the payload note's n_descsz", note.bytes, 4);
         expect("the payload note's version", read_unaligned<uint32_t>(descriptor), 1);
-        payload.wants_handoff = true;
+        notes.handoff = true;
     }
     if (note.type == kPvhNote && is_owner(file, note, name, kXen)) {
         if (note.bytes != 8)
             expect("PVH's note's n_descsz", note.bytes, 4);
-        payload.pvh_entry = note.bytes == 8 ? read_unaligned<uint64_t>(descriptor)
-                                            : read_unaligned<uint32_t>(descriptor);
+        notes.pvh = note.bytes == 8 ? read_unaligned<uint64_t>(descriptor)
+                                    : read_unaligned<uint32_t>(descriptor);
     }
 }
 
 // Each note's fields have 32 bits: their sums cannot wrap.
-void read_notes(const File& file, const ProgramHeader& notes, ElfPayload& payload) {
-    file.check("a note segment", notes.file_offset, notes.file_bytes);
-    const uint64_t end = notes.file_offset + notes.file_bytes;
-    for (uint64_t at = notes.file_offset; end - at >= sizeof(NoteHeader);) {
+void read_notes(const File& file, const ProgramHeader& segment, Notes& notes) {
+    file.check("a note segment", segment.file_offset, segment.file_bytes);
+    const uint64_t end = segment.file_offset + segment.file_bytes;
+    for (uint64_t at = segment.file_offset; end - at >= sizeof(NoteHeader);) {
         const auto note = file.at<NoteHeader>("a note", at);
         const uint64_t name = at + sizeof note;
         const uint64_t next = name + align4(note.name_bytes) + align4(note.bytes);
         if (next > end)
             refuse_in("a note", Refusal::elf_cut, next, end);
-        read_note(file, note, name, payload);
+        read_note(file, note, name, notes);
         at = next;
     }
 }
@@ -189,7 +190,7 @@ void check_high(const ProgramHeader& header, unsigned index, bool is_pie) {
 }
 
 void add_segment(ElfPayload& payload, const File& file, ProgramHeader header, unsigned index) {
-    if (payload.asks_limine) { // by that protocol it lies anywhere
+    if (payload.contract == Contract::limine) { // by that protocol it lies anywhere
         check_high(header, index, payload.is_pie);
         header.phys = header.virt % (2 * kGiB);
     }
@@ -221,24 +222,89 @@ void check_entry(const ElfPayload& payload) {
     refuse(Refusal::elf_entry, payload.entry);
 }
 
-struct Multiboot1Header {
-    uint32_t magic, flags, checksum;
-};
+// Does the image ask for that contract? What it then asks for in particular goes into `payload`.
+bool asks_for(Contract contract, const File& file, bool is_64, const Notes& notes,
+              ElfPayload& payload) {
+    switch (contract) {
+    case Contract::handoff:
+        return notes.handoff;
+    case Contract::limine:
+        return is_64 && asks_limine(file.bytes, file.size);
+    case Contract::multiboot2_64:
+    case Contract::multiboot2: {
+        const uint64_t at = find_multiboot2(file.bytes, file.size);
+        if (at == file.size)
+            return false;
+        payload.multiboot = read_multiboot2(file.bytes, file.size, at);
+        return contract == Contract::multiboot2 || (is_64 && payload.multiboot.entry64 != 0);
+    }
+    case Contract::multiboot1: {
+        const uint64_t at = find_multiboot1(file.bytes, file.size);
+        if (at == file.size)
+            return false;
+        payload.multiboot = read_multiboot1(file.bytes, file.size, at);
+        return true;
+    }
+    case Contract::pvh64: // no 32-bit code is at such an address
+        return is_64 && notes.pvh >= 4 * kGiB;
+    case Contract::pvh:
+        return notes.pvh != 0;
+    case Contract::none:
+    case Contract::linux64:
+    case Contract::linux32:
+        break;
+    }
+    return false;
+}
 
-void find_multiboot1(const File& file, ElfPayload& payload) {
-    for (uint64_t at = 0; at + sizeof(Multiboot1Header) <= file.size && at < kMultiboot1Reach;
-         at += 4) {
-        const auto header = read_unaligned<Multiboot1Header>(file.bytes + at);
-        if (header.magic != kMultiboot1 || header.magic + header.flags + header.checksum != 0)
-            continue;
-        if ((header.flags & kMultiboot1Needs & ~kMultiboot1Known) != 0 ||
-            (header.flags & kAddressFields) != 0)
-            refuse_in("the Multiboot header's flags", Refusal::elf_header, header.flags,
-                      kMultiboot1Known);
-        payload.has_multiboot1 = true;
-        payload.aligns_modules = (header.flags & kAlignsModules) != 0;
+// What is called at e_entry in 64-bit mode needs nothing else of an image that does not ask.
+bool needs_no_wish(Contract contract) {
+    return is_mapped_by(contract) && contract != Contract::limine;
+}
+
+void choose_contract(Contract wished, const File& file, bool is_64, const Notes& notes,
+                     ElfPayload& payload) {
+    payload.pvh_entry = notes.pvh;
+    payload.contract = wished;
+    if (wished != Contract::none) {
+        if (!asks_for(wished, file, is_64, notes, payload) && !needs_no_wish(wished))
+            refuse_contract(wished);
         return;
     }
+    constexpr Contract kOrder[] = {
+        Contract::handoff,    Contract::limine,     Contract::multiboot2_64,
+        Contract::multiboot2, Contract::multiboot1, Contract::pvh64,
+        Contract::pvh};
+    for (const Contract contract : kOrder)
+        if (asks_for(contract, file, is_64, notes, payload)) {
+            payload.contract = contract;
+            return;
+        }
+    refuse(Refusal::elf_contract);
+}
+
+// All that is loaded, as the Multiboot header says.
+void add_addresses(ElfPayload& payload, const File& file) {
+    const MultibootAddresses& from = payload.multiboot.addresses;
+    const ProgramHeader header = {kElfLoad,         kElfExecutable | kElfWritable,
+                                  from.file_offset, from.phys,
+                                  from.phys,        from.file_bytes,
+                                  from.bytes,       1};
+    add_segment(payload, file, header, 0);
+    (void)payload.physical_entry();
+}
+
+// Where 64-bit code is entered, by what is asked for.
+uint64_t mapped_entry(const ElfPayload& payload) {
+    if (payload.contract == Contract::pvh64 && payload.pvh_entry >= 4 * kGiB)
+        return payload.pvh_entry;
+    const uint64_t phys = payload.multiboot.entry64;
+    if (payload.contract != Contract::multiboot2_64 || phys == 0)
+        return payload.entry;
+    for (const PayloadSegment& segment : payload)
+        if (phys - segment.phys < segment.bytes)
+            return phys - segment.phys + segment.virt;
+    refuse(Refusal::elf_entry, phys);
 }
 
 } // namespace
@@ -253,6 +319,8 @@ Span ElfPayload::physical_span() const {
 
 void ElfPayload::slide(uint64_t virt, uint64_t phys) {
     entry += virt;
+    if (multiboot.entry != 0)
+        multiboot.entry += static_cast<uint32_t>(phys);
     for (PayloadSegment* segment = segments; segment != segments + count; ++segment) {
         segment->virt += virt;
         segment->phys += phys;
@@ -260,23 +328,25 @@ void ElfPayload::slide(uint64_t virt, uint64_t phys) {
 }
 
 uint64_t ElfPayload::physical_entry() const {
+    const uint64_t named = contract == Contract::pvh ? pvh_entry : multiboot.entry;
     for (const PayloadSegment& segment : *this) {
-        if (!has_multiboot1 && pvh_entry - segment.phys < segment.bytes)
-            return pvh_entry;
-        if (has_multiboot1 && entry - segment.virt < segment.bytes)
+        if (named != 0 && named - segment.phys < segment.bytes)
+            return named;
+        if (named == 0 && entry - segment.virt < segment.bytes)
             return entry - segment.virt + segment.phys;
     }
-    refuse(Refusal::elf_entry, has_multiboot1 ? entry : pvh_entry);
+    refuse(Refusal::elf_entry, named != 0 ? named : entry);
 }
 
 bool is_elf(const uint8_t* file, uint64_t bytes) {
     return bytes >= sizeof kElfMagic && read_unaligned<uint32_t>(file) == kElfMagic;
 }
 
-ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
+ElfPayload read_elf(const uint8_t* bytes, uint64_t size, Contract wished) {
     const File file = {bytes, size};
     const ElfHeader elf = read_header(file);
     ElfPayload payload;
+    Notes notes;
     payload.entry = elf.entry;
     payload.is_pie = elf.type == kElfPie;
     for (unsigned i = 0; i != elf.program_header_count; ++i) {
@@ -285,31 +355,48 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size) {
             refuse_in("wants an interpreter", Refusal::elf_segment, i, header.file_offset,
                       header.file_bytes);
         if (header.type == kElfNote)
-            read_notes(file, header, payload);
+            read_notes(file, header, notes);
         if (header.type == kElfDynamic && payload.is_pie) {
             file.check("the dynamic section", header.file_offset, header.file_bytes);
             payload.dynamic = {header.file_offset, header.file_offset + header.file_bytes};
         }
     }
-    payload.asks_limine = !payload.wants_handoff && elf.ident[4] == kClass64 &&
-                          asks_limine(bytes, size);
-    if (payload.wants_handoff) {
+    choose_contract(wished, file, elf.ident[4] == kClass64, notes, payload);
+    if (payload.is_mapped())
         expect("EI_CLASS", elf.ident[4], kClass64);
-    } else if (!payload.asks_limine) {
+    else
         expect("e_type", elf.type, kElfStatic);
-        find_multiboot1(file, payload);
+    if (!payload.is_mapped() && payload.multiboot.addresses.bytes != 0) {
+        add_addresses(payload, file);
+        return payload;
     }
-    if (!payload.is_mapped() && !payload.has_multiboot1 && payload.pvh_entry == 0)
-        refuse(Refusal::elf_contract);
     for (unsigned i = 0; i != elf.program_header_count; ++i) {
         const ProgramHeader header = read_program_header(file, elf, i);
         if (header.type == kElfLoad && header.bytes != 0)
             add_segment(payload, file, header, i);
     }
-    if (payload.is_mapped())
+    if (payload.is_mapped()) {
+        payload.entry = mapped_entry(payload);
         check_entry(payload);
-    else
+    } else {
         (void)payload.physical_entry();
+    }
+    return payload;
+}
+
+bool has_multiboot_header(const uint8_t* file, uint64_t bytes) {
+    return find_multiboot2(file, bytes) != bytes || find_multiboot1(file, bytes) != bytes;
+}
+
+ElfPayload read_flat(const uint8_t* bytes, uint64_t size, Contract wished) {
+    const File file = {bytes, size};
+    ElfPayload payload;
+    choose_contract(wished, file, false, {}, payload);
+    if (payload.is_mapped())
+        refuse_contract(wished);
+    if (payload.multiboot.addresses.bytes == 0)
+        refuse(Refusal::multiboot_flat, size);
+    add_addresses(payload, file);
     return payload;
 }
 

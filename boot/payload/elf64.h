@@ -6,7 +6,9 @@
 #pragma once
 #pragma GCC visibility push(hidden)
 
+#include "contract.h"
 #include "image.h"
+#include "multiboot_header.h"
 
 namespace prologue {
 
@@ -21,37 +23,39 @@ struct PayloadSegment {
 
 struct ElfPayload {
     uint64_t entry = 0;
-    bool wants_handoff = false;  // by the note of prologue/payload.h
-    bool asks_limine = false;    // a request of the Limine protocol is in it
-    uint64_t pvh_entry = 0;      // physical, of 32-bit code; 0 where no note names one
-    bool has_multiboot1 = false; // its header, in the first 8 KiB
-    bool aligns_modules = false; // by that header: to pages
-    bool is_pie = false;         // ET_DYN: it runs wherever its relocations are applied for
-    Span dynamic;                // of the file: what a PIE's PT_DYNAMIC says
+    Contract contract = Contract::none;
+    uint64_t pvh_entry = 0; // what PVH's note names; 0 where there is none
+    MultibootHeader multiboot;
+    bool is_pie = false; // ET_DYN: it runs wherever its relocations are applied for
+    Span dynamic;        // of the file: what a PIE's PT_DYNAMIC says
     unsigned count = 0;
     PayloadSegment segments[kMostSegments];
 
     const PayloadSegment* begin() const { return segments; }
     const PayloadSegment* end() const { return segments + count; }
-    // Is it entered in 64-bit mode, mapped as its headers say?
-    bool is_mapped() const { return wants_handoff || asks_limine; }
+    bool is_mapped() const { return is_mapped_by(contract); }
     Span virtual_span() const;       // in whole pages
     Span physical_span() const;      // of a PIE: all of it, in whole pages
     uint64_t physical_entry() const; // of 32-bit code: refused where it is in no segment
 
-    // A PIE is elsewhere than it was linked to be, by these distances.
+    // It is elsewhere than it was linked to be, by these distances.
     void slide(uint64_t virt, uint64_t phys);
 };
 
 bool is_elf(const uint8_t* file, uint64_t bytes);
 
 // Refuses, by name, what is not a static ELF for x86, in the class that its contract wants, or
-// does not lie in the file. A PIE is taken only if it is mapped. One that is mapped has segments that are not writable and
-// executable, ascend in pages of their own and are all at one distance from physical to
-// virtual, and an entry that can be executed; with other contracts it lies in a segment.
-// Contracts are looked for in this order: the handoff's note, Limine's requests (p_paddr means
-// nothing then), Multiboot 1's header, PVH's note.
-ElfPayload read_elf(const uint8_t* file, uint64_t bytes);
+// does not lie in the file. A PIE is taken only if it is mapped. One that is mapped has segments
+// that are not writable and executable, ascend in pages of their own and are all at one distance
+// from physical to virtual, and an entry that can be executed; with other contracts it lies in a
+// segment. Of a Limine kernel p_paddr means nothing.
+//
+// The contract is the first of contract.h's that the image asks for, if none is wished for.
+ElfPayload read_elf(const uint8_t* file, uint64_t bytes, Contract wished = Contract::none);
+
+// The same of a file of any other format, by the address fields of a Multiboot header.
+bool has_multiboot_header(const uint8_t* file, uint64_t bytes);
+ElfPayload read_flat(const uint8_t* file, uint64_t bytes, Contract wished = Contract::none);
 
 } // namespace prologue
 

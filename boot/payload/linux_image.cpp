@@ -7,7 +7,9 @@ namespace {
 
 constexpr uint32_t kHdrS = 0x53726448;
 constexpr uint16_t kBootFlag = 0xaa55;
-constexpr uint16_t kOldest = 0x20c; // the first with xloadflags
+constexpr uint16_t kOldest = 0x20a; // the first with pref_address and init_size
+constexpr uint16_t kHasXloadFlags = 0x20c;
+constexpr uint64_t kEntry64 = 0x200;
 constexpr uint16_t kKernel64 = 1, kAbove4g = 2;
 constexpr uint8_t kLoadedHigh = 1;
 constexpr uint8_t kUnknownLoader = 0xff;
@@ -47,6 +49,21 @@ static_assert(sizeof(SetupHeader) == kLeastSetup - kHeaderStart);
 
 SetupHeader header_of(const uint8_t* file) {
     return read_unaligned<SetupHeader>(file + kHeaderStart);
+}
+
+bool has_flag(const SetupHeader& header, uint16_t flag) {
+    return header.version >= kHasXloadFlags && (header.xload_flags & flag) != 0;
+}
+
+Contract contract_of(const SetupHeader& header, Contract wished) {
+    const bool has_64 = has_flag(header, kKernel64);
+    if (wished == Contract::none)
+        return has_64 ? Contract::linux64 : Contract::linux32;
+    if (wished != Contract::linux64 && wished != Contract::linux32)
+        refuse_contract(wished);
+    if (wished == Contract::linux64 && !has_64)
+        refuse_in("it has no 64-bit entry", Refusal::linux_header, header.xload_flags);
+    return wished;
 }
 
 // Neighbours that Linux calls the same are one entry.
@@ -120,22 +137,23 @@ bool is_linux(const uint8_t* file, uint64_t bytes) {
     return bytes >= kHeaderMagic + 4 && read_unaligned<uint32_t>(file + kHeaderMagic) == kHdrS;
 }
 
-LinuxImage read_linux(const uint8_t* file, uint64_t bytes) {
+LinuxImage read_linux(const uint8_t* file, uint64_t bytes, Contract wished) {
     if (bytes < kLeastSetup)
         refuse_in("the setup header", Refusal::linux_cut, kLeastSetup, bytes);
     const SetupHeader header = header_of(file);
     if (header.boot_flag != kBootFlag)
         refuse_in("its boot_flag is not aa55", Refusal::linux_header, header.boot_flag);
     if (header.version < kOldest)
-        refuse_in("its protocol is older than 2.12", Refusal::linux_header, header.version);
+        refuse_in("its protocol is older than 2.10", Refusal::linux_header, header.version);
     if ((header.load_flags & kLoadedHigh) == 0)
         refuse_in("it wants to be loaded low", Refusal::linux_header, header.load_flags);
-    if ((header.xload_flags & kKernel64) == 0)
-        refuse_in("it has no 64-bit entry", Refusal::linux_header, header.xload_flags);
+    const Contract contract = contract_of(header, wished);
+    const bool is_64 = contract == Contract::linux64;
     if (header.alignment < kPage || (header.alignment & (header.alignment - 1)) != 0)
         refuse_in("its kernel_alignment is no power of two from a page on", Refusal::linux_header,
                   header.alignment);
-    if (header.preferred % kPage != 0 || header.preferred >= kMostPhysical)
+    if (header.preferred % kPage != 0 ||
+        header.preferred >= (is_64 ? kMostPhysical : 4 * kGiB - header.init_bytes))
         refuse_in("its pref_address is no page's", Refusal::linux_header, header.preferred);
     const uint64_t sectors = header.setup_sectors == 0 ? 4 : header.setup_sectors;
     const uint64_t start = (sectors + 1) * kSector;
@@ -145,7 +163,7 @@ LinuxImage read_linux(const uint8_t* file, uint64_t bytes) {
         kernel_bytes = bytes - start;
     if (start + kernel_bytes > bytes)
         refuse_in("the kernel", Refusal::linux_cut, start + kernel_bytes, bytes);
-    if (kernel_bytes <= kLinuxEntry64 || kernel_bytes > header.init_bytes)
+    if (kernel_bytes <= kEntry64 || kernel_bytes > header.init_bytes)
         refuse_in("its syssize and init_size do not fit", Refusal::linux_header, kernel_bytes,
                   header.init_bytes);
     return {start,
@@ -154,8 +172,10 @@ LinuxImage read_linux(const uint8_t* file, uint64_t bytes) {
             header.alignment,
             header.init_bytes,
             header.cmdline_bytes,
+            is_64 && has_flag(header, kAbove4g) ? kMostPhysical : uint64_t{header.initrd_most} + 1,
             header.relocatable != 0,
-            (header.xload_flags & kAbove4g) != 0};
+            contract,
+            is_64 ? kEntry64 : 0};
 }
 
 void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_handoff& handoff,

@@ -1,9 +1,10 @@
-// A payload that is a Linux bzImage, and the boot_params that Linux's 64-bit protocol gives
-// it. Source: Linux, Documentation/arch/x86/boot.rst.
+// A payload that is a Linux bzImage, and the boot_params that Linux's 64-bit and 32-bit protocols
+// give it. Source: Linux, Documentation/arch/x86/boot.rst.
 #pragma once
 #pragma GCC visibility push(hidden)
 
 #include "boot_params.h"
+#include "contract.h"
 #include "prologue/handoff.h"
 
 namespace prologue {
@@ -13,15 +14,19 @@ struct LinuxImage {
     uint64_t preferred, alignment;        // of its place
     uint64_t init_bytes;                  // of memory that it wants there
     uint64_t most_cmdline;
+    uint64_t initrd_limit; // no initrd may lie above it
     bool is_relocatable;
-    bool reaches_above_4g; // boot_params, command line and initrd
+    Contract contract;
+    uint64_t entry; // in the protected-mode part
+
+    bool is_32_bit() const { return contract == Contract::linux32; }
 };
-inline constexpr uint64_t kLinuxEntry64 = 0x200; // in the protected-mode part
 
 bool is_linux(const uint8_t* file, uint64_t bytes);
 
-// Refuses what is cut off, older than protocol 2.12, or has no 64-bit entry.
-LinuxImage read_linux(const uint8_t* file, uint64_t bytes);
+// Refuses what is cut off or older than protocol 2.10. Without a wish it is the 64-bit protocol for
+// those that have an entry for it, and the 32-bit one for others.
+LinuxImage read_linux(const uint8_t* file, uint64_t bytes, Contract wished = Contract::none);
 
 struct LinuxGuest {
     const prologue_range* memory; // as it is when the kernel runs

@@ -9,6 +9,8 @@
     X(no_module, "payload: no module is there to start: QEMU's -initrd, or GRUB's module2")        \
     X(sev_guest, "payload: in an SEV guest (SEV_STATUS is %x) none is started")                    \
     X(unknown_format, "payload: %x bytes at %x are no ELF file and no bzImage (%x, %x)")           \
+    X(contract_unknown, "payload: contract=%s is none that is known")                              \
+    X(contract, "payload: contract=%s: the payload has no header, note or request of it")          \
     X(elf_header, "payload: elf: %s is %x, not %x")                                                \
     X(elf_cut, "payload: elf: %s ends at %x, the file at %x")                                      \
     X(elf_segment, "payload: elf: segment %u %s (%x, %x)")                                         \
@@ -16,6 +18,12 @@
     X(elf_contract, "payload: elf: no note says by which contract it is to be started")            \
     X(elf_relocation, "payload: elf: relocation: %s (%x, %x)")                                     \
     X(limine, "payload: limine: %s is not served (%x, %x)")                                        \
+    X(multiboot2, "payload: multiboot2: %s %u is not served (%x)")                                 \
+    X(multiboot_address, "payload: multiboot: %s is %x, which does not fit to %x")                 \
+    X(multiboot_flat,                                                                              \
+      "payload: multiboot: no ELF file, and its header has no address fields (%x)")                \
+    X(multiboot_screen, "payload: multiboot2: its header requires a screen, and none was told")    \
+    X(multiboot_place, "payload: multiboot2: no room from %x to %x, where it may lie")             \
     X(multiboot_modules, "payload: multiboot: a module lies above 4 GiB")                          \
     X(linux_cut, "payload: linux: %s ends at %x, the file at %x")                                  \
     X(linux_header, "payload: linux: %s (%x, %x)")                                                 \

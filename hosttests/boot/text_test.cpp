@@ -144,7 +144,7 @@ TEST(ImagePath, IsTakenOffWhereTheLoaderPutsIt) {
 
 TEST(ImagePath, IsNotLookedForWhereTheLoaderPutsNone) {
     for (const char* loader :
-         {"GRUB 2.06-13+deb12u1", "GRUB 2.12", "Limine 7.0", "GNU GRUB 2.12", ""})
+         {"GRUB 2.06-13+deb12u1", "GRUB 2.12", "Limine 7.0", "Prologue", "GNU GRUB 2.12", ""})
         for (const char* cmdline : {"/boot/kernel.elf a=b  c", "kernel", "", "  a "})
             EXPECT_EQ(stripped(cmdline, loader), cmdline) << loader;
     EXPECT_EQ(str(without_image_path({}, {})), "");

@@ -7,8 +7,8 @@ namespace prologue::test {
 namespace {
 
 std::vector<Input> seeds() {
-    return {elf_file(),        pie_file(),       limine_file(),
-            elf32_file(false), elf32_file(true), linux_file()};
+    return {elf_file(),       pie_file(),   limine_file(),     elf32_file(false),
+            elf32_file(true), linux_file(), multiboot2_file(), flat_file()};
 }
 
 } // namespace
@@ -25,6 +25,8 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (is_elf(data, size))
         (void)refusal_of([&] { expect_sound_elf(data, size); });
+    else if (has_multiboot_header(data, size))
+        (void)refusal_of([&] { check_elf(data, size, read_flat(data, size)); });
     if (is_linux(data, size))
         (void)refusal_of([&] { expect_sound_linux(data, size); });
     return 0;

@@ -31,7 +31,7 @@ TEST(ElfPayload, IsReadWhole) {
     const std::vector<uint8_t> file = elf_file();
     const ElfPayload elf = read_elf(file.data(), file.size());
     EXPECT_EQ(elf.entry, kElfVirtual + 0x10);
-    EXPECT_TRUE(elf.wants_handoff);
+    EXPECT_EQ(elf.contract, Contract::handoff);
     ASSERT_EQ(elf.count, 2u);
     EXPECT_EQ(elf.segments[0].phys, 0x200000u);
     EXPECT_TRUE(elf.segments[0].executable && !elf.segments[0].writable);
@@ -119,7 +119,7 @@ TEST(ElfPayload, IsRefusedWhereverItIsCutOff) {
 TEST(ElfPayload, Of32BitsIsEnteredWherePvhsNoteSays) {
     const std::vector<uint8_t> file = elf32_file(false);
     const ElfPayload elf = read_elf(file.data(), file.size());
-    EXPECT_FALSE(elf.wants_handoff || elf.has_multiboot1);
+    EXPECT_EQ(elf.contract, Contract::pvh);
     ASSERT_EQ(elf.count, 1u);
     EXPECT_EQ(elf.segments[0].phys, 0x200000u);
     EXPECT_EQ(elf.segments[0].bytes, 0x3000u);
@@ -129,7 +129,8 @@ TEST(ElfPayload, Of32BitsIsEnteredWherePvhsNoteSays) {
 TEST(ElfPayload, OfMultibootIsEnteredWhereItsEntryLies) {
     const std::vector<uint8_t> file = elf32_file(true);
     const ElfPayload elf = read_elf(file.data(), file.size());
-    EXPECT_TRUE(elf.has_multiboot1 && elf.aligns_modules);
+    EXPECT_EQ(elf.contract, Contract::multiboot1);
+    EXPECT_TRUE(elf.multiboot.aligns_modules);
     EXPECT_EQ(elf.physical_entry(), 0x200010u);
 }
 
@@ -144,7 +145,7 @@ TEST(ElfPayload, LiesIn32BitsAreRefused) {
               refused(Refusal::elf_header, {0, 4}, "PVH's note's n_descsz"));
     EXPECT_EQ(with32(false, kElf32Note + 8, 17), refused(Refusal::elf_contract, {}));
     EXPECT_EQ(with32(true, 24, 0x200010), refused(Refusal::elf_entry, {0x200010})) << "physical";
-    for (const uint32_t flags : {4u, 0x10003u, 0x8000u}) {
+    for (const uint32_t flags : {4u, 0x10007u, 0x8000u}) {
         std::vector<uint8_t> file = elf32_file(true);
         const uint32_t header[] = {0x1badb002, flags, -(0x1badb002 + flags)};
         std::memcpy(file.data() + 0x1000, header, sizeof header);

@@ -157,6 +157,34 @@ inline std::vector<uint8_t> elf32_file(bool multiboot1) {
     return file;
 }
 
+// The ELF64 with a Multiboot 2 header instead of the note.
+inline constexpr size_t kMultiboot2At = 0x400;
+inline std::vector<uint8_t> multiboot2_file(std::vector<uint32_t> tags = {9, 12, 0x200010, 0, 10,
+                                                                          24, 0, ~0u, 0x1000, 0},
+                                            bool ends = true) {
+    std::vector<uint8_t> file = elf_file();
+    file[kElfNoteAt + 8] = 0x71;
+    std::vector<uint32_t> words = {0xe85250d6, 0, 0, 0};
+    words.insert(words.end(), tags.begin(), tags.end());
+    if (ends)
+        words.insert(words.end(), {0, 8});
+    words[2] = static_cast<uint32_t>(4 * words.size());
+    words[3] = -(words[0] + words[2]);
+    std::memcpy(file.data() + kMultiboot2At, words.data(), 4 * words.size());
+    return file;
+}
+
+// A file of 0x3000 bytes of no format with Multiboot 1's header at 0x100.
+inline std::vector<uint8_t> flat_file(std::vector<uint32_t> fields = {0x8300, 0x8200, 0, 0x10000,
+                                                                      0x8240},
+                                      uint32_t flags = 0x10003) {
+    std::vector<uint8_t> file(0x3000, 0x90);
+    std::vector<uint32_t> words = {0x1badb002, flags, -(0x1badb002 + flags)};
+    words.insert(words.end(), fields.begin(), fields.end());
+    std::memcpy(file.data() + 0x100, words.data(), 4 * words.size());
+    return file;
+}
+
 inline void check(bool holds, const char* what) {
     if (!holds)
         throw std::logic_error(what);
@@ -172,8 +200,7 @@ inline void expect_sound_relocations(const uint8_t* file, uint64_t bytes, const 
     check(std::memcmp(relocated.data(), file, bytes) == 0, "only segments' bytes are changed");
 }
 
-inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
-    const ElfPayload elf = read_elf(file, bytes);
+inline void check_elf(const uint8_t* file, uint64_t bytes, const ElfPayload& elf) {
     bool executable = false;
     check(elf.count <= kMostSegments, "there are no more segments than fit");
     uint64_t end = 0;
@@ -195,7 +222,7 @@ inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
     check(!elf.is_pie || elf.is_mapped(), "a PIE is mapped");
     if (elf.is_pie)
         expect_sound_relocations(file, bytes, elf);
-    if (elf.asks_limine)
+    if (elf.contract == Contract::limine)
         check(limine_stack(file, elf) >= kLimineStack, "there is a stack");
     if (elf.is_mapped())
         return;
@@ -203,6 +230,10 @@ inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
     for (const PayloadSegment& segment : elf)
         inside |= elf.physical_entry() - segment.phys < segment.bytes;
     check(inside, "the entry lies in a segment");
+}
+
+inline void expect_sound_elf(const uint8_t* file, uint64_t bytes) {
+    check_elf(file, bytes, read_elf(file, bytes));
 }
 
 inline constexpr size_t kSetupBytes = 2 * 512;
@@ -236,7 +267,7 @@ inline void expect_sound_linux(const uint8_t* file, uint64_t bytes) {
     check(image.kernel_offset <= bytes && image.kernel_bytes <= bytes - image.kernel_offset,
           "the kernel lies in the file");
     check(image.kernel_bytes <= image.init_bytes, "and has room in memory");
-    check(image.kernel_bytes > kLinuxEntry64, "its entry lies in it");
+    check(image.kernel_bytes > image.entry, "its entry lies in it");
     check(image.alignment != 0 && (image.alignment & (image.alignment - 1)) == 0,
           "an alignment is a power of two");
     check(image.preferred % kPage == 0, "a place is a page's");

@@ -61,8 +61,7 @@ struct Limine : testing::Test {
 TEST_F(Limine, AsksByARequestOrABaseRevision) {
     EXPECT_TRUE(asks_limine(file.data(), file.size()));
     EXPECT_FALSE(asks_limine(elf_file().data(), elf_file().size()));
-    EXPECT_TRUE(read().asks_limine);
-    EXPECT_FALSE(read().wants_handoff);
+    EXPECT_EQ(read().contract, Contract::limine);
     EXPECT_EQ(read().segments[0].phys, 0x200000u) << "p_paddr means nothing";
 }
 

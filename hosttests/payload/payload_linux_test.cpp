@@ -34,7 +34,10 @@ TEST(LinuxPayload, IsRead) {
     EXPECT_EQ(image.alignment, 0x200000u);
     EXPECT_EQ(image.init_bytes, 0x3000000u);
     EXPECT_EQ(image.most_cmdline, 2047u);
-    EXPECT_TRUE(image.is_relocatable && image.reaches_above_4g);
+    EXPECT_TRUE(image.is_relocatable);
+    EXPECT_EQ(image.initrd_limit, kMostPhysical);
+    EXPECT_EQ(image.contract, Contract::linux64);
+    EXPECT_EQ(image.entry, 0x200u);
 }
 
 TEST(LinuxPayload, EachFieldIsChecked) {
@@ -43,9 +46,8 @@ TEST(LinuxPayload, EachFieldIsChecked) {
         return refused ? refused->what : "";
     };
     EXPECT_EQ(what(with(0x1fe, uint16_t{0})), "its boot_flag is not aa55");
-    EXPECT_EQ(what(with(0x206, uint16_t{0x20b})), "its protocol is older than 2.12");
+    EXPECT_EQ(what(with(0x206, uint16_t{0x209})), "its protocol is older than 2.10");
     EXPECT_EQ(what(with(0x211, uint8_t{0})), "it wants to be loaded low");
-    EXPECT_EQ(what(with(0x236, uint16_t{2})), "it has no 64-bit entry");
     EXPECT_EQ(what(with(0x230, uint32_t{0})),
               "its kernel_alignment is no power of two from a page on");
     EXPECT_EQ(what(with(0x230, uint32_t{0x3000})),
@@ -61,6 +63,24 @@ TEST(LinuxPayload, EachFieldIsChecked) {
         << "0 is 4 sectors";
     EXPECT_EQ(refusal_of_file(with(0x1f4, ~uint32_t{0})),
               refused(Refusal::linux_cut, {0x400 + 0xffffffff0, 0xc00}, "the kernel"));
+}
+
+TEST(LinuxPayload, WithoutA64BitEntryIsEnteredIn32BitMode) {
+    const std::vector<std::vector<uint8_t>> files = {with(0x236, uint16_t{2}),
+                                                     with(0x206, uint16_t{0x20b})};
+    for (const auto& file : files) {
+        const LinuxImage image = read_linux(file.data(), file.size());
+        EXPECT_EQ(image.contract, Contract::linux32);
+        EXPECT_EQ(image.entry, 0u);
+        EXPECT_EQ(image.initrd_limit, 0x80000000u);
+        EXPECT_EQ(
+            refusal_of([&] { read_linux(file.data(), file.size(), Contract::linux64); })->what,
+            "it has no 64-bit entry");
+    }
+    std::vector<uint8_t> high = with(0x258, 4 * kGiB - 0x2fff000);
+    EXPECT_FALSE(refusal_of([&] { read_linux(high.data(), high.size()); }));
+    high[0x236] = 0;
+    EXPECT_EQ(refusal_of_file(high)->what, "its pref_address is no page's");
 }
 
 TEST(LinuxPayload, IsRefusedWhereverItIsCutOff) {

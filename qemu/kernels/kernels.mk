@@ -84,6 +84,7 @@ VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
 VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
 VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
 VARIANT_payload := -DKERNEL_PAYLOAD
+VARIANT_pvh64 := -DKERNEL_PVH64
 VARIANT_random := -DKERNEL_RANDOM
 VARIANT_services := -DKERNEL_BOOT_SERVICES
 VARIANT_every := -DKERNEL_EVERY_HEADER
@@ -142,7 +143,7 @@ $(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(LINUX32) $(EFI_STUB) linker/prol
 
 # Payloads of the loader image, without the library: high by a script of their own; low as lld lays
 # it out; as PIEs with each kind of relocations.
-PAYLOAD_NAMES := high sums low pie relr shared limine limine-pie
+PAYLOAD_NAMES := high sums low pie relr shared limine limine-pie informed informed-pvh64
 PAYLOADS := $(PAYLOAD_NAMES:%=$(BUILD)/payload-%.elf)
 payload-high := demo-payload console
 payload-sums := sums console
@@ -152,8 +153,12 @@ payload-relr := sums-pie console-pie
 payload-shared := sums-pic console-pic
 payload-limine := limine console
 payload-limine-pie := limine-pie console-pie
+payload-informed := informed console
+payload-informed-pvh64 := informed-pvh64 console
 PAYLOAD_high := -z max-page-size=4096 -T qemu/kernels/payload.ld
 PAYLOAD_sums := $(PAYLOAD_high)
+PAYLOAD_informed := $(PAYLOAD_high) -e informed_entry
+PAYLOAD_informed-pvh64 := $(PAYLOAD_informed)
 PAYLOAD_low := --image-base=0x100000
 PAYLOAD_pie := -pie --no-dynamic-linker
 PAYLOAD_relr := $(PAYLOAD_pie) --pack-dyn-relocs=relr

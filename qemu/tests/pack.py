@@ -112,7 +112,7 @@ def linux_by_vmd() -> machine.Boot:
 def refused(name: str, says: str, *words) -> Case:
     def function() -> None:
         result = made("prologue-pack", "-o", cases.scratch_directory() / "packed", *words)
-        assert result.returncode == 1 and says in result.stderr, result
+        assert result.returncode != 0 and says in result.stderr, result
 
     return Case(f"pack: refused, {name}", function)
 

@@ -15,7 +15,6 @@ import doc_pages
 import e820
 import loader_media
 import machine
-import under_xen
 from any_loader import PC_128M, PVH, Load, Placed, fed
 from cases import Case
 from handoff_report import MIB, expect_report
@@ -82,22 +81,12 @@ def by_pvh_note(name: str, convert: bool, **options) -> Case:
         if convert:
             file = cases.scratch_directory() / "kernel"
             subprocess.run([cases.ROOT / "linker/prologue-elf32", kernel, file], check=True)
-        result = machine.run(machine.Boot(kernel=_LOADER, initrd=[file], append="a b", **options))
-        report = expect_report(result, kernel, loader="pvh", cmdline="a b", modules=[])
+        words = "contract=pvh a b"
+        result = machine.run(machine.Boot(kernel=_LOADER, initrd=[file], append=words, **options))
+        report = expect_report(result, kernel, loader="pvh", cmdline=words, modules=[])
         assert report.fields["rsdp"] != 0
 
     return Case(f"payload: PVH's note, {name}", function)
-
-
-def xen() -> None:
-    """Xen's hypervisor, an ELF32 with Multiboot's header, unmodified, starts its module as dom0."""
-    kernel = cases.BUILD / "demo-best.elf"
-    given = under_xen.boot(f"{kernel} dom0")
-    result = machine.run(replace(given, kernel=loader(_LOADER_1), append=f"xen {given.append}",
-                                 initrd=[given.kernel, *given.initrd]))
-    result.expect(machine.OK, r"^\(XEN\) Bootloader: Prologue",
-                  r"^\(XEN\) Command line: .*dom0_mem=128M")
-    expect_report(under_xen.of_domain(result, 0), kernel, loader="pvh", cmdline="dom0", modules=[])
 
 
 # ---- Nothing is overwritten before it was read ----
@@ -289,7 +278,6 @@ CASES = [
     by_pvh_note("ELF64", False),
     by_pvh_note("ELF64 512G", False, cpu="qemu64", memory="512G"),
     by_pvh_note("ELF32", True),
-    Case("payload: Xen by Multiboot 1", xen),
     placed("high", 0x4000000, (0x4800000, 5000)),
     placed("where it belongs", 0x200000),
     placed("where it belongs, its text's first byte at its own place", 0x1FF000),

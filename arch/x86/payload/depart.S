@@ -5,7 +5,8 @@
 // Expects: RDI = a Departure that lies there too; this page, it, and all that moves mapped
 // at their own addresses, writable; interrupts off; DF clear.
 // Leaves: the payload's tables, GDT and stack, no IDT, DS to SS = its data selector, FS and
-// GS with a base of 0, RDI and RSI as the Departure says; in 64-bit mode all others 0.
+// GS with a base of 0, RAX, RBX and RSI as the Departure says; in 64-bit mode RDI too; all
+// others 0.
 
 #include "bits.h"
 #include "departure.h"
@@ -67,6 +68,7 @@ cleared:
         lgdt    DEPARTURE_GDT(%rbp)
         movq    DEPARTURE_RDI(%rbp), %rdi
         movq    DEPARTURE_RSI(%rbp), %rsi
+        movq    DEPARTURE_RBX(%rbp), %rbx
         movq    DEPARTURE_ENTRY(%rbp), %rax
         movl    DEPARTURE_CODE(%rbp), %r8d
         movl    DEPARTURE_DATA(%rbp), %r9d
@@ -76,6 +78,7 @@ cleared:
         jnz     to_32_bits
         movq    DEPARTURE_CR3(%rbp), %rcx
         movq    DEPARTURE_RSP(%rbp), %rsp
+        movq    DEPARTURE_RAX(%rbp), %r11
         xorl    %ebp, %ebp
         movq    %rcx, %cr3
         movl    %r9d, %ds
@@ -88,8 +91,7 @@ cleared:
         ltr     %r10w
 1:      pushq   %r8
         pushq   %rax
-        xorl    %eax, %eax
-        xorl    %ebx, %ebx
+        movq    %r11, %rax
         xorl    %ecx, %ecx
         xorl    %edx, %edx
         xorl    %r8d, %r8d
@@ -105,24 +107,22 @@ cleared:
         // By compatibility mode, out of paging, and only then out of long mode (SDM vol. 3,
         // 9.8.5.4). R9 = the data selector, R10 = the TSS's, RAX = the entry.
 to_32_bits:
-        movq    %rbp, %r11
         leaq    DEPARTURE_BYTES(%rbp), %rsp
-        movl    %esi, %ebx
-        movl    %eax, %edi
-        movl    %r9d, %esi
+        pushq   %rax
+        pushq   DEPARTURE_RAX(%rbp)
+        movl    %r9d, %edi
         movl    %r10d, %ebp
-        pushq   DEPARTURE_RDI(%r11)
         pushq   %rcx
         leaq    in_32_bits(%rip), %rcx
         pushq   %rcx
         lretq
         .code32
 in_32_bits:
-        movl    %esi, %ds
-        movl    %esi, %es
-        movl    %esi, %ss
-        movl    %esi, %fs
-        movl    %esi, %gs
+        movl    %edi, %ds
+        movl    %edi, %es
+        movl    %edi, %ss
+        movl    %edi, %fs
+        movl    %edi, %gs
         movl    $CR0_PE, %eax
         movl    %eax, %cr0
         xorl    %eax, %eax
@@ -131,11 +131,12 @@ in_32_bits:
         wrmsr
         movl    %eax, %cr4
         ltr     %bp
-        xorl    %esi, %esi
+        xorl    %edi, %edi
         xorl    %ebp, %ebp
         xorl    %ecx, %ecx
         popl    %eax
-        jmp     *%edi
+        addl    $4, %esp
+        ret     // to the entry, whose upper half stays behind
         .code64
         .globl  prologue_depart_end
         .hidden prologue_depart_end

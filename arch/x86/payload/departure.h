@@ -15,10 +15,12 @@
 #define DEPARTURE_RSP 3672
 #define DEPARTURE_RDI 3680
 #define DEPARTURE_RSI 3688
-#define DEPARTURE_CODE 3696
-#define DEPARTURE_DATA 3700
-#define DEPARTURE_TSS 3704
-#define DEPARTURE_CODE32 3708
+#define DEPARTURE_RAX 3696
+#define DEPARTURE_RBX 3704
+#define DEPARTURE_CODE 3712
+#define DEPARTURE_DATA 3716
+#define DEPARTURE_TSS 3720
+#define DEPARTURE_CODE32 3724
 #define DEPARTURE_BYTES 4096
 
 #ifndef __ASSEMBLER__
@@ -33,6 +35,7 @@ namespace prologue {
 // Descriptors: flat, accessed already.
 inline constexpr uint64_t kCode64 = 0x00af9b000000ffff, kData = 0x00cf93000000ffff;
 inline constexpr uint64_t kCode32 = 0x00cf9b000000ffff;
+inline constexpr uint64_t kTask32 = 0x0000890000000067; // at 0, with the limit that PVH names
 
 struct DescriptorTable {
     uint16_t limit;
@@ -45,12 +48,11 @@ struct Departure {
     Move moves[Mover::kMost + 1];
     Span clears[2 * kMostSegments + 1];
     DescriptorTable gdt, no_idt;
-    uint64_t cr3, entry, rsp, rdi, rsi;
+    uint64_t cr3, entry, rsp, rdi, rsi, rax, rbx;
     uint32_t code, data, tss; // selectors; a TSS of 0 is none
-    uint32_t
-        code32; // a selector; not 0: entered in 32-bit mode without paging, EAX = rdi, EBX = rsi
-    uint64_t descriptors[8]; // the GDT
-    uint8_t task[104];       // the TSS
+    uint32_t code32;          // a selector; not 0: entered in 32-bit mode without paging
+    uint64_t descriptors[8];  // the GDT
+    uint8_t task[104];        // the TSS
 };
 static_assert(sizeof(Move) == MOVE_SIZE && offsetof(Move, from) == MOVE_FROM);
 static_assert(offsetof(Move, to) == MOVE_TO && offsetof(Move, bytes) == MOVE_BYTES);
@@ -63,6 +65,8 @@ static_assert(offsetof(Departure, entry) == DEPARTURE_ENTRY);
 static_assert(offsetof(Departure, rsp) == DEPARTURE_RSP);
 static_assert(offsetof(Departure, rdi) == DEPARTURE_RDI);
 static_assert(offsetof(Departure, rsi) == DEPARTURE_RSI);
+static_assert(offsetof(Departure, rax) == DEPARTURE_RAX);
+static_assert(offsetof(Departure, rbx) == DEPARTURE_RBX);
 static_assert(offsetof(Departure, code) == DEPARTURE_CODE);
 static_assert(offsetof(Departure, data) == DEPARTURE_DATA);
 static_assert(offsetof(Departure, tss) == DEPARTURE_TSS);

@@ -4,6 +4,7 @@
 #include "payload/linux_image.h"
 #include "payload/packed.h"
 #include "payload/refusals.h"
+#include "prologue/kernel.h"
 #include "prologue/wishes.h"
 #include "report.h"
 #include "way.h"
@@ -33,8 +34,14 @@ constexpr char kSentences[] =
 
 [[noreturn]] void start_elf(Way& way, const prologue_module& file, ElfPayload elf) {
     if (elf.is_mapped())
-        start_handoff(way, file, elf);
+        start_mapped(way, file, elf);
     start_32(way, file, elf);
+}
+
+Contract wished_contract(const prologue_handoff& handoff) {
+    Text name;
+    name.start = prologue_option(&handoff, "contract", &name.bytes);
+    return name.start ? contract_named(name) : Contract::none;
 }
 
 // Behind the image as it was linked there is what was packed, up to its end as it was loaded.
@@ -69,12 +76,15 @@ void kernel_main(const prologue_handoff* given) {
     if (handoff.module_count == 0)
         refuse(Refusal::no_module);
     const prologue_module& file = handoff.modules[0];
-    Way way(handoff);
+    static Way way(handoff); // most of the stack, otherwise
+    const Contract wished = wished_contract(handoff);
     const uint8_t* const bytes = way.seen(file.start);
     if (is_elf(bytes, file.bytes))
-        start_elf(way, file, read_elf(bytes, file.bytes));
+        start_elf(way, file, read_elf(bytes, file.bytes, wished));
     if (is_linux(bytes, file.bytes))
-        start_linux(way, file);
+        start_linux(way, file, wished);
+    if (has_multiboot_header(bytes, file.bytes))
+        start_elf(way, file, read_flat(bytes, file.bytes, wished));
     const auto word = [&](uint64_t at) {
         return file.bytes >= at + 4 ? read_unaligned<uint32_t>(bytes + at) : 0;
     };

@@ -1,16 +1,13 @@
-// An ELF with Multiboot 1's header or PVH's note: entered in 32-bit mode without paging, EBX =
-// its information. Source: Multiboot 0.6.96, section 3.2; Xen docs/misc/pvh.pandoc.
-#include "contract_magic.h"
-#include "payload/pvh_info.h"
+// An ELF with a Multiboot header or PVH's note: entered in 32-bit mode without paging, EBX =
+// its information. Source: Multiboot 0.6.96, section 3.2; Multiboot2 2.0, section 3.3; Xen
+// docs/misc/pvh.pandoc.
+#include "information.h"
 #include "payload/refusals.h"
-#include "prologue/multiboot.h"
-#include "way.h"
 
 namespace prologue {
 namespace {
 
 constexpr unsigned kCode = 0x18, kDataSelector = 0x10, kTask = 0x28;
-constexpr uint64_t kTask32 = 0x0000890000000067; // at 0, with the limit that the contract names
 
 void fill_descriptors(Way& way, Departure& departure) {
     departure.descriptors[kDataSelector / 8] = kData;
@@ -22,26 +19,42 @@ void fill_descriptors(Way& way, Departure& departure) {
     departure.tss = kTask;
 }
 
-// Without a window of its own, all that it is told lies below 4 GiB, as rooms do.
-uint64_t make_information(Way& way, const ElfPayload& elf, prologue_handoff& handoff) {
-    const uint64_t ranges = 2 * (way.handoff().memory_count + Rooms::kMost);
-    uint64_t bytes = pvh_info_bytes(handoff.module_count, ranges) + handoff.cmdline_bytes + kPage;
-    for (uint64_t i = 0; i != handoff.module_count; ++i)
-        bytes += handoff.modules[i].cmdline_bytes + 1;
-    auto* const info = way.objects<uint8_t>(bytes);
-    const MemoryMap memory = way.memory(handoff.modules);
-    handoff.memory = memory.begin();
-    handoff.memory_count = memory.size();
-    if (!elf.has_multiboot1)
-        make_pvh_info(handoff, way.handoff().direct_map, info, way.phys_of(info));
-    else if (prologue_make_multiboot1(&handoff, info, bytes, way.phys_of(info)) == 0)
-        refuse(Refusal::multiboot_modules);
-    return way.phys_of(info);
+Span all_of(const ElfPayload& elf) {
+    Span all = elf.segments[0].pages();
+    for (const PayloadSegment& segment : elf) {
+        const Span pages = segment.pages();
+        all = {pages.start < all.start ? pages.start : all.start,
+               pages.end > all.end ? pages.end : all.end};
+    }
+    return all;
+}
+
+bool can_stay(const Way& way, const ElfPayload& elf) {
+    for (const PayloadSegment& segment : elf)
+        if (!way.can_claim(segment.pages()))
+            return false;
+    return true;
+}
+
+// A Multiboot 2 kernel that says so lies elsewhere if its own place is taken.
+void move_if_it_must(Way& way, ElfPayload& elf) {
+    const MultibootHeader& header = elf.multiboot;
+    const uint64_t alignment = header.alignment < kPage ? kPage : header.alignment;
+    if (header.alignment == 0 || (alignment & (alignment - 1)) != 0 || can_stay(way, elf))
+        return;
+    const Span all = all_of(elf);
+    const Span room = way.room(all.bytes() + alignment - kPage, header.most + 1);
+    const uint64_t start = (room.start + alignment - 1) & ~(alignment - 1);
+    if (start < header.least)
+        refuse(Refusal::multiboot_place, header.least, header.most);
+    elf.slide(0, start - all.start);
 }
 
 } // namespace
 
-void start_32(Way& way, const prologue_module& file, const ElfPayload& elf) {
+void start_32(Way& way, const prologue_module& file, ElfPayload& elf) {
+    check_wishes(elf, way.handoff());
+    move_if_it_must(way, elf);
     for (const PayloadSegment& segment : elf)
         way.claim(segment.pages());
     for (const PayloadSegment& segment : elf) {
@@ -50,15 +63,19 @@ void start_32(Way& way, const prologue_module& file, const ElfPayload& elf) {
     }
 
     prologue_handoff& handoff = *way.copy(&way.handoff(), sizeof way.handoff());
-    handoff.modules = way.place_modules(elf.aligns_modules);
+    handoff.modules = way.place_modules(elf.multiboot.aligns_modules);
     handoff.module_count = way.module_count();
+    handoff.load_base = all_of(elf).start;
     way.copy_what_is_pointed_to(handoff);
+    const Information information(way, elf.contract, handoff);
     Departure& departure = way.departure();
     const uint64_t tables = way.moving_tables();
+    const MemoryMap memory = way.memory(handoff.modules);
+    handoff.memory = memory.begin();
+    handoff.memory_count = memory.size();
+    information.fill(handoff, departure);
     fill_descriptors(way, departure);
     departure.entry = elf.physical_entry();
-    departure.rsi = make_information(way, elf, handoff);
-    departure.rdi = elf.has_multiboot1 ? MULTIBOOT1_MAGIC : 0;
     way.go(tables);
 }
 

@@ -1,9 +1,10 @@
-// An ELF64 that is mapped as its headers say: one that asks for Prologue's handoff by a note, which is
-// entered as kernel_main is; or one that asks by the Limine protocol.
+// An ELF64 that is mapped as its headers say, and entered in 64-bit mode: with Prologue's handoff,
+// as kernel_main is; by the Limine protocol; or with Multiboot 2's or PVH's information.
 #include "bits.h"
 #include "chance.h"
 #include "errors.h"
 #include "handoff_pointers.h"
+#include "information.h"
 #include "kernel_map.h"
 #include "payload/limine.h"
 #include "payload/pie.h"
@@ -187,11 +188,13 @@ void mask_interrupts() {
 
 } // namespace
 
-void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
+void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
+    const bool is_limine = elf.contract == Contract::limine;
+    check_wishes(elf, from);
     Random random;
     const bool is_random = draws_places(from, random);
-    if (elf.is_pie || elf.asks_limine)
+    if (elf.is_pie || is_limine)
         place_anywhere(way, elf, file, is_random ? &random : nullptr);
     const Image image = image_of(elf);
     KernelMap map = {from.direct_map, from.direct_map_bytes};
@@ -204,7 +207,7 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     move_segments(way, elf, file);
 
     prologue_handoff& handoff = *way.copy(&from, sizeof from);
-    handoff.modules = way.place_modules();
+    handoff.modules = way.place_modules(elf.multiboot.aligns_modules);
     handoff.module_count = way.module_count();
     way.copy_what_is_pointed_to(handoff);
     if (loses_loader_info(way, elf))
@@ -217,11 +220,11 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.direct_map_bytes = map.direct_map_bytes;
 
     uint8_t* const bytes = way.seen(file.start);
-    const uint64_t stack_bytes = elf.asks_limine ? limine_stack(bytes, elf) : kStackBytes;
+    const uint64_t stack_bytes = is_limine ? limine_stack(bytes, elf) : kStackBytes;
     const uint64_t most_ranges = 2 * (from.memory_count + Rooms::kMost);
-    uint8_t* const answers = elf.asks_limine ? way.objects<uint8_t>(
-                                                   limine_bytes(handoff.module_count, most_ranges))
-                                             : nullptr;
+    uint8_t* const answers =
+        is_limine ? way.objects<uint8_t>(limine_bytes(handoff.module_count, most_ranges)) : nullptr;
+    const Information information(way, elf.contract, handoff);
     const Span stack = way.room(kPage + stack_bytes);
     handoff.stack_bottom = handoff.direct_map + stack.start + kPage;
     handoff.stack_top = handoff.direct_map + stack.end;
@@ -240,20 +243,22 @@ void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.identity_bytes = map.identity.end;
     handoff.page_tables_phys = tables.root();
 
-    if (!elf.asks_limine)
+    if (!is_limine)
         fill_descriptors(departure, distance);
     departure.cr3 = tables.root();
     departure.entry = elf.entry;
     departure.rsp = handoff.stack_top - 8; // as if called from nowhere
-    if (elf.asks_limine) {
+    if (is_limine) {
         show_screen(tables, handoff);
         mask_interrupts();
         fill_limine_descriptors(departure, distance);
         answer_limine(bytes, elf,
                       {handoff, from.direct_map, image.span().start, image.virtual_span().start},
                       answers);
-    } else {
+    } else if (elf.contract == Contract::handoff) {
         departure.rdi = reinterpret_cast<uint64_t>(&handoff) + distance;
+    } else {
+        information.fill(handoff, departure);
     }
     move_pointers(handoff, distance);
     way.go(moving);

@@ -1,5 +1,6 @@
-// Linux, by its 64-bit protocol: entered 0x200 behind its start, with all RAM at its own
-// address and boot_params in RSI. Source: Linux, Documentation/arch/x86/boot.rst.
+// Linux: by its 64-bit protocol, entered 0x200 behind its start, with all RAM at its own address; or
+// by the 32-bit one, at its start, without paging. RSI, or ESI, has boot_params. Source: Linux,
+// Documentation/arch/x86/boot.rst.
 #include "bits.h"
 #include "payload/linux_image.h"
 #include "payload/refusals.h"
@@ -9,7 +10,8 @@ namespace prologue {
 namespace {
 
 constexpr uint64_t kStackBytes = 4096;
-constexpr unsigned kBootCs = 0x10, kBootDs = 0x18; // as the protocol says
+constexpr unsigned kBootCs = 0x10, kBootDs = 0x18; // as the protocols say
+constexpr unsigned kTask = 0x28;
 
 // Where it prefers to lie, or, where that is taken, anywhere.
 uint64_t claim_place(Way& way, const LinuxImage& image) {
@@ -22,23 +24,28 @@ uint64_t claim_place(Way& way, const LinuxImage& image) {
     return (room.start + image.alignment - 1) & ~(image.alignment - 1);
 }
 
-void fill_descriptors(Way& way, Departure& departure) {
-    departure.descriptors[kBootCs / 8] = kCode64;
+void fill_descriptors(Way& way, bool is_32_bit, Departure& departure) {
+    departure.descriptors[kBootCs / 8] = is_32_bit ? kCode32 : kCode64;
     departure.descriptors[kBootDs / 8] = kData;
+    departure.descriptors[kTask / 8] = kTask32;
     departure.gdt = {sizeof departure.descriptors - 1, way.phys_of(departure.descriptors), {}};
     departure.code = kBootCs;
     departure.data = kBootDs;
+    if (is_32_bit) {
+        departure.code32 = kBootCs;
+        departure.tss = kTask;
+    }
 }
 
 // More than one initrd is one behind the other: Linux wants each archive at a multiple of four, and
 // skips zeroes (Documentation/driver-api/early-userspace/buffer-format.rst).
-Span join_initrds(Way& way) {
+Span join_initrds(Way& way, uint64_t limit) {
     const prologue_module* const initrds = way.handoff().modules + 1;
     const auto padded = [](uint64_t bytes) { return (bytes + 3) & ~uint64_t{3}; };
     uint64_t bytes = 0;
     for (uint64_t i = 0; i != way.module_count(); ++i)
         bytes += padded(initrds[i].bytes);
-    Span joined = {way.room(bytes).start, 0};
+    Span joined = {way.room(bytes, limit).start, 0};
     joined.end = joined.start;
     for (uint64_t i = 0; i != way.module_count(); ++i) {
         way.move({initrds[i].start, joined.end, initrds[i].bytes});
@@ -47,19 +54,22 @@ Span join_initrds(Way& way) {
     return joined;
 }
 
-Span place_initrd(Way& way, const prologue_module*& modules) {
+// One initrd stays where it is if it may be there.
+Span place_initrd(Way& way, uint64_t limit, const prologue_module*& modules) {
     modules = way.handoff().modules + 1;
-    if (way.module_count() > 1)
-        return join_initrds(way);
+    const Span first = {modules->start, modules->start + modules->bytes};
+    if (way.module_count() > 1 ||
+        (way.module_count() == 1 && (first.end > limit || way.is_claimed(first))))
+        return join_initrds(way, limit < 4 * kGiB ? limit : 4 * kGiB);
     modules = way.place_modules();
-    return way.module_count() == 0 ? Span{} : Span{modules->start, modules->start + modules->bytes};
+    return way.module_count() == 0 ? Span{} : first;
 }
 
 } // namespace
 
-void start_linux(Way& way, const prologue_module& file) {
+void start_linux(Way& way, const prologue_module& file, Contract wished) {
     const uint8_t* const bytes = way.seen(file.start);
-    const LinuxImage image = read_linux(bytes, file.bytes);
+    const LinuxImage image = read_linux(bytes, file.bytes, wished);
     const prologue_handoff& from = way.handoff();
     if (from.cmdline_bytes > image.most_cmdline)
         refuse_in("the command line is longer than it takes", Refusal::linux_header,
@@ -68,10 +78,7 @@ void start_linux(Way& way, const prologue_module& file) {
     const uint64_t start = claim_place(way, image);
     way.move({file.start + image.kernel_offset, start, image.kernel_bytes});
     const prologue_module* modules;
-    const Span initrd = place_initrd(way, modules);
-    if (initrd.end > 4 * kGiB && !image.reaches_above_4g)
-        refuse_in("it takes no initrd above 4 GiB", Refusal::linux_header, initrd.start,
-                  initrd.end);
+    const Span initrd = place_initrd(way, image.initrd_limit, modules);
 
     const char* const cmdline = way.copy(from.cmdline, from.cmdline_bytes + 1);
     auto* const params = way.objects<BootParams>();
@@ -86,9 +93,9 @@ void start_linux(Way& way, const prologue_module& file) {
                               initrd,         more_e820,     way.phys_of(more_e820)};
     fill_boot_params(*params, bytes, from, guest);
 
-    fill_descriptors(way, departure);
+    fill_descriptors(way, image.is_32_bit(), departure);
     departure.cr3 = tables;
-    departure.entry = start + kLinuxEntry64;
+    departure.entry = start + image.entry;
     departure.rsp = stack.end;
     departure.rsi = way.phys_of(params);
     way.go(tables);

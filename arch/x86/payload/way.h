@@ -31,6 +31,7 @@ public:
 
     // Pages that will be the payload's: refuses what is no RAM.
     void claim(Span pages);
+    bool is_claimed(Span span) const;
     bool can_claim(Span pages) const { return rooms_.obstacle(pages).bytes() == 0; }
     const Rooms& rooms() const { return rooms_; }
     void keep(Span span) { rooms_.keep(span); }
@@ -70,8 +71,6 @@ public:
     [[noreturn]] void go(uint64_t moving_tables);
 
 private:
-    bool is_claimed(Span span) const;
-
     const prologue_handoff& handoff_;
     Rooms rooms_;
     Mover mover_;
@@ -92,9 +91,9 @@ T* Way::copy(const T* from, uint64_t bytes) {
 }
 
 // Each starts the payload, or refuses it.
-[[noreturn]] void start_handoff(Way& way, const prologue_module& file, ElfPayload& elf);
-[[noreturn]] void start_32(Way& way, const prologue_module& file, const ElfPayload& elf);
-[[noreturn]] void start_linux(Way& way, const prologue_module& file);
+[[noreturn]] void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf);
+[[noreturn]] void start_32(Way& way, const prologue_module& file, ElfPayload& elf);
+[[noreturn]] void start_linux(Way& way, const prologue_module& file, Contract wished);
 
 } // namespace prologue
 
