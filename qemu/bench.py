@@ -19,6 +19,7 @@ import bsd_loaders
 import cases
 import composers
 import count
+import efi_exit
 import exit_rate
 import feeding
 import footprint
@@ -67,6 +68,7 @@ BYTES_WITH_SEV = "  with SEV guests, as by default"
 BYTES_OF_SEV = "  of these, what only SEV guests need"
 BYTES_WITH_CONTRACTS = "  without them, with the contracts linux, vmd and freebsd"
 PAGES = "pages of memory touched first, to kernel_main"
+SINCE_EXIT = "from ExitBootServices' return to kernel_main"
 ABOVE_4_GIB = "to the 64-bit stage: Linux, 64-bit, above 4 GiB"
 # Where these are over their limits, they must not grow further.
 NEVER_MORE = {TEN_SORTED: 7580, EACH_FURTHER: 65, BYTES_ADDED: 31070, BYTES_WITH_SEV: 47610,
@@ -250,6 +252,13 @@ def depth():
                   change.until.instructions - plain)
 
 
+def behind_uefi():
+    """Real firmware's map, with ranges by the dozen; the stub's last steps are counted too."""
+    figures = efi_exit.since_exit("demo-every", WINDOWS, QEMU)
+    yield Row(SINCE_EXIT, figures.instructions, 12000, "OVMF with 256 MiB, its map as it is")
+    yield Row("  their iterations: bytes cleared or copied", figures.rep_iterations)
+
+
 # "?" is what runs in the two pages.
 OF_THE_CHANGE = ("find_low_pages", "change_depth", "prologue_switch_depth", "toggle", "own_cs", "?")
 LOW_PAGES = (0x9D000, 0x2000)  # where they are found, with QEMU's BIOS
@@ -379,8 +388,8 @@ def sev_host():
 
 def main() -> int:
     print(f"{'guest instructions, QEMU TCG, PVH, -cpu max, four levels':<58}{'':>10}{'at most':>9}")
-    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, pages_touched, sizes,
-                 processors, sev_guest_costs, sev_host):
+    for part in (way_up, sev_test, ways_in, stacks, depth, to_kernel, behind_uefi, pages_touched,
+                 sizes, processors, sev_guest_costs, sev_host):
         for row in part():
             print(row, flush=True)
     return 0

@@ -17,6 +17,7 @@ from handoff_report import GIB, MIB, Report, expect_report
 from images import Image, patch
 from iso import EFI, OVMF, grub_iso
 from linux_image import bzimage
+from pe_file import EXECUTE, NX_COMPAT, WRITE, headers_of
 from uefi_map import MEANS_RUNNING, expect_efi
 
 _TIMEOUT = 60
@@ -207,7 +208,7 @@ def fault_in_the_stub() -> None:
     symbols = Image(cases.BUILD / "prologue-efi.elf").symbols
     offset, = (at for name, at in symbols.items() if "load_initrd" in name)
     contents = bytearray(image_of("demo-every").read_bytes())
-    place = sections_of(contents)[".text"][2] + offset
+    place = headers_of(contents).sections[".text"].place + offset
     contents[place:place + 2] = b"\x0f\x0b"  # ud2
     image = fat_image({"kernel.efi": bytes(contents), **shell("kernel.efi")})
     result = machine.run(stick(image))
@@ -286,46 +287,29 @@ def is_not_started(name: str, files: Callable[[bytes], dict], says: str) -> Case
 # --- The file ---------------------------------------------------------------------------------
 
 _MOST_MORE_BYTES = 10 * 1024
-_PE_AT, _SECTIONS_BEHIND, _SECTION_BYTES = 0x3C, 24, 40
-_EXECUTE, _WRITE = 0x20000000, 0x80000000
-
-
-def sections_of(image: bytes) -> dict:
-    """(address, bytes in memory, place and bytes in the file, rights) of each, by name."""
-    start, = struct.unpack_from("<I", image, _PE_AT)
-    count, = struct.unpack_from("<H", image, start + 6)
-    optional, = struct.unpack_from("<H", image, start + 20)
-    table = start + _SECTIONS_BEHIND + optional
-    found = {}
-    for at in range(table, table + count * _SECTION_BYTES, _SECTION_BYTES):
-        name, memory, address, size, place, rights = struct.unpack_from("<8sIIII12xI", image, at)
-        found[name.rstrip(b"\0").decode()] = (address, memory, place, size, rights)
-    return found
 
 
 def is_a_sound_pe_image() -> None:
     image = image_of("demo-every").read_bytes()
-    start, = struct.unpack_from("<I", image, _PE_AT)
-    whole, headers = struct.unpack_from("<II", image, start + _SECTIONS_BEHIND + 56)
-    characteristics, = struct.unpack_from("<H", image, start + _SECTIONS_BEHIND + 70)
-    assert characteristics & 0x100, "it does not say NX_COMPAT"
-    sections = sections_of(image)
+    headers = headers_of(image)
+    assert headers.characteristics & NX_COMPAT, "it does not say NX_COMPAT"
+    sections = headers.sections
     assert set(sections) == {".sbat", ".reloc", ".text", ".data", ".kernel"}, sections
-    end, file_end = 0x1000, headers
+    end, file_end = 0x1000, headers.headers_bytes
     for name, (address, memory, place, size, rights) in sections.items():
-        assert not (rights & _WRITE and rights & _EXECUTE), f"{name} can be written and executed"
+        assert not (rights & WRITE and rights & EXECUTE), f"{name} can be written and executed"
         assert address == end and address % 0x1000 == 0, f"{name} is not behind the one before it"
         assert (place, size) == (0, 0) or place == file_end, f"{name} is not in order in the file"
         end, file_end = address + -(-memory // 0x1000) * 0x1000, file_end + size
-    assert (end, file_end) == (whole, len(image)), "the file or the image does not end there"
-    assert image[sections[".sbat"][2]:].startswith(b"sbat,1,"), "shim wants that line first"
+    assert (end, file_end) == (headers.image_bytes, len(image)), "file or image do not end there"
+    assert image[sections[".sbat"].place:].startswith(b"sbat,1,"), "shim wants that line first"
 
 
 def costs_no_more() -> None:
     """What a kernel pays for being a PE image, and that without it it pays nothing."""
     elf = cases.BUILD / "demo-every.elf"
     plain = bzimage(elf, "--no-efi").read_bytes()
-    assert not plain.startswith(b"MZ") and plain[_PE_AT:_PE_AT + 4] == bytes(4)
+    assert not plain.startswith(b"MZ"), "it is a PE image"
     more = image_of("demo-every").stat().st_size - len(plain)
     assert more <= _MOST_MORE_BYTES, f"{more} bytes more"
 
