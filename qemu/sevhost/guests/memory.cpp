@@ -72,13 +72,41 @@ static void legacy_paging() {
 }
 #endif
 
-// These end with the host's word.
-static void fetch_of_shared_memory() {
-    turn_paging_on();
-    *reinterpret_cast<volatile uint8_t*>(shared(page)) = 0xc3; // RET
-    reinterpret_cast<void (*)()>(address_of(shared(page)))();
+// A function that returns a value: MOV to EAX, RET.
+static void write_function(volatile void* to, uint32_t result) {
+    auto* const code = static_cast<volatile uint8_t*>(to);
+    code[0] = 0xb8;
+    for (unsigned i = 0; i != 4; ++i)
+        code[1 + i] = static_cast<uint8_t>(result >> 8 * i);
+    code[5] = 0xc3;
 }
 
+static uint32_t call(volatile void* code) {
+    return reinterpret_cast<uint32_t (*)()>(address_of(code))();
+}
+
+// Code is read from private memory all the same, and data are not.
+static void fetches_are_private() {
+    turn_paging_on();
+    write_function(page, kSecret);
+    write_function(shared(page), kPublic);
+    EXPECT_EQUAL(call(shared(page)), kSecret);
+    *shared(page + 64) = kPublic;
+    EXPECT_EQUAL(*shared(page + 64), kPublic);
+    EXPECT(*(page + 64) != kPublic);
+    EXPECT_EQUAL(call(shared(page)), kSecret);
+    EXPECT_EQUAL(call(page), kSecret);
+}
+
+// SNP: so a private page need not become shared for it.
+static void fetch_without_c_bit() {
+    turn_paging_on();
+    write_function(page, kSecret);
+    EXPECT_EQUAL(call(shared(page)), kSecret);
+    EXPECT_EQUAL(call(page), kSecret);
+}
+
+// This ends with the host's word.
 static void no_memory_at_all() {
     turn_paging_on();
     (void)*reinterpret_cast<volatile uint32_t*>(Word{100} << 20); // behind the guest's
@@ -92,7 +120,8 @@ const Scene scenes[] = {
     {"without-paging", without_paging},
     {"legacy-paging", legacy_paging},
 #endif
-    {"fetch-of-shared-memory", fetch_of_shared_memory},
+    {"fetches-are-private", fetches_are_private},
+    {"fetch-without-c-bit", fetch_without_c_bit},
     {"no-memory-at-all", no_memory_at_all},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];

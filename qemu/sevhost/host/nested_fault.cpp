@@ -20,10 +20,11 @@ struct Fault {
     bool fetch;
     bool write; // a walk may set a bit in what it reads
     Backing backing;
+    bool apart; // code, through a mapping by which data are the shared page's
 };
 
-// Which memory an access reaches (APM vol. 2, 15.34.4 and 15.34.5): private, where
-// the paging mode has no C-bit; private, for page-table walks, whatever it says.
+// Which memory an access reaches (APM vol. 2, 15.34.4 and 15.34.5): private, where the paging mode
+// has no C-bit; private, for page-table walks and for fetches, whatever it says.
 Fault fault_of(const Guest& guest) {
     const VmcbControl& control = guest.vmcb->control;
     const uint64_t c_bit = guest.paging_has_c_bit() ? guest.c_bit_mask : 0;
@@ -34,7 +35,8 @@ Fault fault_of(const Guest& guest) {
     fault.fetch = (control.exit_info1 & kNestedFaultFetch) != 0;
     fault.write = fault.on_tables || (control.exit_info1 & kNestedFaultWrite) != 0;
     const bool shared = c_bit != 0 && (fault.address & c_bit) == 0 && !fault.on_tables;
-    fault.backing = shared ? Backing::shared : Backing::private_;
+    fault.apart = shared && fault.fetch;
+    fault.backing = shared && !fault.fetch ? Backing::shared : Backing::private_;
     return fault;
 }
 
@@ -44,7 +46,8 @@ NestedTables& tables_in_use(Guest& guest) {
 
 bool large_page_fits(const Guest& guest, const Region& region, const Fault& fault) {
     // Shared pages come one by one, since page tables may lie between them; so do SNP's.
-    const bool one_by_one = fault.backing == Backing::shared || fault.on_tables || guest.snp() ||
+    const bool one_by_one = fault.backing == Backing::shared || fault.apart || fault.on_tables ||
+                            guest.snp() ||
                             guest.hostile != nullptr || // who wants to see each page's first access
                             tracks_writes();
     const GuestPhys start = fault.gpa & ~(kLargePageBytes - 1);
@@ -101,19 +104,24 @@ bool reverse_map_allows(Guest& guest, const Fault& fault) {
     return false;
 }
 
-void map_memory(Guest& guest, const Region& region, Fault fault) {
-    // Right for a page that holds nothing but code: as much as this host needs of a guest that
-    // was told a wrong C-bit, and finds out.
-    if (guest.alias_mask != 0 && fault.fetch)
-        fault.backing = Backing::private_;
-    if (guest.hostile != nullptr && guest.hostile->code_apart && fault.fetch)
-        fault.backing = Backing::private_;
+// Once in a run: who has forgotten the C-bit wants to know.
+void tell_apart(const Guest& guest, const Fault& fault) {
+    static bool told;
+    if (!told)
+        say("sevhost: an instruction is fetched from ", hex(fault.gpa), " at ",
+            hex(guest.save().rip),
+            " through a mapping without the C-bit: it is the private page's "
+            "(APM vol. 2, 15.34.5)\n");
+    told = true;
+}
+
+// The frame of code that is mapped without the C-bit is there for fetches, and a write finds the
+// data's. (That a read does not is where this host is kinder: it sees the code.)
+void map_memory(Guest& guest, const Region& region, const Fault& fault) {
     if (guest.snp() && !reverse_map_allows(guest, fault))
         return;
-    if (fault.backing == Backing::shared && fault.fetch)
-        refuse(guest, "an instruction is fetched from ", hex(fault.gpa),
-               " through a mapping without the C-bit: hardware fetches the private page there, and "
-               "reads another (APM vol. 2, 15.34.5); this host does not keep the two apart");
+    if (fault.apart)
+        tell_apart(guest, fault);
     if (fault.fetch)
         look_at_fetch(guest, fault.gpa);
     const bool large = large_page_fits(guest, region, fault);
@@ -124,7 +132,7 @@ void map_memory(Guest& guest, const Region& region, Fault fault) {
                           : 0;
     if (tracks_writes() && fault.write)
         note_writable(tables_in_use(guest), fault.address, page_of(region, fault));
-    else if (tracks_writes())
+    else if (tracks_writes() || fault.apart)
         rights |= NestedTables::kReadOnly;
     tables_in_use(guest).map(fault.address, guest.phys(region, fault.gpa, fault.backing), large,
                              rights);

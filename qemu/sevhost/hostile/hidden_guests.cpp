@@ -130,15 +130,14 @@ constexpr const char kPlain[] = "terminates, without a word: it does not know ye
 // clang-format off
 constexpr Hostile kEntries[] = {
     {.name = "two-frames-a-page", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "has the C-bit in all of its tables", .at_launch = share_image_in_silence,
-     .code_apart = true},
+     .right_guest = "has the C-bit in all of its tables", .at_launch = share_image_in_silence},
     {.name = "early-report", .kind = detected, .guests = kOnBoth, .right_guest = kPlain,
      .at_launch = from_first_instruction, .after_step = early_report},
     {.name = "gp-hides-sev", .kind = detected, .guests = kOnBoth, .right_guest = kPlain,
      .at_launch = from_first_instruction, .at_exit = cpuid_of_the_cpu, .after_step = hide_sev},
     {.name = "gp-hides-sev-and-shares", .kind = detected, .guests = kOnBoth,
      .right_guest = kPlain, .at_launch = from_first_instruction, .at_exit = cpuid_of_the_cpu,
-     .after_step = hide_sev_and_share, .code_apart = true},
+     .after_step = hide_sev_and_share},
     {.name = "gp-hides-sev-and-answers", .kind = detected, .guests = kOnBoth,
      .right_guest = kPlain, .at_launch = from_first_instruction, .after_step = hide_sev,
      .cpuid = no_leaf},

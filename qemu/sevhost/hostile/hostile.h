@@ -59,9 +59,6 @@ struct Hostile {
     // A list of page states that was worked off, and what SW_EXITINFO2 says of it.
     void (*page_state_list)(Guest& guest, uint8_t* list, uint64_t& result);
     void (*before_pvalidate)(Guest& guest, GuestPhys page);
-    // A page that is mapped without the C-bit has a frame for code, which is the private one, and
-    // one for data. (This host's frame for code can be read too: at an instruction in the page.)
-    bool code_apart;
 };
 
 struct HostileTable {

@@ -62,6 +62,7 @@ def _by_creation(name: str, ends: Optional[End] = None) -> Scene:
 
 
 _UNDELIVERED = r"exception 29 with error code 0x72 cannot be delivered: "
+_FETCHED = r"through a mapping without the C-bit: it is the private page's .*15\.34\.5"
 _AP_HOLD = _halted("AP reset hold: there is no other processor")
 
 _SCENES = {
@@ -154,8 +155,8 @@ _SCENES = {
         Scene("tables-are-private"),
         Scene("without-paging", sev=_ES, widths=(32,)),
         Scene("legacy-paging", widths=(32,)),
-        Scene("fetch-of-shared-memory", sev=_ES,
-              ends=_refused(r"an instruction is fetched .*APM vol\. 2, 15\.34\.5")),
+        Scene("fetches-are-private", sev=_ES, says=_FETCHED),
+        Scene("fetch-without-c-bit", sev=_SNP, says=_FETCHED),
         Scene("no-memory-at-all", ends=_refused("neither memory nor a device at 0x6400000")),
     ],
     "snp": [
