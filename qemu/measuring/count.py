@@ -26,6 +26,7 @@ import dataclasses
 import functools
 import json
 import os
+import pathlib
 import re
 import select
 import shlex
@@ -33,11 +34,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from typing import NamedTuple, Optional
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "machines"))
+from patience import Patience  # noqa: E402, of the harness
 
 HF_LMA = 1 << 14   # target/i386/cpu.h: EFER.LMA in a block's flags
 HF_CS64 = 1 << 15  # CS.L while LMA
@@ -424,18 +427,29 @@ def qemu_command(qemu, log, ranges, options):
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *options]
 
 
-def read_until(fd, deadline):
-    """What comes out of the pipe, until its end or the deadline."""
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([fd], [], [], left)[0]:
-            chunk = os.read(fd, 1 << 20)
-            if not chunk:
-                return
-            yield chunk
+class Log:
+    """What comes out of the pipe, until its end or until QEMU is given up: after so many seconds
+    of the processor, or at rest."""
+
+    def __init__(self, fd, qemu, seconds):
+        self.fd = fd
+        self.bytes = 0
+        self.given_up = False
+        self._patience = Patience(qemu.pid, seconds, lambda: self.bytes)
+
+    def chunks(self):
+        while not self._patience.over():
+            if select.select([self.fd], [], [], 0.2)[0]:
+                chunk = os.read(self.fd, 1 << 20)
+                if not chunk:
+                    return
+                self.bytes += len(chunk)
+                yield chunk
+        self.given_up = True
 
 
-def feed(tally, fd, deadline):
-    for event in log_events(read_until(fd, deadline)):
+def feed(tally, log):
+    for event in log_events(log.chunks()):
         tally.event(event)
         if tally.done:
             return
@@ -443,17 +457,17 @@ def feed(tally, fd, deadline):
 
 def run(tally, command_for_log, timeout):
     """Runs QEMU until the tally is done; returns how the run ended."""
-    deadline = time.monotonic() + timeout
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0), tempfile.TemporaryFile() as errors:
         with open(writer, "wb", buffering=0):
             qemu = subprocess.Popen(command_for_log(f"/dev/fd/{writer}"), pass_fds=[writer],
                                     stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        log = Log(reader, qemu, timeout)
         try:
-            feed(tally, reader, deadline)
+            feed(tally, log)
             if tally.done:
                 return "reached"
-            if time.monotonic() >= deadline:
+            if log.given_up:
                 return f"not reached in {timeout} s"
             status = qemu.wait()
         finally:
