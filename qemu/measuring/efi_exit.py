@@ -1,7 +1,8 @@
 """Counts what a kernel's own file runs once UEFI's boot services have ended, up to kernel_main.
 
-OVMF starts the file, and what is OVMF's is not counted. Where it loads the file a run without counting
-tells: in the firmware's map, which the demonstration kernel prints, the file has a range of its own.
+OVMF starts the file, and what is OVMF's is not counted. Where it loads the file a run without
+counting tells: in the firmware's map, which the demonstration kernel prints, the file has a range of
+its own.
 """
 
 import re
@@ -55,8 +56,9 @@ def since_exit(kernel: str, windows, qemu: str) -> count.Figures:
     image = count.Image(str(cases.BUILD / f"{kernel}.elf"), windows)
     counter = SinceLastCall(lambda: count.Tally(image, "kernel_main"),
                             contents[code.place:code.place + code.size], start)
-    ended = count.run(counter, lambda log: count.qemu_command(
-        qemu, log, [(start, code.memory), *image.ranges()], [*options, "-serial", "null"]), _SECONDS)
+    watched = [(start, code.memory), *image.ranges()]
+    options = [*options, "-serial", "null"]
+    ended = count.run(counter, lambda log: count.qemu_command(qemu, log, watched, options), _SECONDS)
     assert counter.done, ended
     assert counter.calls > 0, "the stub was not loaded where it was before"
     return counter.tally.until
