@@ -1,8 +1,8 @@
 """Counts what a kernel's own file runs once UEFI's boot services have ended, up to kernel_main.
 
 OVMF starts the file, and what is OVMF's is not counted. Where it loads the file a run without
-counting tells: in the firmware's map, which the demonstration kernel prints, the file has a range of
-its own.
+counting tells: in the firmware's map, which the demonstration kernel prints, the file has a range
+of its own.
 """
 
 import re
@@ -58,7 +58,8 @@ def since_exit(kernel: str, windows, qemu: str) -> count.Figures:
                             contents[code.place:code.place + code.size], start)
     watched = [(start, code.memory), *image.ranges()]
     options = [*options, "-serial", "null"]
-    ended = count.run(counter, lambda log: count.qemu_command(qemu, log, watched, options), _SECONDS)
+    ended = count.run(
+        counter, lambda log: count.qemu_command(qemu, log, watched, options), _SECONDS)
     assert counter.done, ended
     assert counter.calls > 0, "the stub was not loaded where it was before"
     return counter.tally.until
