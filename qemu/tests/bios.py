@@ -26,7 +26,8 @@ _RAM_BY_88 = [(0x1000, 0x9F000), (MIB, 64 * MIB)]
 
 # What stands in for the BIOS: settings are symbols, 0 where they are not named.
 _SETTINGS = ("SAME_BUFFER", "CLOBBER", "SET_FLAGS", "ENTRIES", "STOPS_SAYING_SMAP",
-             "FAILS_AT_THE_END", "NO_E801", "E801_IN_AX", "CLOSE_A20", "A20_LIES")
+             "FAILS_AT_THE_END", "NEVER_ENDS", "WRITES_MORE", "NO_E801", "E801_IN_AX", "CLOSE_A20",
+             "A20_LIES")
 _ROM = """
         .code16
         .byte   0x55, 0xaa, 2048 / 512
@@ -135,7 +136,13 @@ e820:
         addw    $4, %di
         loop    2b
         popl    %edx
-        movl    $20, %ecx
+        .if WRITES_MORE
+        movl    $11, %ecx
+7:      movl    $0xcccccccc, %es:(%di)
+        addw    $4, %di
+        loop    7b
+        .endif
+        movl    $(20 + 44 * WRITES_MORE), %ecx
         incw    %bx
         movzwl  %bx, %ebx
         movl    $0x534d4150, %eax
@@ -146,6 +153,10 @@ e820:
         .endif
         cmpw    $ENTRIES, %bx
         jne     done
+        .if NEVER_ENDS
+        decw    %bx                     // the last one again
+        jmp     done
+        .endif
         .if STOPS_SAYING_SMAP
         xorl    %eax, %eax
         .endif
@@ -239,6 +250,8 @@ CASES = [
     boots("E820 changes registers and segments", Bios(("CLOBBER",))),
     boots("E820 turns interrupts on, and strings backwards", Bios(("SET_FLAGS",))),
     boots("E820 writes only what differs from the entry before", Bios(("SAME_BUFFER",))),
+    boots("E820 writes more than it is asked for", Bios(("WRITES_MORE",))),
+    boots("E820 has no last entry", Bios(("NEVER_ENDS",))),
     boots("all of that", Bios(("CLOBBER", "SET_FLAGS", "SAME_BUFFER"))),
     boots("E820 stops saying SMAP: E801", Bios(("STOPS_SAYING_SMAP",), entries=3), _RAM_BY_E801),
     boots("E820 ends half-way, by the carry: what it gave", Bios(("FAILS_AT_THE_END",)), _RAM),

@@ -5,6 +5,7 @@
 #define E820_COUNT (BOOT_PARAMS + 0x1e8)
 #define E820_TABLE (BOOT_PARAMS + 0x2d0)
 #define E820_ENTRY_BYTES 20
+#define E820_ROOM 64             // for a BIOS that writes more of an entry than it is asked for
 #define E820_MOST 128
 
 #define BIOS_E820 0xe820
@@ -100,4 +101,4 @@ add_entry:
 1:      ret
 
         .balign 4
-entry:  .skip   E820_ENTRY_BYTES
+entry:  .skip   E820_ROOM
