@@ -116,6 +116,7 @@ bool is_owner(const File& file, const NoteHeader& note, uint64_t name, const cha
 // What it asks for by its notes.
 struct Notes {
     bool handoff = false;
+    uint32_t paging = PROLOGUE_PAGING_FOUR;
     uint64_t pvh = 0;
 };
 
@@ -125,6 +126,12 @@ void read_note(const File& file, const NoteHeader& note, uint64_t name, Notes& n
         expect("the payload note's n_descsz", note.bytes, 4);
         expect("the payload note's version", read_unaligned<uint32_t>(descriptor), 1);
         notes.handoff = true;
+    }
+    if (note.type == PROLOGUE_NOTE_PAGING && is_owner(file, note, name, kOwner)) {
+        expect("the paging note's n_descsz", note.bytes, 4);
+        notes.paging = read_unaligned<uint32_t>(descriptor);
+        if (notes.paging != PROLOGUE_PAGING_BEST && notes.paging != PROLOGUE_PAGING_FIVE)
+            expect("the paging note's levels", notes.paging, PROLOGUE_PAGING_FOUR);
     }
     if (note.type == kPvhNote && is_owner(file, note, name, kXen)) {
         if (note.bytes != 8)
@@ -265,6 +272,7 @@ bool needs_no_wish(Contract contract) {
 void choose_contract(Contract wished, const File& file, bool is_64, const Notes& notes,
                      ElfPayload& payload) {
     payload.pvh_entry = notes.pvh;
+    payload.paging = notes.paging;
     payload.contract = wished;
     if (wished != Contract::none) {
         if (!asks_for(wished, file, is_64, notes, payload) && !needs_no_wish(wished))

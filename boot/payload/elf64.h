@@ -9,6 +9,7 @@
 #include "contract.h"
 #include "image.h"
 #include "multiboot_header.h"
+#include "prologue/wishes.h"
 
 namespace prologue {
 
@@ -26,6 +27,7 @@ struct ElfPayload {
     Contract contract = Contract::none;
     uint64_t pvh_entry = 0; // what PVH's note names; 0 where there is none
     MultibootHeader multiboot;
+    uint32_t paging = PROLOGUE_PAGING_FOUR; // by the note of PROLOGUE_WISH_PAGING
     bool is_pie = false; // ET_DYN: it runs wherever its relocations are applied for
     Span dynamic;        // of the file: what a PIE's PT_DYNAMIC says
     unsigned count = 0;

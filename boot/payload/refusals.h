@@ -18,6 +18,8 @@
     X(elf_contract, "payload: elf: no note says by which contract it is to be started")            \
     X(elf_relocation, "payload: elf: relocation: %s (%x, %x)")                                     \
     X(limine, "payload: limine: %s is not served (%x, %x)")                                        \
+    X(processors, "payload: limine: %u of %u processors have left the loader image")               \
+    X(levels, "payload: it needs five levels of paging, and this CPU knows four")                  \
     X(multiboot2, "payload: multiboot2: %s %u is not served (%x)")                                 \
     X(multiboot_address, "payload: multiboot: %s is %x, which does not fit to %x")                 \
     X(multiboot_flat,                                                                              \

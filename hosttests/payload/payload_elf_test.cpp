@@ -102,6 +102,23 @@ TEST(ElfPayload, EachFieldOfASegmentIsChecked) {
     EXPECT_EQ(what(with(kElfNoteAt + 24, uint32_t{2})), "the payload note's version");
 }
 
+TEST(ElfPayload, WishesForADepthOfPaging) {
+    const auto with_note = [](uint32_t levels) {
+        std::vector<uint8_t> file = elf_file();
+        const uint32_t notes[] = {9, 4, 0x70, 0x6c6f7250, 0x6575676f, 0, 1,
+                                  9, 4, 0x51, 0x6c6f7250, 0x6575676f, 0, levels};
+        std::memcpy(file.data() + kElfNoteAt, notes, sizeof notes);
+        const uint64_t bytes = sizeof notes;
+        std::memcpy(file.data() + kNote + kFileBytes, &bytes, sizeof bytes);
+        return file;
+    };
+    EXPECT_EQ(read_elf(elf_file().data(), elf_file().size()).paging, 4u);
+    for (const uint32_t levels : {0u, 4u, 5u})
+        EXPECT_EQ(read_elf(with_note(levels).data(), elf_file().size()).paging, levels);
+    EXPECT_EQ(refusal_of_file(with_note(3)),
+              refused(Refusal::elf_header, {3, 4}, "the paging note's levels"));
+}
+
 TEST(ElfPayload, IsRefusedWhereverItIsCutOff) {
     const std::vector<uint8_t> file = elf_file();
     for (size_t bytes = 0; bytes != file.size(); ++bytes) {

@@ -223,7 +223,7 @@ inline void check_elf(const uint8_t* file, uint64_t bytes, const ElfPayload& elf
     if (elf.is_pie)
         expect_sound_relocations(file, bytes, elf);
     if (elf.contract == Contract::limine)
-        check(limine_stack(file, elf) >= kLimineStack, "there is a stack");
+        check(limine_wishes(file, elf).stack_bytes >= kLimineStack, "there is a stack");
     if (elf.is_mapped())
         return;
     bool inside = false;

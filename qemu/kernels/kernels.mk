@@ -81,8 +81,8 @@ KERNEL_NAMES := own_parser first_header cpus-four cpus-five cpus_mailbox cpus_se
 	c_kernel-wishes reuse reuse-multiboot1 demo-random-best-every sums-random sums-random-every
 
 VARIANT_four := -DKERNEL_PAGING=PROLOGUE_PAGING_FOUR
-VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST
-VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE
+VARIANT_best := -DKERNEL_PAGING=PROLOGUE_PAGING_BEST -DKERNEL_LEVELS=4
+VARIANT_five := -DKERNEL_PAGING=PROLOGUE_PAGING_FIVE -DKERNEL_LEVELS=5
 VARIANT_payload := -DKERNEL_PAYLOAD
 VARIANT_pvh64 := -DKERNEL_PVH64
 VARIANT_random := -DKERNEL_RANDOM
@@ -143,9 +143,11 @@ $(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(LINUX32) $(EFI_STUB) linker/prol
 
 # Payloads of the loader image, without the library: high by a script of their own; low as lld lays
 # it out; as PIEs with each kind of relocations.
-PAYLOAD_NAMES := high sums low pie relr shared limine limine-pie informed informed-pvh64
+PAYLOAD_NAMES := high best five sums low pie relr shared limine limine-pie limine-best limine-five informed informed-pvh64
 PAYLOADS := $(PAYLOAD_NAMES:%=$(BUILD)/payload-%.elf)
 payload-high := demo-payload console
+payload-best := demo-payload-best console
+payload-five := demo-payload-five console
 payload-sums := sums console
 payload-low := demo-payload-pie console-pie
 payload-pie := sums-pie console-pie
@@ -153,17 +155,23 @@ payload-relr := sums-pie console-pie
 payload-shared := sums-pic console-pic
 payload-limine := limine console
 payload-limine-pie := limine-pie console-pie
+payload-limine-best := limine-best console
+payload-limine-five := limine-five console
 payload-informed := informed console
 payload-informed-pvh64 := informed-pvh64 console
 PAYLOAD_high := -z max-page-size=4096 -T qemu/kernels/payload.ld
+PAYLOAD_best := $(PAYLOAD_high)
+PAYLOAD_five := $(PAYLOAD_high)
 PAYLOAD_sums := $(PAYLOAD_high)
 PAYLOAD_informed := $(PAYLOAD_high) -e informed_entry
 PAYLOAD_informed-pvh64 := $(PAYLOAD_informed)
 PAYLOAD_low := --image-base=0x100000
 PAYLOAD_pie := -pie --no-dynamic-linker
 PAYLOAD_relr := $(PAYLOAD_pie) --pack-dyn-relocs=relr
-PAYLOAD_limine := -z max-page-size=4096 --image-base=0xffffffff80000000 -e limine_entry
-PAYLOAD_limine-pie := $(PAYLOAD_pie) -e limine_entry
+PAYLOAD_limine := -z max-page-size=4096 --image-base=0xffffffff80000000 -e elf_entry
+PAYLOAD_limine-pie := $(PAYLOAD_pie) -e elf_entry
+PAYLOAD_limine-best := $(PAYLOAD_limine)
+PAYLOAD_limine-five := $(PAYLOAD_limine)
 PAYLOAD_shared := -shared -Bsymbolic-functions
 payload_objects = $($(1):%=$(BUILD)/kernels/%.o)
 KERNEL_OBJECTS += $(sort $(foreach name,$(PAYLOAD_NAMES),$(call payload_objects,payload-$(name))))

@@ -33,13 +33,13 @@ _SUMS = cases.BUILD / "payload-sums.elf"
 
 # ---- Prologue's handoff ----
 
-def by_qemu(payload: str, **options) -> Case:
+def by_qemu(payload: str, paging: str = "4-level", **options) -> Case:
     def function() -> None:
         file = cases.BUILD / f"payload-{payload}.elf"
         result = machine.run(machine.Boot(
             kernel=_LOADER, initrd=[file], append="a b", **options))
         report = expect_report(result, file, loader="pvh", cmdline="a b", modules=[],
-                               load_base=Image(file).base, paging="4-level")
+                               load_base=Image(file).base, paging=paging)
         assert report.fields["rsdp"] != 0
 
     return Case(" ".join(["payload: QEMU by PVH,", payload, *map(str, options.values())]), function)
@@ -164,14 +164,14 @@ def loader(path=_LOADER):
 
 
 def refused(name: str, message: str, change: Callable[[bytearray], object],
-            payload: str = "payload-high.elf") -> Case:
+            payload: str = "payload-high.elf", **options) -> Case:
     """A changed payload ends in one fatal line."""
 
     def function() -> None:
         contents = bytearray((cases.BUILD / payload).read_bytes())
         contents = change(contents) or contents
         expect_fatal(machine.run(machine.Boot(
-            kernel=loader(), initrd=[cases.scratch_file(bytes(contents))])), message)
+            kernel=loader(), initrd=[cases.scratch_file(bytes(contents))], **options)), message)
 
     return Case(f"payload: refused, {name}", function)
 
@@ -271,6 +271,9 @@ CASES = [
     by_qemu("low"),
     by_qemu("low", cpu="qemu64", memory="16M"),
     by_qemu("high", cpu="qemu64", memory="512G"),
+    by_qemu("best", "5-level", cpu="max"),
+    by_qemu("best", cpu="max,la57=off"),
+    by_qemu("five", "5-level", cpu="max", memory="512G"),
     pie("pie"),
     pie("relr", cpu="qemu64", memory="16M"),
     pie("shared"),
@@ -304,6 +307,8 @@ CASES = [
             "(200000, ffffffffffffffff)", put("<Q", _CODE + _MEMSZ, (1 << 64) - 1)),
     refused("where no RAM is", "payload: 80200000 to <*> belongs where no RAM is, or what must "
             "stay: 80200000 to fffc0000", at_2_gib),
+    refused("five levels", "payload: it needs five levels of paging, and this CPU knows four",
+            lambda contents: None, "payload-five.elf", cpu="max,la57=off"),
     Case("payload: refused, no module", without_a_module),
     Case("payload: Memtest86+", memtest),
     linux("by Multiboot 1 and QEMU", by_multiboot1, r"^\[.*Command line: console=ttyS0 panic=-1"),

@@ -137,7 +137,48 @@ in_32_bits:
         popl    %eax
         addl    $4, %esp
         ret     // to the entry, whose upper half stays behind
+
+        // Another processor, which waits here for a payload of the Limine protocol.
+        // Expects: RDI = its LimineProcessor as the payload sees it, RSI = the Departure, RDX = the
+        // end of its stack as the payload sees it, RCX = a count of those that have come.
+        // Leaves, where its goto_address says: what the payload's first processor has, RDI as it is.
         .code64
+        .balign 16
+        .globl  prologue_park
+        .hidden prologue_park
+prologue_park:
+        lock incl (%rcx)
+        lidt    DEPARTURE_NO_IDT(%rsi)
+        lgdt    DEPARTURE_GDT(%rsi)
+        movl    DEPARTURE_CODE(%rsi), %r8d
+        movl    DEPARTURE_DATA(%rsi), %r9d
+        movq    DEPARTURE_CR3(%rsi), %rax
+        movq    %rax, %cr3
+        movq    %rdx, %rsp
+        movl    %r9d, %ds
+        movl    %r9d, %es
+        movl    %r9d, %ss
+        movl    %r9d, %fs
+        movl    %r9d, %gs
+        leaq    parked(%rip), %rax
+        pushq   %r8
+        pushq   %rax
+        lretq
+parked:
+        pause
+        movq    LIMINE_GOTO_ADDRESS(%rdi), %rax
+        testq   %rax, %rax
+        jz      parked
+        xorl    %ebx, %ebx
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        xorl    %esi, %esi
+        xorl    %ebp, %ebp
+        xorl    %r8d, %r8d
+        xorl    %r9d, %r9d
+        pushq   $0 // as if called from nowhere
+        jmp     *%rax
+
         .globl  prologue_depart_end
         .hidden prologue_depart_end
 prologue_depart_end:
@@ -152,4 +193,12 @@ prologue_leave_image:
         cld
         movq    %rdx, %cr3
         jmp     *%rsi
+
+        // The same for another processor, which goes to prologue_park in the copy: that one's
+        // registers, R8 = those tables, R9 = where it is.
+        .globl  prologue_park_other
+        .hidden prologue_park_other
+prologue_park_other:
+        movq    %r8, %cr3
+        jmp     *%r9
         .section .note.GNU-stack, "", @progbits

@@ -23,6 +23,8 @@
 #define DEPARTURE_CODE32 3724
 #define DEPARTURE_BYTES 4096
 
+#define LIMINE_GOTO_ADDRESS 16
+
 #ifndef __ASSEMBLER__
 #pragma GCC visibility push(hidden)
 #include "image.h"
@@ -76,8 +78,10 @@ static_assert(sizeof(Departure) < DEPARTURE_BYTES - 64); // the rest is its stac
 } // namespace prologue
 
 extern "C" {
-extern const char prologue_depart[], prologue_depart_end[];
+extern const char prologue_depart[], prologue_park[], prologue_depart_end[];
 [[noreturn]] void prologue_leave_image(uint64_t departure, uint64_t copy, uint64_t cr3);
+[[noreturn]] void prologue_park_other(uint64_t processor, uint64_t departure, uint64_t stack_top,
+                                      uint64_t left, uint64_t cr3, uint64_t copy);
 }
 #pragma GCC visibility pop
 #endif

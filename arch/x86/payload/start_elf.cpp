@@ -6,8 +6,12 @@
 #include "handoff_pointers.h"
 #include "information.h"
 #include "kernel_map.h"
+#include "limine_processors.h"
 #include "payload/limine.h"
 #include "payload/pie.h"
+#include "payload/refusals.h"
+#include "payload/rtc.h"
+#include "peephole.h"
 #include "slots.h"
 #include "way.h"
 
@@ -186,19 +190,59 @@ void mask_interrupts() {
         asm volatile("outb %0, %1" : : "a"(uint8_t{0xff}), "Nd"(port));
 }
 
+// Five levels, if it wants them and this CPU has them.
+void choose_depth(Way& way, const ElfPayload& elf, const LimineWishes& wishes) {
+    const bool is_limine = elf.contract == Contract::limine;
+    const bool needs = is_limine ? wishes.needs_five_levels : elf.paging == PROLOGUE_PAGING_FIVE;
+    const bool wants = is_limine ? wishes.wants_five_levels : elf.paging == PROLOGUE_PAGING_BEST;
+    if ((needs || wants) && !way.deepen() && needs)
+        refuse(Refusal::levels);
+}
+
+Span copy_of(Way& way, const uint8_t* bytes, uint64_t count) {
+    const uint64_t start = way.phys_of(way.copy(bytes, count));
+    return {start, start + count};
+}
+
+uint8_t read_cmos(uint8_t index) {
+    constexpr uint8_t kNmiOff = 0x80; // while the index stands
+    uint8_t value;
+    asm volatile("outb %0, %1" : : "a"(uint8_t(index | kNmiOff)), "Nd"(uint16_t{0x70}));
+    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(uint16_t{0x71}));
+    return value;
+}
+
+// "_SM3_", which an entry point of SMBIOS 3 begins with.
+bool has_smbios_3(const prologue_handoff& handoff) {
+    char anchor[4] = {};
+    const prologue_cpus cpus = {.handoff = &handoff};
+    Peephole peephole(tables_of(cpus));
+    return handoff.smbios_phys != 0 && peephole.is_there() &&
+           peephole.read(handoff.smbios_phys, anchor, sizeof anchor) && anchor[3] == '3';
+}
+
 } // namespace
 
 void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     const prologue_handoff& from = way.handoff();
     const bool is_limine = elf.contract == Contract::limine;
     check_wishes(elf, from);
+    uint8_t* const bytes = way.seen(file.start);
+    LimineWishes wishes = is_limine ? limine_wishes(bytes, elf) : LimineWishes{};
+    choose_depth(way, elf, wishes);
+    const Span own_file = wishes.wants_file ? copy_of(way, bytes, file.bytes) : Span{};
     Random random;
     const bool is_random = draws_places(from, random);
     if (elf.is_pie || is_limine)
         place_anywhere(way, elf, file, is_random ? &random : nullptr);
+    if (is_limine)
+        wishes = limine_wishes(bytes, elf); // what a PIE's point to is elsewhere now
     const Image image = image_of(elf);
     KernelMap map = {from.direct_map, from.direct_map_bytes};
     map.addressable = kMostPhysical;
+    if (from.paging_levels ==
+        5) // the direct map stays, inside of a top-level entry: nothing to share
+        map.identity.end = 4 * kGiB;
     if (is_random)
         place_direct_map(way, image, random, map);
     const uint64_t distance = map.direct_map - from.direct_map;
@@ -219,11 +263,12 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.direct_map = map.direct_map;
     handoff.direct_map_bytes = map.direct_map_bytes;
 
-    uint8_t* const bytes = way.seen(file.start);
-    const uint64_t stack_bytes = is_limine ? limine_stack(bytes, elf) : kStackBytes;
+    const uint64_t stack_bytes = is_limine ? wishes.stack_bytes : kStackBytes;
     const uint64_t most_ranges = 2 * (from.memory_count + Rooms::kMost);
-    uint8_t* const answers =
-        is_limine ? way.objects<uint8_t>(limine_bytes(handoff.module_count, most_ranges)) : nullptr;
+    Processors processors(way, wishes);
+    uint8_t* const answers = is_limine ? way.objects<uint8_t>(limine_bytes(
+                                             handoff.module_count, most_ranges, processors.count()))
+                                       : nullptr;
     const Information information(way, elf.contract, handoff);
     const Span stack = way.room(kPage + stack_bytes);
     handoff.stack_bottom = handoff.direct_map + stack.start + kPage;
@@ -252,8 +297,11 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
         show_screen(tables, handoff);
         mask_interrupts();
         fill_limine_descriptors(departure, distance);
+        departure.entry = wishes.entry != 0 ? wishes.entry : elf.entry;
         answer_limine(bytes, elf,
-                      {handoff, from.direct_map, image.span().start, image.virtual_span().start},
+                      {handoff, from.direct_map, image.span().start, image.virtual_span().start,
+                       processors.start(way, moving, map.direct_map), own_file,
+                       wishes.wants_time ? read_rtc(read_cmos) : 0, has_smbios_3(from)},
                       answers);
     } else if (elf.contract == Contract::handoff) {
         departure.rdi = reinterpret_cast<uint64_t>(&handoff) + distance;

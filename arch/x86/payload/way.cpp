@@ -3,9 +3,12 @@
 #include "bits.h"
 #include "errors.h"
 #include "payload/refusals.h"
+#include "prologue/paging_depth.h"
 
 namespace prologue {
 namespace {
+
+constexpr uint64_t kLarge = 2 * kMiB; // a page that is split
 
 // Pages for tables of one map of RAM: one of each level where a range begins or ends, unless
 // its neighbour has it already; one for each 512 GiB; and one of 2 MiB pages for each GiB where the
@@ -137,6 +140,43 @@ PageTables Way::tables(TablePages& pages, unsigned maps) {
     pages = {span.start, span.end};
     const PagingMode mode = {handoff_.paging_levels, handoff_.page_size == kGiB};
     return PageTables(handoff_.direct_map, pages.take(handoff_.direct_map), mode, pages);
+}
+
+uint64_t* Way::own_entry(uint64_t virt, TablePages& pages) {
+    const PagingMode mode = {handoff_.paging_levels, handoff_.page_size == kGiB};
+    PageTables tables(handoff_.direct_map, handoff_.page_tables_phys, mode, pages);
+    MapResult result = MapResult::ok;
+    uint64_t* const entry = tables.small_page(virt, result);
+    if (!entry)
+        fail(Error::no_table_memory, virt, kPage);
+    return entry;
+}
+
+void Way::make_small(Span span) {
+    const Span room = this->room((span.bytes() / kLarge + 4) * kPage);
+    TablePages pages = {room.start, room.end};
+    for (uint64_t phys = span.start; phys < span.end; phys = (phys & ~(kLarge - 1)) + kLarge)
+        own_entry(handoff_.direct_map + phys, pages);
+}
+
+// The code that changes the depth runs in a page that must be executable at its own address.
+bool Way::deepen() {
+    const Span way = room(PROLOGUE_DEPTH_PAGES * kPage), top = room(kPage),
+               room = this->room(4 * kPage);
+    TablePages pages = {room.start, room.end};
+    uint64_t* const entry = own_entry(way.start, pages);
+    const uint64_t before = *entry;
+    *entry = before & ~kNoExecute;
+    prologue_other_depth(&handoff_, 4, handoff_.page_tables_phys, seen<uint64_t>(top.start));
+    const prologue_depth_change change = {top.start, seen<uint64_t>(top.start), way.start,
+                                          seen<void>(way.start)};
+    const bool is_done = prologue_change_paging_depth(&change) == PROLOGUE_DEPTH_CHANGED;
+    *entry = before;
+    if (is_done) {
+        handoff_.paging_levels = 5;
+        handoff_.page_tables_phys = top.start;
+    }
+    return is_done;
 }
 
 uint64_t Way::moving_tables() {

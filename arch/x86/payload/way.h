@@ -16,7 +16,7 @@ namespace prologue {
 
 class Way {
 public:
-    explicit Way(const prologue_handoff& handoff)
+    explicit Way(prologue_handoff& handoff)
         : handoff_(handoff),
           rooms_(handoff.memory, handoff.memory_count) {}
 
@@ -62,6 +62,12 @@ public:
     // Tables in a room of their own, enough for all RAM by so many addresses.
     PageTables tables(TablePages& pages, unsigned maps);
 
+    // Makes this image's own pages small in its direct map.
+    void make_small(Span span);
+
+    // This image goes on with five levels, at the same addresses; false where the CPU has four.
+    bool deepen();
+
     // Those on which it all moves: RAM and the first MiB at their own addresses, and this
     // image.
     uint64_t moving_tables();
@@ -71,7 +77,9 @@ public:
     [[noreturn]] void go(uint64_t moving_tables);
 
 private:
-    const prologue_handoff& handoff_;
+    uint64_t* own_entry(uint64_t virt, TablePages& pages);
+
+    prologue_handoff& handoff_;
     Rooms rooms_;
     Mover mover_;
     static constexpr unsigned kMostRooms = Rooms::kMost;
