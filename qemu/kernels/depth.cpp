@@ -1,5 +1,6 @@
 // Changes the depth of its paging: to the other, back, and to the other again; and
 // says after each what became of the CPU and of memory.
+#include "../../arch/x86/cpu/cpu.h"
 #include "console.h"
 #include "prologue/paging_depth.h"
 #include "prologue/wishes.h"
@@ -12,30 +13,13 @@ PROLOGUE_WISH_DIRECT_MAP(0xffff800000000000); // an address with either depth
 namespace {
 
 using kernel::print, kernel::print_hex, kernel::print_decimal;
+using prologue::read_cr0, prologue::read_cr3, prologue::read_cr4;
 
 constexpr uint64_t kPages = 0x90000; // beyond the identity map
 constexpr uint64_t kCr4La57 = 1 << 12, kCr4Pcide = 1 << 17;
 constexpr uint64_t kPresent = 1;
 
 alignas(4096) uint64_t other_top[512];
-
-uint64_t read_cr0() {
-    uint64_t value;
-    asm volatile("mov %%cr0, %0" : "=r"(value));
-    return value;
-}
-
-uint64_t read_cr3() {
-    uint64_t value;
-    asm volatile("mov %%cr3, %0" : "=r"(value));
-    return value;
-}
-
-uint64_t read_cr4() {
-    uint64_t value;
-    asm volatile("mov %%cr4, %0" : "=r"(value));
-    return value;
-}
 
 void write_cr4(uint64_t value) {
     asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");

@@ -3,6 +3,7 @@
 // the handoff, the memory map, the modules and all that the page tables map, for
 // a test that knows what they should be. A command line of "drop-identity" takes
 // the identity map away and raises #UD without it.
+#include "../../arch/x86/cpu/cpu.h"
 #include "console.h"
 #include "paging_walk.h"
 #include "prologue/handoff.h"
@@ -45,6 +46,7 @@ namespace {
 using kernel::print;
 using kernel::print_decimal;
 using kernel::print_hex;
+using prologue::read_msr;
 
 // The contract, from the manuals' numbers and the public header.
 constexpr uint64_t kCr0 = 0x80010033; // PG WP NE ET MP PE
@@ -85,12 +87,6 @@ void check(const char* name, uint64_t seen, uint64_t expected) {
 // `seen` is shown where it does not lie in [start, end).
 void check_within(const char* name, uint64_t seen, uint64_t start, uint64_t end) {
     check(name, seen, seen >= start && seen < end ? seen : start);
-}
-
-uint64_t read_msr(uint32_t number) {
-    uint32_t low, high;
-    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
-    return uint64_t{high} << 32 | low;
 }
 
 #define READ(instruction, type)                                                                    \

@@ -44,7 +44,10 @@ inline uint64_t read_msr(uint32_t number) {
 }
 
 inline void write_msr(uint32_t number, uint64_t value) {
-    asm volatile("wrmsr" : : "c"(number), "a"(static_cast<uint32_t>(value)), "d"(value >> 32));
+    asm volatile("wrmsr"
+                 :
+                 : "c"(number), "a"(static_cast<uint32_t>(value)),
+                   "d"(static_cast<uint32_t>(value >> 32)));
 }
 
 inline uint64_t read_tsc() {

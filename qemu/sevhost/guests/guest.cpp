@@ -26,6 +26,20 @@ void mark(Word value) {
     asm volatile("vmmcall" : : "a"(kMarker), "b"(value) : "memory");
 }
 
+static void mark_all(uint64_t value) {
+    mark(static_cast<Word>(value));
+    if (!kLong)
+        mark(static_cast<Word>(value >> 32));
+}
+
+void note(const char* name, uint64_t value) {
+    uint64_t letters = 0;
+    for (unsigned i = 0; name[i]; ++i)
+        letters |= uint64_t{static_cast<uint8_t>(name[i])} << 8 * i;
+    mark_all(letters);
+    mark_all(value);
+}
+
 void terminate(Reason reason) {
     if (sev_status & kSevStatusEs) {
         write_msr(kMsrGhcb,

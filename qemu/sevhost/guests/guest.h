@@ -22,6 +22,8 @@ enum class Reason : unsigned { done = 0, unexpected = 1, exception = 2, no_such_
 [[noreturn]] void terminate(Reason reason);
 [[noreturn]] void fail(unsigned line, uint64_t found, uint64_t expected);
 void mark(Word value); // the host prints it
+// A name of eight letters at most and a value: each a mark, or two in 32-bit mode.
+void note(const char* name, uint64_t value);
 
 #define EXPECT_EQUAL(found, expected)                                                              \
     do {                                                                                           \

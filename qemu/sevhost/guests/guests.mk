@@ -2,7 +2,8 @@
 
 GUESTS_DIR := $(SEVHOST_DIR)/guests
 GUESTS_BOTH := vc msr page page_events page_refused page_vmm memory snp probe
-GUESTS64 := $(GUESTS_BOTH) processors
+GUESTS_OF_PROCESSORS := creation jump_table others
+GUESTS64 := $(GUESTS_BOTH) $(GUESTS_OF_PROCESSORS)
 GUESTS32 := $(GUESTS_BOTH)
 GUESTS_ALONE := state intercepted # in assembly, without scenes
 GUESTS57 := vc memory snp # 64-bit mode with five levels of tables
@@ -41,6 +42,7 @@ $(BUILD)/guests/%64.elf: $(BUILD)/guests/64/%.o $(BUILD)/guests/64/start64.o $(G
 		$(GUESTS_DIR)/guest.ld
 	@echo "  $@"
 	$(LLD) -static -T $(GUESTS_DIR)/guest.ld -o $@ $(filter %.o,$^)
+$(GUESTS_OF_PROCESSORS:%=$(BUILD)/guests/%64.elf): $(BUILD)/guests/64/other_processor.o
 $(BUILD)/guests/%57.elf: $(BUILD)/guests/64/%.o $(BUILD)/guests/64/start57.o $(GUEST_SHARED64) \
 		$(GUESTS_DIR)/guest.ld
 	@echo "  $@"

@@ -1,25 +1,10 @@
 // A guest that looks for lies: it asks for all that there is to ask, and notes each answer as it
 // came, believing none. A test holds the notes against those that it makes of an honest host.
-// Each note is a name of eight letters and a value, each of them a mark, or two in 32-bit mode.
 #include "exceptions.h"
 #include "ghcb_page.h"
 #include "snp.h"
 #include "start_info.h"
 #include "tables.h"
-
-static void mark_all(uint64_t value) {
-    mark(static_cast<Word>(value));
-    if (!kLong)
-        mark(static_cast<Word>(value >> 32));
-}
-
-static void note(const char* name, uint64_t value) {
-    uint64_t letters = 0;
-    for (unsigned i = 0; name[i]; ++i)
-        letters |= uint64_t{static_cast<uint8_t>(name[i])} << 8 * i;
-    mark_all(letters);
-    mark_all(value);
-}
 
 static uint64_t sum(const volatile uint8_t* bytes, uint64_t count) {
     uint64_t result = 0xcbf29ce484222325;

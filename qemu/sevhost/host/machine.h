@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "../../../arch/x86/cpu/cpu.h"
 #include "cpuid_features.h"
 
 namespace sevhost {
@@ -32,28 +33,10 @@ inline uint32_t in32(uint16_t port) {
     return value;
 }
 
-inline uint64_t read_msr(uint32_t number) {
-    uint32_t low, high;
-    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
-    return uint64_t{high} << 32 | low;
-}
-inline void write_msr(uint32_t number, uint64_t value) {
-    asm volatile("wrmsr"
-                 :
-                 : "c"(number), "a"(static_cast<uint32_t>(value)),
-                   "d"(static_cast<uint32_t>(value >> 32)));
-}
+using prologue::read_msr;
+using prologue::read_tsc;
+using prologue::write_msr;
 
-inline uint64_t read_cr4() {
-    uint64_t value;
-    asm volatile("mov %%cr4, %0" : "=r"(value));
-    return value;
-}
-inline uint64_t read_tsc() {
-    uint32_t low, high;
-    asm volatile("rdtsc" : "=a"(low), "=d"(high));
-    return uint64_t{high} << 32 | low;
-}
 inline void invalidate_page(const void* address) {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");
 }

@@ -180,19 +180,23 @@ _SCENES = {
         Scene("validation-through-a-shared-mapping", sev=_SNP,
               ends=_refused(r"mapped without the C-bit .*APM vol\. 3, PVALIDATE")),
     ],
-    "processors": [
+    "creation": [
         *(_by_creation(name) for name in ("creation", "destruction", "another-state",
                                           "creation-at-init", "creation-refused")),
         _by_creation("no-vmsa", _refused(r"is no such page in the reverse map: VMRUN fails")),
         _by_creation("vmsa-of-other-features", _refused("has the features 0x0, and the guest has")),
         _by_creation("vmsa-without-svme", _refused("EFER.SVME is zero")),
-        Scene("no-state", widths=(64,), cpus=2, ends=_refused(
-            "a SIPI for processor 1, which has no state")),
+    ],
+    "jump_table": [
         *(Scene(name, sev=_ES, widths=(64,), host="firmware", cpus=2)
           for name in ("jump-table", "hold-by-msr", "hold-by-page", "init-while-it-runs", "nmi")),
-        Scene("others", sev=()),  # tests/sev/hostile.py
+        Scene("no-state", widths=(64,), cpus=2, ends=_refused(
+            "a SIPI for processor 1, which has no state")),
         Scene("nobody-runs", widths=(64,), cpus=2, ends=_halted(
             "no processor runs, and none can start another")),
+    ],
+    "others": [
+        Scene("others", sev=()),  # tests/sev/hostile.py
     ],
 }
 

@@ -275,7 +275,7 @@ def _run(sev: str, scene: str, hostile: str = "", timeout: float = 20):
     """The C-bit decides nothing for a guest of 32-bit mode without paging."""
     width = 32 if scene == "early" else 64
     if scene == _OTHERS:
-        return sev_guest.run(Run(cases.BUILD / "guests/processors64.elf", sev=sev, memory="32M",
+        return sev_guest.run(Run(cases.BUILD / "guests/others64.elf", sev=sev, memory="32M",
                                  host="firmware" if sev == "es" else "", cpus=3, cmdline=scene,
                                  hostile=hostile, timeout=timeout))
     return sev_guest.run(Run(cases.BUILD / f"guests/probe{width}.elf", sev=sev, memory="32M",
