@@ -56,6 +56,25 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 
 -include $(HOST_OBJECTS:.o=.d)
 
+# The tests of SEV's logic alone, built in a moment, for very many changes of it
+# (qemu/mutants.py): without sanitizers, which what these do not notice then has.
+QUICK_FLAGS = -std=c++20 -O1 $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_INCLUDES)
+QUICK_OBJECTS := $(patsubst %.cpp,$(BUILD)/quick/%.o,$(wildcard boot/*.cpp arch/x86/sev/*.cpp \
+	arch/x86/report/*.cpp hosttests/sev/*.cpp) hosttests/seams.cpp hosttests/boot/range_model.cpp \
+	hosttests/boot/confidential_images.cpp hosttests/boot/confidential_test.cpp \
+	hosttests/boot/linux_images.cpp hosttests/boot/loader_images.cpp)
+
+$(BUILD)/quick/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  $@"
+	$(HOST_CXX) $(QUICK_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/hosttests-sev: $(QUICK_OBJECTS)
+	@echo "  $@"
+	$(HOST_CXX) $(QUICK_FLAGS) -fuse-ld=lld -o $@ $^ -lgtest -lgtest_main -lpthread
+
+-include $(QUICK_OBJECTS:.o=.d)
+
 # libFuzzer: a target for each loader's structures, one for the memory map, and those of the
 # SEV host's model; with seeds that the target itself writes.
 #   make fuzz        each for FUZZ_SECONDS; what is found stays in $(BUILD)/fuzz
@@ -100,8 +119,9 @@ $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o
 	$@ --write-seeds $@.seeds
 
 # The same without ASan and UBSan, for very many inputs. What they keep goes through those that
-# have them.
+# have them. Coverage is that of the code under test, and not of the models that judge it.
 FUZZ_FAST_FLAGS = -std=c++20 -O2 -g $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_INCLUDES)
+FUZZ_COVERAGE := -fsanitize=fuzzer-no-link
 FUZZ_FAST_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz-fast/%)
 fast = $(patsubst $(BUILD)/fuzz/%,$(BUILD)/fuzz-fast/%,$(1))
 $(call fast,$(FUZZ_SEV_OBJECTS)) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.o): \
@@ -110,7 +130,8 @@ $(call fast,$(FUZZ_SEV_OBJECTS)) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/hosttests
 $(BUILD)/fuzz-fast/%.o: %.cpp
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(HOST_CXX) $(FUZZ_FAST_FLAGS) -Ihosttests/fuzz -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(HOST_CXX) $(FUZZ_FAST_FLAGS) -Ihosttests/fuzz $(if $(filter hosttests/%,$<),,$(FUZZ_COVERAGE)) \
+		-MMD -MP -c -o $@ $<
 
 $(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_OBJECTS))
 $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_SEV_OBJECTS))

@@ -4,9 +4,9 @@
 #include "xen.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <ostream>
-#include <sstream>
 #include <stdexcept>
 
 namespace prologue::test {
@@ -18,23 +18,26 @@ constexpr char kSentences[] = PROLOGUE_ENTRY_ERRORS(PROLOGUE_ERROR_SENTENCE)
 
 // A number or a name that the sentence has no place for would never be read.
 std::string spell(Error error, const std::string& what, const std::array<uint64_t, 4>& numbers) {
-    std::ostringstream out;
+    std::string out; // no stream: the fuzzers fail very often
     size_t used = 0;
     bool named = false;
     for (const char* at = raw_sentence(error); *at != 0; ++at) {
         if (*at != '%') {
-            out << *at;
+            out += *at;
         } else if (*++at == 's') {
-            out << what;
+            out += what;
             named = true;
         } else {
-            out << (*at == 'u' ? std::dec : std::hex) << numbers.at(used++);
+            char digits[20];
+            out.append(digits, std::to_chars(digits, std::end(digits), numbers.at(used++),
+                                             *at == 'u' ? 10 : 16)
+                                   .ptr);
         }
     }
     const bool lost = std::any_of(numbers.begin() + used, numbers.end(), [](auto n) { return n; });
     if (lost || named != !what.empty())
-        throw std::logic_error("the numbers do not fit: " + out.str());
-    return out.str();
+        throw std::logic_error("the numbers do not fit: " + out);
+    return out;
 }
 
 } // namespace

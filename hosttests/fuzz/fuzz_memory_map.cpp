@@ -124,10 +124,12 @@ void fuzz_memory_map(Reader reader) {
         return;
     }
     const Ranges ranges = {map.begin(), map.end()};
-    must(flaw_of(map.begin(), map.end()).empty(), flaw_of(map.begin(), map.end()));
-    must(ranges == map_by_sweep(statements), str(statements, ranges));
+    const std::string flaw = flaw_of(map.begin(), map.end());
+    must(flaw.empty(), flaw);
+    const auto tell = [&] { return str(statements, ranges); };
+    must(ranges == map_by_sweep(statements), tell);
     if (small)
-        must(ranges == map_by_pages(statements, universe, kPages), str(statements, ranges));
+        must(ranges == map_by_pages(statements, universe, kPages), tell);
 }
 
 std::vector<Input> seeds() {

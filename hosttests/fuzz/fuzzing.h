@@ -1,6 +1,7 @@
 // What fuzz targets have in common.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -8,16 +9,24 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace prologue::test {
 
 // What must hold whatever the input.
-inline void must(bool holds, const std::string& what) {
+inline void must(bool holds, std::string_view what) {
     if (holds)
         return;
-    std::fprintf(stderr, "does not hold: %s\n", what.c_str());
+    std::fprintf(stderr, "does not hold: %.*s\n", static_cast<int>(what.size()), what.data());
     std::abort();
+}
+
+// The same where it takes longer to say what than to look: `tell` is called only then.
+template <std::invocable Tell>
+void must(bool holds, Tell tell) {
+    if (!holds)
+        must(false, tell());
 }
 
 using Input = std::vector<uint8_t>;

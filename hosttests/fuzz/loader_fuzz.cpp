@@ -114,7 +114,7 @@ private:
         const std::string flaw = flaw_of(map.begin(), map.end());
         must(flaw.empty(), flaw);
         const Ranges due = map_by_sweep(stated_);
-        must(ranges == due, "the map is " + str(ranges) + "not " + str(due));
+        must(ranges == due, [&] { return "the map is " + str(ranges) + "not " + str(due); });
     }
 
     // What is found without a map is free by the map.
@@ -189,6 +189,8 @@ std::vector<Input> loader_seeds(const FuzzedContract& contract) {
         Input seed(sizeof info);
         std::memcpy(seed.data(), &info, sizeof info);
         seed.insert(seed.end(), start, end);
+        if (contract.answer != nullptr)
+            contract.answer(stated, seed);
         seeds.push_back(seed);
     };
     for (const Stated& stated : some) {
@@ -206,6 +208,8 @@ void fuzz_loader(const FuzzedContract& contract, const uint8_t* data, size_t siz
     if (size < sizeof info)
         return;
     std::memcpy(&info, data, sizeof info);
+    if (contract.ask != nullptr)
+        size = sizeof info + contract.ask(data + sizeof info, size - sizeof info);
     const uint64_t bytes = size - sizeof info;
     FakeMemory memory(std::max((bytes + kPage - 1) / kPage, uint64_t{1}) * kPage);
     memory.put_bytes(0, data + sizeof info, bytes);

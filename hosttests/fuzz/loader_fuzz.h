@@ -9,17 +9,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace prologue::test {
 
 // Changes what a well-meaning loader has left into what some loader really leaves.
 using Quirk = void(FakeMemory& memory, uint64_t info);
 
+// What a hypervisor is to answer, which is the input's end: takes that, and tells what is left.
+using Ask = size_t(const uint8_t* data, size_t size);
+
+// The end of a seed, so that it answers what the loader states.
+using Answer = void(const Stated& stated, std::vector<uint8_t>& seed);
+
 struct FuzzedContract {
     ParseLoaderInfo* parse;
     NextModule* next_module;
     uint64_t (*put)(FakeMemory& memory, const Stated& stated, const Places& places);
     Quirk* quirks[4] = {}; // seeds of their own, up to the first that is null
+    Ask* ask = nullptr;
+    Answer* answer = nullptr;
 };
 
 void fuzz_loader(const FuzzedContract& contract, const uint8_t* data, size_t size);
