@@ -81,6 +81,6 @@ check-in-debian:
 
 # Which lines of the SEV path can be changed without a test that notices (qemu/mutants.py).
 .PHONY: mutants
-mutants:
-	@$(PYTHON) qemu/mutants.py $(if $(FILES),--files '$(FILES)') $(if $(SAMPLE),--sample $(SAMPLE)) \
+mutants: $(SEVHOST) kernels $(FEEDERS) $(BUILD)/hosttests $(BUILD)/hosttests-sev
+	@$(PYTHON) qemu/mutants.py $(if $(NAMED),--named) $(if $(FILES),--files '$(FILES)') $(if $(SAMPLE),--sample $(SAMPLE)) \
 		$(if $(MOST),--most $(MOST)) $(if $(JOBS),--jobs $(JOBS)) $(if $(STAGES),--stages $(STAGES))

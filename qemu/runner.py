@@ -4,7 +4,9 @@
 BUILD names the directory of the kernels; --test picks cases by a shell pattern or a regular
 expression that matches anywhere in the name, and may be given more than once. With --sev those in
 qemu/tests/sev are run, and no others; with --fail-fast one after the other, up to the first that
-fails. The slowest are listed at the end.
+fails. The slowest are listed at the end. With --serve each line that comes in is
+a call's arguments, run in a process of its own that has the tables already; its last line is the
+status.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import fnmatch
 import importlib
 import os
 import re
+import shlex
 import sys
 import time
 import traceback
@@ -40,6 +43,22 @@ class Verdict:
 
 def main() -> int:
     options = parse_options()
+    return serve() if options.serve else run(options)
+
+
+def serve() -> int:
+    collect(True)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            status = run(parse_options(shlex.split(line)))
+            sys.stdout.flush()
+            os._exit(status)  # what is to be tidied up is the server's
+        print(f"status {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}", flush=True)
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
     chosen = [case for case in collect(options.sev)
               if any(chosen_by(pattern, case.name) for pattern in options.test or ["*"])]
     verdicts = []
@@ -57,13 +76,14 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def parse_options() -> argparse.Namespace:
+def parse_options(arguments: Optional[List[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--test", metavar="PATTERN", action="append")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or os.cpu_count()))
     parser.add_argument("--sev", action="store_true")
     parser.add_argument("--fail-fast", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--serve", action="store_true")
+    return parser.parse_args(arguments)
 
 
 def collect(sev: bool) -> List[Case]:
