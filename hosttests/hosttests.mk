@@ -23,14 +23,21 @@ HOST_TESTED := $(wildcard boot/*.cpp boot/payload/*.cpp arch/x86/paging/*.cpp \
 	arch/x86/linux32/check_place.cpp
 SEV_HOST_SOURCES := $(wildcard hosttests/sevhost/*.cpp hosttests/sevhost/*.S \
 	$(SEVHOST_DIR)/model/*.cpp)
+# Of prologue-check what reads PE images, which needs no libelf.
+CHECKED := $(addprefix linker/check/,pe_file.cpp check_pe.cpp findings.cpp)
+CHECK_TEST_SOURCES := hosttests/check/pe_file_test.cpp $(CHECKED)
 HOST_SOURCES := $(wildcard $(foreach end,cpp c S,$(HOST_FOLDERS:%=%/*.$(end)))) $(HOST_TESTED) \
-	$(SEV_HOST_SOURCES)
+	$(SEV_HOST_SOURCES) $(CHECK_TEST_SOURCES)
 HOST_OBJECTS := $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(HOST_SOURCES))))
 
 # The SEV host's model has headers of its own, of the same names.
 SEV_HOST_INCLUDES := -I$(SEVHOST_DIR)/model -Ihosttests -Ihosttests/paging
 $(addprefix $(BUILD)/host/,$(addsuffix .o,$(basename $(SEV_HOST_SOURCES)))): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
+
+CHECK_INCLUDES := -Ihosttests/check -Ilinker/check $(addprefix -iquote ,boot boot/include \
+	arch/x86/cpu arch/x86/efi arch/x86/entry)
+$(CHECK_TEST_SOURCES:%.cpp=$(BUILD)/host/%.o): HOST_INCLUDES = $(CHECK_INCLUDES)
 
 # The public headers are any kernel's, whatever its warnings.
 $(BUILD)/host/hosttests/include/handoff_test.o: HOST_FLAGS += -Wpedantic
@@ -87,7 +94,9 @@ FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd igvm memory_map
 FUZZ_SEV_NAMES := sev_instruction sev_ghcb sev_igvm
 FUZZ_GUEST_NAMES := guest_vc
 FUZZ_EFI_NAMES := efi
-FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES) $(FUZZ_EFI_NAMES)
+FUZZ_CHECK_NAMES := pe
+FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES) $(FUZZ_EFI_NAMES) \
+	$(FUZZ_CHECK_NAMES)
 FUZZ_FLAGS := -max_len=8192 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/boot/range_model.cpp \
 	hosttests/boot/loader_images.cpp hosttests/boot/bsd_images.cpp hosttests/boot/linux_images.cpp \
@@ -101,6 +110,9 @@ FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/sev/scripted_
 	$(filter-out %/accept_memory.cpp,$(wildcard arch/x86/sev/*.cpp)))
 FUZZ_EFI_OBJECTS := $(FUZZ_OBJECTS) $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(EFI_LOGIC) \
 	hosttests/efi/fake_firmware.cpp)
+FUZZ_CHECK_OBJECTS := $(CHECKED:%.cpp=$(BUILD)/fuzz/%.o)
+$(FUZZ_CHECK_OBJECTS) $(FUZZ_CHECK_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
+	HOST_INCLUDES = $(CHECK_INCLUDES)
 FUZZ_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 
 $(BUILD)/fuzz/%.o: %.cpp
@@ -112,6 +124,7 @@ $(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_OBJECTS)
 $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_SEV_OBJECTS)
 $(FUZZ_GUEST_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_GUEST_OBJECTS)
 $(FUZZ_EFI_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_EFI_OBJECTS)
+$(FUZZ_CHECK_NAMES:%=$(BUILD)/fuzz/%): $(FUZZ_CHECK_OBJECTS)
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o
 	@echo "  $@"
 	$(HOST_CXX) $(HOST_FLAGS) -fsanitize=fuzzer -o $@ $^
@@ -126,6 +139,9 @@ FUZZ_FAST_TARGETS := $(FUZZ_NAMES:%=$(BUILD)/fuzz-fast/%)
 fast = $(patsubst $(BUILD)/fuzz/%,$(BUILD)/fuzz-fast/%,$(1))
 $(call fast,$(FUZZ_SEV_OBJECTS)) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.o): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
+$(call fast,$(FUZZ_CHECK_OBJECTS)) \
+	$(FUZZ_CHECK_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.o): \
+	HOST_INCLUDES = $(CHECK_INCLUDES)
 
 $(BUILD)/fuzz-fast/%.o: %.cpp
 	@mkdir -p $(@D)
@@ -137,12 +153,13 @@ $(FUZZ_LOADER_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_OBJECTS))
 $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_SEV_OBJECTS))
 $(FUZZ_GUEST_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_GUEST_OBJECTS))
 $(FUZZ_EFI_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_EFI_OBJECTS))
+$(FUZZ_CHECK_NAMES:%=$(BUILD)/fuzz-fast/%): $(call fast,$(FUZZ_CHECK_OBJECTS))
 $(FUZZ_FAST_TARGETS): $(BUILD)/fuzz-fast/%: $(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.o
 	@echo "  $@"
 	$(HOST_CXX) $(FUZZ_FAST_FLAGS) -fsanitize=fuzzer -o $@ $^
 
 -include $(call fast,$(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_GUEST_OBJECTS:.o=.d) \
-	$(FUZZ_EFI_OBJECTS:.o=.d)) \
+	$(FUZZ_EFI_OBJECTS:.o=.d) $(FUZZ_CHECK_OBJECTS:.o=.d)) \
 	$(FUZZ_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.d)
 
 .PHONY: fuzz fuzz-short $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=fuzz-short-%)
@@ -166,7 +183,7 @@ $(FUZZ_NAMES:%=fuzz-short-%): fuzz-short-%: $(BUILD)/fuzz/%
 	@echo "fuzz $*: $(FUZZ_RUNS) inputs, no fault"
 
 -include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_SEV_OBJECTS:.o=.d) $(FUZZ_GUEST_OBJECTS:.o=.d) \
-	$(FUZZ_EFI_OBJECTS:.o=.d) \
+	$(FUZZ_EFI_OBJECTS:.o=.d) $(FUZZ_CHECK_OBJECTS:.o=.d) \
 	$(FUZZ_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.d)
 
 .PHONY: host-binaries

@@ -4,6 +4,7 @@
 
 #include "findings.h"
 #include "kernel.h"
+#include "pe_file.h"
 #include "ranges.h"
 
 namespace check {
@@ -11,6 +12,9 @@ namespace check {
 // What is wrong with a kernel for those loaders; without a choice, for those whose
 // headers it carries.
 Findings check_kernel(const Kernel& kernel, std::optional<Loaders> asked);
+
+// The same of a PE image, which firmware alone takes.
+Findings check_pe(const PeFile& file, std::optional<Loaders> asked);
 
 // False where there is no use in looking further.
 bool check_file(const Kernel& kernel, Findings& findings);

@@ -1,9 +1,7 @@
 #include "elf_file.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <limits>
 
 #include <gelf.h>
@@ -53,23 +51,6 @@ struct ElfFile::Handle {
         : elf(elf_memory(reinterpret_cast<char*>(contents.data()), contents.size())) {}
     ~Handle() { elf_end(elf); }
 };
-
-ElfFile ElfFile::read(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream)
-        throw Unreadable(path + ": " + std::strerror(errno));
-    std::vector<uint8_t> contents;
-    char buffer[65536];
-    while (stream.read(buffer, sizeof buffer), stream.gcount() > 0)
-        contents.insert(contents.end(), buffer, buffer + stream.gcount());
-    if (stream.bad() || !stream.eof())
-        throw Unreadable(path + ": cannot be read");
-    try {
-        return ElfFile(std::move(contents));
-    } catch (const Unreadable& error) {
-        throw Unreadable(path + ": " + error.what());
-    }
-}
 
 ElfFile::ElfFile(std::vector<uint8_t> contents) : contents_(std::move(contents)) {
     elf_version(EV_CURRENT);
@@ -204,19 +185,11 @@ void ElfFile::scan_for_notes(const Segment& segment, std::string_view owner) {
 }
 
 std::optional<Bytes> ElfFile::at(uint64_t offset, uint64_t count) const {
-    if (offset > contents_.size() || count > contents_.size() - offset)
-        return std::nullopt;
-    return contents().subspan(offset, count);
+    return bytes_at(contents_, offset, count);
 }
 
 std::optional<uint64_t> ElfFile::number(uint64_t offset, unsigned count) const {
-    const std::optional<Bytes> bytes = at(offset, count);
-    if (!bytes)
-        return std::nullopt;
-    uint64_t value = 0;
-    for (unsigned i = count; i-- != 0;)
-        value = value << 8 | (*bytes)[i];
-    return value;
+    return number_at(contents_, offset, count);
 }
 
 uint32_t ElfFile::word(uint64_t offset) const {

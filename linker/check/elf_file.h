@@ -3,24 +3,14 @@
 // outside of it is left out or says so, and nothing crashes.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
-#include <span>
-#include <stdexcept>
 #include <string>
-#include <vector>
+
+#include "file_bytes.h"
 
 namespace check {
-
-using Bytes = std::span<const uint8_t>;
-
-// A file that cannot be read, or that is no ELF file.
-struct Unreadable : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
 
 struct Segment {
     unsigned index; // in the program headers
@@ -54,7 +44,6 @@ struct Note {
 class ElfFile {
 public:
     // Throws Unreadable.
-    static ElfFile read(const std::string& path);
     explicit ElfFile(std::vector<uint8_t> contents);
     ElfFile(ElfFile&&);
     ~ElfFile();

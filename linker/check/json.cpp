@@ -55,13 +55,13 @@ std::string object(const Items& fields) {
     return joined(fields, '{', '}', ", ");
 }
 
-std::string json_of(LoaderId loader, const Kernel& kernel, const Findings& findings) {
+std::string json_of(LoaderId loader, const Candidate& candidate, const Findings& findings) {
     const Verdict verdict = verdict_of(loader, findings);
-    const auto entry = kernel.entry(loader);
+    const auto entry = candidate.entry(loader);
     return object({
         field("name", quoted(kLoaders[loader].name)),
         field("contract", quoted(name_of(kLoaders[loader].contract))),
-        field("carried", boolean(kernel.carries(kLoaders[loader].contract))),
+        field("carried", boolean(candidate.carries(kLoaders[loader].contract))),
         field("asked", boolean(verdict != Verdict::not_asked)),
         field("taken", verdict == Verdict::not_asked ? "null" : boolean(verdict == Verdict::taken)),
         field("entry", verdict == Verdict::taken && entry ? hexadecimal(*entry) : "null"),
@@ -93,6 +93,17 @@ std::string json_of(const Segment& segment) {
         field("file_offset", hexadecimal(segment.offset)),
         field("file_bytes", hexadecimal(segment.file_bytes)),
         field("rights", quoted(rights_of(segment.readable, segment.writable, segment.executable))),
+    });
+}
+
+std::string json_of(const PeSection& section) {
+    return object({
+        field("name", quoted(section.name)),
+        field("address", hexadecimal(section.address)),
+        field("bytes", hexadecimal(section.bytes)),
+        field("file_offset", hexadecimal(section.offset)),
+        field("file_bytes", hexadecimal(section.file_bytes)),
+        field("rights", quoted(rights_of(section.readable, section.writable, section.executable))),
     });
 }
 
@@ -130,29 +141,49 @@ Items headers_of(const Kernel& kernel) {
     return headers;
 }
 
-} // namespace
+// What is in the file, by its kind.
+struct Parts {
+    Items segments, headers, notes, sections;
+};
 
-std::string json_report(const std::string& path, const Kernel& kernel, const Findings& findings) {
-    Items loaders, found, segments, notes;
+std::string report(const std::string& path, const Candidate& candidate, const Findings& findings,
+                   const Parts& parts) {
+    Items loaders, found;
     for (unsigned i = 0; i != kLoaderCount; ++i)
-        loaders.push_back(json_of(static_cast<LoaderId>(i), kernel, findings));
+        loaders.push_back(json_of(static_cast<LoaderId>(i), candidate, findings));
     for (const Finding& finding : findings)
         found.push_back(json_of(finding));
-    for (const Segment& segment : kernel.file.loads)
-        segments.push_back(json_of(segment));
-    for (const Note& note : kernel.file.notes)
-        notes.push_back(json_of(note, kernel.file));
     const Items fields = {
         field("format", std::to_string(kFormat)),
         field("file", quoted(path)),
         field("taken", boolean(!findings.refused(findings.asked()))),
         field("loaders", lines(loaders)),
         field("findings", lines(found)),
-        field("segments", lines(segments)),
-        field("headers", lines(headers_of(kernel))),
-        field("notes", lines(notes)),
+        field("segments", lines(parts.segments)),
+        field("headers", lines(parts.headers)),
+        field("notes", lines(parts.notes)),
+        field("sections", lines(parts.sections)),
     };
     return "{\n  " + joined(fields, ' ', '\n', ",\n  ").substr(1) + "}\n";
+}
+
+} // namespace
+
+std::string json_report(const std::string& path, const Kernel& kernel, const Findings& findings) {
+    Parts parts;
+    for (const Segment& segment : kernel.file.loads)
+        parts.segments.push_back(json_of(segment));
+    parts.headers = headers_of(kernel);
+    for (const Note& note : kernel.file.notes)
+        parts.notes.push_back(json_of(note, kernel.file));
+    return report(path, kernel, findings, parts);
+}
+
+std::string json_report(const std::string& path, const PeFile& file, const Findings& findings) {
+    Parts parts;
+    for (const PeSection& section : file.sections)
+        parts.sections.push_back(json_of(section));
+    return report(path, file, findings, parts);
 }
 
 std::string json_list() {

@@ -69,7 +69,7 @@ struct WishKind {
 };
 const WishKind* wish_kind(uint32_t type);
 
-struct Kernel {
+struct Kernel : Candidate {
     explicit Kernel(ElfFile file);
 
     ElfFile file;
@@ -84,11 +84,9 @@ struct Kernel {
     std::optional<uint64_t> multiboot1_header(LoaderId loader) const;
     std::optional<uint64_t> multiboot2_header() const;
 
-    // Is it there, or ought it to be?
-    bool carries(Contract contract) const;
+    bool carries(Contract contract) const override;
     Loaders carried_loaders() const;
-    // The physical address at which a loader enters, if it finds that.
-    std::optional<uint64_t> entry(LoaderId loader) const;
+    std::optional<uint64_t> entry(LoaderId loader) const override;
 };
 
 std::vector<Note> find_pvh_notes(const ElfFile& file);

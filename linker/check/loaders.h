@@ -3,6 +3,7 @@
 
 #include <array>
 #include <bitset>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -48,6 +49,15 @@ inline constexpr std::array<Loader, kLoaderCount> kLoaders = {{
     {"igvm", Contract::igvm},
     {"kexec-elf", Contract::kexec},
 }};
+
+// A file that loaders are asked about.
+struct Candidate {
+    virtual ~Candidate() = default;
+    // Is it there, or ought it to be?
+    virtual bool carries(Contract contract) const = 0;
+    // The physical address at which a loader enters, if it finds that.
+    virtual std::optional<uint64_t> entry(LoaderId loader) const = 0;
+};
 
 using Loaders = std::bitset<kLoaderCount>;
 

@@ -16,7 +16,8 @@ constexpr int kTaken = 0, kRefused = 1, kUnusable = 2;
 constexpr char kUsage[] =
     "usage: prologue-check [--loader NAME]... [--json] [--svg FILE] KERNEL\n"
     "       prologue-check --list [--json]\n"
-    "Says which loaders will take a kernel, and if not, why and how to mend it.\n"
+    "Says which loaders will take a kernel, and if not, why and how to mend it. KERNEL is the ELF\n"
+    "file, or the PE image that prologue-bzimage has made of it.\n"
     "  --loader NAME  ask for this loader; without it, for those whose headers it carries\n"
     "  --json         as JSON\n"
     "  --svg FILE     also draw the image: segments, addresses, rights\n"
@@ -83,6 +84,23 @@ void write_picture(const std::string& path, const std::string& picture) {
         throw Unreadable(path + ": cannot be written");
 }
 
+ElfFile elf_of(const std::string& path, std::vector<uint8_t> contents) {
+    try {
+        return ElfFile(std::move(contents));
+    } catch (const Unreadable& error) {
+        throw Unreadable(path + ": " + error.what());
+    }
+}
+
+template <class File>
+int tell(const Options& options, const File& file, const Findings& findings) {
+    std::cout << (options.json ? json_report(options.kernel, file, findings)
+                               : text_report(options.kernel, file, findings));
+    if (!options.svg.empty())
+        write_picture(options.svg, svg_picture(options.kernel, file));
+    return findings.refused(findings.asked()) ? kRefused : kTaken;
+}
+
 int run(const Options& options) {
     if (options.help) {
         std::cout << usage();
@@ -92,13 +110,13 @@ int run(const Options& options) {
         std::cout << (options.json ? json_list() : text_list());
         return kTaken;
     }
-    const Kernel kernel(ElfFile::read(options.kernel));
-    const Findings findings = check_kernel(kernel, options.loaders);
-    std::cout << (options.json ? json_report(options.kernel, kernel, findings)
-                               : text_report(options.kernel, kernel, findings));
-    if (!options.svg.empty())
-        write_picture(options.svg, svg_picture(options.kernel, kernel));
-    return findings.refused(findings.asked()) ? kRefused : kTaken;
+    std::vector<uint8_t> contents = read_file(options.kernel);
+    if (PeFile::is_one(contents)) {
+        const PeFile file(std::move(contents));
+        return tell(options, file, check_pe(file, options.loaders));
+    }
+    const Kernel kernel(elf_of(options.kernel, std::move(contents)));
+    return tell(options, kernel, check_kernel(kernel, options.loaders));
 }
 
 } // namespace

@@ -44,23 +44,45 @@ std::string summary(const std::string& path, const ElfFile& file) {
                            file.loads.size(), start, end, file.loads[0].virt);
 }
 
-std::string loader_line(LoaderId loader, const Kernel& kernel, const Findings& findings) {
+std::string summary(const std::string& path, const PeFile& file) {
+    std::string line = path + sentence(": a PE image, %zu sections, 0x%lx bytes in memory",
+                                       file.sections.size(), file.image_bytes);
+    if (file.stub)
+        line += sentence("; the kernel is to lie at 0x%lx to 0x%lx", file.stub->load_start,
+                         file.stub->load_start + file.stub->memory_bytes);
+    return line + '\n';
+}
+
+std::string loader_line(LoaderId loader, const Candidate& candidate, const Findings& findings) {
     std::string line = "  " + std::string(kLoaders[loader].name);
     line.resize(2 + kLoaderColumns, ' ');
     switch (verdict_of(loader, findings)) {
     case Verdict::taken:
         line += "takes it";
-        if (const auto entry = kernel.entry(loader))
+        if (const auto entry = candidate.entry(loader))
             line += sentence(", and enters at 0x%lx", *entry);
         break;
     case Verdict::refused:
         line += "does not boot it";
         break;
     case Verdict::not_asked:
-        line += kernel.carries(kLoaders[loader].contract) ? "not asked for" : "not carried";
+        line += candidate.carries(kLoaders[loader].contract) ? "not asked for" : "not carried";
         break;
     }
     return line + '\n';
+}
+
+std::string report(std::string text, const Candidate& candidate, const Findings& findings) {
+    for (unsigned i = 0; i != kLoaderCount; ++i)
+        text += loader_line(static_cast<LoaderId>(i), candidate, findings);
+    for (const Finding& finding : findings) {
+        const RuleText& rule = text_of(finding.rule);
+        text += '\n' + std::string(name_of(finding.severity)) + ": " + std::string(rule.id) + " (" +
+                names_of(finding.loaders) + ")\n";
+        text += wrapped(std::string(rule.meaning) + " Here: " + finding.sentence + '.', 4);
+        text += wrapped("To mend: " + std::string(rule.mend), 4);
+    }
+    return text;
 }
 
 } // namespace
@@ -80,17 +102,11 @@ std::string rights_of(bool readable, bool writable, bool executable) {
 }
 
 std::string text_report(const std::string& path, const Kernel& kernel, const Findings& findings) {
-    std::string text = summary(path, kernel.file);
-    for (unsigned i = 0; i != kLoaderCount; ++i)
-        text += loader_line(static_cast<LoaderId>(i), kernel, findings);
-    for (const Finding& finding : findings) {
-        const RuleText& rule = text_of(finding.rule);
-        text += '\n' + std::string(name_of(finding.severity)) + ": " + std::string(rule.id) + " (" +
-                names_of(finding.loaders) + ")\n";
-        text += wrapped(std::string(rule.meaning) + " Here: " + finding.sentence + '.', 4);
-        text += wrapped("To mend: " + std::string(rule.mend), 4);
-    }
-    return text;
+    return report(summary(path, kernel.file), kernel, findings);
+}
+
+std::string text_report(const std::string& path, const PeFile& file, const Findings& findings) {
+    return report(summary(path, file), file, findings);
 }
 
 std::string text_list() {

@@ -5,12 +5,17 @@
 
 #include "findings.h"
 #include "kernel.h"
+#include "pe_file.h"
 
 namespace check {
 
 std::string text_report(const std::string& path, const Kernel& kernel, const Findings& findings);
 std::string json_report(const std::string& path, const Kernel& kernel, const Findings& findings);
 std::string svg_picture(const std::string& path, const Kernel& kernel);
+
+std::string text_report(const std::string& path, const PeFile& file, const Findings& findings);
+std::string json_report(const std::string& path, const PeFile& file, const Findings& findings);
+std::string svg_picture(const std::string& path, const PeFile& file);
 
 // All rules.
 std::string text_list();

@@ -269,4 +269,42 @@
       "Wish for an identity map: it then has tables of its own.")                                  \
     X(window_overlap, error, "A window lies where the image, another window, or the image in one " \
       "of the maps of RAM is seen.",                                                               \
-      "Use other virtual addresses.")
+      "Use other virtual addresses.")                                                              \
+                                                                                                   \
+    /* ---- A PE image ---- */                                                                     \
+    X(pe_cut, error, "A PE image's headers, or a section, go on behind the file's end.",           \
+      "The file was cut off: copy it again, or make it again with prologue-bzimage.")              \
+    X(pe_header, error, "The file begins as a PE image does, but its PE header is none.",          \
+      "Make it again with prologue-bzimage; a DOS program is no kernel.")                          \
+    X(pe_kind, error, "The PE image is for another machine, or is no UEFI application.",           \
+      "Make it with prologue-bzimage.")                                                            \
+    X(pe_alignment, error, "A PE image's sections are not aligned as its headers say, or not to "  \
+      "pages, so that firmware cannot give each its rights.",                                      \
+      "Make it with prologue-bzimage; tools that rewrite sections must keep to "                   \
+      "SectionAlignment and FileAlignment.")                                                       \
+    X(pe_headers_size, error, "SizeOfHeaders is less than the headers have, or more than the "     \
+      "file.",                                                                                     \
+      "Make it again with prologue-bzimage.")                                                      \
+    X(pe_image_size, error, "SizeOfImage is less than the sections take: firmware would write "    \
+      "behind what it has allocated.",                                                             \
+      "Make it again with prologue-bzimage.")                                                      \
+    X(pe_sections_overlap, error, "A PE image's sections overlap, or are out of order, in "        \
+      "memory or in the file.",                                                                    \
+      "Make it again with prologue-bzimage; tools that add sections add them at the end.")         \
+    X(pe_writable_executable, error, "A section is writable and executable: strict firmware "      \
+      "starts no such image.",                                                                     \
+      "Make it with prologue-bzimage.")                                                            \
+    X(pe_entry, error, "AddressOfEntryPoint is in no section that is executable.",                 \
+      "Make it again with prologue-bzimage.")                                                      \
+    X(pe_relocations, error, "The PE image says that it cannot be moved, or its relocations "      \
+      "lie outside of it: firmware loads it anywhere.",                                            \
+      "Make it again with prologue-bzimage, and do not strip it.")                                 \
+    X(pe_certificates, error, "The signature lies outside of the file, or not at a multiple "      \
+      "of 8.",                                                                                     \
+      "Sign it again, with sbsign or pesign, after all else.")                                     \
+    X(pe_nx_compat, warning, "The PE image does not say NX_COMPAT: strict firmware refuses it.",   \
+      "Make it with prologue-bzimage.")                                                            \
+    X(pe_sbat, warning, "There is no section .sbat: shim refuses the image.",                      \
+      "Make it with prologue-bzimage.")                                                            \
+    X(pe_stub, error, "What the stub in the PE image is told of the kernel makes no sense.",       \
+      "Make it again with prologue-bzimage.")

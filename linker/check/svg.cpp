@@ -1,5 +1,6 @@
 // The image as a picture: each segment and each window where it is seen (left) and
-// where it lies (right), in the order of the addresses, with its rights.
+// where it lies (right), in the order of the addresses, with its rights. Of a PE image
+// each section, in the file and in memory.
 #include "report.h"
 
 #include <algorithm>
@@ -41,12 +42,13 @@ const char* colour(const std::string& rights) {
     return rights[2] == 'x' ? "#b5dca0" : "#b9d3ee";
 }
 
-// Something that has virtual and physical addresses.
+// Something that has addresses on both sides: virtual and physical ones, say.
 struct Box {
     std::string id, title, rights;
-    uint64_t virt, phys, bytes, file_bytes;
+    uint64_t left, right, bytes, file_bytes;
+    uint64_t left_bytes;
     std::vector<std::string> contents; // what of interest lies in it
-    unsigned height = 0, virt_y = 0, phys_y = 0;
+    unsigned height = 0, left_y = 0, right_y = 0;
 };
 
 std::string mark(const char* what, uint64_t physical) {
@@ -82,10 +84,11 @@ std::vector<std::string> contents_of(const Segment& segment, const Kernel& kerne
 std::vector<Box> boxes_of(const Kernel& kernel) {
     std::vector<Box> boxes;
     for (const Segment& segment : kernel.file.loads)
-        boxes.push_back(
-            {sentence("segment-%u", segment.index), sentence("segment %u", segment.index),
-             rights_of(segment.readable, segment.writable, segment.executable), segment.virt,
-             segment.phys, segment.bytes, segment.file_bytes, contents_of(segment, kernel)});
+        boxes.push_back({sentence("segment-%u", segment.index),
+                         sentence("segment %u", segment.index),
+                         rights_of(segment.readable, segment.writable, segment.executable),
+                         segment.virt, segment.phys, segment.bytes, segment.file_bytes,
+                         segment.bytes, contents_of(segment, kernel)});
     unsigned index = 0;
     for (const Window& window : kernel.wishes.windows) {
         boxes.push_back({sentence("window-%u", index),
@@ -96,8 +99,42 @@ std::vector<Box> boxes_of(const Kernel& kernel) {
                          window.phys,
                          window.bytes,
                          window.bytes,
+                         window.bytes,
                          {}});
         ++index;
+    }
+    return boxes;
+}
+
+std::vector<std::string> contents_of(const PeSection& section, const PeFile& file) {
+    std::vector<std::string> marks;
+    const auto add = [&](const char* what, uint64_t address) {
+        if (address >= section.address && address - section.address < section.bytes)
+            marks.push_back(mark(what, address));
+    };
+    add("entry", file.entry_address);
+    if (!file.stub)
+        return marks;
+    add("the kernel", file.stub->kernel_address);
+    if (file.holding(file.stub->kernel_address, 1) == &section)
+        marks.push_back(mark("is to lie", file.stub->load_start));
+    return marks;
+}
+
+// A section that has no bytes in the file stands where they would be.
+std::vector<Box> boxes_of(const PeFile& file) {
+    const uint64_t headers = file.headers_bytes;
+    std::vector<Box> boxes = {
+        {"headers", "headers", rights_of(true, false, false), 0, 0, headers, headers, headers, {}}};
+    uint64_t file_end = headers;
+    for (const PeSection& section : file.sections) {
+        const uint64_t bytes = std::max(section.bytes, section.file_bytes);
+        const uint64_t start = section.file_bytes != 0 ? section.offset : file_end;
+        boxes.push_back({"section-" + std::to_string(boxes.size() - 1), section.name,
+                         rights_of(section.readable, section.writable, section.executable), start,
+                         section.address, bytes, section.file_bytes, section.file_bytes,
+                         contents_of(section, file)});
+        file_end = start + section.file_bytes;
     }
     return boxes;
 }
@@ -137,18 +174,18 @@ std::string rectangle(unsigned x, unsigned y, unsigned width, unsigned height, c
 }
 
 // One side of a box: coloured by its rights, hatched where the file has no bytes.
-std::string side(const Box& box, unsigned x, unsigned y, uint64_t address) {
+std::string side(const Box& box, unsigned x, unsigned y, uint64_t address, uint64_t bytes) {
     std::string result = sentence("<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" fill=\"%s\" "
                                   "stroke=\"#555\"/>\n",
                                   x, y, kBoxWidth, box.height, colour(box.rights));
-    if (box.file_bytes < box.bytes) {
+    if (box.file_bytes < bytes) {
         const auto kept = static_cast<unsigned>(static_cast<double>(box.height) *
                                                 static_cast<double>(box.file_bytes) /
                                                 static_cast<double>(box.bytes));
         result += rectangle(x, y + kept, kBoxWidth, box.height - kept, "url(#zero)");
     }
     result += text(x + kPadding, y + kLine, sentence("0x%lx", address));
-    result += text(x + kPadding, y + box.height - kPadding, sentence("0x%lx", address + box.bytes));
+    result += text(x + kPadding, y + box.height - kPadding, sentence("0x%lx", address + bytes));
     return result;
 }
 
@@ -157,19 +194,19 @@ std::string drawn(const Box& box) {
     std::string result = "<g id=\"" + box.id + "\">\n<title>" + escaped(box.title) + "</title>\n";
     result += sentence("<polygon points=\"%u,%u %u,%u %u,%u %u,%u\" fill=\"%s\" "
                        "fill-opacity=\"0.35\"/>\n",
-                       left_edge, box.virt_y, kRight, box.phys_y, kRight, box.phys_y + box.height,
-                       left_edge, box.virt_y + box.height, colour(box.rights));
-    result += side(box, kLeft, box.virt_y, box.virt);
-    result += side(box, kRight, box.phys_y, box.phys);
+                       left_edge, box.left_y, kRight, box.right_y, kRight, box.right_y + box.height,
+                       left_edge, box.left_y + box.height, colour(box.rights));
+    result += side(box, kLeft, box.left_y, box.left, box.left_bytes);
+    result += side(box, kRight, box.right_y, box.right, box.bytes);
     const char* const right_aligned = " text-anchor=\"end\"";
-    result += text(left_edge - kPadding, box.virt_y + kLine, box.title + ' ' + box.rights,
+    result += text(left_edge - kPadding, box.left_y + kLine, box.title + ' ' + box.rights,
                    right_aligned);
-    result += text(left_edge - kPadding, box.virt_y + 2 * kLine, sentence("0x%lx bytes", box.bytes),
+    result += text(left_edge - kPadding, box.left_y + 2 * kLine, sentence("0x%lx bytes", box.bytes),
                    right_aligned);
     if (box.file_bytes != box.bytes)
-        result += text(left_edge - kPadding, box.virt_y + 3 * kLine,
+        result += text(left_edge - kPadding, box.left_y + 3 * kLine,
                        sentence("0x%lx in the file", box.file_bytes), right_aligned);
-    unsigned y = box.phys_y + kLine;
+    unsigned y = box.right_y + kLine;
     for (const std::string& content : box.contents)
         result += text(kRight + kBoxWidth - kPadding, y += kLine, content, right_aligned);
     return result + "</g>\n";
@@ -186,14 +223,12 @@ std::string legend() {
            text(x + 22, 63, "not in the file: zeroed");
 }
 
-} // namespace
-
-std::string svg_picture(const std::string& path, const Kernel& kernel) {
-    std::vector<Box> boxes = boxes_of(kernel);
+std::string picture_of(const std::string& path, std::vector<Box> boxes, const char* left,
+                       const char* right) {
     for (Box& box : boxes)
         box.height = height_of(box);
-    const unsigned height = std::max(place(boxes, &Box::virt, &Box::virt_y),
-                                     place(boxes, &Box::phys, &Box::phys_y));
+    const unsigned height = std::max(place(boxes, &Box::left, &Box::left_y),
+                                     place(boxes, &Box::right, &Box::right_y));
     std::string picture = sentence(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %u %u\" "
         "font-family=\"monospace\" font-size=\"13\">\n"
@@ -205,10 +240,20 @@ std::string svg_picture(const std::string& path, const Kernel& kernel) {
     picture += text(kMargin, 32, path.substr(slash == std::string::npos ? 0 : slash + 1),
                     " font-size=\"18\"");
     picture += legend();
-    picture += text(kLeft, kTop - 12, "virtual") + text(kRight, kTop - 12, "physical");
+    picture += text(kLeft, kTop - 12, left) + text(kRight, kTop - 12, right);
     for (const Box& box : boxes)
         picture += drawn(box);
     return picture + "</svg>\n";
+}
+
+} // namespace
+
+std::string svg_picture(const std::string& path, const Kernel& kernel) {
+    return picture_of(path, boxes_of(kernel), "virtual", "physical");
+}
+
+std::string svg_picture(const std::string& path, const PeFile& file) {
+    return picture_of(path, boxes_of(file), "in the file", "in memory, where firmware puts it");
 }
 
 } // namespace check

@@ -14,12 +14,17 @@ import linking
 import machine
 import staging
 import wrong_kernels
+import wrong_pe
 from cases import Case
 from elf_edit import Elf
 from prologue_check import REFUSED, TAKEN, UNUSABLE, Said, asking, check, report_on, rules
+from tests.uefi import signed
 from wrong_kernels import Wrong
 
 _KERNELS_MK = (cases.ROOT / "qemu/kernels/kernels.mk").read_text()
+
+
+_WRONG = [*wrong_kernels.ALL, *wrong_pe.ALL]
 
 
 # ---- Wrong kernels ----
@@ -49,14 +54,14 @@ def _expect(wrong: Wrong) -> None:
 
 def _case(rule: str) -> Case:
     def expect_all() -> None:
-        for wrong in wrong_kernels.ALL:
+        for wrong in _WRONG:
             if wrong.rule == rule:
                 _expect(wrong)
     return Case(f"check: {rule}", expect_all)
 
 
 def _every_finding_has_a_wrong_kernel() -> None:
-    tried = {wrong.rule for wrong in wrong_kernels.ALL}
+    tried = {wrong.rule for wrong in _WRONG}
     assert tried == set(rules()), tried ^ set(rules())
 
 
@@ -123,6 +128,16 @@ def _right_templates() -> None:
             _is_right(staging.built(build))
 
 
+def _right_pe_images() -> None:
+    """Whatever kernel they are of; signed, too."""
+    images = sorted(cases.BUILD.glob("*.bzImage"))
+    assert len(images) > 8, images
+    for image in [*images, cases.scratch_file(signed(wrong_pe.right()), "signed.efi")]:
+        taken = [loader for loader in _is_right(image)["loaders"] if loader["taken"]]
+        assert [loader["name"] for loader in taken] == ["efi"], (image, taken)
+        assert int(taken[0]["entry"], 16) % 0x1000 == 0x200, taken
+
+
 # ---- Files that are no kernels ----
 
 
@@ -153,6 +168,30 @@ def _cut_kernels() -> None:
         found = {finding["id"] for finding in json.loads(said.output)["findings"]}
         assert found & {"program-headers-broken", "segment-outside-file",
                         "sections-outside-file"}, (length, found)
+
+
+def _cut_pe_images() -> None:
+    """At each byte, through all headers, in the host test `PeFileTest.*`; the tool at some."""
+    contents = wrong_pe.right().read_bytes()
+    for length in [*range(2, 0x600, 19), *range(0x600, len(contents), 1021), len(contents) - 1]:
+        said = _survives(contents[:length])
+        assert said.status == REFUSED, (length, said)
+        found = [finding["id"] for finding in json.loads(said.output)["findings"]]
+        assert "pe-cut" in found, (length, found)
+
+
+def _changed_pe_images() -> None:
+    random_ = random.Random(3)
+    contents = wrong_pe.right().read_bytes()
+    stub = wrong_pe.Pe(wrong_pe.right()).section_field(".text", 20)
+    for _ in range(150):
+        changed = bytearray(contents)
+        for _ in range(random_.randrange(1, 5)):
+            at = random_.choice((random_.randrange(0x40), random_.randrange(0x40, 0x1F0),
+                                 stub + random_.randrange(72)))
+            value = random_.choice((bytes(4), b"\xff" * 4, b"\xff", random_.randbytes(2)))
+            changed[at:at + len(value)] = value
+        _survives(bytes(changed))
 
 
 def _garbage() -> None:
@@ -238,13 +277,16 @@ def _fails_so(boot: Boot) -> None:
 CASES = [
     *(Case(f"check: {boot.rule} is what {boot.loader} fails at",
            functools.partial(_fails_so, boot)) for boot in _BOOTS),
-    *(_case(rule) for rule in dict.fromkeys(wrong.rule for wrong in wrong_kernels.ALL)),
+    *(_case(rule) for rule in dict.fromkeys(wrong.rule for wrong in _WRONG)),
     Case("check: every finding has a wrong kernel", _every_finding_has_a_wrong_kernel),
     Case("check: right kernels of ours", _right_kernels),
     Case("check: kernels of ours with relocations", _kernels_with_relocations),
     Case("check: right links", _right_links),
     Case("check: right templates", _right_templates),
     Case("check: kernels that were cut off", _cut_kernels),
+    Case("check: PE images of ours", _right_pe_images),
+    Case("check: PE images that were cut off", _cut_pe_images),
+    Case("check: PE images with bytes changed", _changed_pe_images),
     Case("check: files that are no kernels", _garbage),
     Case("check: kernels with bytes changed", _changed_bytes),
     Case("check: words that it does not know", _misuse),

@@ -9,8 +9,10 @@ import cases
 import doc_pages
 import staging
 import wrong_kernels
+import wrong_pe
 from cases import Case
 from elf_edit import Elf
+from pe_file import EXECUTE, WRITE, headers_of
 from prologue_check import check, report_on, rules
 
 _PAGE = (cases.ROOT / "docs/prologue-check.md").read_text()
@@ -34,6 +36,10 @@ def _json_is_as_documented() -> None:
         assert report[name], name
         for element in report[name]:
             assert list(element) == _fields(f"An element of `{name}`:"), element
+    sections = report_on(wrong_pe.right())["sections"]
+    assert sections and report["sections"] == [], report["sections"]
+    for section in sections:
+        assert list(section) == _fields("An element of `sections`:"), section
     for rule in rules().values():
         assert list(rule) == ["id", "severity", "meaning", "mend"], rule
 
@@ -85,6 +91,23 @@ def _picture_has_all() -> None:
         for index, window in enumerate(windows):
             assert all(value in groups[f"window-{index}"] for value in window["values"][:3])
         _lies_within(root)
+
+
+def _picture_has_all_sections() -> None:
+    """Of a PE image: as its headers say, by a reader of our own."""
+    headers = headers_of(wrong_pe.right().read_bytes())
+    root = xml.etree.ElementTree.fromstring(picture_of(wrong_pe.right()))
+    groups = [" ".join(group.itertext()) for group in root.iter(f"{_SVG}g")]
+    assert len(groups) == 1 + len(headers.sections), groups
+    assert "headers" in groups[0] and hex(headers.headers_bytes) in groups[0], groups[0]
+    for (name, section), text in zip(headers.sections.items(), groups[1:]):
+        rights = "r" + ("w" if section.rights & WRITE else "-") + (
+            "x" if section.rights & EXECUTE else "-")
+        assert f"{name} {rights}" in text and hex(section.address) in text, (name, text)
+        assert section.size == 0 or hex(section.place) in text, (name, text)
+    _lies_within(root)
+    for wrong in wrong_pe.ALL:
+        xml.etree.ElementTree.fromstring(picture_of(wrong.image()))
 
 
 def _lies_within(root) -> None:
@@ -153,6 +176,7 @@ CASES = [
     Case("check: the JSON has the documented fields", _json_is_as_documented),
     Case("check: the JSON has the kernel's numbers", _json_is_the_kernels),
     Case("check: the picture has every segment and window", _picture_has_all),
+    Case("check: the picture has every section of a PE image", _picture_has_all_sections),
     Case("check: pictures of wrong kernels", _picture_of_what_is_wrong),
     Case("docs: the picture of a template is what prologue-check draws", _picture_of_the_page),
     Case("docs: prologue-check's findings", _page_lists_all_findings),
