@@ -78,6 +78,21 @@ TEST_F(MadeMultiboot, OfVersion1IsReadBackWhole) {
     EXPECT_EQ(memory.get<uint32_t>(kAt + 8), 0x80000u / 1024) << "up to Prologue's memory";
 }
 
+// As GRUB 2.06 leaves it (multiboot.h: a union behind two bytes, which an address in it aligns).
+TEST_F(MadeMultiboot, OfVersion1HasColoursWhereGrubHasThem) {
+    ASSERT_NE(make1(), 0u);
+    EXPECT_EQ(memory.get<uint8_t>(kAt + 109), kTrueColour.kind);
+    EXPECT_EQ(memory.get<uint16_t>(kAt + 110), 0u);
+    for (const auto& [at, value] :
+         std::initializer_list<std::pair<uint64_t, uint8_t>>{{112, kTrueColour.red_shift},
+                                                             {113, kTrueColour.red_bits},
+                                                             {114, kTrueColour.green_shift},
+                                                             {115, kTrueColour.green_bits},
+                                                             {116, kTrueColour.blue_shift},
+                                                             {117, kTrueColour.blue_bits}})
+        EXPECT_EQ(memory.get<uint8_t>(kAt + at), value) << at;
+}
+
 TEST_F(MadeMultiboot, OfVersion2IsReadBackWhole) {
     const uint64_t bytes = make2();
     ASSERT_NE(bytes, 0u);

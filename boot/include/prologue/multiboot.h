@@ -262,8 +262,6 @@ PROLOGUE_MULTIBOOT_ uint64_t prologue_make_multiboot2(const prologue_handoff *ha
 
 /* ---- Multiboot 1 ---- */
 
-#define PROLOGUE_MULTIBOOT1_BYTES_ 116 /* of the fixed part */
-
 /* Writes Multiboot 1 information to `at`, which is aligned to 8, has room for
  * `bytes` and lies at physical address `phys`: Multiboot's pointers are physical,
  * and have 32 bits. Returns how many bytes it takes; 0, and nothing to be read,
@@ -280,6 +278,8 @@ PROLOGUE_MULTIBOOT_ uint64_t prologue_make_multiboot1(const prologue_handoff *ha
     prologue_multiboot_number_(&to, prologue_multiboot_kib_(handoff, 0x100000, 0xffffffff), 4);
     prologue_multiboot_bytes_(&to, 0, 88 - to.at);
     prologue_multiboot_framebuffer_(&to, &handoff->framebuffer);
+    /* Colours at 112, as GRUB and the specification's header file have them; its text says 110. */
+    prologue_multiboot_bytes_(&to, 0, 2);
     prologue_multiboot_bytes_(&to, framebuffer ? &handoff->framebuffer.red_shift : (uint8_t *)0, 6);
     prologue_multiboot_align_(&to);
 
