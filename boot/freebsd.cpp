@@ -134,17 +134,20 @@ void walk_records(PhysMemory& memory, Span list, LoaderInfo& loader) {
         fail_in("freebsd module list", Error::too_many_entries, loader.module_count, kMostModules);
 }
 
+// Out of reach, or without an end, it is none: a kernel has defaults.
 void parse_environment(PhysMemory& memory, uint64_t start, LoaderInfo& loader) {
-    static constexpr char kWhat[] = "freebsd environment";
     if (start == 0)
         return;
-    uint64_t bytes = 0, last;
-    do {
-        last = text_at(memory, kWhat, start + bytes).bytes;
-        bytes += last + 1;
-        if (bytes > kLongestText)
-            fail_in(kWhat, Error::text_not_ended, start, kLongestText);
-    } while (last != 0);
+    uint64_t bytes = 0;
+    for (bool more = true; more;) {
+        const Text variable = text_at(memory, nullptr, start + bytes);
+        bytes += variable.bytes + 1;
+        if (variable.start == nullptr || bytes > kLongestText) {
+            loader.left_out |= PROLOGUE_LEFT_OUT_ARGUMENT;
+            return;
+        }
+        more = variable.bytes != 0;
+    }
     loader.boot.environment = memory.seen<const char>(start);
     loader.boot.environment_bytes = bytes - 1;
     loader.occupies(start, bytes);

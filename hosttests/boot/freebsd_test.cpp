@@ -229,14 +229,24 @@ TEST_F(Freebsd, TooManyModulesAreNamed) {
               failure(Error::too_many_entries, {4097, 4096}, "freebsd module list"));
 }
 
-TEST_F(Freebsd, AnEnvironmentThatDoesNotEndIsNamed) {
+TEST_F(Freebsd, AnEnvironmentThatDoesNotEndIsLeftOut) {
     FakeMemory large(64 * at::kMemory);
     const uint64_t where = put_freebsd(large, {}, {.cmdline = 0x20000});
     for (uint64_t at = 0x20000; at != 0x40000; at += 2)
         large.put_text(at, "x");
     LoaderInfo much;
-    EXPECT_EQ(failure_of([&] { prologue_parse_freebsd(large.seen, where, much); }),
-              failure(Error::text_not_ended, {0x20000, kLongestText}, "freebsd environment"));
+    prologue_parse_freebsd(large.seen, where, much);
+    EXPECT_EQ(much.left_out, uint32_t{PROLOGUE_LEFT_OUT_ARGUMENT});
+    EXPECT_EQ(much.boot.environment, nullptr);
+}
+
+TEST_F(Freebsd, AnEnvironmentOutOfReachIsLeftOut) {
+    put({.cmdline = "-v"});
+    poke<uint32_t>(freebsd::kEnvironment, 0xf0000000);
+    parse();
+    EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_ARGUMENT});
+    EXPECT_EQ(loader.boot.environment, nullptr);
+    EXPECT_EQ(str(loader.cmdline), "-v");
 }
 
 TEST_F(Freebsd, IsKnownByItsStackAndItsBootinfo) {

@@ -9,9 +9,11 @@ import e820
 import machine
 from any_loader import (
     CONTRACTS,
+    FREEBSD,
     LINUX,
     PC_128M,
     PVH,
+    VMD,
     Load,
     Placed,
     expect_exactly,
@@ -34,7 +36,7 @@ from guests import expected_paging
 from handoff_report import MIB, PAGE
 
 # The bits of prologue/handoff.h.
-_STRING, _RANGE, _RAM, _FRAMEBUFFER, _RSDP, _SYMBOLS, _EFI = (1 << bit for bit in range(7))
+_STRING, _RANGE, _RAM, _FRAMEBUFFER, _RSDP, _SYMBOLS, _EFI, _ARGUMENT = (1 << b for b in range(8))
 
 _MODULE = Placed(0x300000, b"x" * 5000, "one two")
 
@@ -72,19 +74,21 @@ _STRINGS = [
 
 _WRAPS = ((-PAGE % 2**64, 2 * PAGE, 2), (MIB, 2**64 - 1, 2), (MIB, 2**64 - 1, e820.RAM),
           (PAGE, 2**64 - PAGE + 1, 5))
+_ALL = (*CONTRACTS, LINUX, VMD, FREEBSD)
 _RANGES = [
     *(boots(f"a range that wraps at {wraps[0]:#x} of type {wraps[2]}",
             Load(contract, memory_map=[*PC_128M, wraps]), _RANGE, believed=Load(contract))
-      for wraps in _WRAPS for contract in CONTRACTS),
+      for wraps in _WRAPS for contract in _ALL),
     *(boots(f"RAM at {ram[0]:#x}, which this CPU cannot address",
-            Load(PVH, memory_map=[*PC_128M, ram]), _RAM,
-            believed=Load(PVH, memory_map=[*PC_128M, *kept]), cpu=cpu)
+            Load(contract, memory_map=[*PC_128M, ram]), _RAM,
+            believed=Load(contract, memory_map=[*PC_128M, *kept]), cpu=cpu)
       for cpu, ram, kept in (
           ("max", (1 << 40, PAGE, e820.RAM), ()),
           ("max,phys-bits=36", (1 << 36, PAGE, e820.RAM), ()),
           ("max,phys-bits=36", (1 << 44, 1 << 30, e820.NVS), ()),
           ("max,phys-bits=37", ((1 << 37) - MIB, 2 * MIB, e820.RAM),
-           (((1 << 37) - MIB, MIB, e820.RAM),)))),
+           (((1 << 37) - MIB, MIB, e820.RAM),)))
+      for contract in (_ALL if kept else (PVH,))),
 ]
 
 _FB = [u64("framebuffer_addr", 0xFD000000), u32("framebuffer_pitch", 4096),
@@ -112,18 +116,22 @@ _TAGS = [
 ]
 
 
-def _in(kind: int) -> Load:
+def _in(kind: int, contract: str) -> Load:
     """An initrd in what the map calls something else."""
-    return Load(PVH, memory_map=[*PC_128M[:3], (MIB, 2 * MIB, 1), (3 * MIB, MIB, kind),
-                                 (4 * MIB, 0x7BE0000, 1), *PC_128M[4:]],
-                modules=(Placed(0x310123, b"x" * 5000, "initrd"),))
+    return Load(contract, memory_map=[*PC_128M[:3], (MIB, 2 * MIB, 1), (3 * MIB, MIB, kind),
+                                      (4 * MIB, 0x7BE0000, 1), *PC_128M[4:]],
+                modules=(Placed(0x310123, b"x" * 5000, None if contract == LINUX else "initrd"),))
 
 
-_MODULES = [boots(f"a module in memory of type {kind}", _in(kind), 0)
-            for kind in (e820.RESERVED, e820.NVS, e820.BAD, 12)]
+_MODULES = [boots(f"a module in memory of type {kind}", _in(kind, contract), 0)
+            for kind in (e820.RESERVED, e820.NVS, e820.BAD, 12)
+            for contract in (*CONTRACTS, LINUX, FREEBSD)]
 
 _EFI_MAP = struct.pack("<4sIIIII", b"EL64", 0, 39, 1, 0x30000, 39)
 _LINUX = [boots("EFI descriptors that are too small", Load(LINUX, cmdline="a"), _EFI,
                 lambda info: info.set("efi_signature", _EFI_MAP))]
 
-CASES = [*_STRINGS, *_RANGES, *_TAGS, *_MODULES, *_LINUX]
+_FREEBSD = [boots("an environment that does not end", Load(FREEBSD, cmdline="a"), _ARGUMENT,
+                  lambda info: info.set("bi.envp", 0x500000), damage=((0x500000, b"e" * 70000),))]
+
+CASES = [*_STRINGS, *_RANGES, *_TAGS, *_MODULES, *_LINUX, *_FREEBSD]

@@ -36,7 +36,7 @@
 #define PROLOGUE_LEFT_OUT_RSDP 0x10
 #define PROLOGUE_LEFT_OUT_SYMBOLS 0x20  /* where the image's other sections lie */
 #define PROLOGUE_LEFT_OUT_EFI 0x40      /* the system table, or the firmware's memory map */
-#define PROLOGUE_LEFT_OUT_ARGUMENT 0x80 /* of OpenBSD's: the console, or the MAC */
+#define PROLOGUE_LEFT_OUT_ARGUMENT 0x80 /* vmd's console or MAC; FreeBSD's environment */
 
 /* Selectors in the GDT that is loaded at kernel_main. */
 #define PROLOGUE_SELECTOR_CODE64 0x08
