@@ -176,8 +176,7 @@ constinit uint32_t came = 0, wrong = 0;
     for (unsigned i = 0; i != 100000; ++i)
         asm volatile("pause");
     const bool is_right = *deep == static_cast<uint8_t>(self->extra) && self->extra != 0 &&
-                          processors.answer->list[self->extra] == self &&
-                          cr3() == self->reserved;
+                          processors.answer->list[self->extra] == self && cr3() == self->reserved;
     __atomic_fetch_add(is_right ? &came : &wrong, 1, __ATOMIC_SEQ_CST);
     for (;;)
         asm volatile("hlt");

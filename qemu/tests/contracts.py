@@ -11,6 +11,8 @@ from typing import Callable
 
 import cases
 import doc_pages
+import e820
+import loader_media
 import machine
 import under_xen
 from any_loader import PC_128M, PVH, Load, Placed, fed
@@ -161,6 +163,18 @@ def grub_core() -> None:
     assert "base_addr = 0x100000, length = 0x3ee0000, available RAM" in said, said
 
 
+def xen_elsewhere() -> None:
+    """Its header says that it may lie elsewhere, and where it is linked is no RAM."""
+    memory_map = [(0, 0x9F000, e820.RAM), (MIB, 3 * MIB, e820.RAM), (4 * MIB, MIB, e820.RESERVED),
+                  (5 * MIB, 120 * MIB, e820.RAM)]
+    load = Load(PVH, "prologue", cmdline="xen com1=115200,8n1 console=com1 noreboot",
+                memory_map=memory_map,
+                modules=[Placed(16 * MIB, loader_media.fetched("xen").read_bytes()),
+                         Placed(32 * MIB, b"no kernel")])
+    result = machine.run(replace(fed(load), timeout=60))
+    assert re.search(r"^\(XEN\) Bootloader: Prologue", result.serial, re.MULTILINE), result.serial
+
+
 # ---- Linux, by its 32-bit protocol ----
 
 
@@ -246,6 +260,7 @@ CASES = [
          cases.BUILD / "demo-best-multiboot1.elf"),
     xen(""),
     xen("contract=multiboot1"),
+    Case("contract: Xen, elsewhere than linked", xen_elsewhere),
     Case("contract: GRUB's core", grub_core),
     linux32("by wish", "contract=linux32 ", lambda: LINUX),
     linux32("without another", "", without_64_bit_entry),

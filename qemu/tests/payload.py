@@ -17,7 +17,7 @@ import loader_media
 import machine
 from any_loader import PC_128M, PVH, Load, Placed, fed
 from cases import Case
-from handoff_report import MIB, expect_report
+from handoff_report import GIB, MIB, expect_report
 from images import Image, patch
 from initramfs import archive
 from iso import grub_iso, run_iso
@@ -156,6 +156,28 @@ def in_any_order(name: str) -> Case:
     return Case(f"payload: in any order, {name}", function)
 
 
+# ---- Ten thousand ranges ----
+
+_PAGE = 4096
+_NEAR = ((0, 0x9F000, e820.RAM), (MIB, 159 * MIB, e820.RAM),
+         *((160 * MIB + i * 2 * _PAGE, _PAGE, e820.RAM) for i in range(10000)))
+_FAR = ((0, 0x9F000, e820.RAM), (MIB, 255 * MIB, e820.RAM),
+        *((5 * GIB + i * 4 * MIB, _PAGE, e820.RAM) for i in range(10000)))
+
+
+def many_ranges(name: str, memory_map: Sequence, payload: str, says: str, memory: str) -> Case:
+    """Each a page of RAM: a page away from the next, or with a table for it alone."""
+
+    def function() -> None:
+        load = Load(PVH, "prologue", memory_map=memory_map, info_at=8 * MIB,
+                    modules=(Placed(64 * MIB, (cases.BUILD / f"{payload}.elf").read_bytes()),))
+        result = machine.run(fed(load, memory=memory)).expect(machine.OK, says)
+        last, size, _ = memory_map[-1]
+        assert re.search(rf"^memory: {last:#x} {last + size:#x} ", result.serial, re.MULTILINE)
+
+    return Case(f"payload: 10,000 ranges, {name}", function)
+
+
 # ---- What is refused ----
 
 def loader(path=_LOADER):
@@ -290,6 +312,10 @@ CASES = [
            (0x3FFFFF, 2)),
     placed("right behind this image's place", 0x180000, (0x2A0000, 0x80001)),
     *map(in_any_order, _MAPS),
+    many_ranges("near, by the handoff", _NEAR, "payload-high", "^result: ok", "512M"),
+    many_ranges("far, by the handoff", _FAR, "payload-high", "^result: ok", "64G"),
+    many_ranges("far, by Limine", _FAR, "payload-limine", "^where: right", "64G"),
+    many_ranges("far, in 32-bit mode", _FAR, "demo-best", "^result: ok", "64G"),
     refused("no file of a known kind", "payload: 5 bytes at <*> are no ELF file and no bzImage "
             "(6c6c6568, 0)", lambda contents: b"hello"),
     refused("for another machine", "payload: elf: e_machine is b7, not 3e", put("<H", 18, 183)),

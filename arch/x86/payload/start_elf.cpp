@@ -277,7 +277,7 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     Departure& departure = way.departure();
     const uint64_t moving = way.moving_tables();
     TablePages pages;
-    PageTables tables = way.tables(pages, 2);
+    PageTables tables = way.payload_tables(pages);
     const MemoryMap memory = way.memory(handoff.modules);
     handoff.memory = memory.begin();
     handoff.memory_count = memory.size();

@@ -10,25 +10,26 @@ namespace {
 
 constexpr uint64_t kLarge = 2 * kMiB; // a page that is split
 
-// Pages for tables of one map of RAM: one of each level where a range begins or ends, unless
-// its neighbour has it already; one for each 512 GiB; and one of 2 MiB pages for each GiB where the
-// CPU has none of 1 GiB.
-uint64_t table_pages(const prologue_handoff& handoff) {
+enum Level : unsigned { kOf4K, kOf2M, kOf1G, kLevels }; // of a table, by its entries
+
+// Pages for tables of one map of RAM below `limit`, with the smallest entries `least`: one of each
+// level where a range begins or ends, unless its neighbour has it already; one for each 512 GiB; and
+// one of 2 MiB pages for each GiB where the CPU has none of 1 GiB.
+uint64_t table_pages(const prologue_handoff& handoff, uint64_t limit, Level least) {
     constexpr unsigned kShifts[] = {21, 30, 39};
     uint64_t pages = 16, last[] = {~uint64_t{0}, ~uint64_t{0}, ~uint64_t{0}};
-    for (uint64_t i = 0; i != handoff.memory_count; ++i) {
-        const uint64_t edges[] = {handoff.memory[i].start, handoff.memory[i].end};
+    for (uint64_t i = 0; i != handoff.memory_count && handoff.memory[i].start < limit; ++i) {
+        const prologue_range& range = handoff.memory[i];
+        const uint64_t edges[] = {range.start, range.end < limit ? range.end : limit};
         pages += (edges[1] - edges[0]) >> 39;
+        if (handoff.page_size < kGiB && is_mapped(range.type))
+            pages += (edges[1] - edges[0]) / kGiB;
         for (const uint64_t edge : edges)
-            for (unsigned level = 0; level != 3; ++level) {
+            for (unsigned level = least; level != kLevels; ++level) {
                 pages += edge >> kShifts[level] != last[level];
                 last[level] = edge >> kShifts[level];
             }
     }
-    if (handoff.page_size < kGiB)
-        for (uint64_t i = 0; i != handoff.memory_count; ++i)
-            if (is_mapped(handoff.memory[i].type))
-                pages += (handoff.memory[i].end - handoff.memory[i].start) / kGiB;
     return pages;
 }
 
@@ -135,8 +136,14 @@ MemoryMap Way::memory(const prologue_module* modules) {
     return memory;
 }
 
-PageTables Way::tables(TablePages& pages, unsigned maps) {
-    const Span span = room(maps * table_pages(handoff_) * kPage);
+PageTables Way::payload_tables(TablePages& pages) {
+    // The direct map; and the identity map, where it has tables of its own.
+    return tables(pages, table_pages(handoff_, kMostPhysical, kOf4K) +
+                             table_pages(handoff_, 4 * kGiB, kOf4K));
+}
+
+PageTables Way::tables(TablePages& pages, uint64_t count) {
+    const Span span = room(count * kPage);
     pages = {span.start, span.end};
     const PagingMode mode = {handoff_.paging_levels, handoff_.page_size == kGiB};
     return PageTables(handoff_.direct_map, pages.take(handoff_.direct_map), mode, pages);
@@ -181,19 +188,19 @@ bool Way::deepen() {
 
 uint64_t Way::moving_tables() {
     TablePages pages;
-    PageTables tables = this->tables(pages, 1);
-    // The first MiB whole: Linux asks the BIOS's data area, in page 0, before it has tables
-    // of its own.
-    Span run = {0, kMiB};
+    PageTables tables = this->tables(pages, table_pages(handoff_, kMostPhysical, kOf2M));
+    // In whole large pages: what they show besides is not touched. The first MiB is there, too: Linux
+    // asks the BIOS's data area, in page 0, before it has tables of its own.
+    Span run = {0, kLarge};
     for (uint64_t i = 0; i != handoff_.memory_count; ++i) {
         const prologue_range& range = handoff_.memory[i];
         if (!is_mapped(range.type) || range.end <= run.end)
             continue;
         if (range.start > run.end) {
             map_or_fail(tables, run.start, run, PTE_WRITABLE);
-            run.start = range.start;
+            run.start = range.start & ~(kLarge - 1);
         }
-        run.end = range.end;
+        run.end = (range.end + kLarge - 1) & ~(kLarge - 1);
     }
     map_or_fail(tables, run.start, run, PTE_WRITABLE);
     map_or_fail(tables, handoff_.load_base + handoff_.kernel_offset,

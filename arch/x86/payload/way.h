@@ -59,8 +59,8 @@ public:
     // The memory map when the payload runs, all rooms that are taken till then marked.
     MemoryMap memory(const prologue_module* modules);
 
-    // Tables in a room of their own, enough for all RAM by so many addresses.
-    PageTables tables(TablePages& pages, unsigned maps);
+    // Tables in a room of their own, enough for what the payload sees.
+    PageTables payload_tables(TablePages& pages);
 
     // Makes this image's own pages small in its direct map.
     void make_small(Span span);
@@ -77,6 +77,7 @@ public:
     [[noreturn]] void go(uint64_t moving_tables);
 
 private:
+    PageTables tables(TablePages& pages, uint64_t count);
     uint64_t* own_entry(uint64_t virt, TablePages& pages);
 
     prologue_handoff& handoff_;
