@@ -162,13 +162,15 @@ $(FUZZ_FAST_TARGETS): $(BUILD)/fuzz-fast/%: $(BUILD)/fuzz-fast/hosttests/fuzz/fu
 	$(FUZZ_EFI_OBJECTS:.o=.d) $(FUZZ_CHECK_OBJECTS:.o=.d)) \
 	$(FUZZ_NAMES:%=$(BUILD)/fuzz-fast/hosttests/fuzz/fuzz_%.d)
 
-.PHONY: fuzz fuzz-short $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=fuzz-short-%)
+.PHONY: fuzz fuzz-names fuzz-short $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=fuzz-short-%)
 ifdef RUNS
 fuzz: $(FUZZ_FAST_TARGETS) $(FUZZ_TARGETS)
 	@$(PYTHON) hosttests/fuzz/count_runs.py $(RUNS) $(FUZZ_NAMES)
 else
 fuzz: $(FUZZ_NAMES:%=fuzz-%)
 endif
+fuzz-names:
+	@printf '%s\n' $(FUZZ_NAMES)
 fuzz-short: $(FUZZ_NAMES:%=fuzz-short-%)
 
 $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%

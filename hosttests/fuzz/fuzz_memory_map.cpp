@@ -147,10 +147,7 @@ std::vector<Input> seeds() {
 } // namespace
 } // namespace prologue::test
 
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-    prologue::test::write_seeds_if_asked(*argc, *argv, prologue::test::seeds);
-    return 0;
-}
+BEGINS_WITH(prologue::test::seeds)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     prologue::test::fuzz_memory_map({data, size});

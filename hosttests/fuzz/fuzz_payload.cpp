@@ -17,10 +17,7 @@ std::vector<Input> seeds() {
 using namespace prologue;
 using namespace prologue::test;
 
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-    write_seeds_if_asked(*argc, *argv, seeds);
-    return 0;
-}
+BEGINS_WITH(seeds)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (is_elf(data, size))

@@ -156,10 +156,7 @@ std::vector<Input> seeds() {
 } // namespace
 } // namespace sevhost::test
 
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-    prologue::test::write_seeds_if_asked(*argc, *argv, sevhost::test::seeds);
-    return 0;
-}
+BEGINS_WITH(sevhost::test::seeds)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     sevhost::test::fuzz_ghcb(data, size);

@@ -109,10 +109,7 @@ std::vector<Input> seeds() {
 } // namespace
 } // namespace sevhost::igvm
 
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-    prologue::test::write_seeds_if_asked(*argc, *argv, sevhost::igvm::seeds);
-    return 0;
-}
+BEGINS_WITH(sevhost::igvm::seeds)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     sevhost::igvm::fuzz_file(data, size);

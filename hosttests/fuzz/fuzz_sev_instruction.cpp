@@ -82,10 +82,7 @@ std::vector<Input> seeds() {
 } // namespace
 } // namespace sevhost
 
-extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
-    prologue::test::write_seeds_if_asked(*argc, *argv, sevhost::seeds);
-    return 0;
-}
+BEGINS_WITH(sevhost::seeds)
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     sevhost::fuzz_instruction(data, size);

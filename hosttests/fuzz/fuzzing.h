@@ -31,7 +31,7 @@ void must(bool holds, Tell tell) {
 
 using Input = std::vector<uint8_t>;
 
-// For LLVMFuzzerInitialize: given --write-seeds DIRECTORY, writes the inputs to
+// Given --write-seeds DIRECTORY, writes the inputs to
 // begin with there, and ends. So none of them is a file in the tree.
 template <class Seeds>
 void write_seeds_if_asked(int argc, char** argv, Seeds seeds) {
@@ -49,3 +49,10 @@ void write_seeds_if_asked(int argc, char** argv, Seeds seeds) {
 }
 
 } // namespace prologue::test
+
+// What a target begins with: a function of inputs.
+#define BEGINS_WITH(seeds)                                                                         \
+    extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {                                 \
+        prologue::test::write_seeds_if_asked(*argc, *argv, seeds);                                 \
+        return 0;                                                                                  \
+    }
