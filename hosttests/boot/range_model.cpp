@@ -31,7 +31,8 @@ uint32_t type_of(uint32_t e820) {
     return e820 < kKnown.size() ? kKnown[e820] : uint32_t{PROLOGUE_MEMORY_RESERVED};
 }
 
-// The types from the weakest to the strongest.
+// The types from the weakest to the strongest: stated apart from memory_map.h, whose order this
+// judges.
 constexpr std::array<uint32_t, kTypes> kByStrength = {0,
                                                       PROLOGUE_MEMORY_USABLE,
                                                       PROLOGUE_MEMORY_LOADER,

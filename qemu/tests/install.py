@@ -231,7 +231,17 @@ def _install_replaces_an_earlier_one() -> None:
     assert _files(prefix) == fresh | {"include/prologue/foreign.h"}, _files(prefix) ^ fresh
 
 
+def _templates_share_files() -> None:
+    """A template is a folder that is copied alone: what two of them need stands in both."""
+    files = {}
+    for path in sorted((cases.ROOT / "qemu/templates").glob("*/*.[ch]")):
+        files.setdefault(path.name, set()).add(path.read_bytes())
+    unlike = {name for name, texts in files.items() if len(texts) > 1}
+    assert unlike == {"kernel.c"}, unlike
+
+
 CASES = [
+    Case("install: files that two templates have are alike", _templates_share_files),
     Case("install: the installed headers compile alone", _headers_compile_alone),
     Case("install: one version, for pkg-config, CMake, the crate and the changelog",
          _version_is_one),

@@ -141,6 +141,14 @@ uint64_t occasion() {
     return wanted_occasion;
 }
 
+bool is_occasions_instruction(const Guest& guest) {
+    static uint64_t last = ~uint64_t{0};
+    if (guest.save().rip == last)
+        return false;
+    last = guest.save().rip;
+    return is_occasion();
+}
+
 void hostile_acted(const Guest& guest) {
     if (!has_acted)
         say("sevhost: hostile: ", guest.hostile->name, " acts at ", hex(guest.save().rip), "\n");

@@ -107,6 +107,8 @@ void say_hostile_behaviours();
 // and a line, the first time, that the behaviour has acted.
 bool is_occasion();
 uint64_t occasion();
+// Behind each of the guest's instructions: whether this one is the occasion. A REP counts once.
+bool is_occasions_instruction(const Guest& guest);
 void hostile_acted(const Guest& guest);
 
 void hostile_launch(Guest& guest);

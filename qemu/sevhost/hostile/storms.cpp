@@ -64,11 +64,7 @@ Event of_everything(unsigned number) {
 // top comes back to it, and one that ends is the guest's end.
 template <Event (*event)(unsigned)>
 void storm(Guest& guest) {
-    static uint64_t last = ~uint64_t{0};
-    if (guest.save().rip == last)
-        return; // REP
-    last = guest.save().rip;
-    if (!is_occasion())
+    if (!is_occasions_instruction(guest))
         return;
     step(guest, false);
     hostile_acted(guest);

@@ -51,11 +51,7 @@ void vc_of_cpuid(Guest& guest) {
 // At an instruction that is counted from the guest's first, which is 1.
 template <void (*inject)(Guest&)>
 void at_instruction(Guest& guest) {
-    static uint64_t last = ~uint64_t{0};
-    if (guest.save().rip == last)
-        return; // REP
-    last = guest.save().rip;
-    if (!is_occasion())
+    if (!is_occasions_instruction(guest))
         return;
     step(guest, false);
     hostile_acted(guest);
