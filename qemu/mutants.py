@@ -2,7 +2,7 @@
 """Changes the SEV path line by line, and tells which changes no test notices.
 
     mutants.py [--files PATTERN,...] [--named] [--sample N] [--most N] [--jobs N] [--stages N]
-               [--list] [--fresh]
+               [--list] [--again] [--fresh]
 
 A mutant is one change of one line: a condition that is dropped or negated, a comparison or a
 constant that is another, a statement or an instruction that is removed, a jump that is inverted
@@ -56,6 +56,10 @@ class Results:
             written.write_text(json.dumps(self.verdicts, indent=1))
             written.replace(self.path)
             print(f"{verdict}: {mutant}", flush=True)
+
+    def forget_survivors(self) -> None:
+        self.verdicts = {key: verdict for key, verdict in self.verdicts.items()
+                         if not verdict.startswith(SURVIVES)}
 
     def stage(self, mutant: Mutant) -> int:
         """The first that it has not been through; none where it is done with."""
@@ -135,6 +139,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS") or 2))
     parser.add_argument("--stages", type=int, default=STAGES, help="the first so many of four")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--again", action="store_true", help="tries those that survived once more")
     parser.add_argument("--fresh", action="store_true", help="forgets what was found")
     options = parser.parse_args(arguments)
     chosen = choose(options)
@@ -144,6 +149,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     home = _HOME / "named" if options.named else _HOME
     home.mkdir(parents=True, exist_ok=True)
     results = Results(home, options.fresh)
+    if options.again:
+        results.forget_survivors()
     try_all(chosen, options, results)
     return conclude(chosen, results)
 

@@ -82,5 +82,5 @@ check-in-debian:
 # Which lines of the SEV path can be changed without a test that notices (qemu/mutants.py).
 .PHONY: mutants
 mutants: $(SEVHOST) kernels $(FEEDERS) $(BUILD)/hosttests $(BUILD)/hosttests-sev
-	@$(PYTHON) qemu/mutants.py $(if $(NAMED),--named) $(if $(FILES),--files '$(FILES)') $(if $(SAMPLE),--sample $(SAMPLE)) \
+	@$(PYTHON) qemu/mutants.py $(if $(NAMED),--named) $(if $(AGAIN),--again) $(if $(FILES),--files '$(FILES)') $(if $(SAMPLE),--sample $(SAMPLE)) \
 		$(if $(MOST),--most $(MOST)) $(if $(JOBS),--jobs $(JOBS)) $(if $(STAGES),--stages $(STAGES))

@@ -47,6 +47,19 @@ TEST_F(Confidential, IsFoundByMultiboot2sEfiTag) {
     EXPECT_EQ(found.efi_tables.bytes(), 3u * kTableBytes);
 }
 
+TEST_F(Confidential, ItsPagesMayLieAbove4GiB) { // 32-bit mode, which cannot see them, must know
+    put_multiboot2(memory);
+    put_efi(memory);
+    memory.put<uint64_t>(kBlob + kCpuid, 5 * kGiB + kCpuidPage);
+    memory.put<uint64_t>(kBlob + kSecrets, 6 * kGiB + kSecretsPage);
+    const ConfidentialPages found = find(MULTIBOOT2_MAGIC);
+    EXPECT_FALSE(found.wrong);
+    EXPECT_EQ(found.cpuid.start, 5 * kGiB + kCpuidPage);
+    EXPECT_EQ(found.cpuid.end, 5 * kGiB + kCpuidPage + 0x1000);
+    EXPECT_EQ(found.secrets.start, 6 * kGiB + kSecretsPage);
+    EXPECT_EQ(found.secrets.end, 6 * kGiB + kSecretsPage + 0x1000);
+}
+
 TEST_F(Confidential, IsFoundByBootParamsEfiFields) {
     put_boot_params(memory);
     put_efi(memory);

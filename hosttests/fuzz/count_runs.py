@@ -3,8 +3,9 @@
 
     count_runs.py RUNS NAME...
 
-Each has the same share of the time, as far as the first inputs tell, and a fortieth of the inputs
-at least. They are built without ASan and UBSan, since that is ten times as fast:
+Each has the same share of the time, as far as the first inputs tell, and a fiftieth of the inputs
+at least; as many run at once as JOBS says, or as there are processors. They are built without ASan
+and UBSan, since that is ten times as fast:
 what they check themselves holds, and a crash is seen. Each input that reaches something new is
 kept, and goes through the fuzzer that has them, when its share is done.
 """
@@ -15,26 +16,30 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _BUILD = Path(os.environ.get("BUILD", "build"))
 _LONGEST = {"guest_vc": 256, "sev_instruction": 32, "sev_ghcb": 4096, "sev_igvm": 8192}
 _LONGEST_OTHER = 1024
 _FIRST = 5000
-_LEAST_PART = 40
+_LEAST_PART = 50
 _FLAGS = ("-timeout=20", "-print_funcs=0", "-print_final_stats=1")
 
 
 def main() -> int:
     runs, names = int(sys.argv[1]), sys.argv[2:]
-    rates = {name: rate(name) for name in names}
-    total, seconds = 0, 0.0
-    for name in names:
-        share = max(runs * rates[name] / sum(rates.values()), runs / _LEAST_PART)
-        count, took = run(name, math.ceil(share))
-        print(f"fuzz {name}: {count:,} executions, {count / took:,.0f} a second", flush=True)
-        total, seconds = total + count, seconds + took
-    print(f"fuzz: {total:,} executions in {seconds:,.0f} s, no fault")
+    with ThreadPoolExecutor(int(os.environ.get("JOBS") or os.cpu_count())) as pool:
+        rates = dict(zip(names, pool.map(rate, names)))
+
+        def run_share(name: str) -> int:
+            share = max(runs * rates[name] / sum(rates.values()), runs / _LEAST_PART)
+            count, took = run(name, math.ceil(share))
+            print(f"fuzz {name}: {count:,} executions, {count / took:,.0f} a second", flush=True)
+            return count
+
+        total = sum(pool.map(run_share, names))
+    print(f"fuzz: {total:,} executions, no fault")
     return 0
 
 

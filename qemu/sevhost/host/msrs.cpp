@@ -108,6 +108,12 @@ void access_directly(Guest& guest, bool write) {
     skip_instruction(guest, write ? Op::wrmsr : Op::rdmsr);
 }
 
+// One that the processor serves, whoever asks; SEV_STATUS a host might keep to itself.
+bool is_served(const Guest& guest, uint32_t msr) {
+    const bool kept = msr == kMsrSevStatus && guest.settings.intercepted.sev_status;
+    return !guest.state_is_encrypted() || (is_hosts_own(msr) && !kept);
+}
+
 } // namespace
 
 bool read_guest_msr(Guest& guest, uint32_t msr, uint64_t& value) {
@@ -135,10 +141,10 @@ bool write_guest_msr(Guest& guest, uint32_t msr, uint64_t value) {
 void handle_msr(Guest& guest) {
     const bool write = guest.vmcb->control.exit_info1 & 1;
     const auto msr = static_cast<uint32_t>(guest.gprs[rcx]);
-    if (guest.state_is_encrypted() && !is_hosts_own(msr))
-        raise_vc(guest, exit_code_of(guest));
-    else
+    if (is_served(guest, msr))
         access_directly(guest, write);
+    else
+        raise_vc(guest, exit_code_of(guest));
 }
 
 } // namespace sevhost

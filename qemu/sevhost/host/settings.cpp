@@ -166,8 +166,10 @@ Intercepted parse_intercepted(Text key, Text value) {
             intercepted.control_registers = true;
         else if (what == "tables")
             intercepted.tables = true;
+        else if (what == "sev-status")
+            intercepted.sev_status = true;
         else
-            refuse(key, what, "is none of tsc, rdpru, xsetbv, cr, tables");
+            refuse(key, what, "is none of tsc, rdpru, xsetbv, cr, tables, sev-status");
     });
     return intercepted;
 }

@@ -24,6 +24,7 @@ struct Intercepted {
     bool xsetbv = false;
     bool control_registers = false; // reads and writes of CR0 to CR8, CLTS, LMSW, SMSW
     bool tables = false;            // LGDT, SGDT, LIDT, SIDT, LLDT, SLDT, LTR, STR
+    bool sev_status = false;        // its read, so that the guest has to ask what it is
 };
 
 // SNP: which memory is validated at the guest's first instruction.

@@ -26,6 +26,7 @@ _STORE = {"ebx": b"\x3e\x89\x9d", "edi": b"\x3e\x89\xbd"}
 _CLC, _STC = b"\xf8", b"\xf9"
 _NOP_OF_7 = b"\x0f\x1f\x80\0\0\0\0"
 _HLT = b"\xf4"
+_LEA_TO_RCX, _ONES_TO_RCX = b"\x48\x8d\x0d", b"\x48\xc7\xc1\xff\xff\xff\xff"
 _PAGING = 1 << 31
 
 
@@ -73,6 +74,15 @@ def _information_too_high(sev: str) -> None:
         _ends(cases.BUILD / "demo-every.elf", sev, "TOO_HIGH", state=state)
 
 
+def _image_too_high(sev: str) -> None:
+    """The end of the image is above 4 GiB, as far as the code on the way back can see."""
+    path = cases.BUILD / "demo-every.elf"
+    image = images.patch(path, Image(path).find("prologue_sev_long_mode", _LEA_TO_RCX),
+                         _ONES_TO_RCX)
+    with tempfile.TemporaryDirectory() as directory:
+        _ends(image, sev, "TOO_HIGH", state=sev_states.pvh64(Path(directory) / "state"))
+
+
 @functools.lru_cache(None)
 def _calls_of() -> dict:
     """What each function of a kernel calls, in order; and cache lines that are flushed."""
@@ -112,5 +122,7 @@ CASES = [
       for half in _RDRAND for what, how in (("nothing", _CLC), ("zero", _STC)) for sev in ES),
     *(Case(f"sev proof: information above 4 GiB ends an entry in 64-bit mode, {sev}",
            lambda s=sev: _information_too_high(s)) for sev in ES),
+    *(Case(f"sev proof: an image above 4 GiB ends an entry in 64-bit mode, {sev}",
+           lambda s=sev: _image_too_high(s)) for sev in ES),
     Case("sev proof: pages are flushed before they change hands", _flushes),
 ]

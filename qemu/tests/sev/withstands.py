@@ -162,6 +162,16 @@ def _is_hidden(entry: str, hostile: str, code: str, sev: str) -> None:
     terminated(result, CODES[code])
 
 
+def _asks_no_host_for_its_status(entry: str, sev: str) -> None:
+    """A #VC at the read of SEV_STATUS: whoever would answer it is the host."""
+    with tempfile.TemporaryDirectory() as directory:
+        result = sev_guest.run(Run(**entered(entry, 4, directory), sev=sev, memory="64M",
+                                   intercept="sev-status", canary=CANARY))
+    keeps_the_canary(result)
+    assert "prologue:" not in result.serial
+    terminated(result, CODES["STATUS_READ"])
+
+
 CASES = [
     *(Case(f"sev: guest withstands a host that turns hostile later: {name}, {sev}",
            lambda n=name, s=sev: _at_steps(n, s)) for name in _SENT for sev in ES),
@@ -179,6 +189,9 @@ CASES = [
     *(Case(f"sev: guest that is hidden asks no host what it is: {entry}, {sev}",
            lambda e=entry, c=code, s=sev: _is_hidden(e, "gp-hides-sev-and-answers", c, s))
       for entry, code in (("pvh", "VC_INJECTED"), ("pvh64", "VC_EARLY")) for sev in ES),
+    *(Case(f"sev: guest asks no host for SEV_STATUS: {entry}, {sev}",
+           lambda e=entry, s=sev: _asks_no_host_for_its_status(e, s))
+      for entry in ("pvh", "pvh64") for sev in ES),
     *(Case(f"sev: guest ends where its memory is taken: {name}, the {bits}-bit handler",
            lambda n=name, b=bits: _memory_taken(n, b))
       for name in ("page-unvalidated", "page-zeroed", "page-corrupted")
