@@ -126,6 +126,11 @@ struct ConfidentialComputingPiece {
     uint32_t blob_phys;
 } __attribute__((packed));
 
+struct SeedPiece {
+    SetupData data;
+    uint8_t seed[32];
+};
+
 } // namespace prologue
 
 #pragma GCC visibility pop

@@ -28,6 +28,21 @@ TEST_F(EfiStub, PassesTheConfidentialComputingBlobOn) {
     EXPECT_EQ(params.cc_blob, 0x12345000u);
 }
 
+TEST_F(EfiStub, PassesTheFirmwaresRandomnessOn) {
+    firmware.random = std::string(32, 'r');
+    const LoaderInfo loader = started();
+    EXPECT_EQ(std::string(loader.seed.start, loader.seed.bytes), *firmware.random);
+}
+
+TEST_F(EfiStub, NeedsNoRandomness) {
+    EXPECT_EQ(started().seed.bytes, 0u) << "there is no generator";
+}
+
+TEST_F(EfiStub, LeavesTheRandomnessOutOfAGeneratorThatFails) {
+    firmware.random = std::string(31, 'r');
+    EXPECT_EQ(started().seed.bytes, 0u);
+}
+
 TEST_F(EfiStub, RefusesTooManyTables) {
     firmware.tables = {{kAcpi1Table, 0x1000}};
     firmware.table_count = ~uint64_t{0};

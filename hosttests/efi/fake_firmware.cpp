@@ -198,6 +198,26 @@ struct FakeFirmware::Services {
         return kSuccess;
     }
 
+    static EFIAPI Status locate_protocol(const Guid* guid, void*, void** interface) {
+        static RandomGenerator generator = {0, get_random};
+        running->must_run("LocateProtocol");
+        if (!(*guid == kRandomProtocol))
+            throw std::logic_error("only a generator is looked for");
+        if (!running->random)
+            return kNotFound;
+        *interface = &generator;
+        return kSuccess;
+    }
+
+    static EFIAPI Status get_random(RandomGenerator*, const Guid* algorithm, uint64_t bytes,
+                                    uint8_t* to) {
+        running->must_run("GetRNG");
+        const std::string& random = *running->random;
+        const uint64_t given = std::min<uint64_t>(bytes, random.size());
+        std::memcpy(to, random.data(), given);
+        return algorithm == nullptr && given == bytes ? kSuccess : kError | 7; // a device's error
+    }
+
     static EFIAPI Status open_volume(FileSystem*, File** root) {
         running->must_run("OpenVolume");
         *root = &root_file;
@@ -267,6 +287,7 @@ FakeFirmware::FakeFirmware() {
     services_.exit_boot_services = Services::exit_boot_services;
     services_.set_watchdog_timer = Services::set_watchdog_timer;
     services_.locate_handle_buffer = Services::locate_handle_buffer;
+    services_.locate_protocol = Services::locate_protocol;
     file_system.open_volume = Services::open_volume;
     initrd_server.load_file = Services::load_file;
     static_cast<File&>(root_file) = {.open = Services::open,

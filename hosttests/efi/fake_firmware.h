@@ -55,6 +55,7 @@ public:
     uint64_t files_grow = 0;       // once opened
     std::vector<efi::ConfigurationTable> tables;
     std::optional<uint64_t> table_count;
+    std::optional<std::string> random; // what its generator gives; it fails where that is short
     std::optional<FakeScreen> console;
     std::vector<FakeScreen> screens;
     std::string map;                      // descriptors, as bytes

@@ -2,6 +2,7 @@
 turns chance off."""
 
 import re
+import struct
 from typing import Callable, Sequence
 
 import cases
@@ -86,7 +87,24 @@ def reported(name: str, file: str, levels: str, **options) -> Case:
     return Case(f"random: reported, {name}", function)
 
 
+def by_uefis_generator() -> None:
+    """The firmware's randomness, QEMU's device of it, lies in the information as a Linux loader's:
+    in what is left of the machine's memory."""
+    given = cases.scratch_file(b"0123456789abcdefghijklmnopqrstuv" * 2048)
+    memory = cases.scratch_file(b"")
+    result = machine.run(machine.Boot(
+        kernel=_DEMO.with_suffix(".bzImage"), memory="256M", firmware=iso.OVMF, timeout=60,
+        extra=["-object", f"memory-backend-file,id=ram,size=256M,share=on,mem-path={memory}",
+               "-machine", "memory-backend=ram", "-object", f"rng-random,id=rng,filename={given}",
+               "-device", "virtio-rng-pci,rng=rng"]))
+    expect_report(result, _DEMO.with_suffix(".elf"), loader="efi", entry_mode="long64")
+    last_piece = struct.pack("<QII", 0, 9, 32)  # of setup_data: SETUP_RNG_SEED
+    seeds = [part[:32] for part in memory.read_bytes().split(last_piece)[1:]]
+    assert any(seed in given.read_bytes() for seed in seeds), seeds
+
+
 CASES = [
+    Case("random: UEFI's generator", by_uefis_generator),
     two_boots_differ("a kernel by PVH", linked, _LINKED),
     two_boots_differ("a kernel with the TSC alone", linked, _LINKED, cpu="qemu64"),
     two_boots_differ("a kernel by GRUB, without its sections' headers", by_grub, _LINKED),

@@ -76,7 +76,7 @@ Information::Information(Firmware& firmware, Text16 options) : map_(firmware) {
     if (cmdline_bytes > CMDLINE_MOST)
         refuse("the command line is too long: bytes, at most", cmdline_bytes, CMDLINE_MOST);
     const uint64_t pieces = kBootParamsBytes,
-                   more = pieces + sizeof *stub_piece_ + sizeof *blob_piece_;
+                   more = pieces + sizeof *stub_piece_ + sizeof *blob_piece_ + sizeof *seed_piece_;
     const uint64_t cmdline = more + sizeof *more_memory_ +
                              (map_.most() + kMostCuts) * sizeof(RawRange);
     const uint64_t bytes = page_up(cmdline + cmdline_bytes + 1);
@@ -86,6 +86,7 @@ Information::Information(Firmware& firmware, Text16 options) : map_(firmware) {
     params_ = reinterpret_cast<BootParams*>(span_.start);
     stub_piece_ = reinterpret_cast<StubPiece*>(span_.start + pieces);
     blob_piece_ = reinterpret_cast<ConfidentialComputingPiece*>(stub_piece_ + 1);
+    seed_piece_ = reinterpret_cast<SeedPiece*>(blob_piece_ + 1);
     more_memory_ = reinterpret_cast<SetupData*>(span_.start + more);
 
     params_->header_rest = kHeaderRest;
@@ -135,6 +136,16 @@ void Information::put_tables(const SystemTable& system) {
     params_->cc_blob = low(blob);
     blob_piece_->blob_phys = low(blob);
     chain(blob_piece_->data, kConfidentialComputing, sizeof *blob_piece_);
+}
+
+void Information::put_seed(const Firmware& firmware) {
+    void* found = nullptr;
+    if (firmware.services().locate_protocol(&kRandomProtocol, nullptr, &found) != kSuccess)
+        return;
+    auto* const generator = static_cast<RandomGenerator*>(found);
+    if (generator->get_random(generator, nullptr, sizeof seed_piece_->seed, seed_piece_->seed) ==
+        kSuccess)
+        chain(seed_piece_->data, kSeed, sizeof *seed_piece_);
 }
 
 void Information::leave_running(Firmware& firmware) {

@@ -16,6 +16,7 @@ public:
 
     void put_initrd(Span initrd);
     void put_tables(const SystemTable& system);
+    void put_seed(const Firmware& firmware); // of the firmware's generator, if it has one
     ScreenInfo& screen() { return params_->screen; }
 
     // The firmware's map as it is now, and its key. Where the boot services are left running,
@@ -34,6 +35,7 @@ private:
     BootParams* params_;
     StubPiece* stub_piece_;
     ConfidentialComputingPiece* blob_piece_;
+    SeedPiece* seed_piece_;
     SetupData* more_memory_; // and then the ranges that boot_params have no room for
     SetupData* last_ = nullptr;
     MemoryDescriptors map_;

@@ -49,6 +49,7 @@ Status prologue_efi_main(Handle handle, const SystemTable* system) {
     Information information(firmware, options);
     information.put_initrd(load_initrd(firmware, *image, options));
     information.put_tables(*system);
+    information.put_seed(firmware);
     find_screen(firmware, header, information.screen());
 
     // By wish it goes on with the firmware. Loading has taken what it took: the watchdog, which

@@ -37,6 +37,8 @@ inline constexpr Guid kFileSystemProtocol = {
     0x964e5b22, 0x6459, 0x11d2, {0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}};
 inline constexpr Guid kGraphicsOutputProtocol = {
     0x9042a9de, 0x23dc, 0x4a38, {0x96, 0xfb, 0x7a, 0xde, 0xd0, 0x80, 0x51, 0x6a}};
+inline constexpr Guid kRandomProtocol = {
+    0x3152bca5, 0xeade, 0x433d, {0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44}};
 // Linux's: the device path at which the initial RAM disk is served.
 inline constexpr Guid kInitrdMedia = {
     0x5568e427, 0x68fc, 0x4f3d, {0xac, 0x74, 0xca, 0x55, 0x52, 0x31, 0xcc, 0x68}};
@@ -95,6 +97,7 @@ struct BootServices {
         open_protocol_information, protocols_per_handle;
     Status(EFIAPI* locate_handle_buffer)(uint32_t how, const Guid* protocol, const void* key,
                                          uint64_t* count, Handle** handles);
+    Status(EFIAPI* locate_protocol)(const Guid* protocol, void* registration, void** interface);
 };
 static_assert(offsetof(BootServices, allocate_pages) == 0x28);
 static_assert(offsetof(BootServices, handle_protocol) == 0x98);
@@ -103,6 +106,7 @@ static_assert(offsetof(BootServices, exit) == 0xd8);
 static_assert(offsetof(BootServices, exit_boot_services) == 0xe8);
 static_assert(offsetof(BootServices, set_watchdog_timer) == 0x100);
 static_assert(offsetof(BootServices, locate_handle_buffer) == 0x138);
+static_assert(offsetof(BootServices, locate_protocol) == 0x140);
 
 struct TextOutput {
     uint64_t reset;
@@ -127,6 +131,13 @@ struct SystemTable {
 static_assert(offsetof(SystemTable, console_out_handle) == 0x38);
 static_assert(offsetof(SystemTable, boot_services) == 0x60);
 static_assert(offsetof(SystemTable, tables) == 0x70);
+
+// UEFI 2.10, 37.5.
+struct RandomGenerator {
+    uint64_t get_info;
+    Status(EFIAPI* get_random)(RandomGenerator* self, const Guid* algorithm, uint64_t bytes,
+                               uint8_t* to);
+};
 
 struct LoadedImage {
     uint32_t revision;
