@@ -22,7 +22,9 @@ struct GuestVmsa : testing::Test {
                                                  .cr4 = 0x660,
                                                  .efer = 0x1d00,
                                                  .pat = 0x0007010500070406,
-                                                 .sev_status = 0x25});
+                                                 .sev_status = 0x25,
+                                                 .tsc_scale = 0x3333,
+                                                 .tsc_offset = 0x4444});
     }
     template <class T>
     T at(unsigned offset) const {
@@ -40,6 +42,8 @@ TEST_F(GuestVmsa, HoldsTheStateOf64BitMode) {
     EXPECT_EQ(at<uint64_t>(0x148), 0x660u) << "CR4";
     EXPECT_EQ(at<uint64_t>(0xd0), 0x1d00u) << "EFER, with SVME";
     EXPECT_EQ(at<uint64_t>(0x268), 0x0007010500070406u) << "PAT";
+    EXPECT_EQ(at<uint64_t>(0x2f0), 0x3333u) << "GUEST_TSC_SCALE";
+    EXPECT_EQ(at<uint64_t>(0x2f8), 0x4444u) << "GUEST_TSC_OFFSET";
     EXPECT_EQ(at<uint64_t>(0x170), 2u) << "RFLAGS";
     EXPECT_EQ(at<uint64_t>(0x160), 0x400u) << "DR7";
     EXPECT_EQ(at<uint64_t>(0x3e8), 1u) << "XCR0";

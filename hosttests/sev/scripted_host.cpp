@@ -101,6 +101,9 @@ uint64_t vc_xcr0() {
 uint64_t vc_xss() {
     return scripted_host->xss;
 }
+uint64_t vc_tsc_aux() {
+    return scripted_host->tsc_aux;
+}
 bool vc_is_boots_pat_write(uint64_t rip) {
     return rip == scripted_host->pat_write_at;
 }

@@ -48,7 +48,7 @@ struct ScriptedHost {
     std::vector<uint64_t> msr_requests;
     std::vector<PageRequest> page_requests;
 
-    uint64_t cr3 = 0, cr4 = 0, xcr0 = 1, xss = 0, fs_base = 0, gs_base = 0;
+    uint64_t cr3 = 0, cr4 = 0, xcr0 = 1, xss = 0, tsc_aux = 0, fs_base = 0, gs_base = 0;
     uint64_t pat_write_at = 0;
     bool is_64bit = true;
     std::map<uint64_t, std::array<uint64_t, 512>> tables;

@@ -161,6 +161,58 @@ TEST_F(VcTest, BeforeThePageThereIsCpuidByTheMsr) {
     EXPECT_EQ(end(VC_MSR, {0x0f, 0x32}), unsigned{PROLOGUE_SEV_STATUS_READ});
 }
 
+// A host that answers CPUID has no word on what the guest is, nor on what state it is in.
+TEST_F(VcTest, OfAHostsCpuidWhatIsKnownIsKept) {
+    constexpr uint32_t kOsxsave = 1u << 27, kOspke = 1u << 4;
+    const auto ask = [&](uint32_t leaf, uint32_t value, uint32_t subleaf = 0) {
+        answer({{kGhcbRax, value}, {kGhcbRbx, value}, {kGhcbRcx, value}, {kGhcbRdx, value}});
+        frame.rax = leaf;
+        frame.rcx = subleaf;
+        run(VC_CPUID, {0x0f, 0xa2});
+    };
+    for (const bool on : {false, true}) {
+        host.cr4 = on ? 1u << 18 | 1u << 22 : 0;
+        for (const uint32_t value : {0u, ~0u}) {
+            ask(1, value);
+            EXPECT_EQ(frame.rcx, on ? value | kOsxsave : value & ~kOsxsave);
+            EXPECT_EQ(frame.rax | frame.rbx | frame.rdx, value);
+            ask(7, value);
+            EXPECT_EQ(frame.rcx, on ? value | kOspke : value & ~kOspke);
+            ask(7, value, 1);
+            EXPECT_EQ(frame.rcx, value);
+            ask(2, value);
+            EXPECT_EQ(frame.rcx, value);
+        }
+    }
+    for (const auto& [status, bits] : {std::pair{SEV_STATUS_SEV | SEV_STATUS_ES, 0xau},
+                                       {SEV_STATUS_SEV | SEV_STATUS_ES | SEV_STATUS_SNP, 0x1au}}) {
+        prologue_sev_state.status = status;
+        ask(0x8000001f, 0xffffffc0 | 47);
+        EXPECT_EQ(frame.rax, 0xffffffc0u | 47 | bits);
+        EXPECT_EQ(frame.rbx, 0xffffffc0u | 47);
+        answer({{kGhcbRax, 0}, {kGhcbRbx, 47}, {kGhcbRcx, 0}, {kGhcbRdx, 0}});
+        frame.rax = 0x8000001f;
+        run(VC_CPUID, {0x0f, 0xa2});
+        EXPECT_EQ(frame.rax, bits) << "SEV, and of which kind";
+    }
+}
+
+// A kernel would make tables by it.
+TEST_F(VcTest, AnotherCBitThanTheProvedOneIsTheEnd) {
+    const auto end_by = [&](uint64_t rbx) {
+        answer({{kGhcbRax, 0xa}, {kGhcbRbx, rbx}, {kGhcbRcx, 0}, {kGhcbRdx, 0}});
+        frame.rax = 0x8000001f;
+        return end(VC_CPUID, {0x0f, 0xa2});
+    };
+    for (const uint64_t rbx : {0u, 46u, 48u, 51u, 63u, 15u, 47u - 32})
+        EXPECT_EQ(end_by(rbx), unsigned{PROLOGUE_SEV_C_BIT_DISAGREE}) << rbx;
+    EXPECT_EQ(end_by(47 | 5 << 6), std::nullopt);
+    prologue_sev_state.page_stands = 0; // by the MSR, too
+    host.on_msr = [](uint64_t request) { return uint64_t{46} << 32 | (request & 0xc0000000) | 5; };
+    frame.rax = 0x8000001f;
+    EXPECT_EQ(end(VC_CPUID, {0x0f, 0xa2}), unsigned{PROLOGUE_SEV_C_BIT_DISAGREE});
+}
+
 TEST_F(VcTest, PortsAreToldAsTheManualEncodesThem) {
     answer({{kGhcbRax, 0xaabbccdd11223399}});
     frame.rdx = 0xffff03f8;
@@ -202,14 +254,18 @@ TEST_F(VcTest, WideRequestsAreToldWhole) {
     EXPECT_EQ(host.page_requests[1].get(kGhcbRcx), before.rcx);
 }
 
-TEST_F(VcTest, TimestampsAndTheirProcessorAreTheAnswers) {
+TEST_F(VcTest, ATimestampIsTheAnswerAndItsProcessorIsKnown) {
+    host.tsc_aux = 0x5555555500000007;
     answer({{kGhcbRax, ~0ull}, {kGhcbRdx, 2}, {kGhcbRcx, 3}});
     run(VC_RDTSCP, {0x0f, 0x01, 0xf9});
     EXPECT_EQ(frame.rax, 0xffffffffu);
     EXPECT_EQ(frame.rdx, 2u);
-    EXPECT_EQ(frame.rcx, 3u);
+    EXPECT_EQ(frame.rcx, 7u);
+    answer({{kGhcbRax, 1}, {kGhcbRdx, 0}}); // which the host need not tell
+    run(VC_RDTSCP, {0x0f, 0x01, 0xf9});
+    EXPECT_EQ(frame.rcx, 7u);
     run(VC_MSR, {0x0f, 0x30});
-    EXPECT_EQ(host.page_requests[1].get(kGhcbExitInfo1), 1u);
+    EXPECT_EQ(host.page_requests[2].get(kGhcbExitInfo1), 1u);
 }
 
 TEST_F(VcTest, AStringOfOneLeavesItsCountAlone) {

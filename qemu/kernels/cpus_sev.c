@@ -2,7 +2,8 @@
  * whose #VC is Prologue's, and then, all at once, adds its number under a lock ten thousand times,
  * asks by CPUID and by a request of its own who it is, and shows the host a page and takes it back.
  * An answer that was another's, or a page that was not its own again, is wrong. `again` has them
- * return, and start once more; `anyone` takes whom the host has come. Where not all come it says
+ * return, and start once more; `anyone` takes whom the host has come; `few` leaves the last one
+ * where it is. Where not all come it says
  * what became of each, and ends well if those that came have done their work. */
 #include "cpus_kernel.h"
 #include "prologue/sev.h"
@@ -89,6 +90,10 @@ static void second_main(prologue_cpu *cpu) {
     work(cpu);
 }
 
+/* Prologue's own word of what SEV_STATUS is, which the model's processor has without Secure TSC. */
+#define SECURE_TSC (1u << 11)
+extern __attribute__((visibility("hidden"))) uint64_t prologue_sev_state;
+
 void kernel_main(const prologue_handoff *handoff) {
     const uint64_t gate = (uintptr_t)prologue_sev_vc;
     idt[VC][0] = (gate & 0xffff) | PROLOGUE_SELECTOR_CODE64 << 16 | (uint64_t)STACK_OF_VC << 32 |
@@ -102,10 +107,17 @@ void kernel_main(const prologue_handoff *handoff) {
     count = cpus.count;
     anyone = (uint32_t)is_asked(handoff, "anyone");
     how.patience = anyone ? 300 : 0;
+    how.most = is_asked(handoff, "few") ? cpus.count - 2 : 0;
     for (uint32_t i = 0; i != cpus.count; ++i)
         list[i].own = (void *)(uintptr_t)(handoff->sev.status & PROLOGUE_SEV_STATUS_SNP);
     const unsigned times = is_asked(handoff, "again") ? 2 : 1;
     prologue_load_idt(idt, sizeof idt);
+    if (is_asked(handoff, "secure-tsc")) {
+        prologue_sev_state |= SECURE_TSC;
+        print_number("start", (uint64_t)prologue_start_cpus(&cpus, &how));
+        print_number("state", list[1].state);
+        prologue_sev_state &= ~(uint64_t)SECURE_TSC;
+    }
     for (unsigned time = 1; time <= times; ++time) {
         const enum prologue_cpus_result result = prologue_start_cpus(&cpus, &how);
         print_number("start", (uint64_t)result);
@@ -125,7 +137,7 @@ void kernel_main(const prologue_handoff *handoff) {
         /* For the table of areas: each has its own still. */
         how.memory = memory + sizeof memory - PROLOGUE_CPUS_SHARED_BYTES;
         how.memory_bytes = PROLOGUE_CPUS_SHARED_BYTES;
-        for (uint32_t i = 1; i != cpus.count; ++i)
+        for (uint32_t i = 1; i != (how.most != 0 ? how.most + 1 : cpus.count); ++i)
             expect(list[i].ghcb_phys != 0 && list[i].ghcb_phys != list[i - 1].ghcb_phys);
     }
     print_number("sum", sum);

@@ -251,6 +251,16 @@ void one(const char* name) {
         FORM("rdmsr", .rcx = number_in(name));
     if (name[0] == 'w' && name[kNumberAt - 1] == '-')
         FORM("wrmsr", .rax = kPattern, .rcx = number_in(name), .rdx = kPattern);
+    if (is(name, "c-bit"))
+        FORM("cpuid", .rax = 0x8000001f, .rcx = 0);
+    if (is(name, "processor")) { // which it is, its kernel says in TSC_AUX
+        Registers told = {.rax = 5, .rcx = 0xc0000103, .rdx = 0};
+        RUN(told, "wrmsr");
+        RUN(told, "rdtscp");
+        print("processor: ");
+        print_hex(told.rcx);
+        print("\n");
+    }
     if (is(name, "window")) // of RAM: what is written there, no host sees
         *reinterpret_cast<volatile uint64_t*>(RAM_WINDOW) = 0x5ec7e7a1b2c3d4e5;
     if (is(name, "rdpmc"))

@@ -26,6 +26,7 @@
 
 // Model-specific registers (SDM vol. 4, APM vol. 2 appendix A)
 #define MSR_TSC 0x00000010
+#define MSR_TSC_AUX 0xc0000103
 #define MSR_XSS 0x00000da0
 #define MSR_EFER 0xc0000080
 #define EFER_SCE 0x00000001

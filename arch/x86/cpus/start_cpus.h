@@ -54,6 +54,7 @@ public:
     Peephole& peephole() { return peephole_; }
     LocalApic& apic() { return apic_; }
     const Clock& clock() const { return clock_; }
+    const prologue_cpus_start& asked() const { return start_; }
     void refuse(uint64_t phys) { cpus_.refused_phys = phys; }
 
 private:

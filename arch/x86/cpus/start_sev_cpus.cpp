@@ -163,6 +163,12 @@ bool ask_creation(const ApArea& area, Creation what) {
     return !answer.refused && answer.vector == 0;
 }
 
+// The boot processor's own scale and offset are in no register: SNP's firmware tells them, by a
+// message under a key of the secrets page (SNP ABI 56860, TSC_INFO), to who has a cipher.
+bool has_secure_tsc() {
+    return (prologue_sev_state.status & SEV_STATUS_SECURE_TSC) != 0;
+}
+
 // RMPADJUST (APM vol. 3): which it is, and no rights for level 1, where nobody runs.
 bool make_save_area(uint64_t virt, bool is_one) {
     constexpr uint64_t kLevel1 = 1, kSaveArea = 1 << 16;
@@ -197,7 +203,9 @@ bool prepare(Start& start, ApArea& area) {
                    .cr4 = read_cr4(),
                    .efer = read_msr(MSR_EFER),
                    .pat = read_msr(MSR_PAT),
-                   .sev_status = prologue_sev_state.status});
+                   .sev_status = prologue_sev_state.status,
+                   .tsc_scale = has_secure_tsc() ? start.asked().tsc_scale : 0,
+                   .tsc_offset = has_secure_tsc() ? start.asked().tsc_offset : 0});
     if (!make_save_area(virt, true))
         sev_terminate(PROLOGUE_SEV_VMPL);
     area.has_run = true;
@@ -217,6 +225,8 @@ prologue_cpus_result start_snp(Start& start) {
     constexpr uint64_t kHostApCreation = 2;
     if ((ask_features() & kHostApCreation) == 0)
         return PROLOGUE_CPUS_SEV;
+    if (has_secure_tsc() && start.asked().tsc_scale == 0)
+        return PROLOGUE_CPUS_SECURE_TSC;
     start.share(prologue_ap_halts);
     for (prologue_cpu* cpu = nullptr; (cpu = start.next_laid_out(cpu)) != nullptr;)
         create(start, *start.area_of(*cpu));

@@ -22,6 +22,8 @@ void fill_in(Vmsa& vmsa, const VmsaStart& start) {
     vmsa.rflags = RFLAGS_CLEAR;
     vmsa.rip = start.rip;
     vmsa.pat = start.pat;
+    vmsa.tsc_scale = start.tsc_scale;
+    vmsa.tsc_offset = start.tsc_offset;
     vmsa.rbx = start.rbx;
     vmsa.sev_features = sev_features(start.sev_status);
     vmsa.xcr0 = kXcr0AtReset;

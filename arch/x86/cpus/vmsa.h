@@ -23,7 +23,9 @@ struct Vmsa {
     uint64_t cr4, cr3, cr0, dr7, dr6, rflags, rip;
     uint8_t reserved3[0x268 - 0x180];
     uint64_t pat;
-    uint8_t reserved4[0x318 - 0x270];
+    uint8_t reserved4[0x2f0 - 0x270];
+    uint64_t tsc_scale, tsc_offset; // with Secure TSC
+    uint8_t reserved8[0x318 - 0x300];
     uint64_t rbx;
     uint8_t reserved5[0x3b0 - 0x320];
     uint64_t sev_features;
@@ -35,12 +37,13 @@ struct Vmsa {
 };
 static_assert(offsetof(Vmsa, vmpl) == 0xca && offsetof(Vmsa, efer) == 0xd0 &&
               offsetof(Vmsa, cr4) == 0x148 && offsetof(Vmsa, rip) == 0x178 &&
-              offsetof(Vmsa, pat) == 0x268 && offsetof(Vmsa, rbx) == 0x318 &&
+              offsetof(Vmsa, pat) == 0x268 && offsetof(Vmsa, tsc_scale) == 0x2f0 &&
+              offsetof(Vmsa, tsc_offset) == 0x2f8 && offsetof(Vmsa, rbx) == 0x318 &&
               offsetof(Vmsa, sev_features) == 0x3b0 && offsetof(Vmsa, xcr0) == 0x3e8 &&
               offsetof(Vmsa, mxcsr) == 0x408 && offsetof(Vmsa, fcw) == 0x410);
 
 struct VmsaStart {
-    uint64_t rip, rbx, cr0, cr3, cr4, efer, pat, sev_status;
+    uint64_t rip, rbx, cr0, cr3, cr4, efer, pat, sev_status, tsc_scale, tsc_offset;
 };
 
 // What the save area, and the host, are told of SEV_STATUS: its bits from SNP's on.

@@ -44,6 +44,14 @@ void set_cpuid(Frame64& frame, const CpuidRegisters& r) {
     frame.rdx = r.edx;
 }
 
+// What a host has said of CPUID, but for what is known here.
+void correct_cpuid(Frame64& frame, uint32_t leaf, uint32_t subleaf) {
+    CpuidRegisters r = {static_cast<uint32_t>(frame.rax), static_cast<uint32_t>(frame.rbx),
+                        static_cast<uint32_t>(frame.rcx), static_cast<uint32_t>(frame.rdx)};
+    put_what_is_known(leaf, subleaf, r);
+    set_cpuid(frame, r);
+}
+
 // Requests in which registers go to the host, and come back, as the instruction has them.
 struct Event {
     uint16_t code;
@@ -62,7 +70,7 @@ constexpr Event kEvents[] = {
     {VC_MSR, Op::rdmsr, kFieldRcx, kInEdxEax, false, 0},
     {VC_MSR, Op::wrmsr, kFieldRax | kFieldRcx | kFieldRdx, 0, false, kMsrWrite},
     {VC_RDTSC, Op::rdtsc, 0, kInEdxEax, false, 0},
-    {VC_RDTSCP, Op::rdtscp, 0, kInEdxEax | kFieldRcx, false, 0},
+    {VC_RDTSCP, Op::rdtscp, 0, kInEdxEax, false, 0}, // ECX is known here
     {VC_RDPMC, Op::rdpmc, kFieldRcx, kInEdxEax, false, 0},
     {VC_INVD, Op::invd, 0, 0, false, 0},
     {VC_WBINVD, Op::wbinvd, 0, 0, false, 0},
@@ -94,9 +102,10 @@ unsigned serve_event(Call& call, const Event& event) {
                            .info1 = event.info1,
                            .fields = event.told,
                            .registers = {frame.rax & mask, 0, frame.rcx & mask, frame.rdx & mask}};
+    const auto leaf = static_cast<uint32_t>(frame.rax), subleaf = static_cast<uint32_t>(frame.rcx);
     if (event.op == Op::cpuid) {
         CpuidRegisters r;
-        if (answer_cpuid(static_cast<uint32_t>(frame.rax), static_cast<uint32_t>(frame.rcx), r)) {
+        if (answer_cpuid(leaf, subleaf, r)) {
             set_cpuid(frame, r);
             return 0;
         }
@@ -116,6 +125,10 @@ unsigned serve_event(Call& call, const Event& event) {
         frame.rcx = answer.registers[kRcx] & mask;
     if ((event.wanted & kFieldRdx) != 0)
         frame.rdx = answer.registers[kRdx] & mask;
+    if (event.op == Op::rdtscp)
+        frame.rcx = vc_tsc_aux() & kLow32;
+    if (event.op == Op::cpuid)
+        correct_cpuid(frame, leaf, subleaf);
     return 0;
 }
 
@@ -353,11 +366,12 @@ void serve_early(Call& call) {
     if (frame.error != VC_CPUID)
         sev_terminate(PROLOGUE_SEV_VC_EARLY);
     expect(call.instruction.op == Op::cpuid);
-    const auto leaf = static_cast<uint32_t>(frame.rax);
-    if (!can_ask_cpuid(leaf, static_cast<uint32_t>(frame.rcx)))
+    const auto leaf = static_cast<uint32_t>(frame.rax), subleaf = static_cast<uint32_t>(frame.rcx);
+    if (!can_ask_cpuid(leaf, subleaf))
         sev_terminate(PROLOGUE_SEV_VC_SUBLEAF);
     set_cpuid(frame, {ask_cpuid(leaf, kEax), ask_cpuid(leaf, kEbx), ask_cpuid(leaf, kEcx),
                       ask_cpuid(leaf, kEdx)});
+    correct_cpuid(frame, leaf, subleaf);
 }
 
 } // namespace

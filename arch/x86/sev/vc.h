@@ -27,6 +27,7 @@ uint64_t vc_cr3();
 uint64_t vc_cr4();
 uint64_t vc_xcr0();
 uint64_t vc_xss();
+uint64_t vc_tsc_aux();
 uint64_t vc_segment_base(bool gs);
 bool vc_is_64bit(uint64_t cs);
 // whether RIP is where the boot writes PAT;

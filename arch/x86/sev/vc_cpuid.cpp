@@ -1,6 +1,7 @@
 #include "vc_cpuid.h"
 
 #include "msr_protocol.h"
+#include "sev_state.h"
 #include "vc.h"
 
 namespace prologue {
@@ -9,6 +10,8 @@ namespace {
 constexpr uint32_t kFeaturesLeaf = 1, kStructuredLeaf = 7;
 constexpr uint32_t kEcxOsxsave = 1u << 27, kEcxOspke = 1u << 4;
 constexpr uint64_t kCr4Osxsave = 1u << 18, kCr4Pke = 1u << 22;
+
+constexpr uint32_t kEaxSev = 1u << 1, kEaxSevEs = 1u << 3, kEaxSevSnp = 1u << 4;
 
 constexpr uint32_t kLegacyAreaBytes = 0x240; // x87, SSE and the header
 constexpr unsigned kFirstComponent = 2;      // behind x87 and SSE
@@ -50,15 +53,25 @@ uint32_t xsave_bytes(const CpuidPage& page, uint64_t enabled, bool compacted) {
 
 } // namespace
 
+void put_what_is_known(uint32_t leaf, uint32_t subleaf, CpuidRegisters& r) {
+    if (leaf == kFeaturesLeaf)
+        r.ecx = replace(r.ecx, kEcxOsxsave, (vc_cr4() & kCr4Osxsave) != 0);
+    if (leaf == kStructuredLeaf && subleaf == 0)
+        r.ecx = replace(r.ecx, kEcxOspke, (vc_cr4() & kCr4Pke) != 0);
+    if (leaf != CPUID_ENCRYPTION)
+        return;
+    const SevState& sev = prologue_sev_state;
+    r.eax |= kEaxSev | (sev.es() ? kEaxSevEs : 0) | (sev.snp() ? kEaxSevSnp : 0);
+    if (uint64_t{1} << (r.ebx & ENCRYPTION_EBX_C_BIT) != sev.c_bit_mask)
+        sev_terminate(PROLOGUE_SEV_C_BIT_DISAGREE);
+}
+
 bool answer_cpuid(uint32_t leaf, uint32_t subleaf, CpuidRegisters& r) {
     const CpuidPage* const page = vc_cpuid_page();
     if (page == nullptr)
         return false;
     r = page->find(leaf, subleaf);
-    if (leaf == kFeaturesLeaf)
-        r.ecx = replace(r.ecx, kEcxOsxsave, (vc_cr4() & kCr4Osxsave) != 0);
-    if (leaf == kStructuredLeaf && subleaf == 0)
-        r.ecx = replace(r.ecx, kEcxOspke, (vc_cr4() & kCr4Pke) != 0);
+    put_what_is_known(leaf, subleaf, r);
     if (leaf == kXsaveLeaf && subleaf == 0 && r.eax != 0)
         r.ebx = xsave_bytes(*page, vc_xcr0(), false);
     if (leaf == kXsaveLeaf && subleaf == 1 && (r.eax & (kEaxXsavec | kEaxXsaves)) != 0)

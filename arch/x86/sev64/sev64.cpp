@@ -389,6 +389,11 @@ uint64_t vc_xss() {
     return read_msr(MSR_XSS);
 }
 
+// A field of the save area: a host that has its read intercepted ends the guest.
+uint64_t vc_tsc_aux() {
+    return read_msr(MSR_TSC_AUX);
+}
+
 uint64_t vc_segment_base(bool gs) {
     return read_msr(gs ? MSR_GS_BASE : MSR_FS_BASE);
 }

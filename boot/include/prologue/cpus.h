@@ -80,6 +80,7 @@ enum prologue_cpus_result {
     PROLOGUE_CPUS_NO_MEMORY = 5,    /* `memory` is too small, not in whole pages, or not mapped */
     PROLOGUE_CPUS_NOT_SEEN = 6,     /* the image is not mapped in the tables, as they are seen */
     PROLOGUE_CPUS_SOME = 7,         /* not all came: each `state` says which */
+    PROLOGUE_CPUS_SECURE_TSC = 8,   /* SNP with Secure TSC: `tsc_scale` is not told */
 };
 
 /* Makes the list. The ids that firmware calls disabled are left out, and so is what it lists
@@ -116,6 +117,10 @@ typedef struct prologue_cpus_start {
 
     /* How long to wait for all of them, in ms. 0: ten seconds, and 10 ms more for each. */
     uint32_t patience;
+
+    /* SNP with Secure TSC (SEV_STATUS bit 11): what the guest request TSC_INFO has answered, whose
+     * keys are the kernel's (secrets page). Without it the processors' clocks would be others. */
+    uint64_t tsc_scale, tsc_offset;
 
     /* Answers. */
     uint32_t started; /* that many came to their entry */

@@ -161,16 +161,17 @@ static void page_msrs() {
     page_msr("p-pat", 0x277);
 }
 
-static uint64_t page_tsc(const char* name) {
+static uint64_t page_tsc(const char* name, uint64_t which) {
     begin_with_scratch();
-    send(event::kRdtsc);
+    send(which);
     note_answer(name);
     return get(field::kRdx) << 32 | get(field::kRax);
 }
 
 static void page_rest() {
-    const uint64_t first = page_tsc("p-tsc");
-    note("  later", page_tsc("p-tsc2") > first);
+    const uint64_t first = page_tsc("p-tsc", event::kRdtsc);
+    note("  later", page_tsc("p-tsc2", event::kRdtscp) > first);
+    note("  who", get(field::kRcx));
     begin_with_scratch();
     send(event::kMmioRead, 0xfee00030, 4);
     note_answer("p-mmio");

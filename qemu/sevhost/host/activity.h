@@ -39,6 +39,8 @@ struct Standing {
     GuestPhys next_vmsa = kNoVmsa; // to be used at INIT
     bool has_next_vmsa = false;    // there is one, or that there is none
 
+    bool has_another_state = false; // than it last entered the guest with
+
     bool in_guest = false; // on its way in, or there: between two turns
 };
 

@@ -290,9 +290,12 @@ void run_to_next_exit(Guest& guest) {
     const bool one_step = is_stepping(guest);
     const uint64_t rip = guest.save().rip;
     begin_step(guest);
+    guest.standing.has_another_state = false;
     let_others_in(guest);
     run_guest(guest);
     take_turn(guest);
+    if (guest.standing.has_another_state)
+        return; // the exit was that of the state before, which is no more
     if (!end_step(guest))
         handle_exit(guest);
     if (one_step && (exit_code_of(guest) == exit::kDb || guest.save().rip != rip))

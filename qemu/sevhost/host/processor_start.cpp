@@ -48,6 +48,7 @@ void use_next_vmsa(Guest& other) {
     standing.vmsa = standing.next_vmsa;
     standing.next_vmsa = kNoVmsa;
     standing.activity = Activity::is_gone;
+    standing.has_another_state = true;
     if (standing.vmsa == kNoVmsa)
         return;
     const uint8_t* page = other.memory.at(standing.vmsa, kPageBytes, Backing::private_);

@@ -146,6 +146,11 @@ void tsc_backwards(Guest&, uint64_t code, GhcbPage& page) {
     put(page, ghcb_at::kRdx, tsc >> 32);
 }
 
+void another_processor(Guest&, uint64_t code, GhcbPage& page) {
+    if (code == exit::kRdtscp)
+        put(page, ghcb_at::kRcx, page.get(ghcb_at::kRcx) ^ 0x5a);
+}
+
 void jump_table_elsewhere(Guest& guest, uint64_t code, GhcbPage& page) {
     if (code == nae::kApJumpTable)
         put(page, ghcb_at::kExitInfo2, page_of_stack(guest));
@@ -220,6 +225,9 @@ constexpr Hostile kEntries[] = {
     {.name = "tsc-backwards", .kind = not_detectable, .guests = kOnBoth,
      .right_guest = "believes it: without Secure TSC time is the host's",
      .at_launch = intercept_tsc, .ghcb_response = tsc_backwards},
+    {.name = "tsc-of-another-processor", .kind = harmless, .guests = kOnBoth,
+     .right_guest = "knows TSC_AUX, which the processor keeps", .at_launch = intercept_tsc,
+     .ghcb_response = another_processor},
     {.name = "jump-table-elsewhere", .kind = harmless, .guests = kOnEs,
      .right_guest = "does not ask, or checks where it is",
      .ghcb_response = jump_table_elsewhere},

@@ -70,6 +70,7 @@ void start_again(Guest& guest) {
     __builtin_memcpy(awaited->gprs, first_gprs, sizeof first_gprs);
     awaited->ghcb_msr = first_ghcb_msr;
     awaited->standing.is_halting = false;
+    awaited->standing.has_another_state = true;
     awaited->standing.activity = Activity::runs;
 }
 

@@ -10,7 +10,7 @@ import sev_guest
 from cases import Case
 from sev_codes import CODES
 from sev_ends import exception, has_c_bit_everywhere, terminated
-from sev_entries import ENCRYPTED, ES, elf
+from sev_entries import C_BITS, ENCRYPTED, ES, elf
 from sev_guest import Run
 
 _UD2 = b"\x0f\x0b"
@@ -67,8 +67,21 @@ def _ends(what: str, sev: str, *codes: int) -> None:
     assert "result:" not in result.serial
 
 
-def _goes_on(what: str, sev: str, *lines: str) -> None:
-    result = sev_guest.run(Run(elf("forms"), sev=sev, memory="64M", cmdline=what))
+def _knows_its_c_bit(c_bit: int) -> None:
+    """What was proved, no host's CPUID changes for a kernel that asks again."""
+    _goes_on("c-bit", "es", rf"^cpuid: 0xa {(52 - c_bit) << 6 | c_bit:#x} ", c_bit=c_bit)
+    result = sev_guest.run(Run(elf("forms"), memory="64M", c_bit=c_bit, cmdline="c-bit",
+                               hostile="cpuid-c-bit-changes"))
+    terminated(result, CODES["C_BIT_DISAGREE"])
+
+
+def _knows_its_processor(sev: str, hostile: str) -> None:
+    """By RDTSCP, which the host intercepts, as by RDMSR of TSC_AUX, which it does not."""
+    _goes_on("processor", sev, "^processor: 0x5$", intercept="tsc", hostile=hostile)
+
+
+def _goes_on(what: str, sev: str, *lines: str, **settings) -> None:
+    result = sev_guest.run(Run(elf("forms"), sev=sev, memory="64M", cmdline=what, **settings))
     result.expect(machine.FATAL, *lines, "^result: went on$")
 
 
@@ -81,6 +94,11 @@ CASES = [
       for kernel in ("forms", "forms-five") for sev in ENCRYPTED),
     *(Case(f"sev: guest ends: {what}, {sev}", lambda w=what, s=sev, c=codes: _ends(w, s, *c))
       for what, codes in _FORM_ENDS.items() for sev in ES),
+    *(Case(f"sev: guest knows its C-bit: {c_bit}", lambda c=c_bit: _knows_its_c_bit(c))
+      for c_bit in C_BITS),
+    *(Case(f"sev: guest knows its processor{hostile and ': '}{hostile}, {sev}",
+           lambda s=sev, h=hostile: _knows_its_processor(s, h))
+      for hostile in ("", "tsc-of-another-processor") for sev in ES),
     *(Case(f"sev: guest reports registers and no memory: at {where}, {sev}",
            lambda w=where, s=sev: _reports_no_memory(w, s))
       for where, sev in (("sev_base", "sev"), ("prologue_sev_begin", "sev"), ("kernel_main", "sev"),

@@ -129,6 +129,7 @@ _LIES = {
     "mmio-garbage": Lie("p-mmio.buffer"),
     "msr-garbage": Lie("p-(rdmsr|lstar|pat).rax"),
     "tsc-backwards": Lie("p-tsc2.later"),
+    "tsc-of-another-processor": Lie("p-tsc2.who"),
     "jump-table-elsewhere": Lie("p-jumpta.info2"),
     "attestation-sizes": Lie("p-extatt.rbx"),
 

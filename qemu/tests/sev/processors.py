@@ -10,7 +10,7 @@ from cases import Case
 from sev_guest import Run
 
 _ENCRYPTED = ("es", "snp")
-_NO_WAY = "0x3"
+_NO_WAY, _SECURE_TSC = "0x3", "0x8"
 
 
 def _run(kernel: str, sev: str, cpus: int, **options) -> sev_guest.Result:
@@ -59,6 +59,14 @@ def _alone_without_a_firmware() -> None:
     assert result.lines(r"^state: (\S+)$") == ["0x1", "0x0", "0x0", "0x0"]
 
 
+def _secure_tsc_is_to_be_told() -> None:
+    """Nothing has begun when it is refused: without Secure TSC all of them start then."""
+    result = _run("cpus_sev", "snp", 4, cmdline="secure-tsc")
+    result.expect(machine.OK, "^wrong: 0x0$", "^started: 0x3$")
+    assert result.lines(r"^start: (\S+)$") == [_SECURE_TSC, "0x0"]
+    assert result.lines(r"^state: (\S+)$") == ["0x0"]
+
+
 def _on_one_processor(sev: str) -> None:
     result = _run("cpus_sev", sev, 1, host="")
     result.expect(machine.OK, "^find: 0x0$", "^cpus: 0x1$", "^start: 0x0$", "^started: 0x0$")
@@ -72,7 +80,8 @@ _HOSTILE = {
            ("processor-started-twice", "again"), ("processor-started-elsewhere", "again"),
            ("hold-ends-without-sipi", "again"), ("hold-ends-unasked", "again")),
     "snp": (("processor-never-started", ""), ("processor-started-late", "again"),
-            ("processors-swapped", ""), ("processor-outlives-destruction", "again")),
+            ("processor-started-elsewhere", "few"), ("processors-swapped", ""),
+            ("processor-outlives-destruction", "again")),
 }
 
 
@@ -92,6 +101,8 @@ CASES = [
          lambda *a: _all_come("es", 4, "x2apic", kernel="cpus-four")),
     *(Case(f"sev: guest starts its processors: there is one, {sev}",
            lambda *a, s=sev: _on_one_processor(s)) for sev in _ENCRYPTED),
+    Case("sev: guest starts no processors by a Secure TSC that it is not told",
+         _secure_tsc_is_to_be_told),
     Case("sev: guest without a firmware has the boot processor alone, es",
          _alone_without_a_firmware),
 ]
