@@ -317,12 +317,49 @@ def processors():
     assert result.reached, result.ended
     yield Row("another processor, from SIPI to its entry", result.tally.until.instructions,
               60 + OF_TSS)
+    for others in (1, 4, 16, 64):
+        yield Row(f"  the boot processor's, {others} to start, without its waits",
+                  of_boot_processor(path, others))
+    one, many = times_to_start(path, 64)
+    yield Row("  the time of 64, in times that of one", many / one, 2,
+              f"{many // 1000:,} and {one // 1000:,} us")
     members = ("ap_start", "apic", "clock", "find_cpus", "peephole", "start_cpus", "madt",
                "low_pages", "small_pages")
     of_sev = ("start_sev_cpus", "ap_start_sev", "vmsa")
     for what, names, limit in ((BYTES_OF_CPUS, members, 3 * KIB),
                                (BYTES_OF_SEV_CPUS, of_sev, None)):
         yield Row(what, sum(of_library(path, f"{name}.o")["file"] for name in names), limit)
+
+
+# Whose loops last as long as what is waited for: a time, or the others.
+OF_WAITING = ("wait_for_all", "wait_microseconds", "Clock")
+
+
+def of_boot_processor(path, others):
+    """Of a start of that many. Waits are short where an instruction takes a microsecond."""
+    image = count.Image(str(path))
+    result = count.count(str(path), start="prologue_start_cpus", until="read_tsc", processor=0,
+                         ranges=image.functions("prologue") + image.functions("read_tsc"),
+                         append="once", memory="256M", qemu=QEMU,
+                         qemu_args=[*clocked(10), "-smp", str(others + 1), "-serial", "null"])
+    assert result.reached, result.ended
+    return sum(times for name, times in result.tally.profile()
+               if not any(part in name for part in OF_WAITING))
+
+
+def times_to_start(path, others):
+    """In ns, of one and then, in the same run, of that many: an instruction of any of them takes
+    four, and they run one after the other."""
+    serial = machine.run(machine.Boot(
+        kernel=path, append="one once", memory="256M", timeout=60,
+        extra=(*clocked(2), "-smp", str(others + 2)))).expect(machine.OK).serial
+    one, many = (int(ticks, 16) for ticks in re.findall(r"^ticks: (\S+)\r?$", serial, re.MULTILINE))
+    return one, many
+
+
+def clocked(shift):
+    """QEMU's clock goes by instructions, 2 ** shift ns each: the same on every run."""
+    return "-icount", f"shift={shift},sleep=off"
 
 
 def size_row(what, added, limit):

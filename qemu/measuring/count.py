@@ -133,6 +133,11 @@ class Image:
         label = self._label_before(pc)
         return label.name if label else "?"
 
+    def functions(self, part):
+        """(start, size) of each whose name has `part` in it."""
+        return [(label.address, label.size) for label in self._labels
+                if label.size and part in label.name]
+
     def describe(self, pc):
         """The place of `pc` as "function+0x12"."""
         label = self._label_before(pc)
@@ -239,7 +244,7 @@ class Step(NamedTuple):
 TAKEN_BACK = "the step before did not run"
 
 LOG_LINE = re.compile(
-    rb"^(?:Trace \d+: \S+ \[[0-9a-f]+/(?P<pc>[0-9a-f]+)/(?P<flags>[0-9a-f]+)[/\]]"
+    rb"^(?:Trace (?P<cpu>\d+): \S+ \[[0-9a-f]+/(?P<pc>[0-9a-f]+)/(?P<flags>[0-9a-f]+)[/\]]"
     rb"|(?P<stopped>Stopped execution of TB chain before)"
     rb"|[ER]AX=(?P<rax>[0-9a-f]+) [ER]BX=\S+ [ER]CX=(?P<rcx>[0-9a-f]+) [ER]DX=(?P<rdx>[0-9a-f]+))",
     re.MULTILINE)
@@ -252,11 +257,17 @@ def whole_lines(chunks):
         yield lines + newline
 
 
-def log_events(chunks):
-    """The Steps of a log and, where one was not taken after all, TAKEN_BACK."""
+def log_events(chunks, cpu=None):
+    """The Steps of a log and, where one was not taken after all, TAKEN_BACK; those of processor
+    `cpu` alone, where that is given. What follows a Trace line is that processor's."""
     pc = flags = None
+    is_wanted = True
     for lines in whole_lines(chunks):
         for line in LOG_LINE.finditer(lines):
+            if line["pc"]:
+                is_wanted = cpu is None or int(line["cpu"]) == cpu
+            if not is_wanted:
+                continue
             if line["pc"]:
                 pc, flags = int(line["pc"], 16), int(line["flags"], 16)
             elif line["stopped"]:
@@ -448,14 +459,14 @@ class Log:
         self.given_up = True
 
 
-def feed(tally, log):
-    for event in log_events(log.chunks()):
+def feed(tally, log, cpu):
+    for event in log_events(log.chunks(), cpu):
         tally.event(event)
         if tally.done:
             return
 
 
-def run(tally, command_for_log, timeout):
+def run(tally, command_for_log, timeout, cpu=None):
     """Runs QEMU until the tally is done; returns how the run ended."""
     reader, writer = os.pipe()
     with open(reader, "rb", buffering=0), tempfile.TemporaryFile() as errors:
@@ -464,7 +475,7 @@ def run(tally, command_for_log, timeout):
                                     stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         log = Log(reader, qemu, timeout)
         try:
-            feed(tally, log)
+            feed(tally, log, cpu)
             if tally.done:
                 return "reached"
             if log.given_up:
@@ -492,13 +503,14 @@ class Result:
 
 def count(kernel, *, until=None, start=None, ranges=None, cpu="max", memory="2G", append=None,
           initrd=None, qemu_args=(), qemu="qemu-system-x86_64", timeout=60, windows=(),
-          boot=None):
+          boot=None, processor=None):
     """Boots `kernel` and counts up to `until` or, without it, the first 64-bit instruction.
 
     `until` and `start` are symbols or addresses ("0x100000"), `ranges` is a list of
     (start, size) in place of the image's own, `initrd` is QEMU's own syntax.
     `windows` are bases at which the image is seen at base + physical address, and `boot`
-    is what QEMU loads where that is not `kernel` itself: a loader that loads it.
+    is what QEMU loads where that is not `kernel` itself: a loader that loads it. Of several
+    processors all are counted, or `processor` alone.
     """
     image = Image(kernel, windows)
     ranges = ranges or image.ranges()
@@ -506,7 +518,8 @@ def count(kernel, *, until=None, start=None, ranges=None, cpu="max", memory="2G"
     options = ["-cpu", cpu, "-m", memory, "-kernel", boot or kernel]
     options += ["-append", append] if append is not None else []
     options += ["-initrd", initrd] if initrd is not None else []
-    ended = run(tally, lambda log: qemu_command(qemu, log, ranges, [*options, *qemu_args]), timeout)
+    ended = run(tally, lambda log: qemu_command(qemu, log, ranges, [*options, *qemu_args]), timeout,
+                processor)
     if tally.entry is None:
         raise CountError(f"nothing of the image was executed: {ended}")
     return Result(image, ranges, ended, tally)

@@ -337,22 +337,31 @@ def test_five_runs_are_equal(kernels):
     expect(reports, [reports[0]] * 5)
 
 
-LOG_HEAD = "Trace 0: 0x7f0000000000 [0000000000000000/{pc:016x}/000000b0/ff000201] \n"
+LOG_HEAD = "Trace {cpu}: 0x7f0000000000 [0000000000000000/{pc:016x}/000000b0/ff000201] \n"
 LOG_REGISTERS = "EAX=00000000 EBX=00000000 ECX={rcx:08x} EDX=00000000\nESI=00000000 EDI=00000000\n"
 LOG_STOPPED = "Stopped execution of TB chain before 0x7f0000000000 [{pc:016x}] \n"
 
 
-def tally_of_log(lines, code):
-    """The figures at address 9 of a log of (pc, rcx), or (pc, "stopped"), cut in small chunks."""
+def tally_of_log(lines, code, processor=None):
+    """The figures at address 9 of a log of (pc, rcx), or (pc, "stopped"), and perhaps whose line
+    it is, cut in small chunks."""
     log = "".join(LOG_STOPPED.format(pc=pc) if rcx == "stopped"
-                  else (LOG_HEAD + LOG_REGISTERS).format(pc=pc, rcx=rcx) for pc, rcx in lines)
+                  else (LOG_HEAD + LOG_REGISTERS).format(pc=pc, rcx=rcx, cpu=(*cpu, 0)[0])
+                  for pc, rcx, *cpu in lines)
     image = types.SimpleNamespace(code_at=lambda pc: code.get(pc, b"\x90"),
                                   run_addresses=lambda place: {int(place)})
     tally = count.Tally(image, until="9")
     chunks = (log[i:i + 7].encode() for i in range(0, len(log), 7))
-    for event in count.log_events(chunks):
+    for event in count.log_events(chunks, processor):
         tally.event(event)
     return tally.until
+
+
+def test_one_of_several_processors_is_counted():
+    lines = [(1, 0), (9, 0, 1), (2, 0), (7, 0, 1), (7, "stopped"), (3, 0), (3, "stopped"),
+             (8, 0, 1), (3, 0), (9, 0)]
+    expect(tally_of_log(lines, code={}, processor=0).instructions, 3)
+    expect(tally_of_log(lines, code={}, processor=1).instructions, 0)
 
 
 def test_stopped_instruction_is_taken_back():
