@@ -34,10 +34,11 @@ struct Found {
     bool has_holes = false; // something else is said to begin below what was asked for
 };
 
-Found look_below(uint64_t end, const LoaderInfo& loader) {
+using Maps = const RawMap* const[2];
+
+Found look_below(uint64_t end, const Maps& maps) {
     Found found;
-    const RawMap* map = &loader.memory;
-    for (;;) {
+    for (const RawMap* map : maps)
         for (const RawRange& range : *map) {
             if (range.start >= end)
                 continue;
@@ -50,16 +51,12 @@ Found look_below(uint64_t end, const LoaderInfo& loader) {
             if (last >= page_up(ram.start) + kLowPagesBytes && last > found.end)
                 found.end = last;
         }
-        if (map == &loader.more_memory)
-            return found;
-        map = &loader.more_memory;
-    }
+    return found;
 }
 
 // The lowest start of what is no RAM and reaches into the pages; else their end.
-[[clang::minsize]] uint64_t first_hole(const LoaderInfo& loader, Span pages) {
+[[clang::minsize]] uint64_t first_hole(const Maps& maps, Span pages) {
     uint64_t first = pages.end;
-    const RawMap* const maps[] = {&loader.memory, &loader.more_memory};
     for (const RawMap* map : maps)
         for (const RawRange& range : *map)
             if (range.start < first && range.e820_type != kE820Usable &&
@@ -72,13 +69,14 @@ Found look_below(uint64_t end, const LoaderInfo& loader) {
 
 // From the top: as long as something that is no RAM lies across the pages found,
 // what is below it is looked at.
-uint64_t find_low_pages(const LoaderInfo& loader, BiosWords bios) {
+uint64_t find_low_pages(const RawMap& map, const RawMap& more, BiosWords bios) {
+    Maps maps = {&map, &more};
     for (uint64_t end = bios_start(bios);;) {
-        const Found found = look_below(end, loader);
+        const Found found = look_below(end, maps);
         if (found.end == 0)
             return 0;
         const Span pages = {found.end - kLowPagesBytes, found.end};
-        end = found.has_holes ? first_hole(loader, pages) : pages.end;
+        end = found.has_holes ? first_hole(maps, pages) : pages.end;
         if (end == pages.end)
             return pages.start;
     }

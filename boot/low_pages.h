@@ -15,10 +15,10 @@ inline constexpr uint64_t kEbdaWord = 0x40e, kBaseMemoryWord = 0x413;
 
 inline constexpr uint64_t kLowPagesBytes = 2 * kPage;
 
-// The highest two pages of RAM, one behind the other, that the loader's map and
+// The highest two pages of RAM, one behind the other, that a map, in one piece or two, and
 // the BIOS leave free between 128 KiB and 636 KiB; 0 where there are none. What the
 // loader has put there is not looked at: what is borrowed is given back.
-uint64_t find_low_pages(const LoaderInfo& loader, BiosWords bios);
+uint64_t find_low_pages(const RawMap& map, const RawMap& more, BiosWords bios);
 
 } // namespace prologue
 

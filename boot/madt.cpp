@@ -2,11 +2,13 @@
 // (MADT) and 5.2.12.19 (the mailbox). Every length and checksum is the firmware's word.
 #include "madt.h"
 
+#include "ranges.h"
+
 namespace prologue {
 namespace {
 
 struct Rsdp {
-    char signature[8];
+    uint64_t signature;
     uint8_t checksum;
     char oem[6];
     uint8_t revision;
@@ -16,7 +18,7 @@ struct Rsdp {
     uint8_t checksum_of_all;
     uint8_t reserved[3];
 } __attribute__((packed));
-constexpr uint64_t kRsdp1Bytes = 20;
+constexpr uint64_t kRsdp1Bytes = 20, kMostRsdpBytes = 4096;
 constexpr uint64_t kRsdpSignature = 0x2052545020445352; // "RSD PTR "
 
 struct Header {
@@ -28,7 +30,7 @@ struct Header {
 static_assert(sizeof(Header) == 36);
 
 constexpr uint32_t kRsdt = 0x54445352, kXsdt = 0x54445358, kMadt = 0x43495041; // "RSDT", "APIC"
-constexpr uint64_t kMadtBytes = sizeof(Header) + 8;
+constexpr uint64_t kMadtBytes = sizeof(Header) + 8; // the APIC's address is for its own MSR to say
 constexpr uint64_t kMostBytes = 1 << 20; // of a table: 40,000 processors
 
 enum EntryType : uint8_t {
@@ -38,39 +40,33 @@ enum EntryType : uint8_t {
     kMailbox = 16,
 };
 
+// An entry, as far as those of any type are read.
 struct Entry {
     uint8_t type, bytes;
-} __attribute__((packed));
+    uint8_t acpi_id, apic_id; // a local APIC's, whose flags are word 0
+    uint32_t word[3];         // an x2APIC's: its id, flags, ACPI's id
+};
+static_assert(sizeof(Entry) == 16);
 
-struct LocalApic {
-    Entry entry;
-    uint8_t acpi_id, apic_id;
-    uint32_t flags;
-} __attribute__((packed));
-
-struct LocalX2apic {
-    Entry entry;
-    uint16_t reserved;
-    uint32_t apic_id, flags, acpi_id;
-} __attribute__((packed));
-
-struct LocalApicAddress {
-    Entry entry;
-    uint16_t reserved;
-    uint64_t phys;
-} __attribute__((packed));
-
-struct Mailbox {
-    Entry entry;
-    uint16_t version;
-    uint32_t reserved;
-    uint64_t phys;
-} __attribute__((packed));
+constexpr unsigned least_bytes(uint8_t type) {
+    switch (type) {
+    case kLocalApic:
+        return 8;
+    case kLocalApicAddress:
+        return 12;
+    case kLocalX2apic:
+    case kMailbox:
+        return 16;
+    default:
+        return 2;
+    }
+}
 
 constexpr uint32_t kEnabled = 1;
 constexpr uint32_t kMostXapicId = 254; // 255 is all of them
+constexpr uint32_t kAllX2apics = 0xffffffff;
 
-bool sums_to_zero(const PhysReader& memory, uint64_t phys, uint64_t bytes) {
+[[clang::minsize]] bool sums_to_zero(const PhysReader& memory, uint64_t phys, uint64_t bytes) {
     uint8_t sum = 0, buffer[64];
     for (uint64_t done = 0; done < bytes;) {
         const uint64_t now = bytes - done < sizeof buffer ? bytes - done : sizeof buffer;
@@ -83,70 +79,24 @@ bool sums_to_zero(const PhysReader& memory, uint64_t phys, uint64_t bytes) {
     return sum == 0;
 }
 
-// The header of a table that is whole.
-bool table_at(const PhysReader& memory, uint64_t phys, Header& header) {
-    return memory.get(phys, header) && header.bytes >= sizeof header &&
-           header.bytes <= kMostBytes && phys + header.bytes > phys &&
-           sums_to_zero(memory, phys, header.bytes);
-}
-
 struct Search {
     const PhysReader& memory;
     prologue_cpus& cpus;
+    Header header; // of the table that was opened last
 
-    prologue_cpus_result refuse(uint64_t phys, prologue_cpus_result why) const {
+    // A refusal is about what was looked at last.
+    prologue_cpus_result refuse(uint64_t phys) const {
         cpus.refused_phys = phys;
-        return why;
+        return PROLOGUE_CPUS_BAD_TABLE;
+    }
+
+    // A table that is whole.
+    bool open(uint64_t phys, uint32_t signature, uint64_t least) {
+        return memory.get(phys, header) && header.signature == signature &&
+               header.bytes >= least && header.bytes <= kMostBytes &&
+               sums_to_zero(memory, phys, header.bytes);
     }
 };
-
-// The table of tables: where it lies, and how many bytes an address has in it.
-struct Root {
-    uint64_t phys = 0;
-    unsigned address_bytes = 0;
-};
-
-prologue_cpus_result find_root(const Search& search, uint64_t at, Root& root) {
-    Rsdp rsdp = {};
-    uint64_t signature;
-    if (at == 0)
-        return PROLOGUE_CPUS_NO_MADT;
-    if (!search.memory.read(search.memory.context, at, &rsdp, kRsdp1Bytes))
-        return search.refuse(at, PROLOGUE_CPUS_BAD_TABLE);
-    __builtin_memcpy(&signature, rsdp.signature, sizeof signature);
-    if (signature != kRsdpSignature || !sums_to_zero(search.memory, at, kRsdp1Bytes))
-        return search.refuse(at, PROLOGUE_CPUS_BAD_TABLE);
-    root = {rsdp.rsdt, 4};
-    if (rsdp.revision >= 2) {
-        // An XSDT that cannot be had leaves the RSDT, as with other kernels.
-        const bool whole = search.memory.get(at, rsdp) && rsdp.bytes >= sizeof rsdp &&
-                           rsdp.bytes <= 4096 && sums_to_zero(search.memory, at, rsdp.bytes);
-        if (whole && rsdp.xsdt != 0)
-            root = {rsdp.xsdt, 8};
-    }
-    return PROLOGUE_CPUS_DONE;
-}
-
-prologue_cpus_result find_madt(const Search& search, const Root& root, uint64_t& madt,
-                               Header& header) {
-    Header list;
-    if (!table_at(search.memory, root.phys, list) ||
-        list.signature != (root.address_bytes == 8 ? kXsdt : kRsdt))
-        return search.refuse(root.phys, PROLOGUE_CPUS_BAD_TABLE);
-    const uint64_t end = root.phys + list.bytes;
-    for (uint64_t at = root.phys + sizeof list; end - at >= root.address_bytes;
-         at += root.address_bytes) {
-        madt = 0;
-        if (!search.memory.read(search.memory.context, at, &madt, root.address_bytes))
-            return search.refuse(at, PROLOGUE_CPUS_BAD_TABLE);
-        if (!search.memory.get(madt, header.signature) || header.signature != kMadt)
-            continue;
-        if (!table_at(search.memory, madt, header) || header.bytes < kMadtBytes)
-            return search.refuse(madt, PROLOGUE_CPUS_BAD_TABLE);
-        return PROLOGUE_CPUS_DONE;
-    }
-    return PROLOGUE_CPUS_NO_MADT;
-}
 
 // Firmware lists some processors twice: as a local APIC and as an x2APIC.
 void add(prologue_cpus& cpus, uint32_t apic_id, uint32_t acpi_id, uint32_t flags) {
@@ -161,75 +111,78 @@ void add(prologue_cpus& cpus, uint32_t apic_id, uint32_t acpi_id, uint32_t flags
     ++cpus.found;
     if (cpus.count == cpus.room)
         return;
-    const bool reached = cpus.x2apic != 0 || apic_id <= kMostXapicId;
-    cpus.cpu[cpus.count] = {.index = cpus.count,
-                            .apic_id = apic_id,
-                            .acpi_id = acpi_id,
-                            .state = reached ? PROLOGUE_CPU_STOPPED : PROLOGUE_CPU_UNREACHABLE,
-                            .stack_bottom = 0,
-                            .stack_top = 0,
-                            .own = nullptr};
-    ++cpus.count;
+    const bool reached = cpus.x2apic != 0 || (cpus.apic_phys != 0 && apic_id <= kMostXapicId);
+    prologue_cpu& cpu = cpus.cpu[cpus.count];
+    cpu = {.index = cpus.count++,
+           .apic_id = apic_id,
+           .acpi_id = acpi_id,
+           .state = reached ? PROLOGUE_CPU_STOPPED : PROLOGUE_CPU_UNREACHABLE};
 }
 
-template <class T>
-bool entry_at(const Search& search, uint64_t at, const Entry& entry, T& to) {
-    return entry.bytes >= sizeof to && search.memory.get(at, to);
-}
-
-bool read_entry(const Search& search, uint64_t at, const Entry& entry) {
+// False where it names what cannot be.
+bool read_entry(const Search& search, const Entry& entry) {
     prologue_cpus& cpus = search.cpus;
-    if (entry.type == kLocalApic) {
-        LocalApic cpu;
-        if (!entry_at(search, at, entry, cpu))
-            return false;
-        if (cpu.apic_id <= kMostXapicId)
-            add(cpus, cpu.apic_id, cpu.acpi_id, cpu.flags);
-    } else if (entry.type == kLocalX2apic) {
-        LocalX2apic cpu;
-        if (!entry_at(search, at, entry, cpu))
-            return false;
-        if (cpu.apic_id != 0xffffffff)
-            add(cpus, cpu.apic_id, cpu.acpi_id, cpu.flags);
-    } else if (entry.type == kLocalApicAddress) {
-        LocalApicAddress address;
-        if (!entry_at(search, at, entry, address))
-            return false;
-        cpus.apic_phys = address.phys;
-    } else if (entry.type == kMailbox) {
-        Mailbox mailbox;
-        if (!entry_at(search, at, entry, mailbox))
-            return false;
-        cpus.mailbox_phys = mailbox.phys;
+    if (entry.type == kLocalApic && entry.apic_id <= kMostXapicId)
+        add(cpus, entry.apic_id, entry.acpi_id, entry.word[0]);
+    if (entry.type == kLocalX2apic && entry.word[0] != kAllX2apics)
+        add(cpus, entry.word[0], entry.word[2], entry.word[1]);
+    if (entry.type != kMailbox)
+        return true;
+    uint32_t order; // it is written to the page
+    cpus.mailbox_phys = entry.word[1] | uint64_t{entry.word[2]} << 32;
+    return cpus.mailbox_phys % kPage == 0 && search.memory.get(cpus.mailbox_phys, order);
+}
+
+prologue_cpus_result read_entries(const Search& search, uint64_t madt) {
+    const uint64_t end = madt + search.header.bytes;
+    for (uint64_t at = madt + kMadtBytes; at < end;) {
+        Entry entry = {};
+        const uint64_t left = end - at;
+        if (!search.memory.read(search.memory.context, at, &entry,
+                                left < sizeof entry ? left : sizeof entry) ||
+            entry.bytes < least_bytes(entry.type) || entry.bytes > left || !read_entry(search, entry))
+            return search.refuse(at);
+        at += entry.bytes;
     }
-    return true;
+    return PROLOGUE_CPUS_DONE;
+}
+
+// By the table of tables, which was opened, and in which an address has so many bytes.
+[[clang::minsize]] prologue_cpus_result read_tables(Search& search, uint64_t root,
+                                                    unsigned address_bytes) {
+    const uint64_t end = root + search.header.bytes;
+    for (uint64_t at = root + sizeof(Header); end - at >= address_bytes; at += address_bytes) {
+        uint64_t table = 0;
+        uint32_t signature;
+        if (!search.memory.read(search.memory.context, at, &table, address_bytes) ||
+            !search.memory.get(table, signature) || signature != kMadt)
+            continue;
+        return search.open(table, kMadt, kMadtBytes) ? read_entries(search, table)
+                                                     : search.refuse(table);
+    }
+    return PROLOGUE_CPUS_NO_MADT;
 }
 
 } // namespace
 
-prologue_cpus_result read_madt(const PhysReader& memory, uint64_t rsdp, prologue_cpus& cpus) {
-    const Search search = {memory, cpus};
-    Root root;
-    uint64_t madt = 0;
-    Header header = {};
-    uint32_t address;
-    prologue_cpus_result result = find_root(search, rsdp, root);
-    if (result == PROLOGUE_CPUS_DONE)
-        result = find_madt(search, root, madt, header);
-    if (result != PROLOGUE_CPUS_DONE)
-        return result;
-    if (!memory.get(madt + sizeof(Header), address))
-        return search.refuse(madt, PROLOGUE_CPUS_BAD_TABLE);
-    cpus.apic_phys = address;
-    const uint64_t end = madt + header.bytes;
-    for (uint64_t at = madt + kMadtBytes; at < end;) {
-        Entry entry;
-        if (end - at < sizeof entry || !memory.get(at, entry) || entry.bytes < sizeof entry ||
-            entry.bytes > end - at || !read_entry(search, at, entry))
-            return search.refuse(at, PROLOGUE_CPUS_BAD_TABLE);
-        at += entry.bytes;
-    }
-    return PROLOGUE_CPUS_DONE;
+[[clang::minsize]] prologue_cpus_result read_madt(const PhysReader& memory, uint64_t at,
+                                                  prologue_cpus& cpus) {
+    Search search = {memory, cpus, {}};
+    Rsdp rsdp = {};
+    if (at == 0)
+        return PROLOGUE_CPUS_NO_MADT;
+    if (!memory.read(memory.context, at, &rsdp, kRsdp1Bytes) || rsdp.signature != kRsdpSignature ||
+        !sums_to_zero(memory, at, kRsdp1Bytes))
+        return search.refuse(at);
+    const bool has_xsdt = rsdp.revision >= 2 && memory.get(at, rsdp) &&
+                          rsdp.bytes >= sizeof rsdp && rsdp.bytes <= kMostRsdpBytes &&
+                          sums_to_zero(memory, at, rsdp.bytes) && rsdp.xsdt != 0;
+    if (has_xsdt && search.open(rsdp.xsdt, kXsdt, sizeof(Header)))
+        return read_tables(search, rsdp.xsdt, 8);
+    // One that cannot be had leaves the RSDT, as with other kernels.
+    if (search.open(rsdp.rsdt, kRsdt, sizeof(Header)))
+        return read_tables(search, rsdp.rsdt, 4);
+    return search.refuse(has_xsdt ? rsdp.xsdt : rsdp.rsdt);
 }
 
 } // namespace prologue

@@ -30,10 +30,7 @@ RawMap raw_map(const std::string& entries) {
 
 uint64_t found(const Map& map, BiosWords bios = {}, const Map& more = {}) {
     const std::string first = entries(map), second = entries(more);
-    LoaderInfo loader;
-    loader.memory = raw_map(first);
-    loader.more_memory = raw_map(second);
-    return find_low_pages(loader, bios);
+    return find_low_pages(raw_map(first), raw_map(second), bios);
 }
 
 const Map kPlain = {{0, 0xa0000, kRam}, {0xf0000, 0x10000, kReserved}, kHighRam};

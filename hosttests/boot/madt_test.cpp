@@ -19,7 +19,7 @@ struct Madt : testing::Test {
     std::vector<uint8_t> entries;
     std::vector<prologue_cpu> list = std::vector<prologue_cpu>(8);
     prologue_cpus cpus = {};
-    bool with_xsdt = true;
+    bool with_xsdt = true, apic_is_on = true;
 
     template <class T>
     void put(uint64_t at, T value) {
@@ -65,10 +65,18 @@ struct Madt : testing::Test {
              static_cast<uint8_t>(id >> 16), static_cast<uint8_t>(id >> 24),
              static_cast<uint8_t>(flags), 0, 0, 0, 7, 0, 0, 0});
     }
+    void mailbox(uint64_t phys) {
+        std::vector<uint8_t> entry = {16, 16, 0, 0, 0, 0, 0, 0};
+        for (unsigned i = 0; i != 8; ++i)
+            entry.push_back(static_cast<uint8_t>(phys >> 8 * i));
+        add(entry);
+    }
     prologue_cpus_result read_as_it_is() {
         cpus.cpu = list.data();
         cpus.room = static_cast<uint32_t>(list.size());
         cpus.count = cpus.found = 1;
+        cpus.apic_phys = apic_is_on ? 0xfee00000 : 0;
+        cpus.mailbox_phys = cpus.refused_phys = 0;
         list[0] = {};
         list[0].apic_id = 0;
         list[0].state = PROLOGUE_CPU_BOOT;
@@ -103,7 +111,6 @@ TEST_F(Madt, ListsThoseThatAreEnabled) {
     EXPECT_EQ(list[1].acpi_id, 102u);
     EXPECT_EQ(list[1].index, 1u);
     EXPECT_EQ(list[1].state, uint32_t{PROLOGUE_CPU_STOPPED});
-    EXPECT_EQ(cpus.apic_phys, 0xfee00000u);
 }
 
 TEST_F(Madt, ListsNoneTwice) {
@@ -132,13 +139,62 @@ TEST_F(Madt, CountsThoseForWhomThereIsNoRoom) {
     EXPECT_EQ(cpus.found, 20u);
 }
 
-TEST_F(Madt, TellsOtherAddresses) {
-    apic(0);
-    add({5, 12, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0});                 // the local APIC's, in 64 bits
-    add({16, 16, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0}); // the mailbox
+// Whose registers lie nowhere, this processor says: no message would go out.
+TEST_F(Madt, OfAnApicThatIsOffNobodyIsReached) {
+    apic_is_on = false;
+    apic(0), apic(1), x2apic(2);
     ASSERT_EQ(read(), PROLOGUE_CPUS_DONE);
-    EXPECT_EQ(cpus.apic_phys, 0x100000000u);
+    EXPECT_EQ(ids(), (std::vector<uint32_t>{0, 1, 2}));
+    EXPECT_EQ(list[1].state, uint32_t{PROLOGUE_CPU_UNREACHABLE});
+    EXPECT_EQ(list[2].state, uint32_t{PROLOGUE_CPU_UNREACHABLE});
+}
+
+// Where the local APIC lies is this processor's own word, in MSR 1B.
+TEST_F(Madt, AnApicsAddressIsNotBelieved) {
+    apic(0);
+    add({5, 12, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0});
+    ASSERT_EQ(read(), PROLOGUE_CPUS_DONE);
+    EXPECT_EQ(cpus.apic_phys, 0xfee00000u);
+}
+
+TEST_F(Madt, TellsTheMailbox) {
+    apic(0);
+    mailbox(0x5000);
+    ASSERT_EQ(read(), PROLOGUE_CPUS_DONE);
     EXPECT_EQ(cpus.mailbox_phys, 0x5000u);
+}
+
+// Orders are written to it.
+TEST_F(Madt, AMailboxIsAPageThatIsThere) {
+    for (const uint64_t phys : {uint64_t{0x5ff8}, uint64_t{0x5001}, kMemory, ~uint64_t{0xfff}}) {
+        entries.clear();
+        apic(0), apic(1);
+        mailbox(phys);
+        EXPECT_EQ(read(), PROLOGUE_CPUS_BAD_TABLE) << phys;
+        EXPECT_EQ(cpus.refused_phys, kMadt + 44 + 16);
+    }
+}
+
+// Each is as long as its type says, at least; a longer one is passed by as it says.
+TEST_F(Madt, AnEntryHasTheBytesOfItsType) {
+    const struct {
+        uint8_t type, least;
+    } types[] = {{0, 8}, {5, 12}, {9, 16}, {16, 16}, {1, 2}, {255, 2}};
+    for (const auto [type, least] : types)
+        for (const unsigned bytes : {least - 1u, unsigned{least}, least + 3u}) {
+            entries.clear();
+            apic(0);
+            std::vector<uint8_t> entry(bytes);
+            entry[0] = type;
+            if (bytes > 1)
+                entry[1] = static_cast<uint8_t>(bytes);
+            add(entry);
+            apic(7);
+            const bool fits = bytes >= least;
+            EXPECT_EQ(read(), fits ? PROLOGUE_CPUS_DONE : PROLOGUE_CPUS_BAD_TABLE)
+                << unsigned{type} << " of " << bytes;
+            EXPECT_TRUE(!fits || list[cpus.count - 1].apic_id == 7);
+        }
 }
 
 TEST_F(Madt, IsFoundByTheRsdtToo) {
@@ -151,6 +207,33 @@ TEST_F(Madt, IsFoundByTheRsdtToo) {
     seal(kRsdp, 20, 8);
     ASSERT_EQ(read_as_it_is(), PROLOGUE_CPUS_DONE);
     EXPECT_EQ(cpus.count, 2u);
+}
+
+TEST_F(Madt, AnXsdtThatCannotBeHadLeavesTheRsdt) {
+    apic(0), apic(1);
+    const auto break_xsdt = [this] {
+        put_tables();
+        memory[kXsdt + 20] ^= 1;
+    };
+    break_xsdt();
+    EXPECT_EQ(read_as_it_is(), PROLOGUE_CPUS_DONE);
+    EXPECT_EQ(cpus.count, 2u);
+    EXPECT_EQ(cpus.refused_phys, 0u);
+    put_tables();
+    put(kRsdp + 24, ~uint64_t{0xfff}); // leads nowhere
+    seal(kRsdp, 36, 32);
+    EXPECT_EQ(read_as_it_is(), PROLOGUE_CPUS_DONE);
+    put_tables();
+    memory[kRsdp + 33] ^= 1; // the checksum of all: its second part is not believed
+    EXPECT_EQ(read_as_it_is(), PROLOGUE_CPUS_DONE);
+    put_tables();
+    put(kRsdp + 20, uint32_t{35}); // too short for an XSDT
+    seal(kRsdp, 36, 32);
+    EXPECT_EQ(read_as_it_is(), PROLOGUE_CPUS_DONE);
+    break_xsdt();
+    memory[kRsdt + 20] ^= 1;
+    EXPECT_EQ(read_as_it_is(), PROLOGUE_CPUS_BAD_TABLE);
+    EXPECT_EQ(cpus.refused_phys, kXsdt) << "of two the one that ought to be there";
 }
 
 TEST_F(Madt, IsNotThere) {
@@ -175,7 +258,13 @@ TEST_F(Madt, IsRefusedWhereItLies) {
     refused(kRsdp);
     put_tables();
     memory[kXsdt + 20] ^= 1;
+    memory[kRsdt + 20] ^= 1;
     refused(kXsdt);
+    with_xsdt = false;
+    put_tables();
+    memory[kRsdt + 20] ^= 1;
+    refused(kRsdt);
+    with_xsdt = true;
     put_tables();
     memory[kMadt + 20] ^= 1;
     refused(kMadt);

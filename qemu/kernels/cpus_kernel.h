@@ -42,3 +42,24 @@ static inline const prologue_handoff* with_tables_asked(const prologue_handoff* 
                          (uint64_t)(text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10);
     return &copy;
 }
+
+extern uint16_t prologue_ap_own[];
+
+/* Holds all that are on the way, or lets them go on: by a jump to itself in Prologue's code, which
+ * is mapped for nobody to write. */
+static inline void hold_on_the_way(int are_held) {
+    static uint16_t code;
+    const uint64_t write_protect = 1 << 16, to_itself = 0xfeeb;
+    uint64_t cr0;
+    __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
+    __asm__ volatile("mov %0, %%cr0" : : "r"(cr0 & ~write_protect));
+    if (are_held)
+        code = *prologue_ap_own;
+    *(volatile uint16_t*)prologue_ap_own = are_held ? (uint16_t)to_itself : code;
+    __asm__ volatile("mov %0, %%cr0" : : "r"(cr0) : "memory");
+}
+
+static inline void pass_time(void) {
+    for (unsigned i = 0; i != 100000; ++i)
+        __asm__ volatile("pause");
+}

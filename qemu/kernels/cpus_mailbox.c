@@ -1,7 +1,8 @@
 /* A kernel that is firmware first: its other processors wait, as a UEFI's do, at the mailbox that
  * the tables at `rsdp=ADDRESS` name, in 64-bit mode on tables of their own that show memory below
  * 1 GiB where it is. Then it is a kernel, which has them come by that mailbox, return, and come
- * again. `absent` leaves one of them out of the firmware's hands. */
+ * again. `absent` leaves one of them out of the firmware's hands; `late` holds them on the way until
+ * the first call is over: they find the door closed, and come when they are called again. */
 #include "cpus_kernel.h"
 
 PROLOGUE_WISH_QEMU_EXIT;
@@ -18,11 +19,11 @@ typedef struct mailbox {
 } mailbox;
 
 static prologue_cpu firmwares[MOST], list[MOST];
-static _Alignas(4096) uint8_t memory[3 * PROLOGUE_CPUS_SHARED_BYTES +
+static _Alignas(4096) uint8_t memory[4 * PROLOGUE_CPUS_SHARED_BYTES +
                                      2 * MOST * (STACK + PROLOGUE_CPU_OWN_BYTES)];
 static uint64_t used, firmwares_cr3;
 static mailbox *box;
-static uint32_t waiting, arrivals, absent;
+static uint32_t waiting, arrivals, absent, patience;
 
 /* Each is woken once (ACPI 6.5, 5.2.12.19). */
 static void firmware_main(prologue_cpu *cpu) {
@@ -55,7 +56,7 @@ static void make_firmwares_tables(const prologue_handoff *handoff) {
 
 static uint32_t start(prologue_cpus *cpus, void (*entry)(prologue_cpu *)) {
     prologue_cpus_start how = {.entry = entry, .stack_bytes = STACK, .memory = memory + used,
-                               .memory_bytes = sizeof memory - used, .patience = 2000};
+                               .memory_bytes = sizeof memory - used, .patience = patience};
     print_number("start", (uint64_t)prologue_start_cpus(cpus, &how));
     print_number("started", how.started);
     used += PROLOGUE_CPUS_SHARED_BYTES;
@@ -82,6 +83,16 @@ void kernel_main(const prologue_handoff *handoff) {
     prologue_find_cpus(&firmware);
     wait_for(&waiting, start(&firmware, firmware_main));
 
+    int good = 1;
+    if (is_asked(handoff, "late")) {
+        hold_on_the_way(1);
+        patience = 500;
+        good = start(&cpus, second_main) == 0;
+        hold_on_the_way(0);
+        pass_time();
+        good &= __atomic_load_n(&arrivals, __ATOMIC_ACQUIRE) == 0;
+    }
+    patience = absent ? 2000 : 0;
     const uint32_t come = start(&cpus, second_main);
     const uint32_t sum = (cpus.count - 1) * cpus.count / 2 - absent;
     wait_for(&arrivals, sum);
@@ -93,5 +104,5 @@ void kernel_main(const prologue_handoff *handoff) {
     wait_for(&arrivals, 2 * sum);
     for (uint32_t i = 0; i != cpus.count; ++i)
         print_number("state", list[i].state);
-    end(come == again && cpus.mailbox_phys != 0);
+    end(good && come == again && cpus.mailbox_phys != 0);
 }

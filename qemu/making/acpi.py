@@ -36,10 +36,12 @@ def madt(entries: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Tables:
-    """RSDP, XSDT, MADT, and a page that can be a mailbox, from `at` on."""
+    """RSDP, XSDT, MADT, and a page that can be a mailbox, from `at` on; as of ACPI 1.0 with an
+    RSDT, and behind it in the RSDP what means nothing there."""
 
     at: int
     madt: bytes
+    is_first: bool = False  # ACPI 1.0
     rsdp_lie: tuple = ()  # (offset, bytes) that stand there instead, sealed or not
     xsdt_lie: tuple = ()
 
@@ -50,8 +52,11 @@ class Tables:
     def image(self) -> bytes:
         xsdt_at, madt_at = self.at + 0x40, self.at + 0x2000
         rsdp = b"RSD PTR \0OWN   \2" + struct.pack("<IIQ4x", 0, 36, xsdt_at)
-        rsdp = _sealed(_sealed(rsdp[:20], 8) + rsdp[20:], 32)
         xsdt = table(XSDT, struct.pack("<QQ", self.at + 0x800, madt_at))
+        if self.is_first:
+            rsdp = b"RSD PTR \0OWN   \0" + struct.pack("<IIQ4x", xsdt_at, 36, self.at + 0x800)
+            xsdt = table(RSDT, struct.pack("<II", self.at + 0x800, madt_at))
+        rsdp = _sealed(_sealed(rsdp[:20], 8) + rsdp[20:], 32)
         parts = {0: _lied(rsdp, self.rsdp_lie), 0x40: _lied(xsdt, self.xsdt_lie),
                  0x2000: self.madt}
         image = bytearray(0x2000 + len(self.madt))

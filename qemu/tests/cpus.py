@@ -70,6 +70,11 @@ def _parked_half() -> None:
     assert _value(serial, "wrong") == 0
 
 
+def _off(entries: bytes) -> None:
+    """The only processor, without an APIC, and tables that say otherwise."""
+    _told(entries, [_BOOT, *[_UNREACHABLE] * 3], cpus=1, cpu="max,-apic")
+
+
 def _own_tables_above_4_gib() -> None:
     assert _value(_all_come(4, "own", memory="5G"), "tables") >= 1 << 32
 
@@ -96,11 +101,12 @@ def _fault_on_the_stack_of_all() -> None:
         machine.FATAL, r"^prologue: fatal: #UD invalid opcode \(vector 6\), error 0000, 64-bit")
 
 
-def _told(entries: bytes, states: list, found: int = 0) -> None:
-    """Tables of our own, with four processors in the machine; what becomes of each that is
+def _told(entries: bytes, states: list, found: int = 0, at: int = _TABLES_AT,
+          is_first: bool = False, cpus: int = 4, **options) -> None:
+    """Tables of our own, with four processors in the machine, as a rule; what becomes of each that is
     listed."""
-    tables = acpi.Tables(_TABLES_AT, acpi.madt(entries))
-    serial = machine.run(_boot(4, f"some rsdp={_TABLES_AT:#x}", extra=_put(tables))).expect(
+    tables = acpi.Tables(at, acpi.madt(entries), is_first)
+    serial = machine.run(_boot(cpus, f"some rsdp={at:#x}", extra=_put(tables), **options)).expect(
         machine.OK).serial
     assert _value(serial, "find") == _DONE and _value(serial, "found") == (found or len(states))
     assert _states(serial) == states, serial
@@ -143,6 +149,9 @@ def _lies() -> dict:
         "an entry behind the end": (of(acpi.madt(acpi.apic(0) + b"\0\x08\1")), _BAD_TABLE,
                                     entries + 8),
         "an entry too short": (of(acpi.madt(b"\0\x04\0\0")), _BAD_TABLE, entries),
+        "a mailbox off a page": (of(acpi.madt(acpi.mailbox(at + 0x1ff8))), _BAD_TABLE, entries),
+        "a mailbox nowhere": (of(acpi.madt(acpi.apic(1) + acpi.mailbox(lost))), _BAD_TABLE,
+                              entries + 8),
     }
 
 
@@ -156,7 +165,12 @@ _LISTS = {
         acpi.apic(0) + acpi.x2apic(1) + acpi.x2apic(255) + acpi.x2apic(0x1001) +
         acpi.x2apic(0xFFFFFFFF), [_BOOT, _PARKED, _UNREACHABLE, _UNREACHABLE]),
     "without the boot processor": (acpi.apic(1), [_BOOT, _PARKED]),
+    "a thousand times": (b"".join(acpi.apic(i % 4) for i in range(1000)), [_BOOT, *[_PARKED] * 3]),
+    "among what is of no use here": (
+        b"\2\x0a" + bytes(8) + acpi.apic(0) + b"\xff\2" + acpi.apic(1) + b"\x7f\xff" + bytes(253) +
+        acpi.x2apic(1) + acpi.x2apic(3), [_BOOT, _PARKED, _PARKED]),
 }
+_FOUR = b"".join(acpi.apic(i) for i in range(4))
 
 
 def _more_than_there_is_room_for() -> None:
@@ -165,17 +179,22 @@ def _more_than_there_is_room_for() -> None:
     _told(entries, [_BOOT, _PARKED, *[_UNREACHABLE] * 298], found=1002)
 
 
-def _by_mailbox(absent: bool) -> None:
+def _late() -> None:
+    serial = machine.run(_boot(4, "late")).expect(machine.OK).serial
+    assert re.findall(r"^started: (\S+)\r?$", serial, re.MULTILINE) == ["0x0", "0x3"], serial
+    assert _value(serial, "wrong") == 0 and _value(serial, "sum") == 10000 * (1 + 2 + 3)
+
+
+def _by_mailbox(word: str, starts: list, last_state: int) -> None:
     """A firmware of ours has the others wait at ACPI's mailbox; whoever it has lost is silent."""
     tables = acpi.Tables(_TABLES_AT, b"")
     madt = acpi.madt(b"".join(acpi.apic(i) for i in range(4)) + acpi.mailbox(tables.mailbox))
     put = _put(acpi.Tables(_TABLES_AT, madt))
-    serial = machine.run(_boot(4, f"rsdp={_TABLES_AT:#x}" + " absent" * absent, extra=put,
+    serial = machine.run(_boot(4, f"rsdp={_TABLES_AT:#x} {word}", extra=put,
                                kernel=cases.BUILD / "cpus_mailbox.elf")).expect(machine.OK).serial
     assert _value(serial, "mailbox") == tables.mailbox
-    come = "0x2" if absent else "0x3"
-    assert re.findall(r"^started: (\S+)\r?$", serial, re.MULTILINE) == ["0x3", come, come], serial
-    assert _states(serial) == [_BOOT, _PARKED, _SILENT if absent else _PARKED, _PARKED], serial
+    assert re.findall(r"^started: (\S+)\r?$", serial, re.MULTILINE) == ["0x3", *starts], serial
+    assert _states(serial) == [_BOOT, _PARKED, last_state, _PARKED], serial
 
 
 def _shootdown(skips: bool) -> None:
@@ -190,6 +209,13 @@ def _fault_before_an_idt() -> None:
     machine.run(_boot(3, "fault")).expect(
         machine.FATAL, r"^prologue: fatal: #UD invalid opcode \(vector 6\)")
 
+
+# The word, how many come at each start, the state of the third in the end.
+_MAILBOXES = {
+    "wakes them": ("", ["0x3", "0x3"], _PARKED),
+    "wakes all but one": ("absent", ["0x2", "0x2"], _SILENT),
+    "wakes them too late for the first call": ("late", ["0x0", "0x3", "0x3"], _PARKED),
+}
 
 # Ids from 255 on are for an IOMMU that remaps interrupts of devices to them.
 _WITH_WIDE_IDS = ("-machine", "kernel-irqchip=split", "-device", "intel-iommu,intremap=on,eim=on")
@@ -227,12 +253,17 @@ CASES: Sequence[Case] = [
     *(Case(f"cpus: tables list {what}", lambda entries=entries, states=states:
            _told(entries, states)) for what, (entries, states) in _LISTS.items()),
     Case("cpus: tables list more than there is room for", _more_than_there_is_room_for),
+    Case("cpus: tables of ACPI 1.0", lambda: _told(_FOUR, [_BOOT, *[_PARKED] * 3], is_first=True)),
+    Case("cpus: tables say that there are more, and the APIC is off", lambda: _off(_FOUR)),
+    Case("cpus: tables above 4 GiB", lambda: _told(_FOUR, [_BOOT, *[_PARKED] * 3], at=0x140000000,
+                                                   memory="6G")),
     *(Case(f"cpus: tables lie: {what}", lambda lie=lie: _refused(*lie))
       for what, lie in _lies().items()),
-    Case("cpus: ACPI's mailbox wakes them", lambda: _by_mailbox(False)),
-    Case("cpus: ACPI's mailbox wakes all but one", lambda: _by_mailbox(True)),
+    *(Case(f"cpus: ACPI's mailbox {title}", lambda given=given: _by_mailbox(*given))
+      for title, given in _MAILBOXES.items()),
     Case("cpus: none reads a page that was taken away", lambda: _shootdown(False)),
     Case("cpus: a page that was taken away is read where nobody is told", lambda: _shootdown(True)),
+    Case("cpus: one that is late stays away until it is called again", _late),
     _come("they return, and start again", 8, "again", times=2),
     Case("cpus: they start on the kernel's own tables, above 4 GiB", _own_tables_above_4_gib),
     Case("cpus: without ACPI there is the boot processor alone",

@@ -6,7 +6,7 @@ namespace prologue {
 namespace {
 
 constexpr uint32_t kMsrApicBase = 0x1b, kMsrX2apicCommand = 0x830;
-constexpr uint64_t kX2apic = 1 << 10;
+constexpr uint64_t kX2apic = 1 << 10, kEnabled = 1 << 11;
 constexpr uint64_t kCommandLow = 0x300, kCommandHigh = 0x310;
 constexpr uint32_t kPending = 1 << 12;
 constexpr unsigned kMostTries = 100000; // a delivery takes microseconds
@@ -29,7 +29,8 @@ bool apic_is_x2apic() {
 }
 
 uint64_t apic_base() {
-    return read_msr(kMsrApicBase) & kTableAddress;
+    const uint64_t base = read_msr(kMsrApicBase);
+    return (base & kEnabled) != 0 ? base & kTableAddress : 0;
 }
 
 uint32_t apic_id_leaf() {

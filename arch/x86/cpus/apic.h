@@ -30,7 +30,8 @@ private:
     uint64_t phys_;
 };
 
-// Are the local APICs in x2APIC mode? Where do the registers lie, by this processor's own word?
+// Are the local APICs in x2APIC mode? Where do the registers lie, by this processor's own word? 0:
+// the APIC is off.
 bool apic_is_x2apic();
 uint64_t apic_base();
 uint32_t own_apic_id();

@@ -59,11 +59,11 @@ prologue_cpus_result prologue_find_cpus(prologue_cpus* cpus) {
                                    return static_cast<Peephole*>(context)->read(phys, to, bytes);
                                },
                                &peephole};
-    const uint64_t own_base = cpus->apic_phys;
     const prologue_cpus_result result = read_madt(memory, find_rsdp(peephole, *cpus->handoff),
                                                   *cpus);
-    cpus->apic_phys = own_base; // the processor's word before the firmware's
-    if (result != PROLOGUE_CPUS_DONE)
+    if (result != PROLOGUE_CPUS_DONE) {
         cpus->count = cpus->found = 1;
+        cpus->mailbox_phys = 0;
+    }
     return result;
 }

@@ -49,7 +49,6 @@ bool Start::borrow() {
         return low_ % kPage == 0 && low_ + kLowPagesBytes <= kBelow1M;
     }
     static RawRange ranges[64];
-    LoaderInfo loader;
     unsigned count = 0;
     const prologue_handoff& handoff = *cpus_.handoff;
     for (uint64_t i = 0; i != handoff.memory_count; ++i) {
@@ -60,14 +59,14 @@ bool Start::borrow() {
                           range.type == PROLOGUE_MEMORY_LOADER;
         ranges[count++] = {range.start, range.end - range.start, lent ? kE820Usable : 2};
     }
-    loader.memory = {reinterpret_cast<const uint8_t*>(ranges), count * sizeof *ranges,
-                     sizeof *ranges, 0};
+    const RawMap map = {reinterpret_cast<const uint8_t*>(ranges), count * sizeof *ranges,
+                        sizeof *ranges, 0};
     BiosWords bios = {};
     if (handoff.efi.system_table_phys == 0) {
         peephole_.read(kEbdaWord, &bios.ebda_segment, sizeof bios.ebda_segment);
         peephole_.read(kBaseMemoryWord, &bios.base_memory_kib, sizeof bios.base_memory_kib);
     }
-    low_ = find_low_pages(loader, bios);
+    low_ = find_low_pages(map, {}, bios);
     if (low_ == 0)
         return false;
     peephole_.read(low_, borrowed, sizeof borrowed);
@@ -194,7 +193,8 @@ void Start::make_way_tables(const char* landing, const char* landing_end) {
         (void)tables.map(page_down(page.virt), page_down(page.phys), kPage, page.bits);
 }
 
-// The IDT of all of them, but on the stack that there is.
+// The IDT of all of them, but on the stack that there is. Nothing is cleared: one that was too late
+// for another start may look up here, at any time, how it waits.
 void Start::share(const char* parks) {
     const uint64_t cr3 = kernel_cr3(), cr4 = read_cr4();
     const auto* const idt = reinterpret_cast<const uint64_t*>(prologue_idt64());
@@ -203,7 +203,8 @@ void Start::share(const char* parks) {
     for (const prologue_cpu* cpu = nullptr; (cpu = next_laid_out(cpu)) != nullptr;)
         with_gs_base |= cpu->gs_base != 0;
     ApShared& shared = prologue_ap_shared;
-    clear_bytes(&shared, sizeof shared);
+    shared.next = nullptr;
+    shared.faults = shared.vector = 0;
     shared.cr3 = (cr4 & CR4_PCIDE) != 0 ? page_down(cr3) : cr3;
     shared.cr3_with_pcid = cr3;
     shared.cr4 = cr4;

@@ -8,7 +8,7 @@ namespace prologue {
 // A large page becomes a table of the next smaller ones. The highest bit of its index into PAT,
 // which is bit 12 there, is bit 7 in entries of 4 KiB (APM vol. 2, 5.4.1): that is the bit that
 // says "large" above them, and bit 12 is of the address.
-bool PageTables::split(uint64_t* entry, unsigned level) {
+[[clang::minsize]] bool PageTables::split(uint64_t* entry, unsigned level) {
     const uint64_t table = pages_.take(window_);
     if (table == 0)
         return false;
@@ -22,7 +22,7 @@ bool PageTables::split(uint64_t* entry, unsigned level) {
     return true;
 }
 
-uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
+[[clang::minsize]] uint64_t* PageTables::small_page(uint64_t virt, MapResult& result) {
     for (Last& last : last_)
         last.covers = kNothing;
     uint64_t table = root_;

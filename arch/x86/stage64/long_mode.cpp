@@ -130,7 +130,7 @@ constinit LoaderInfo loader;
     if (!loader.efi)
         bios = {read_unaligned<uint16_t>(memory.seen(kEbdaWord)),
                 read_unaligned<uint16_t>(memory.seen(kBaseMemoryWord))};
-    const uint64_t pages = find_low_pages(loader, bios);
+    const uint64_t pages = find_low_pages(loader.memory, loader.more_memory, bios);
     if (pages == 0)
         fail_in("no two pages of RAM in 0x20000 to 0x9f000 to change paging's depth through: "
                 "EBDA segment, KiB of base memory",

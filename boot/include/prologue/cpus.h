@@ -32,7 +32,8 @@ enum prologue_cpu_state {
     PROLOGUE_CPU_STARTING = 2,
     PROLOGUE_CPU_RUNNING = 3,     /* it has come to the kernel's entry */
     PROLOGUE_CPU_SILENT = 4,      /* it did not come in time, and has been sent back to wait */
-    PROLOGUE_CPU_UNREACHABLE = 5, /* an id of 255 or more, and the APICs are not in x2APIC mode */
+    PROLOGUE_CPU_UNREACHABLE = 5, /* an id of 255 or more, and the APICs are not in x2APIC mode;
+                                   * or the boot processor's APIC is off */
     PROLOGUE_CPU_PARKED = 6,      /* it halts: its entry has returned */
 };
 
@@ -65,7 +66,7 @@ typedef struct prologue_cpus {
     uint32_t count;        /* in the list: the boot processor first, then in the firmware's order */
     uint32_t found;        /* there are, with the boot processor; `count` has room for fewer */
     uint32_t x2apic;       /* 1: the local APICs are in x2APIC mode */
-    uint64_t apic_phys;    /* of the local APIC's registers, where they are in memory */
+    uint64_t apic_phys;    /* of the local APIC's registers, by MSR 1B; 0: it is off */
     uint64_t mailbox_phys; /* the firmware's mailbox to wake processors; 0 where there is none */
     uint64_t refused_phys; /* what a refusal is about: a table's address */
 } prologue_cpus;
