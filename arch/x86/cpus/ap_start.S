@@ -104,9 +104,20 @@ caught64: // this page is not writable any more
 prologue_ap_gdt:
         .quad   0
         .quad   0x00af9b000000ffff // 08 64-bit code, accessed already
-prologue_ap_fields:
-        .skip   AP_FIELDS_BYTES
+prologue_ap_fields: // places are within the page, until it is known
+        .long   0, 0, 0, 0 // CR0, CR3, CR4, EFER
+        .long   prologue_ap_long - prologue_ap_code
+        .word   AP_CODE64
+        .word   VECTORS * 4 - 1
+        .long   AP_IVT
+        .word   2 * 8 - 1
+        .quad   prologue_ap_gdt - prologue_ap_code
+        .word   VECTORS * 16 - 1
+        .quad   AP_IDT
+        .quad   0, 0 // landing, shared
+        .long   0, 0 // faults, vector
 prologue_ap_code_end:
+        AT_MOST prologue_ap_fields, prologue_ap_code_end, AP_FIELDS_BYTES
         AT_MOST prologue_ap_code, prologue_ap_code_end, AP_IVT // what stands behind it
 
         // At the kernel's address, which the tables of the way show too. RBX = prologue_ap_shared.
@@ -161,7 +172,7 @@ prologue_ap_own: // RBX = its area, RSI = prologue_ap_shared
         movl    AP_SHARED_PAT + 4(%rsi), %edx
         wrmsr
         fninit
-        ldmxcsr AP_SHARED_MXCSR(%rsi)
+        ldmxcsr mxcsr(%rip)
 
         // Whoever comes late finds the door closed.
         movq    AP_AREA_CPU(%rbx), %rdi
@@ -191,6 +202,7 @@ prologue_ap_waits_awake:
 prologue_ap_halts:
         hlt
         jmp     prologue_ap_halts
+mxcsr:  .long   MXCSR_DEFAULT
 prologue_ap_lands_end:
 
         // An entry for a kernel that wishes for it.

@@ -39,7 +39,6 @@
 #define AP_SHARED_FAULTS 80
 #define AP_SHARED_VECTOR 84
 #define AP_SHARED_ID_LEAF 88
-#define AP_SHARED_MXCSR 92
 #define AP_SHARED_PARKS 96
 #define AP_SHARED_NEXT 104
 #define AP_SHARED_ENTRY_BEHIND 112
@@ -75,6 +74,11 @@ struct TablePointer {
     uint16_t limit;
     uint64_t base;
     uint16_t unused[3];
+
+    void set(const void* table, uint16_t bytes) {
+        limit = static_cast<uint16_t>(bytes - 1);
+        base = reinterpret_cast<uintptr_t>(table);
+    }
 } __attribute__((packed));
 
 // What all of them are told once they run at the kernel's addresses.
@@ -84,7 +88,7 @@ struct ApShared {
     struct ApArea* const* areas; // AP_PLACES of them
     void (*entry)(prologue_cpu*);
     uint32_t faults, vector; // exceptions on the way's 64-bit part
-    uint32_t id_leaf, mxcsr;
+    uint32_t id_leaf;
     const char* parks;                   // where those go on that have returned
     struct ApArea* next;                 // SEV-ES: of whom SIPI is for
     void (*entry_behind)(prologue_cpu*); // behind that which takes the base of GS
@@ -125,7 +129,6 @@ struct ApArea {
 
 static_assert(offsetof(ApShared, idt) == AP_SHARED_IDT &&
               offsetof(ApShared, first_idt) == AP_SHARED_FIRST_IDT &&
-              offsetof(ApShared, mxcsr) == AP_SHARED_MXCSR &&
               offsetof(ApShared, parks) == AP_SHARED_PARKS &&
               offsetof(ApShared, next) == AP_SHARED_NEXT &&
               offsetof(ApShared, entry_behind) == AP_SHARED_ENTRY_BEHIND &&

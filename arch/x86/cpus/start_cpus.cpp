@@ -140,7 +140,7 @@ bool Start::set_up(prologue_cpu& cpu) {
     set_tss(area.gdt, area.tss);
     for (uint64_t i = 0; i != kStacksForExceptions; ++i)
         area.tss.ist[i] = stacks + (i + 1) * kPage;
-    area.gdt_pointer = {GDT_BYTES - 1, reinterpret_cast<uintptr_t>(area.gdt), {}};
+    area.gdt_pointer.set(area.gdt, GDT_BYTES);
     *place_of(cpu.apic_id) = &area;
     return true;
 }
@@ -161,6 +161,7 @@ bool Start::lay_out() {
         if (wanted_ == AP_PLACES - 1 || !set_up(cpu))
             return false;
         ++wanted_;
+        with_gs_base_ |= cpu.gs_base != 0;
     }
     return true;
 }
@@ -180,17 +181,14 @@ void Start::make_way_tables(const char* landing, const char* landing_end) {
     TablePages pages = {start + kPage, start + sizeof way_tables};
     PageTables tables(tables_.kernel_offset, start,
                       {.levels = levels_now(), .c_bit_mask = tables_.c_bit_mask}, pages);
-    struct {
-        uint64_t virt, phys, bits;
-    } const shown[] = {
-        {low_, low_, 0},
-        {reinterpret_cast<uintptr_t>(landing), tables_.phys_of(landing), 0},
-        {reinterpret_cast<uintptr_t>(landing_end - 1), tables_.phys_of(landing_end - 1), 0},
-        {reinterpret_cast<uintptr_t>(&prologue_ap_shared), tables_.phys_of(&prologue_ap_shared),
-         PTE_WRITABLE | kNoExecute},
+    const auto show = [&](const void* thing, uint64_t offset, uint64_t bits) {
+        const uint64_t virt = page_down(reinterpret_cast<uintptr_t>(thing));
+        (void)tables.map(virt, virt - offset, kPage, bits);
     };
-    for (const auto& page : shown)
-        (void)tables.map(page_down(page.virt), page_down(page.phys), kPage, page.bits);
+    show(reinterpret_cast<const void*>(low_), 0, 0);
+    show(landing, tables_.kernel_offset, 0);
+    show(landing_end - 1, tables_.kernel_offset, 0);
+    show(&prologue_ap_shared, tables_.kernel_offset, PTE_WRITABLE | kNoExecute);
 }
 
 // The IDT of all of them, but on the stack that there is. Nothing is cleared: one that was too late
@@ -199,9 +197,6 @@ void Start::share(const char* parks) {
     const uint64_t cr3 = kernel_cr3(), cr4 = read_cr4();
     const auto* const idt = reinterpret_cast<const uint64_t*>(prologue_idt64());
     constexpr uint64_t kStackOfGate = uint64_t{7} << 32;
-    bool with_gs_base = false;
-    for (const prologue_cpu* cpu = nullptr; (cpu = next_laid_out(cpu)) != nullptr;)
-        with_gs_base |= cpu->gs_base != 0;
     ApShared& shared = prologue_ap_shared;
     shared.next = nullptr;
     shared.faults = shared.vector = 0;
@@ -209,13 +204,12 @@ void Start::share(const char* parks) {
     shared.cr3_with_pcid = cr3;
     shared.cr4 = cr4;
     shared.pat = read_msr(MSR_PAT);
-    shared.idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(idt), {}};
-    shared.first_idt = {VECTORS * 16 - 1, reinterpret_cast<uintptr_t>(shared.first_gates), {}};
+    shared.idt.set(idt, VECTORS * 16);
+    shared.first_idt.set(shared.first_gates, VECTORS * 16);
     shared.areas = areas_;
-    shared.entry = with_gs_base ? prologue_ap_takes_gs_base : start_.entry;
+    shared.entry = with_gs_base_ ? prologue_ap_takes_gs_base : start_.entry;
     shared.entry_behind = start_.entry;
     shared.id_leaf = apic_id_leaf();
-    shared.mxcsr = MXCSR_DEFAULT;
     shared.parks = parks;
     for (unsigned i = 0; i != 2 * VECTORS; ++i)
         shared.first_gates[i] = i % 2 == 0 ? idt[i] & ~kStackOfGate : idt[i];
@@ -228,34 +222,32 @@ void Start::write_page(const char* landing, const char* landing_end) {
     clear_bytes(page, kPage);
     copy_bytes(page, prologue_ap_code,
                static_cast<uint64_t>(prologue_ap_code_end - prologue_ap_code));
-    const auto in_page = [this](const char* symbol) {
-        return low_ + static_cast<uint64_t>(symbol - prologue_ap_code);
-    };
-    const uint64_t caught = in_page(prologue_ap_caught);
+    // Below 64 KiB of the page's segment, and 1 MiB.
+    const auto caught = static_cast<uint32_t>(prologue_ap_caught - prologue_ap_code);
     auto* const ivt = reinterpret_cast<uint32_t*>(page + AP_IVT);
     auto* const idt = reinterpret_cast<uint64_t*>(page + AP_IDT);
+    const auto low = static_cast<uint32_t>(low_);
     for (uint32_t i = 0; i != VECTORS; ++i) {
-        const uint64_t stub = caught + 4 * i; // below 64 KiB of the page's segment, and 1 MiB
-        ivt[i] = static_cast<uint32_t>(low_ >> 4 << 16 | (stub - low_));
+        const uint32_t in_page = caught + 4 * i, stub = low + in_page;
+        ivt[i] = low >> 4 << 16 | in_page;
         idt[2 * i] = (stub & 0xffff) | uint64_t{AP_CODE64} << 16 | uint64_t{0x8e} << 40 |
-                     stub >> 16 << 48;
+                     uint64_t{stub >> 16} << 48;
     }
-    ApFields fields = {};
+    auto& fields = *reinterpret_cast<ApFields*>(page + (prologue_ap_fields - prologue_ap_code));
     fields.cr0 = static_cast<uint32_t>(read_cr0());
     fields.cr3 = static_cast<uint32_t>(low_ + kPage);
     fields.cr4 = CR4_PAE | (static_cast<uint32_t>(read_cr4()) & (CR4_LA57 | CR4_MCE));
     fields.efer = static_cast<uint32_t>(read_msr(MSR_EFER)) & ~uint32_t{EFER_LMA};
-    fields.far = {static_cast<uint32_t>(in_page(prologue_ap_long)), AP_CODE64};
-    fields.gdt = {15, in_page(prologue_ap_gdt)};
+    fields.far.offset += low;
+    fields.ivt.base += low;
+    fields.gdt.base += low;
+    fields.idt.base += low;
     // As SEV-ES, where a host could have anything of a gate without a stack of its own, there is
     // none (docs/sev.md).
-    if (!prologue_sev_state.es()) {
-        fields.ivt = {VECTORS * 4 - 1, static_cast<uint32_t>(low_ + AP_IVT)};
-        fields.idt = {VECTORS * 16 - 1, low_ + AP_IDT};
-    }
+    if (prologue_sev_state.es())
+        fields.ivt.limit = fields.idt.limit = 0;
     fields.landing = reinterpret_cast<uintptr_t>(landing);
     fields.shared = reinterpret_cast<uintptr_t>(&prologue_ap_shared);
-    copy_bytes(page + (prologue_ap_fields - prologue_ap_code), &fields, sizeof fields);
     make_way_tables(landing, landing_end);
     copy_bytes(peephole_.see(low_ + kPage), way_tables, kPage);
 }

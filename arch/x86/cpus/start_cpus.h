@@ -80,6 +80,7 @@ private:
     uint64_t low_ = 0;   // the borrowed pages
     uint64_t taken_ = 0; // of the kernel's memory
     uint32_t wanted_ = 0;
+    bool with_gs_base_ = false; // of one of them
     ApArea** areas_ = nullptr;
 };
 
