@@ -31,7 +31,7 @@ static_assert(sizeof(Header) == 36);
 
 constexpr uint32_t kRsdt = 0x54445352, kXsdt = 0x54445358, kMadt = 0x43495041; // "RSDT", "APIC"
 constexpr uint64_t kMadtBytes = sizeof(Header) + 8; // the APIC's address is for its own MSR to say
-constexpr uint64_t kMostBytes = 1 << 20; // of a table: 40,000 processors
+constexpr uint64_t kMostBytes = 1 << 20;            // of a table: 40,000 processors
 
 enum EntryType : uint8_t {
     kLocalApic = 0,
@@ -92,9 +92,8 @@ struct Search {
 
     // A table that is whole.
     bool open(uint64_t phys, uint32_t signature, uint64_t least) {
-        return memory.get(phys, header) && header.signature == signature &&
-               header.bytes >= least && header.bytes <= kMostBytes &&
-               sums_to_zero(memory, phys, header.bytes);
+        return memory.get(phys, header) && header.signature == signature && header.bytes >= least &&
+               header.bytes <= kMostBytes && sums_to_zero(memory, phys, header.bytes);
     }
 };
 
@@ -140,7 +139,8 @@ prologue_cpus_result read_entries(const Search& search, uint64_t madt) {
         const uint64_t left = end - at;
         if (!search.memory.read(search.memory.context, at, &entry,
                                 left < sizeof entry ? left : sizeof entry) ||
-            entry.bytes < least_bytes(entry.type) || entry.bytes > left || !read_entry(search, entry))
+            entry.bytes < least_bytes(entry.type) || entry.bytes > left ||
+            !read_entry(search, entry))
             return search.refuse(at);
         at += entry.bytes;
     }
@@ -174,9 +174,9 @@ prologue_cpus_result read_entries(const Search& search, uint64_t madt) {
     if (!memory.read(memory.context, at, &rsdp, kRsdp1Bytes) || rsdp.signature != kRsdpSignature ||
         !sums_to_zero(memory, at, kRsdp1Bytes))
         return search.refuse(at);
-    const bool has_xsdt = rsdp.revision >= 2 && memory.get(at, rsdp) &&
-                          rsdp.bytes >= sizeof rsdp && rsdp.bytes <= kMostRsdpBytes &&
-                          sums_to_zero(memory, at, rsdp.bytes) && rsdp.xsdt != 0;
+    const bool has_xsdt = rsdp.revision >= 2 && memory.get(at, rsdp) && rsdp.bytes >= sizeof rsdp &&
+                          rsdp.bytes <= kMostRsdpBytes && sums_to_zero(memory, at, rsdp.bytes) &&
+                          rsdp.xsdt != 0;
     if (has_xsdt && search.open(rsdp.xsdt, kXsdt, sizeof(Header)))
         return read_tables(search, rsdp.xsdt, 8);
     // One that cannot be had leaves the RSDT, as with other kernels.

@@ -1,13 +1,13 @@
 /* A kernel of several processors: it starts them by prologue/cpus.h, has each add its number
- * under a lock, and shows what each found. Words of its command line: `none` finds them alone;
- * `half` starts the first half, then the rest,
- * `one` the first alone, then the rest; `once` has each add its number but once; `again` starts those that have returned again;
- * `fault` makes one raise an exception before it has an IDT; `x2apic` puts the boot processor's
- * APIC into that mode; `own` gives them top-level tables of the kernel's own; `hurry` waits for half a
- * second and ends where not all came; `some` goes on there; `late` holds them on the way
- * until the first call is over; `gs` gives each a base of GS; `park`
- * has every second one return at once, and be started again while the others run; `four` wants four of them; `rsdp=ADDRESS`
- * takes other tables than the firmware's. It looks whether low memory is afterwards what it was. */
+ * under a lock, and shows what each found. It looks whether low memory is afterwards what it was.
+ * Words of its command line: `none` finds them alone; `half` starts the first half, then the rest,
+ * `one` the first alone, then the rest; `once` has each add its number but once; `again` starts
+ * those that have returned again; `late` holds them on the way until a first call is over; `park`
+ * has every second one return at once, and be started again while the others run; `fault` makes one
+ * raise an exception before it has an IDT; `x2apic` puts the boot processor's APIC into that mode;
+ * `own` gives them top-level tables of the kernel's own; `gs` gives each a base of GS; `hurry` waits
+ * for half a second and ends where not all came, and `some` goes on there; `four` wants four of them;
+ * `rsdp=ADDRESS` takes other tables than the firmware's. */
 #include "cpus_kernel.h"
 
 PROLOGUE_WISH_QEMU_EXIT;

@@ -103,8 +103,8 @@ def _fault_on_the_stack_of_all() -> None:
 
 def _told(entries: bytes, states: list, found: int = 0, at: int = _TABLES_AT,
           is_first: bool = False, cpus: int = 4, **options) -> None:
-    """Tables of our own, with four processors in the machine, as a rule; what becomes of each that is
-    listed."""
+    """Tables of our own, as a rule with four processors in the machine; what becomes of each that
+    is listed."""
     tables = acpi.Tables(at, acpi.madt(entries), is_first)
     serial = machine.run(_boot(cpus, f"some rsdp={at:#x}", extra=_put(tables), **options)).expect(
         machine.OK).serial
