@@ -55,9 +55,13 @@ def grub_iso(
 def grub_starts_by_efi() -> bool:
     """Whether `linux` on UEFI lets the firmware start the file, as from GRUB 2.12 on (Debian 13);
     older ones enter it in 32-bit mode."""
+    return grub_version() >= (2, 12)
+
+
+def grub_version() -> tuple:
     said = subprocess.run(["grub-mkrescue", "--version"],
                           check=True, capture_output=True, text=True)
-    return tuple(map(int, re.search(r"(\d+)\.(\d+)", said.stdout).groups())) >= (2, 12)
+    return tuple(map(int, re.search(r"(\d+)\.(\d+)", said.stdout).groups()))
 
 
 def run_iso(iso: Path, **options) -> machine.Result:

@@ -242,11 +242,13 @@ class Boot(NamedTuple):
     rule: str
     loader: str
     says: str
+    loops_from: tuple = ()  # the version of GRUB's that says nothing any more, and loops
 
 
 _BOOTS = [
     Boot("elf-type", "grub-multiboot2", "this ELF file is not of the right type"),
-    Boot("relocation-sections", "grub-multiboot2", "ELF files with relocs are not supported"),
+    Boot("relocation-sections", "grub-multiboot2", "ELF files with relocs are not supported",
+         loops_from=(2, 12)),
     Boot("multiboot2-too-far", "grub-multiboot2", "no multiboot header found"),
     Boot("headers-not-loaded", "qemu-pvh", "is not that of this kernel"),
     Boot("image-in-direct-map", "qemu-pvh", "in the direct map"),
@@ -269,7 +271,10 @@ def _fails_so(boot: Boot) -> None:
         result = machine.run(machine.Boot(kernel=kernel, timeout=5))
     else:
         protocol = "multiboot" if boot.loader == "grub-multiboot1" else "multiboot2"
-        result = iso.run_iso(iso.grub_iso(kernel, protocol))
+        result = iso.run_iso(iso.grub_iso(kernel, protocol), timeout=8)
+    if boot.loops_from and iso.grub_version() >= boot.loops_from:
+        assert result.outcome == machine.HANG, result
+        return
     assert result.outcome != machine.OK, result
     assert boot.says in result.serial + result.errors, result
 
