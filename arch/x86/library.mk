@@ -54,10 +54,11 @@ $(BUILD)/32/%.o: %.cpp
 	@echo "  $@"
 	$(CLANGXX) $(FLAGS32) -MMD -MP -c -o $@ $<
 
+# OPTIMISE= is one set for all, to count what the folders' own are worth.
 $(BUILD)/64/%.o: %.cpp linker/plain_sections.sh
 	@mkdir -p $(@D)
 	@echo "  $@"
-	$(CLANGXX) $(FLAGS64) -MMD -MP -c -o $@ $<
+	$(CLANGXX) $(FLAGS64) $(OPTIMISE) -MMD -MP -c -o $@ $<
 	linker/plain_sections.sh $(OBJCOPY) $@
 
 $(BUILD)/64/%.o: %.S

@@ -131,6 +131,16 @@ def entry_survives_masks() -> None:
     assert image.entry & 0x0FFFFFFF == physical and image.entry & 0xFFFFFF == physical
 
 
+def one_set_of_flags_reaches_all() -> None:
+    """OPTIMISE= of docs/bench.md: behind each folder's own."""
+    said = run("make", "-n", "-B", f"BUILD={cases.scratch_directory()}", "library", "OPTIMISE=-O1",
+               "V=1").stdout
+    compiled = re.findall(r"^\S*clang\S* (.*) -MMD .*/64/\S+\.o (\S+\.cpp)$", said, re.M)
+    assert len(compiled) > 40, said[:2000]
+    wrong = [source for flags, source in compiled if not flags.endswith(" -O1")]
+    assert not wrong, wrong
+
+
 def bench_keeps_its_limits() -> None:
     """The figures are clang 14's; another compiler's may be larger by a tenth."""
     version = run(os.environ.get("CLANG", "clang"), "-dumpversion").stdout.split(".")[0]
@@ -239,6 +249,7 @@ CASES = [
     Case("build: the file is laid out as memory is", file_is_laid_out_as_memory_is),
     Case("build: headers are early enough for their loaders", headers_are_early_enough),
     Case("build: e_entry survives masks of 28 and 24 bits", entry_survives_masks),
+    Case("bench: one set of flags reaches all of the 64-bit part", one_set_of_flags_reaches_all),
     Case("bench: the figures keep their limits", bench_keeps_its_limits),
     Case("bench: a count repeats exactly", counts_repeat),
     Case("commands: make alone makes what a user wants", make_alone_makes_what_a_user_wants),

@@ -153,7 +153,19 @@ def _number(text: str) -> int:
     return result
 
 
+def _entries_are_as_thin() -> None:
+    """As docs/style.md says: lines that are no comments and include nothing."""
+    said = re.findall(r"`(\w+\.S)` (?:has )?(\d+)(?: lines of code)?",
+                      (cases.ROOT / "docs/style.md").read_text())
+    assert len(said) == 2, said
+    for name, lines in said:
+        text = (cases.ROOT / "arch/x86/entry" / name).read_text()
+        code = re.findall(r"^ *(?!//|#include)\S.*$", text, re.M)
+        assert len(code) == int(lines), (name, len(code))
+
+
 CASES = [
+    Case("docs: entries are as thin as the style's page says", _entries_are_as_thin),
     Case("docs: how much is believed is what the sources have, each with tests",
          _bounds_are_the_sources),
     Case("docs: each way that kernels have has a kernel that is so", _each_way_has_a_kernel),
