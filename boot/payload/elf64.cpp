@@ -222,13 +222,6 @@ void add_segment(ElfPayload& payload, const File& file, ProgramHeader header, un
         check_order(segment, (&segment)[-1]);
 }
 
-void check_entry(const ElfPayload& payload) {
-    for (const PayloadSegment& segment : payload)
-        if (payload.entry - segment.virt < segment.bytes && segment.executable)
-            return;
-    refuse(Refusal::elf_entry, payload.entry);
-}
-
 // Does the image ask for that contract? What it then asks for in particular goes into `payload`.
 bool asks_for(Contract contract, const File& file, bool is_64, const Notes& notes,
               ElfPayload& payload) {
@@ -335,13 +328,20 @@ void ElfPayload::slide(uint64_t virt, uint64_t phys) {
     }
 }
 
+void ElfPayload::enter_at(uint64_t virt) {
+    entry = virt;
+    for (const PayloadSegment& segment : *this)
+        if (entry - segment.virt < segment.bytes && segment.executable)
+            return;
+    refuse(Refusal::elf_entry, entry);
+}
+
 uint64_t ElfPayload::physical_entry() const {
     const uint64_t named = contract == Contract::pvh ? pvh_entry : multiboot.entry;
     for (const PayloadSegment& segment : *this) {
-        if (named != 0 && named - segment.phys < segment.bytes)
-            return named;
-        if (named == 0 && entry - segment.virt < segment.bytes)
-            return entry - segment.virt + segment.phys;
+        const uint64_t phys = named != 0 ? named : entry - segment.virt + segment.phys;
+        if (phys - segment.phys < segment.bytes && phys < 4 * kGiB)
+            return phys;
     }
     refuse(Refusal::elf_entry, named != 0 ? named : entry);
 }
@@ -383,12 +383,10 @@ ElfPayload read_elf(const uint8_t* bytes, uint64_t size, Contract wished) {
         if (header.type == kElfLoad && header.bytes != 0)
             add_segment(payload, file, header, i);
     }
-    if (payload.is_mapped()) {
-        payload.entry = mapped_entry(payload);
-        check_entry(payload);
-    } else {
+    if (payload.is_mapped())
+        payload.enter_at(mapped_entry(payload));
+    else
         (void)payload.physical_entry();
-    }
     return payload;
 }
 

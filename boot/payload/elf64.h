@@ -40,6 +40,17 @@ struct ElfPayload {
     Span physical_span() const;      // of a PIE: all of it, in whole pages
     uint64_t physical_entry() const; // of 32-bit code: refused where it is in no segment
 
+    // 64-bit code: refused where it is in no executable segment.
+    void enter_at(uint64_t virt);
+
+    // Above it the contract has no numbers for modules.
+    uint64_t module_limit() const {
+        return contract == Contract::multiboot1 || contract == Contract::multiboot2 ||
+                       contract == Contract::multiboot2_64
+                   ? 4 * kGiB - kPage
+                   : kMostPhysical;
+    }
+
     // It is elsewhere than it was linked to be, by these distances.
     void slide(uint64_t virt, uint64_t phys);
 };

@@ -54,10 +54,10 @@ struct Relocatable {
     uint32_t least, most, alignment, preference;
 };
 
-// What the information has, of what this machine has: all but the BIOS's disk, ELF sections, VBE,
-// APM, SMBIOS, the network, and what is UEFI's with its boot services.
-constexpr uint32_t kServed = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 11 |
-                             1 << 12 | 1 << 14 | 1 << 15 | 1 << 17 | 1 << 21;
+// What the information has, of what there is: all but the BIOS's disk, VBE, APM, the network, and
+// what is UEFI's with its boot services.
+constexpr uint32_t kServed = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 9 |
+                             1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 17 | 1 << 21;
 
 void check_information(const uint8_t* types, uint64_t count) {
     for (uint64_t i = 0; i != count; ++i) {

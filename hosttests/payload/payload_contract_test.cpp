@@ -103,6 +103,33 @@ TEST(Contracts, Of64BitsAreEnteredWhereTheySay) {
               refused(Refusal::elf_entry, {0x100000}));
 }
 
+TEST(Contracts, Of32BitsHaveNoEntryAbove4GiB) {
+    File file = with_tags({});
+    put(file, 64 + 24, 4 * kGiB + 0x200000); // p_paddr
+    EXPECT_EQ(refusal_of_file(file), refused(Refusal::elf_entry, {kElfVirtual + 0x10}));
+    put(file, 64 + 24, 4 * kGiB - 0x1000);
+    EXPECT_EQ(read(file).physical_entry(), 4 * kGiB - 0xff0);
+}
+
+TEST(Contracts, AnotherEntryMustBeExecutable) {
+    ElfPayload elf = read(elf_file());
+    elf.enter_at(kElfVirtual + 0x30);
+    EXPECT_EQ(elf.entry, kElfVirtual + 0x30);
+    EXPECT_EQ(refusal_of([&] { elf.enter_at(kElfVirtual + 0x2800); }),
+              refused(Refusal::elf_entry, {kElfVirtual + 0x2800}));
+}
+
+TEST(MultibootHeader, IsRefusedOrAnotherWhereverTheFileIsCutOff) {
+    const File elf = with_tags({9, 12, 0x200010, 0}), flat = flat_file();
+    for (size_t bytes = 0; bytes != elf.size(); ++bytes)
+        EXPECT_TRUE(refusal_of([&] { read_elf(elf.data(), bytes); })) << bytes;
+    for (size_t bytes = 0; bytes != flat.size(); ++bytes) {
+        EXPECT_EQ(has_multiboot_header(flat.data(), bytes), bytes >= 0x10c) << bytes;
+        if (bytes >= 0x10c)
+            EXPECT_EQ(!refusal_of([&] { read_flat(flat.data(), bytes); }), bytes >= 0x120) << bytes;
+    }
+}
+
 TEST(MultibootHeader, Of2IsRead) {
     const ElfPayload elf = read(with_tags({6, 8, 3, 12, 0x200040, 0, 4, 12, 2, 0, //
                                            10, 24, 0x100000, 0x7fffffff, 0x200000, 1}));
@@ -129,11 +156,11 @@ TEST(MultibootHeader, Of2IsRefusedByName) {
     const auto because = [](const char* what, uint64_t a, uint64_t b = 0) {
         return refused(Refusal::multiboot2, {a, b}, what);
     };
-    for (const uint32_t type : {5u, 7u, 9u, 10u, 13u, 16u, 18u, 22u, 32u, 33u, 0x10001u}) {
+    for (const uint32_t type : {5u, 7u, 10u, 16u, 18u, 22u, 32u, 33u, 0x10001u}) {
         EXPECT_EQ(refusal_of_file(with_tags({1, 16, 3, type})), because("information tag", type));
         EXPECT_FALSE(refusal_of_file(with_tags({1 | kOptional, 16, 3, type})));
     }
-    for (const uint32_t type : {1u, 2u, 3u, 4u, 6u, 8u, 11u, 12u, 14u, 15u, 17u, 21u})
+    for (const uint32_t type : {1u, 2u, 3u, 4u, 6u, 8u, 9u, 11u, 12u, 13u, 14u, 15u, 17u, 21u})
         EXPECT_FALSE(refusal_of_file(with_tags({1, 12, type, 0}))) << type;
     EXPECT_EQ(refusal_of_file(with_tags({11, 8})), because("header tag", 11));
     EXPECT_FALSE(refusal_of_file(with_tags({11 | kOptional, 8})));

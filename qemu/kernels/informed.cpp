@@ -48,6 +48,15 @@ void range(uint64_t start, uint64_t bytes, uint32_t type) {
     print("\n");
 }
 
+// The name of the first section behind the empty one: its place in a section that no segment loads.
+void sections(uint64_t content) {
+    line("sections", at<uint32_t>(content));
+    const uint64_t headers = content + 12, bytes = at<uint32_t>(content + 4);
+    const uint64_t names = headers + bytes * at<uint32_t>(content + 8);
+    text("section",
+         reinterpret_cast<const char*>(at<uint64_t>(names + 16) + at<uint32_t>(headers + bytes)));
+}
+
 void tag(uint64_t phys, uint32_t type, uint32_t bytes) {
     switch (type) {
     case 1:
@@ -66,6 +75,10 @@ void tag(uint64_t phys, uint32_t type, uint32_t bytes) {
         return;
     case 8:
         return line("screen", at<uint32_t>(phys + 20));
+    case 9:
+        return sections(phys + 8);
+    case 13:
+        return line("smbios", at<uint8_t>(phys + 8));
     case 14:
     case 15:
         return line("rsdp", at<uint64_t>(phys + 8));
@@ -158,7 +171,7 @@ asm(R"(
 header: .long   0xe85250d6, 0, header_end - header, -(0xe85250d6 + header_end - header)
 information:
         .short  1, 0
-        .long   28, 1, 3, 4, 6, 15
+        .long   28, 1, 3, 4, 6, 9
         .balign 8
         .short  9, 1
         .long   12, informed_entry - 0xffffffff80000000

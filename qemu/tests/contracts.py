@@ -12,10 +12,13 @@ from typing import Callable
 import cases
 import doc_pages
 import e820
+import feeding
 import loader_media
 import machine
+import modes
 import under_xen
-from any_loader import PC_128M, PVH, Load, Placed, fed
+from any_loader import LINUX as LINUX_PROTOCOL
+from any_loader import LINUX64_OFFSET, PC_128M, PVH, Load, Placed, fed
 from cases import Case
 from handoff_report import GIB, MIB, expect_report
 from iso import OVMF, grub_iso, run_iso
@@ -55,13 +58,14 @@ def multiboot2(result: machine.Result) -> Told:
     assert told.one("end") == "0x0" and told.one("bootloader") == "Prologue", told.lines
     assert told.one("base") == hex(2 * MIB), told.lines
     assert int(told.one("upper"), 16) > 0x1000, told.lines
+    assert told.one("section") == ".text" and int(told.one("sections"), 16) > 5, told.lines
     return told
 
 
 def boot(image: Path = _LOADER, kernel: Path = _INFORMED, append: str = "a b", modules=(),
-         **options) -> machine.Result:
+         memory: str = "256M", **options) -> machine.Result:
     return machine.run(machine.Boot(kernel=image, initrd=[kernel, *modules], append=append,
-                                    memory="256M", **options))
+                                    memory=memory, **options))
 
 
 def by_its_header() -> None:
@@ -85,13 +89,29 @@ def with_modules(kernel: Path, append: str, magic: str) -> Callable[[], None]:
 
 
 def with_a_screen() -> None:
-    """UEFI's, with its table and map of memory; its RSDP is of ACPI 2."""
+    """UEFI's, with its table and map of memory, and SMBIOS; its RSDP is of ACPI 2, and begins with
+    one of ACPI 1."""
     result = machine.run(machine.Boot(
         kernel=bzimage(packed("--cmdline", "a b", kernel=_INFORMED)), memory="256M",
         firmware=OVMF, timeout=60, extra=["-vga", "std"]))
     told = multiboot2(result)
-    assert int(told.one("screen"), 16) >= 640 and told.one("rsdp") == _RSDP, told.lines
-    assert told.all("tag") == ["0xc", "0x11"], told.lines
+    assert int(told.one("screen"), 16) >= 640 and told.all("rsdp") == [_RSDP] * 2, told.lines
+    assert told.all("tag") == ["0xc", "0x11"] and told.one("smbios") in ("0x2", "0x3"), told.lines
+
+
+def with_512_gib() -> None:
+    multiboot2(boot(cpu="qemu64", memory="512G"))
+
+
+def with_a_high_module() -> None:
+    """It lies above 4 GiB, where Multiboot 2 has no numbers for it, and is moved."""
+    load = Load(LINUX_PROTOCOL, kernel=str(packed(kernel=_INFORMED).with_suffix("")), cmdline="c",
+                mode=modes.LONG64, memory_map=e820.simple(0xC0000000, 3 * GIB),
+                modules=(Placed(0x170000123, b"x" * 5000 + b"y"),))
+    entry = feeding.Registers(eip=load.base + LINUX64_OFFSET, esi=load.info_at)
+    told = multiboot2(machine.run(fed(load, entry=entry, memory="7G",
+                                      machine="pc,max-ram-below-4g=4G")))
+    assert (told.one("module"), told.one("bytes")) == ("0x1389", "0x7879"), told.lines
 
 
 def by_grub() -> None:
@@ -227,7 +247,7 @@ def refused(name: str, message: str, append: str = "", kernel: Path = _INFORMED,
     return Case(f"contract: refused, {name}", function)
 
 
-_INFORMATION = struct.pack("<HHI5I", 1, 0, 28, 1, 3, 4, 6, 15)  # a tag of payload-informed's header
+_INFORMATION = struct.pack("<HHI5I", 1, 0, 28, 1, 3, 4, 6, 9)  # a tag of payload-informed's header
 _HALF_KNOWN = struct.pack("<HHI", 999, 1, 8)
 
 
@@ -250,6 +270,8 @@ CASES = [
          with_modules(_INFORMED, "c", _MULTIBOOT2)),
     Case("contract: Multiboot 2 in 64-bit mode, UEFI with a screen", with_a_screen),
     Case("contract: Multiboot 2 in 64-bit mode, GRUB", by_grub),
+    Case("contract: Multiboot 2 in 64-bit mode, 512 GiB", with_512_gib),
+    Case("contract: Multiboot 2, a module above 4 GiB", with_a_high_module),
     Case("contract: PVH in 64-bit mode, its note", pvh(_INFORMED_PVH, "a b")),
     Case("contract: PVH in 64-bit mode, by wish", pvh(_INFORMED, "contract=pvh64")),
     Case("contract: PVH in 64-bit mode, two modules", with_modules(_INFORMED_PVH, "c", "0x0")),

@@ -19,35 +19,55 @@ uint64_t bytes_for(const prologue_handoff& handoff, uint64_t most_ranges) {
     return bytes;
 }
 
-// A copy of ACPI's root pointer, which need not lie in memory that is mapped; null where its
-// length is none that it can have.
+// A copy of ACPI's root pointer; null where its length is none that it can have.
 const uint8_t* read_rsdp(const prologue_handoff& handoff) {
     static uint8_t rsdp[kMostRsdpBytes];
-    const prologue_cpus cpus = {.handoff = &handoff};
-    Peephole peephole(tables_of(cpus));
-    if (handoff.rsdp_phys == 0 || !peephole.is_there() ||
-        !peephole.read(handoff.rsdp_phys, rsdp, kRsdp1Bytes))
+    const uint64_t phys = handoff.rsdp_phys;
+    if (!read_firmware(handoff, phys, rsdp, kRsdp1Bytes))
         return nullptr;
     if (rsdp[15] < 2) // its revision
         return rsdp;
-    if (!peephole.read(handoff.rsdp_phys, rsdp, kRsdp2Bytes))
+    if (!read_firmware(handoff, phys, rsdp, kRsdp2Bytes))
         return nullptr;
     const uint64_t bytes = prologue_multiboot2_rsdp_bytes_(rsdp);
-    return bytes >= kRsdp2Bytes && bytes <= sizeof rsdp &&
-                   peephole.read(handoff.rsdp_phys, rsdp, bytes)
+    return bytes >= kRsdp2Bytes && bytes <= sizeof rsdp && read_firmware(handoff, phys, rsdp, bytes)
                ? rsdp
                : nullptr;
 }
 
 } // namespace
 
-Information::Information(Way& way, Contract contract, const prologue_handoff& handoff)
+Information::Information(Way& way, const ElfPayload& elf, const prologue_module& file,
+                         const prologue_handoff& handoff)
     : way_(way),
-      contract_(contract) {
-    if (contract == Contract::handoff || contract == Contract::limine)
+      file_(file),
+      contract_(elf.contract) {
+    if (contract_ == Contract::handoff || contract_ == Contract::limine)
         return;
-    bytes_ = bytes_for(handoff, 2 * (way.handoff().memory_count + Rooms::kMost));
+    if (contract_ == Contract::multiboot2 || contract_ == Contract::multiboot2_64)
+        sections_ = read_sections(way.seen(file.start), file.bytes);
+    const uint64_t unloaded = unloaded_bytes(sections_, file.bytes);
+    if (unloaded != 0)
+        unloaded_ = way.room(unloaded);
+    bytes_ = bytes_for(handoff, 2 * (way.handoff().memory_count + Rooms::kMost)) +
+             sections_.bytes();
     at_ = way.objects<uint8_t>(bytes_);
+}
+
+void Information::add_sections() const {
+    if (sections_.count != 0)
+        put_sections(sections_, way_.seen(file_.start), file_.bytes,
+                     add_tag(at_, kElfSectionsTag, kSectionsHead + sections_.bytes()),
+                     way_.seen(unloaded_.start), unloaded_.start);
+}
+
+void Information::add_smbios() const {
+    uint8_t entry[kMostSmbios];
+    if (!read_firmware(way_.handoff(), way_.handoff().smbios_phys, entry, sizeof entry))
+        return;
+    const uint64_t bytes = smbios_bytes(entry);
+    if (bytes != 0)
+        put_smbios(entry, add_tag(at_, kSmbiosTag, kSmbiosHead + bytes));
 }
 
 void Information::fill(const prologue_handoff& handoff, Departure& departure) const {
@@ -61,6 +81,10 @@ void Information::fill(const prologue_handoff& handoff, Departure& departure) co
     } else {
         made = prologue_make_multiboot2(&handoff, at_, bytes_, read_rsdp(way_.handoff()));
         departure.rax = MULTIBOOT2_MAGIC;
+        if (made != 0) {
+            add_sections();
+            add_smbios();
+        }
     }
     if (made == 0)
         refuse(Refusal::multiboot_modules);
@@ -70,6 +94,12 @@ void Information::fill(const prologue_handoff& handoff, Departure& departure) co
 void check_wishes(const ElfPayload& elf, const prologue_handoff& handoff) {
     if (elf.multiboot.wants_screen && handoff.framebuffer.phys == 0)
         refuse(Refusal::multiboot_screen);
+}
+
+bool read_firmware(const prologue_handoff& handoff, uint64_t phys, void* to, uint64_t bytes) {
+    const prologue_cpus cpus = {.handoff = &handoff};
+    Peephole peephole(tables_of(cpus));
+    return phys != 0 && peephole.is_there() && peephole.read(phys, to, bytes);
 }
 
 } // namespace prologue

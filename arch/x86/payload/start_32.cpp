@@ -63,11 +63,11 @@ void start_32(Way& way, const prologue_module& file, ElfPayload& elf) {
     }
 
     prologue_handoff& handoff = *way.copy(&way.handoff(), sizeof way.handoff());
-    handoff.modules = way.place_modules(elf.multiboot.aligns_modules);
+    handoff.modules = way.place_modules(elf.multiboot.aligns_modules, elf.module_limit());
     handoff.module_count = way.module_count();
     handoff.load_base = all_of(elf).start;
     way.copy_what_is_pointed_to(handoff);
-    const Information information(way, elf.contract, handoff);
+    const Information information(way, elf, file, handoff);
     Departure& departure = way.departure();
     const uint64_t tables = way.moving_tables();
     const MemoryMap memory = way.memory(handoff.modules);

@@ -11,7 +11,6 @@
 #include "payload/pie.h"
 #include "payload/refusals.h"
 #include "payload/rtc.h"
-#include "peephole.h"
 #include "slots.h"
 #include "way.h"
 
@@ -215,10 +214,7 @@ uint8_t read_cmos(uint8_t index) {
 // "_SM3_", which an entry point of SMBIOS 3 begins with.
 bool has_smbios_3(const prologue_handoff& handoff) {
     char anchor[4] = {};
-    const prologue_cpus cpus = {.handoff = &handoff};
-    Peephole peephole(tables_of(cpus));
-    return handoff.smbios_phys != 0 && peephole.is_there() &&
-           peephole.read(handoff.smbios_phys, anchor, sizeof anchor) && anchor[3] == '3';
+    return read_firmware(handoff, handoff.smbios_phys, anchor, sizeof anchor) && anchor[3] == '3';
 }
 
 } // namespace
@@ -237,6 +233,8 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
         place_anywhere(way, elf, file, is_random ? &random : nullptr);
     if (is_limine)
         wishes = limine_wishes(bytes, elf); // what a PIE's point to is elsewhere now
+    if (wishes.entry != 0)
+        elf.enter_at(wishes.entry);
     const Image image = image_of(elf);
     KernelMap map = {from.direct_map, from.direct_map_bytes};
     map.addressable = kMostPhysical;
@@ -251,7 +249,7 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     move_segments(way, elf, file);
 
     prologue_handoff& handoff = *way.copy(&from, sizeof from);
-    handoff.modules = way.place_modules(elf.multiboot.aligns_modules);
+    handoff.modules = way.place_modules(elf.multiboot.aligns_modules, elf.module_limit());
     handoff.module_count = way.module_count();
     way.copy_what_is_pointed_to(handoff);
     if (loses_loader_info(way, elf))
@@ -269,7 +267,7 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     uint8_t* const answers = is_limine ? way.objects<uint8_t>(limine_bytes(
                                              handoff.module_count, most_ranges, processors.count()))
                                        : nullptr;
-    const Information information(way, elf.contract, handoff);
+    const Information information(way, elf, file, handoff);
     const Span stack = way.room(kPage + stack_bytes);
     handoff.stack_bottom = handoff.direct_map + stack.start + kPage;
     handoff.stack_top = handoff.direct_map + stack.end;
@@ -297,7 +295,6 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
         show_screen(tables, handoff);
         mask_interrupts();
         fill_limine_descriptors(departure, distance);
-        departure.entry = wishes.entry != 0 ? wishes.entry : elf.entry;
         answer_limine(bytes, elf,
                       {handoff, from.direct_map, image.span().start, image.virtual_span().start,
                        processors.start(way, moving, map.direct_map), own_file,

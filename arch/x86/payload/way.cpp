@@ -74,7 +74,7 @@ Span Way::room(uint64_t bytes, uint64_t limit) {
     return room;
 }
 
-prologue_module* Way::place_modules(bool page_aligned) {
+prologue_module* Way::place_modules(bool page_aligned, uint64_t most) {
     auto* const placed = objects<prologue_module>(module_count() + 1);
     uint64_t text_bytes = 1;
     for (uint64_t i = 0; i != module_count(); ++i)
@@ -88,10 +88,10 @@ prologue_module* Way::place_modules(bool page_aligned) {
         text += module.cmdline_bytes + 1;
         const Span span = {module.start, module.start + module.bytes};
         const bool is_odd = page_aligned && module.start % kPage != 0;
-        if (module.bytes == 0 || !(is_odd || is_claimed(span)))
+        if (module.bytes == 0 || !(is_odd || is_claimed(span) || span.end > most))
             continue;
         // Where 32 bits could say where it is, they still can.
-        const uint64_t limit = span.end <= 4 * kGiB ? 4 * kGiB : kMostPhysical;
+        const uint64_t limit = span.end <= 4 * kGiB ? 4 * kGiB : most;
         module.start = rooms_.take(module.bytes, limit).start;
         mover_.add({span.start, module.start, module.bytes});
     }

@@ -47,9 +47,9 @@ public:
     template <class T>
     T* copy(const T* from, uint64_t bytes);
 
-    // All modules but the payload, those that lie on claimed pages where they will be. Their
-    // strings are copies.
-    prologue_module* place_modules(bool page_aligned = false);
+    // All modules but the payload, those that lie on claimed pages or above the limit where they
+    // will be. Their strings are copies.
+    prologue_module* place_modules(bool page_aligned = false, uint64_t limit = kMostPhysical);
     uint64_t module_count() const { return handoff_.module_count - 1; }
 
     // What a handoff's copy points to in memory that is given back, or may be written over, is

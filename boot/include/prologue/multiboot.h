@@ -200,6 +200,13 @@ PROLOGUE_MULTIBOOT_ uint64_t prologue_multiboot2_rsdp_bytes_(const void *rsdp) {
     return bytes[15] < 2 ? 20 : (uint64_t)bytes[20] | (uint64_t)bytes[21] << 8;
 }
 
+PROLOGUE_MULTIBOOT_ void prologue_multiboot2_rsdp_(prologue_multiboot_writer_ *to, uint32_t type,
+                                                   const void *rsdp, uint64_t bytes) {
+    const uint64_t tag = prologue_multiboot2_tag_(to, type);
+    prologue_multiboot_bytes_(to, rsdp, bytes);
+    prologue_multiboot2_end_(to, tag);
+}
+
 PROLOGUE_MULTIBOOT_ void prologue_multiboot2_efi_(prologue_multiboot_writer_ *to,
                                                   const prologue_efi *efi) {
     if (efi->system_table_phys != 0) {
@@ -244,11 +251,11 @@ PROLOGUE_MULTIBOOT_ uint64_t prologue_make_multiboot2(const prologue_handoff *ha
     if (handoff->framebuffer.phys != 0)
         prologue_multiboot2_framebuffer_(&to, &handoff->framebuffer);
     prologue_multiboot2_efi_(&to, &handoff->efi);
-    if (rsdp) {
+    if (rsdp) { /* of ACPI 2 it begins with what ACPI 1 has, for who knows that alone */
         const uint64_t rsdp_bytes = prologue_multiboot2_rsdp_bytes_(rsdp);
-        const uint64_t tag = prologue_multiboot2_tag_(&to, rsdp_bytes == 20 ? 14 : 15);
-        prologue_multiboot_bytes_(&to, rsdp, rsdp_bytes);
-        prologue_multiboot2_end_(&to, tag);
+        prologue_multiboot2_rsdp_(&to, 14, rsdp, 20);
+        if (rsdp_bytes != 20)
+            prologue_multiboot2_rsdp_(&to, 15, rsdp, rsdp_bytes);
     }
     if (handoff->load_base <= 0xffffffff) {
         const uint64_t tag = prologue_multiboot2_tag_(&to, 21);
