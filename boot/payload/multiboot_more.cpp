@@ -83,18 +83,18 @@ SectionTable read_sections(const uint8_t* file, uint64_t bytes) {
     };
     SectionTable table;
     uint64_t offset = 0;
-    if (bytes >= sizeof(ElfHeader) && file[4] == kClass64) {
+    const bool is_64 = bytes > 4 && file[4] == kClass64;
+    if (is_64 && bytes >= sizeof(ElfHeader)) {
         const auto header = read_unaligned<ElfHeader>(file);
         offset = header.section_headers;
         table = {nullptr, header.section_header_count, header.section_header_bytes,
                  header.section_names};
-    } else if (bytes >= sizeof(Header32)) {
+    } else if (!is_64 && bytes >= sizeof(Header32)) {
         const auto header = read_unaligned<Header32>(file);
         offset = header.sections;
         table = {nullptr, header.count, header.section_bytes, header.names};
     }
-    const uint64_t least = bytes != 0 && file[4] == kClass64 ? 64 : 40;
-    if (table.count == 0 || table.entry_bytes != least || offset > bytes ||
+    if (table.count == 0 || table.entry_bytes != (is_64 ? 64u : 40u) || offset > bytes ||
         table.bytes() > bytes - offset)
         return {};
     table.headers = file + offset;

@@ -90,8 +90,10 @@ TEST(MultibootMore, SectionsThatNoSegmentLoadsAreCopied) {
 
 TEST(MultibootMore, SectionsThatDoNotLieInTheFileAreLeftOut) {
     const Bytes good = with_sections();
-    for (size_t bytes = 0; bytes != good.size(); ++bytes)
-        EXPECT_EQ(read_sections(good.data(), bytes).count, 0u) << bytes;
+    for (size_t bytes = 0; bytes != good.size(); ++bytes) {
+        const Bytes cut(good.begin(), good.begin() + static_cast<ptrdiff_t>(bytes)); // ASan's, too
+        EXPECT_EQ(read_sections(cut.data(), bytes).count, 0u) << bytes;
+    }
     const auto count = [&](size_t at, auto value) {
         Bytes file = good;
         put(file, at, value);
