@@ -67,9 +67,9 @@ $(BUILD)/hosttests: $(HOST_OBJECTS)
 # (qemu/mutants.py): without sanitizers, which what these do not notice then has.
 QUICK_FLAGS = -std=c++20 -O1 $(HOST_WARNINGS) -fno-strict-aliasing $(HOST_INCLUDES)
 QUICK_OBJECTS := $(patsubst %.cpp,$(BUILD)/quick/%.o,$(wildcard boot/*.cpp arch/x86/sev/*.cpp \
-	arch/x86/report/*.cpp hosttests/sev/*.cpp) hosttests/seams.cpp hosttests/boot/range_model.cpp \
-	hosttests/boot/confidential_images.cpp hosttests/boot/confidential_test.cpp \
-	hosttests/boot/linux_images.cpp hosttests/boot/loader_images.cpp)
+	arch/x86/report/*.cpp hosttests/sev/*.cpp) hosttests/seams.cpp hosttests/scripted_host.cpp \
+	$(addprefix hosttests/boot/,range_model.cpp confidential_images.cpp confidential_test.cpp \
+	linux_images.cpp loader_images.cpp))
 
 $(BUILD)/quick/%.o: %.cpp
 	@mkdir -p $(@D)
@@ -106,7 +106,7 @@ FUZZ_OBJECTS := $(FUZZ_SHARED:%.cpp=$(BUILD)/fuzz/%.o)
 FUZZ_SEV_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(wildcard $(SEVHOST_DIR)/model/*.cpp))
 $(FUZZ_SEV_OBJECTS) $(FUZZ_SEV_NAMES:%=$(BUILD)/fuzz/hosttests/fuzz/fuzz_%.o): \
 	HOST_INCLUDES = $(SEV_HOST_INCLUDES)
-FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/sev/scripted_host.cpp \
+FUZZ_GUEST_OBJECTS := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,hosttests/scripted_host.cpp \
 	$(filter-out %/accept_memory.cpp,$(wildcard arch/x86/sev/*.cpp)))
 FUZZ_EFI_OBJECTS := $(FUZZ_OBJECTS) $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(EFI_LOGIC) \
 	hosttests/efi/fake_firmware.cpp)

@@ -53,17 +53,24 @@ void update_vmcb_efer(Guest& guest) {
 
 // The VMSA of SEV-ES has SVME set, as VMRUN wants it, and the guest sees it; from another
 // guest the host hides it.
-uint64_t guest_efer(const Guest& guest) {
-    const uint64_t hosts = guest.state_is_encrypted() ? kEferSvme : 0;
-    return guest.efer | (guest.save().efer & kEferLma) | hosts;
+uint64_t read_efer(const Guest& guest) {
+    return guest_efer(guest) | (guest.state_is_encrypted() ? kEferSvme : 0);
 }
 
-bool set_guest_efer(Guest& guest, uint64_t value) {
-    // The host cannot put back into a VMSA what the guest has cleared there.
+// The host cannot put back into a VMSA what the guest has cleared there.
+bool write_efer(Guest& guest, uint64_t value) {
     if (guest.state_is_encrypted() && !(value & kEferSvme))
         refuse(guest, "EFER is written as ", hex(value),
                ": the next VMRUN ends with "
                "VMEXIT_INVALID, since EFER.SVME is zero (APM vol. 2, 15.5.1)");
+    return set_guest_efer(guest, value);
+}
+
+uint64_t guest_efer(const Guest& guest) {
+    return guest.efer | (guest.save().efer & kEferLma);
+}
+
+bool set_guest_efer(Guest& guest, uint64_t value) {
     value &= ~(kEferLma | kEferSvme); // LMA is read-only, SVME the host's
     if (value & ~kEferWritable)
         return false;

@@ -11,9 +11,12 @@ namespace sevhost {
 // Gives the VMCB what fits guest.efer and CR0.
 void update_vmcb_efer(Guest& guest);
 
-uint64_t guest_efer(const Guest& guest);
+// EFER as the guest reads and writes it. False: #GP.
+uint64_t read_efer(const Guest& guest);
+bool write_efer(Guest& guest, uint64_t value);
 
-// False: #GP.
+// The same without SVME, which is the host's.
+uint64_t guest_efer(const Guest& guest);
 bool set_guest_efer(Guest& guest, uint64_t value);
 
 // The exit of an instruction that changes CR0 in more than TS and MP.

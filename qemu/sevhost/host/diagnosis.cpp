@@ -32,7 +32,7 @@ void say_registers(const Guest& guest) {
         say(i % 4 == 0 ? "  " : " ", kGprNames[i], " ", hex(guest.gprs[i]), i % 4 == 3 ? "\n" : "");
     say("  rip ", hex(save.rip), " rflags ", hex(save.rflags), " cpl ", decimal(save.cpl), "\n");
     say("  cr0 ", hex(save.cr0), " cr2 ", hex(save.cr2), " cr3 ", hex(save.cr3), " cr4 ",
-        hex(save.cr4), " efer ", hex(guest_efer(guest)), "\n");
+        hex(save.cr4), " efer ", hex(read_efer(guest)), "\n");
     say_segment("cs", save.cs);
     say_segment("ds", save.ds);
     say_segment("es", save.es);

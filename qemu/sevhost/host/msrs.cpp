@@ -67,7 +67,7 @@ uint64_t sev_status(const Guest& guest) {
 bool read_processors(Guest& guest, uint32_t msr, uint64_t& value) {
     switch (msr) {
     case kMsrEfer:
-        value = guest_efer(guest);
+        value = read_efer(guest);
         return true;
     case kMsrSevStatus:
         value = sev_status(guest);
@@ -82,7 +82,7 @@ bool read_processors(Guest& guest, uint32_t msr, uint64_t& value) {
 
 bool write_processors(Guest& guest, uint32_t msr, uint64_t value) {
     if (msr == kMsrEfer)
-        return set_guest_efer(guest, value);
+        return write_efer(guest, value);
     if (msr == kMsrGhcb && guest.state_is_encrypted()) {
         guest.ghcb_msr = value;
         return true;
