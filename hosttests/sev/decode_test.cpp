@@ -54,6 +54,10 @@ const Form kForms[] = {
     {{0x89, 0x0f}, Op::store, 4},
     {{0x48, 0x89, 0x0f}, Op::store, 8},
     {{0x8a, 0x07}, Op::load, 1},
+    {{0x26, 0x8b, 0x07}, Op::load, 4}, // ES, CS, SS, DS: flat
+    {{0x2e, 0x8b, 0x07}, Op::load, 4},
+    {{0x36, 0x8b, 0x07}, Op::load, 4},
+    {{0x3e, 0x8b, 0x07}, Op::load, 4},
     {{0x4c, 0x8b, 0x8f, 0x00, 0xf0, 0xff, 0xff}, Op::load, 8},
     {{0x8b, 0x04, 0xcb}, Op::load, 4},
     {{0x8b, 0x04, 0x25, 0, 0, 0, 0xc0}, Op::load, 4},
@@ -103,6 +107,16 @@ TEST(Decode, WhatIsNotServedIsNothing) {
         EXPECT_EQ(decoded(bytes).op, Op::none) << testing::PrintToString(bytes);
 }
 
+// APM vol. 3, 1.1: a longer one is a #GP.
+TEST(Decode, TheLongestHaveFifteenBytes) {
+    Bytes bytes(13, 0x66);
+    bytes.insert(bytes.end(), {0x0f, 0xa2, 0x0f});
+    EXPECT_EQ(decode(bytes.data()).op, Op::cpuid);
+    EXPECT_EQ(decode(bytes.data()).length, 15u);
+    bytes.insert(bytes.begin(), 0x66);
+    EXPECT_EQ(decode(bytes.data()).op, Op::none);
+}
+
 TEST(Decode, OperandsAreThoseOfTheManual) {
     Instruction i = decoded({0x4e, 0x8b, 0x4c, 0xad, 0x80});
     EXPECT_EQ(i.reg, 9);
@@ -116,12 +130,49 @@ TEST(Decode, OperandsAreThoseOfTheManual) {
     i = decoded({0x40, 0x88, 0x27});
     EXPECT_FALSE(i.high_byte);
     EXPECT_EQ(i.reg, 4) << "SPL";
+    i = decoded({0x40, 0x66, 0x88, 0x27});
+    EXPECT_TRUE(i.high_byte) << "a REX that does not count";
     i = decoded({0x64, 0x67, 0x8b, 0x05, 0xff, 0xff, 0xff, 0xff});
     EXPECT_EQ(i.memory.base, kRipRegister);
     EXPECT_EQ(i.segment, SegmentBase::fs);
     EXPECT_EQ(i.address_bytes, 4);
     i = decoded({0x48, 0x66, 0x89, 0x0f}); // REX counts only right before the opcode
     EXPECT_EQ(i.bytes, 2);
+}
+
+// APM vol. 3, tables 1-10 to 1-15: every ModRM and SIB, with each REX.
+TEST(Decode, EveryModRmAndSibIsThatOfTheManual) {
+    for (unsigned rex = 0x40; rex != 0x50; ++rex) {
+        const auto with = [rex](unsigned bit, unsigned number) {
+            return number + ((rex & bit) != 0 ? 8 : 0);
+        };
+        for (unsigned modrm = 0; modrm != 0xc0; ++modrm) {
+            const unsigned mod = modrm / 64, reg = modrm / 8 % 8, rm = modrm % 8;
+            for (unsigned sib = 0; sib != (rm == 4 ? 256 : 1); ++sib) {
+                Bytes bytes = {uint8_t(rex), 0x8b, uint8_t(modrm)};
+                if (rm == 4)
+                    bytes.push_back(uint8_t(sib));
+                const unsigned low = rm == 4 ? sib % 8 : rm;
+                const bool no_base = mod == 0 && low == 5;
+                const size_t before = bytes.size();
+                bytes.resize(before + (mod == 1 ? 1 : mod == 2 || no_base ? 4 : 0), 0x81);
+                const Instruction i = decoded(bytes);
+                ASSERT_EQ(i.op, Op::load);
+                ASSERT_EQ(i.length, bytes.size());
+                ASSERT_EQ(i.reg, with(4, reg));
+                ASSERT_EQ(i.memory.base, !no_base  ? with(1, low)
+                                         : rm == 4 ? unsigned{kNoRegister}
+                                                   : unsigned{kRipRegister});
+                const unsigned index = rm == 4 ? with(2, sib / 8 % 8) : unsigned{kNoRegister};
+                ASSERT_EQ(i.memory.index, index == 4 ? unsigned{kNoRegister} : index);
+                ASSERT_EQ(i.memory.shift, rm == 4 ? sib / 64 : 0);
+                const size_t displacement = bytes.size() - before;
+                ASSERT_EQ(i.memory.displacement, displacement == 0   ? 0
+                                                 : displacement == 1 ? int8_t(0x81)
+                                                                     : int32_t(0x81818181));
+            }
+        }
+    }
 }
 
 // The page behind an instruction need not be there.
@@ -134,6 +185,8 @@ TEST(Decode, ReadsNotOneByteTooMany) {
         std::copy(form.bytes.begin(), form.bytes.end(), at);
         EXPECT_EQ(decode(at).op, form.op);
     }
+    std::fill_n(pages + 4096 - 15, 15, 0x66); // more prefixes than an instruction has bytes
+    EXPECT_EQ(decode(pages + 4096 - 15).op, Op::none);
     munmap(pages, 8192);
 }
 

@@ -152,6 +152,16 @@ TEST(SevFeatures, WhatAWishRequires) {
     EXPECT_EQ(required_status(PROLOGUE_SEV_RESTRICTED_REQUIRED), 0x27u);
 }
 
+// APM vol. 3, appendix E, and the SDM's CPUID for the leaves that are Intel's alone.
+TEST(CpuidPage, KnowsTheLeavesThatHaveSubleaves) {
+    const std::set<uint32_t> have = {0x4,  0x7,  0xb,        0xd,        0xf,
+                                     0x10, 0x12, 0x14,       0x17,       0x18,
+                                     0x1d, 0x1f, 0x8000001d, 0x80000020, 0x80000026};
+    for (const uint32_t first : {0x0u, 0x80000000u})
+        for (uint32_t leaf = first; leaf != first + 0x40; ++leaf)
+            EXPECT_EQ(has_subleaves(leaf), have.count(leaf) != 0) << std::hex << leaf;
+}
+
 TEST(CpuidPage, FindsByLeafAndWhereItMattersBySubleaf) {
     CpuidPage page = {};
     EXPECT_FALSE(page.is_there());

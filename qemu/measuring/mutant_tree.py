@@ -38,9 +38,8 @@ class Tree:
                 to.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, to)  # with its time, by which make knows what is built
         (path / "build").mkdir()
-        for source in cases.BUILD.iterdir():
-            if source.name not in _NOT_COPIED:
-                subprocess.run(["cp", "-a", source, path / "build"], check=True)
+        built = [source for source in cases.BUILD.iterdir() if source.name not in _NOT_COPIED]
+        subprocess.run(["cp", "-a", *built, path / "build"], check=True)
         # What would take half of a build's time, and judges the whole library.
         (path / "linker/relocations.sh").write_text("#!/bin/sh\n")
         self._make_kernels(_KERNELS)

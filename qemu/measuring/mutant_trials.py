@@ -41,7 +41,7 @@ _FIRST_64 = (_sev("sev: guest boots: pvh64, 4 levels, es, C-bit 51"),
              _sev("sev: guest boots: linux64, 4 levels, snp, C-bit 47"))
 _FIRST_OF = {"isr32.inc": _FIRST_32, "long_mode.S": _FIRST_64, "leave_long_mode.S": _FIRST_64}
 _BACK = ("sev: guest boots: pvh64, 5 levels, es, C-bit 51",
-         "sev proof: an image above 4 GiB .*, es",
+         "sev proof: an image above 4 GiB .*, (es|sev)",
          "sev: guest boots: linux64, 4 levels, snp, C-bit 47",
          "sev proof: information above 4 GiB .*, es", "sev: guest has no gate .* pvh64, vector 4$",
          "sev: guest withstands a host that turns hostile on its way to 32-bit mode: nmi",
@@ -64,7 +64,8 @@ _OF_FILE = {
                       "sev: guest of a kernel that must be one: .*sev$"),
     "start_sev64.S": ("sev: guest boots: (pvh|pvh64), 5 levels, (sev|es), C-bit 51",
                       "sev: guest ends: (breakpoint|rdpmc|nested), es", "sev: guest goes on: ",
-                      "sev: guest ends where its memory is taken: #VC's stack"),
+                      "sev: guest ends where memory begins at the C-bit, es",
+                  "sev: guest ends where its memory is taken: #VC's stack"),
     "entry32.S": (*_hidden("pvh"), "sev: guest ends where its memory is taken: page-zeroed",
                   "sev: guest boots: linux32, 5 levels, sev, C-bit 51"),
     "isr32.inc": (*_hidden("pvh"), "sev: guest ends where its memory is taken: page-zeroed",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cases
 import images
+import machine
 import sev_guest
 import sev_states
 from cases import Case
@@ -74,13 +75,25 @@ def _information_too_high(sev: str) -> None:
         _ends(cases.BUILD / "demo-every.elf", sev, "TOO_HIGH", state=state)
 
 
-def _image_too_high(sev: str) -> None:
+def _with_a_high_image() -> Path:
     """The end of the image is above 4 GiB, as far as the code on the way back can see."""
     path = cases.BUILD / "demo-every.elf"
-    image = images.patch(path, Image(path).find("prologue_sev_long_mode", _LEA_TO_RCX),
-                         _ONES_TO_RCX)
+    return images.patch(path, Image(path).find("prologue_sev_long_mode", _LEA_TO_RCX),
+                        _ONES_TO_RCX)
+
+
+def _too_high_without_a_protocol() -> None:
+    """A plain SEV guest has none to end by, but a console: so it must know already what it is."""
     with tempfile.TemporaryDirectory() as directory:
-        _ends(image, sev, "TOO_HIGH", state=sev_states.pvh64(Path(directory) / "state"))
+        result = sev_guest.run(Run(_with_a_high_image(), sev="sev", memory="64M",
+                                   state=sev_states.pvh64(Path(directory) / "state")))
+    result.expect(machine.FATAL, "prologue: fatal: .*sev: no way on, for reason")
+
+
+def _image_too_high(sev: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        _ends(_with_a_high_image(), sev, "TOO_HIGH",
+              state=sev_states.pvh64(Path(directory) / "state"))
 
 
 @functools.lru_cache(None)
@@ -124,5 +137,7 @@ CASES = [
            lambda s=sev: _information_too_high(s)) for sev in ES),
     *(Case(f"sev proof: an image above 4 GiB ends an entry in 64-bit mode, {sev}",
            lambda s=sev: _image_too_high(s)) for sev in ES),
+    Case("sev proof: an image above 4 GiB ends an entry in 64-bit mode, sev",
+         _too_high_without_a_protocol),
     Case("sev proof: pages are flushed before they change hands", _flushes),
 ]
