@@ -65,7 +65,7 @@ _OF_FILE = {
     "start_sev64.S": ("sev: guest boots: (pvh|pvh64), 5 levels, (sev|es), C-bit 51",
                       "sev: guest ends: (breakpoint|rdpmc|nested), es", "sev: guest goes on: ",
                       "sev: guest ends where memory begins at the C-bit, es",
-                  "sev: guest ends where its memory is taken: #VC's stack"),
+                      "sev: guest ends where its memory is taken: #VC's stack"),
     "entry32.S": (*_hidden("pvh"), "sev: guest ends where its memory is taken: page-zeroed",
                   "sev: guest boots: linux32, 5 levels, sev, C-bit 51"),
     "isr32.inc": (*_hidden("pvh"), "sev: guest ends where its memory is taken: page-zeroed",
