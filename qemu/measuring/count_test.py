@@ -14,7 +14,9 @@ import tempfile
 import types
 
 import count
+import counted_image
 import pages
+import tcg_log
 
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 COUNT = pathlib.Path(count.__file__)
@@ -264,13 +266,13 @@ def test_opcode_bytes_in_an_operand_do_not_count(kernels):
 
 def test_decoding_by_mode():
     rex_cpuid, rep_stosq, addr32_rep = b"\x48\x0f\xa2", b"\xf3\x48\xab", b"\x67\xf3\xaa"
-    expect(count.decode(rex_cpuid, True).kind, "cpuid")
-    expect(count.decode(rex_cpuid, False).kind, None)
-    expect(count.decode(rep_stosq, True).repeats, True)
-    expect(count.decode(b"\xf3\x90", True).repeats, False)
-    expect(count.decode(rep_stosq, True).count_mask, (1 << 64) - 1)
-    expect(count.decode(addr32_rep, True).count_mask, (1 << 32) - 1)
-    expect(count.decode(b"", True).known, False)
+    expect(counted_image.decode(rex_cpuid, True).kind, "cpuid")
+    expect(counted_image.decode(rex_cpuid, False).kind, None)
+    expect(counted_image.decode(rep_stosq, True).repeats, True)
+    expect(counted_image.decode(b"\xf3\x90", True).repeats, False)
+    expect(counted_image.decode(rep_stosq, True).count_mask, (1 << 64) - 1)
+    expect(counted_image.decode(addr32_rep, True).count_mask, (1 << 32) - 1)
+    expect(counted_image.decode(b"", True).known, False)
 
 
 def test_faulting_instruction_counts_once(kernels):
@@ -352,7 +354,7 @@ def tally_of_log(lines, code, processor=None):
                                   run_addresses=lambda place: {int(place)})
     tally = count.Tally(image, until="9")
     chunks = (log[i:i + 7].encode() for i in range(0, len(log), 7))
-    for event in count.log_events(chunks, processor):
+    for event in tcg_log.log_events(chunks, processor):
         tally.event(event)
     return tally.until
 

@@ -10,12 +10,13 @@ import subprocess
 
 import cases
 import count
+import tcg_log
 from iso import OVMF
 from pe_file import CODE, headers_of
 
 _SECONDS = 300
 _LOADER_CODE = 1  # UEFI's type
-# The devices that count.qemu_command leaves.
+# The devices that tcg_log.qemu_command leaves.
 _AS_COUNTED = ["-nodefaults", "-display", "none", "-no-reboot",
                "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 _INDIRECT_CALL = re.compile(rb"[\x40-\x4f]?\xff[\x10-\x17\x50-\x57\x90-\x97\xd0-\xd7]")
@@ -36,7 +37,7 @@ class SinceLastCall:
         return self.tally.done
 
     def event(self, event) -> None:
-        if event is not count.TAKEN_BACK:
+        if event is not tcg_log.TAKEN_BACK:
             if self._calls:
                 self.tally = self._new_tally()
                 self.calls += 1
@@ -58,8 +59,8 @@ def since_exit(kernel: str, windows, qemu: str) -> count.Figures:
                             contents[code.place:code.place + code.size], start)
     watched = [(start, code.memory), *image.ranges()]
     options = [*options, "-serial", "null"]
-    ended = count.run(
-        counter, lambda log: count.qemu_command(qemu, log, watched, options), _SECONDS)
+    ended = tcg_log.run(
+        counter, lambda log: tcg_log.qemu_command(qemu, log, watched, options), _SECONDS)
     assert counter.done, ended
     assert counter.calls > 0, "the stub was not loaded where it was before"
     return counter.tally.until
