@@ -126,6 +126,19 @@ struct ConfidentialComputingPiece {
     uint32_t blob_phys;
 } __attribute__((packed));
 
+// What the piece leads to, AMD's: where an SNP guest's two pages are (Linux:
+// arch/x86/include/asm/sev.h, cc_blob_sev_info).
+struct ConfidentialBlob {
+    static constexpr uint32_t kMagic = 0x45444d41; // "AMDE"
+    uint32_t magic;
+    uint16_t version, reserved;
+    uint64_t secrets;
+    uint32_t secrets_bytes, reserved1;
+    uint64_t cpuid;
+    uint32_t cpuid_bytes, reserved2;
+} __attribute__((packed));
+static_assert(sizeof(ConfidentialBlob) == 40);
+
 struct SeedPiece {
     SetupData data;
     uint8_t seed[32];

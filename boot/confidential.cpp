@@ -6,17 +6,6 @@
 namespace prologue {
 namespace {
 
-struct Blob {
-    static constexpr uint32_t kMagic = 0x45444d41; // "AMDE"
-    uint32_t magic;
-    uint16_t version, reserved;
-    uint64_t secrets;
-    uint32_t secrets_bytes, reserved1;
-    uint64_t cpuid;
-    uint32_t cpuid_bytes, reserved2;
-} __attribute__((packed));
-static_assert(sizeof(Blob) == 40);
-
 // UEFI's, of 64 bits: no firmware of 32 bits starts an SEV guest.
 struct SystemTable {
     static constexpr uint64_t kSignature = 0x5453595320494249; // "IBI SYST"
@@ -78,13 +67,14 @@ private:
 };
 
 void Search::by_blob(uint64_t phys) {
-    const auto* const at = look<Blob>(phys);
+    const auto* const at = look<ConfidentialBlob>(phys);
     if (at == nullptr)
         return;
-    const auto blob = read_unaligned<Blob>(at);
+    const auto blob = read_unaligned<ConfidentialBlob>(at);
     const bool has_secrets = blob.secrets != 0; // nobody needs them to boot
     found.told = true;
-    found.wrong = blob.magic != Blob::kMagic || !is_page(blob.cpuid, blob.cpuid_bytes) ||
+    found.wrong = blob.magic != ConfidentialBlob::kMagic ||
+                  !is_page(blob.cpuid, blob.cpuid_bytes) ||
                   (has_secrets && !is_page(blob.secrets, blob.secrets_bytes));
     found.blob = {phys, phys + sizeof blob};
     found.cpuid = {blob.cpuid, blob.cpuid + kPage};

@@ -1,3 +1,4 @@
+#include "boot_params.h"
 #include "errors.h"
 #include "loader_info.h"
 
@@ -54,18 +55,6 @@ void mark_section(const uint8_t* at, LoaderInfo& loader) {
     if ((section.flags & kAllocated) == 0)
         loader.may_occupy(section.address, section.bytes);
 }
-
-// AMD's, as Linux has it (arch/x86/include/asm/sev.h, cc_blob_sev_info).
-struct ConfidentialBlob {
-    uint32_t magic;
-    uint16_t version, reserved;
-    uint64_t secrets;
-    uint32_t secrets_bytes, reserved1;
-    uint64_t cpuid;
-    uint32_t cpuid_bytes, reserved2;
-} __attribute__((packed));
-static_assert(sizeof(ConfidentialBlob) == 40);
-constexpr uint32_t kBlobMagic = 0x45444d41; // "AMDE"
 
 } // namespace
 
@@ -130,7 +119,7 @@ void mark_confidential_blob(PhysMemory& memory, uint64_t at, LoaderInfo& loader)
     if (at == 0 || !memory.reach(at, sizeof(ConfidentialBlob)))
         return;
     const auto blob = read_unaligned<ConfidentialBlob>(memory.seen(at));
-    if (blob.magic != kBlobMagic)
+    if (blob.magic != ConfidentialBlob::kMagic)
         return;
     loader.may_occupy(at, sizeof blob);
     loader.may_occupy(blob.secrets, kPage); // whatever length is told

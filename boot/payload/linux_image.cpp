@@ -90,6 +90,19 @@ void fill_e820(BootParams& params, const LinuxGuest& guest) {
     params.setup_data = guest.more_e820_phys;
 }
 
+void fill_confidential(BootParams& params, const Confidential& pages) {
+    if (!pages.piece)
+        return;
+    *pages.blob = {.magic = ConfidentialBlob::kMagic,
+                   .secrets = pages.secrets_phys,
+                   .secrets_bytes = kPage,
+                   .cpuid = pages.cpuid_phys,
+                   .cpuid_bytes = kPage};
+    *pages.piece = {{params.setup_data, kConfidentialComputing, sizeof pages.piece->blob_phys},
+                    static_cast<uint32_t>(pages.blob_phys)};
+    params.setup_data = pages.piece_phys;
+}
+
 // In VESA's way, whichever firmware set it up: the base and the colours are all that counts.
 void fill_screen(ScreenInfo& screen, const prologue_framebuffer& from) {
     constexpr uint8_t kDirectColour = 1;
@@ -199,6 +212,7 @@ void fill_boot_params(BootParams& params, const uint8_t* file, const prologue_ha
     params.rsdp = handoff.rsdp_phys;
     fill_screen(params.screen, handoff.framebuffer);
     fill_e820(params, guest);
+    fill_confidential(params, guest.confidential);
 }
 
 } // namespace prologue

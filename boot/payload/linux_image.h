@@ -28,6 +28,17 @@ bool is_linux(const uint8_t* file, uint64_t bytes);
 // those that have an entry for it, and the 32-bit one for others.
 LinuxImage read_linux(const uint8_t* file, uint64_t bytes, Contract wished = Contract::none);
 
+// The pages that SNP's launch has filled, and what leads there, below 4 GiB. All but the piece of
+// setup_data, which Linux reads as RAM, are reserved: what is so, it takes for the host's but for
+// these. Without a piece this is no SNP guest.
+struct Confidential {
+    uint64_t cpuid_phys, secrets_phys;
+    ConfidentialBlob* blob;
+    uint64_t blob_phys;
+    ConfidentialComputingPiece* piece;
+    uint64_t piece_phys;
+};
+
 struct LinuxGuest {
     const prologue_range* memory; // as it is when the kernel runs
     uint64_t memory_count;
@@ -35,6 +46,7 @@ struct LinuxGuest {
     Span initrd;          // empty where there is none
     SetupData* more_e820; // room for what boot_params has none, a RawRange each
     uint64_t more_e820_phys;
+    Confidential confidential;
 };
 
 // A memory type's e820 number; RAM is RAM, whoever had it before the payload ran.

@@ -7,7 +7,7 @@
 
 #define PROLOGUE_PAYLOAD_REFUSALS(X)                                                               \
     X(no_module, "payload: no module is there to start: QEMU's -initrd, or GRUB's module2")        \
-    X(sev_guest, "payload: in an SEV guest (SEV_STATUS is %x) none is started")                    \
+    X(sev_guest, "payload: by the contract %s none is started in an SEV guest (SEV_STATUS is %x)") \
     X(unknown_format, "payload: %x bytes at %x are no ELF file and no bzImage (%x, %x)")           \
     X(contract_unknown, "payload: contract=%s is none that is known")                              \
     X(contract, "payload: contract=%s: the payload has no header, note or request of it")          \

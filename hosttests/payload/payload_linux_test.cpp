@@ -124,12 +124,13 @@ struct BootParamsMade : testing::Test {
     prologue_handoff handoff = {};
     std::vector<uint8_t> more = std::vector<uint8_t>(0x10000);
     alignas(8) BootParams params = {};
+    Confidential confidential = {};
 
     void make(Span initrd = {}) {
         params = {};
         fill_boot_params(params, file.data(), handoff,
                          {memory.data(), memory.size(), 0x1234567890, initrd,
-                          reinterpret_cast<SetupData*>(more.data()), 0x7000});
+                          reinterpret_cast<SetupData*>(more.data()), 0x7000, confidential});
     }
     using Entry = std::array<uint64_t, 3>; // start, bytes, type
     std::vector<Entry> entries() const {
@@ -204,6 +205,28 @@ TEST_F(BootParamsMade, MoreThan128EntriesGoOnInSetupData) {
     memory.resize(128);
     make();
     EXPECT_EQ(params.setup_data, 0u);
+}
+
+TEST_F(BootParamsMade, AnSnpGuestsPagesAreBehindAPieceOfSetupData) {
+    ConfidentialBlob blob = {};
+    ConfidentialComputingPiece piece = {};
+    confidential = {0x3000, 0x4000, &blob, 0x5000, &piece, 0x6000};
+    make();
+    EXPECT_EQ(params.setup_data, 0x6000u);
+    EXPECT_EQ(params.cc_blob, 0u) << "which the kernel sets itself";
+    EXPECT_EQ(piece.data.next, 0u);
+    EXPECT_EQ(piece.data.type, 7u);
+    EXPECT_EQ(piece.data.bytes, 4u);
+    EXPECT_EQ(+piece.blob_phys, 0x5000u);
+    EXPECT_EQ(std::memcmp(&blob, "AMDE\0\0\0", 8), 0);
+    EXPECT_EQ(+blob.secrets, 0x4000u);
+    EXPECT_EQ(+blob.secrets_bytes, 0x1000u);
+    EXPECT_EQ(+blob.cpuid, 0x3000u);
+    EXPECT_EQ(+blob.cpuid_bytes, 0x1000u);
+    for (uint64_t i = 0; i != 129; ++i)
+        memory.push_back({0x200000 + i * 0x2000, 0x201000 + i * 0x2000, PROLOGUE_MEMORY_USABLE, 0});
+    make();
+    EXPECT_EQ(piece.data.next, 0x7000u) << "more of the memory map";
 }
 
 TEST_F(BootParamsMade, AFramebufferIsShownInVesasWay) {

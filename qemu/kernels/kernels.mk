@@ -143,7 +143,7 @@ $(BUILD)/%.bzImage: $(BUILD)/%.elf $(LINUX16) $(LINUX32) $(EFI_STUB) linker/prol
 
 # Payloads of the loader image, without the library: high by a script of their own; low as lld lays
 # it out; as PIEs with each kind of relocations.
-PAYLOAD_NAMES := high best five sums low pie relr shared limine limine-pie limine-best limine-five informed informed-pvh64
+PAYLOAD_NAMES := high best five sums low pie relr shared limine limine-pie limine-best limine-five informed informed-pvh64 sev sev-low sev-pie
 PAYLOADS := $(PAYLOAD_NAMES:%=$(BUILD)/payload-%.elf)
 payload-high := demo-payload console
 payload-best := demo-payload-best console
@@ -154,6 +154,9 @@ payload-pie := sums-pie console-pie
 payload-relr := sums-pie console-pie
 payload-shared := sums-pic console-pic
 payload-limine := limine console
+payload-sev := encrypted
+payload-sev-low := encrypted-pie
+payload-sev-pie := encrypted-pie
 payload-limine-pie := limine-pie console-pie
 payload-limine-best := limine-best console
 payload-limine-five := limine-five console
@@ -166,8 +169,11 @@ PAYLOAD_sums := $(PAYLOAD_high)
 PAYLOAD_informed := $(PAYLOAD_high) -e informed_entry
 PAYLOAD_informed-pvh64 := $(PAYLOAD_informed)
 PAYLOAD_low := --image-base=0x100000
+PAYLOAD_sev := $(PAYLOAD_high)
+PAYLOAD_sev-low := $(PAYLOAD_low)
 PAYLOAD_pie := -pie --no-dynamic-linker
 PAYLOAD_relr := $(PAYLOAD_pie) --pack-dyn-relocs=relr
+PAYLOAD_sev-pie := $(PAYLOAD_pie)
 PAYLOAD_limine := -z max-page-size=4096 --image-base=0xffffffff80000000 -e elf_entry
 PAYLOAD_limine-pie := $(PAYLOAD_pie) -e elf_entry
 PAYLOAD_limine-best := $(PAYLOAD_limine)

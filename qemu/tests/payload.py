@@ -198,6 +198,26 @@ def refused(name: str, message: str, change: Callable[[bytearray], object],
     return Case(f"payload: refused, {name}", function)
 
 
+def exception(name: str, where: str, code: bytes, report: str, payload: str) -> Case:
+    """One in the loader image's own code, on its way to a payload: one report, as from any kernel;
+    and no reset."""
+
+    def function() -> None:
+        result = machine.run(machine.Boot(kernel=loader(patch(_LOADER, where, code)),
+                                          initrd=[cases.BUILD / payload]))
+        result.expect(machine.FATAL)
+        said = re.findall(r"^prologue: fatal: (.*?)\r?$", result.serial, re.MULTILINE)
+        assert len(said) == 1 and re.match(report, said[0]), said
+        assert "result" not in result.serial
+
+    return Case(f"payload: an exception on the way, {name}", function)
+
+
+_UD2 = b"\x0f\x0b"
+_READS_NOTHING = b"\x8a\x04\x25\x00\x00\x00\xfe"  # at -32 MiB, where nothing is mapped
+_UD_IN_PAGES = r"#UD .*\(vector 6\), error 0000, 64-bit, at 0{8}[0-9a-f]{8}$"
+
+
 def without_a_module() -> None:
     expect_fatal(machine.run(machine.Boot(kernel=loader())),
                  "payload: no module is there to start: QEMU's -initrd, or GRUB's module2")
@@ -336,6 +356,13 @@ CASES = [
     refused("five levels", "payload: it needs five levels of paging, and this CPU knows four",
             lambda contents: None, "payload-five.elf", cpu="max,la57=off"),
     Case("payload: refused, no module", without_a_module),
+    exception("before it leaves", "kernel_main", _UD2, r"#UD .*64-bit, at ffffffff8\w+ = image",
+              "payload-high.elf"),
+    exception("before anything moves", "prologue_depart", _UD2, _UD_IN_PAGES, "payload-high.elf"),
+    exception("at a page that is not there", "prologue_depart", _READS_NOTHING,
+              r"#PF .*\(vector 14\), error 0000, 64-bit, at 0{8}[0-9a-f]{8}$", "payload-high.elf"),
+    exception("where the image was is the payload", "cleared", _UD2, _UD_IN_PAGES,
+              "payload-sev-low.elf"),
     Case("payload: Memtest86+", memtest),
     linux("by Multiboot 1 and QEMU", by_multiboot1, r"^\[.*Command line: console=ttyS0 panic=-1"),
     linux("with three initrds", by_three_initrds, "Trying to unpack rootfs image as initramfs"),

@@ -33,6 +33,7 @@ constexpr char kSentences[] =
 }
 
 [[noreturn]] void start_elf(Way& way, const prologue_module& file, ElfPayload elf) {
+    way.check_contract(elf.contract);
     if (elf.is_mapped())
         start_mapped(way, file, elf);
     start_32(way, file, elf);
@@ -70,8 +71,6 @@ void kernel_main(const prologue_handoff* given) {
     using namespace prologue;
     static prologue_handoff handoff;
     handoff = *given;
-    if (handoff.sev.status != 0)
-        refuse(Refusal::sev_guest, handoff.sev.status);
     add_packed(handoff);
     if (handoff.module_count == 0)
         refuse(Refusal::no_module);

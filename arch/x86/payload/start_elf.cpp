@@ -252,14 +252,15 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     handoff.modules = way.place_modules(elf.multiboot.aligns_modules, elf.module_limit());
     handoff.module_count = way.module_count();
     way.copy_what_is_pointed_to(handoff);
+    handoff.direct_map = map.direct_map;
+    handoff.direct_map_bytes = map.direct_map_bytes;
+    way.keep_sev_pages(handoff);
     if (loses_loader_info(way, elf))
         handoff.loader_info_phys = 0;
     handoff.load_base = image.span().start;
     handoff.load_end = image.span().end;
     handoff.kernel_offset = image.virtual_offset();
     handoff.spare_start = handoff.spare_end = 0;
-    handoff.direct_map = map.direct_map;
-    handoff.direct_map_bytes = map.direct_map_bytes;
 
     const uint64_t stack_bytes = is_limine ? wishes.stack_bytes : kStackBytes;
     const uint64_t most_ranges = 2 * (from.memory_count + Rooms::kMost);
@@ -284,11 +285,13 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     leave_out(tables, handoff, stack.start);
     show_code_page(tables, handoff, way.code_page().start);
     handoff.identity_bytes = map.identity.end;
+    way.show_ghcb(tables, handoff.direct_map, handoff.direct_map_bytes);
+    way.show_ghcb(tables, 0, handoff.identity_bytes);
     handoff.page_tables_phys = tables.root();
 
     if (!is_limine)
         fill_descriptors(departure, distance);
-    departure.cr3 = tables.root();
+    departure.cr3 = way.cr3_of(tables);
     departure.entry = elf.entry;
     departure.rsp = handoff.stack_top - 8; // as if called from nowhere
     if (is_limine) {

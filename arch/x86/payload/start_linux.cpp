@@ -65,11 +65,37 @@ Span place_initrd(Way& way, uint64_t limit, const prologue_module*& modules) {
     return way.module_count() == 0 ? Span{} : first;
 }
 
+// Linux uses these pages, and knows by the memory map alone that nobody else may.
+Confidential keep_confidential(Way& way) {
+    const prologue_sev& sev = way.handoff().sev;
+    if ((sev.status & PROLOGUE_SEV_STATUS_SNP) == 0)
+        return {};
+    if (sev.cpuid_page_phys == 0 || sev.secrets_page_phys == 0)
+        refuse_in("SNP's launch has filled no CPUID and secrets pages for it",
+                  Refusal::linux_header, sev.cpuid_page_phys, sev.secrets_page_phys);
+    Confidential kept = {sev.cpuid_page_phys, sev.secrets_page_phys};
+    way.keep_snp_page(kept.cpuid_phys, false);
+    way.keep_snp_page(kept.secrets_phys, true);
+    kept.blob = way.objects<ConfidentialBlob>();
+    kept.blob_phys = way.phys_of(kept.blob);
+    kept.piece = way.objects<ConfidentialComputingPiece>();
+    kept.piece_phys = way.phys_of(kept.piece);
+    return kept;
+}
+
+void reserve(MemoryMap& memory, const Confidential& kept) {
+    const uint64_t pages[] = {kept.cpuid_phys, kept.secrets_phys, kept.blob_phys};
+    for (const uint64_t page : pages)
+        if (page != 0)
+            memory.overlay({page, page + kPage}, PROLOGUE_MEMORY_RESERVED);
+}
+
 } // namespace
 
 void start_linux(Way& way, const prologue_module& file, Contract wished) {
     const uint8_t* const bytes = way.seen(file.start);
     const LinuxImage image = read_linux(bytes, file.bytes, wished);
+    way.check_contract(image.contract);
     const prologue_handoff& from = way.handoff();
     if (from.cmdline_bytes > image.most_cmdline)
         refuse_in("the command line is longer than it takes", Refusal::linux_header,
@@ -86,11 +112,15 @@ void start_linux(Way& way, const prologue_module& file, Contract wished) {
     auto* const more_e820 = reinterpret_cast<SetupData*>(
         way.objects<uint8_t>(sizeof(SetupData) + most_entries * sizeof(RawRange)));
     const Span stack = way.room(kStackBytes);
+    const Confidential confidential = keep_confidential(way);
+    way.accept_bios_memory();
+    way.give_back_ghcb();
     Departure& departure = way.departure();
     const uint64_t tables = way.moving_tables();
-    const MemoryMap memory = way.memory(modules);
-    const LinuxGuest guest = {memory.begin(), memory.size(), way.phys_of(cmdline),
-                              initrd,         more_e820,     way.phys_of(more_e820)};
+    MemoryMap memory = way.memory(modules);
+    reserve(memory, confidential);
+    const LinuxGuest guest = {memory.begin(), memory.size(),          way.phys_of(cmdline), initrd,
+                              more_e820,      way.phys_of(more_e820), confidential};
     fill_boot_params(*params, bytes, from, guest);
 
     fill_descriptors(way, image.is_32_bit(), departure);

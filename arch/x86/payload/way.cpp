@@ -5,6 +5,8 @@
 #include "payload/refusals.h"
 #include "prologue/paging_depth.h"
 
+extern "C" [[gnu::visibility("hidden")]] const char prologue_segments_end[]; // as linked
+
 namespace prologue {
 namespace {
 
@@ -17,7 +19,7 @@ enum Level : unsigned { kOf4K, kOf2M, kOf1G, kLevels }; // of a table, by its en
 // one of 2 MiB pages for each GiB where the CPU has none of 1 GiB.
 uint64_t table_pages(const prologue_handoff& handoff, uint64_t limit, Level least) {
     constexpr unsigned kShifts[] = {21, 30, 39};
-    uint64_t pages = 16, last[] = {~uint64_t{0}, ~uint64_t{0}, ~uint64_t{0}};
+    uint64_t pages = 24, last[] = {~uint64_t{0}, ~uint64_t{0}, ~uint64_t{0}};
     for (uint64_t i = 0; i != handoff.memory_count && handoff.memory[i].start < limit; ++i) {
         const prologue_range& range = handoff.memory[i];
         const uint64_t edges[] = {range.start, range.end < limit ? range.end : limit};
@@ -38,14 +40,14 @@ void map_or_fail(PageTables& tables, uint64_t virt, Span span, uint64_t bits) {
         fail(Error::no_table_memory, virt, span.start, span.bytes());
 }
 
+} // namespace
+
 uint32_t type_at(const prologue_handoff& handoff, uint64_t phys) {
     for (uint64_t i = 0; i != handoff.memory_count; ++i)
         if (phys >= handoff.memory[i].start && phys < handoff.memory[i].end)
             return handoff.memory[i].type;
     return PROLOGUE_MEMORY_RESERVED;
 }
-
-} // namespace
 
 void Way::claim(Span pages) {
     rooms_.check_destination(pages);
@@ -145,13 +147,11 @@ PageTables Way::payload_tables(TablePages& pages) {
 PageTables Way::tables(TablePages& pages, uint64_t count) {
     const Span span = room(count * kPage);
     pages = {span.start, span.end};
-    const PagingMode mode = {handoff_.paging_levels, handoff_.page_size == kGiB};
-    return PageTables(handoff_.direct_map, pages.take(handoff_.direct_map), mode, pages);
+    return PageTables(handoff_.direct_map, pages.take(handoff_.direct_map), mode(), pages);
 }
 
 uint64_t* Way::own_entry(uint64_t virt, TablePages& pages) {
-    const PagingMode mode = {handoff_.paging_levels, handoff_.page_size == kGiB};
-    PageTables tables(handoff_.direct_map, handoff_.page_tables_phys, mode, pages);
+    PageTables tables(handoff_.direct_map, handoff_.page_tables_phys, mode(), pages);
     MapResult result = MapResult::ok;
     uint64_t* const entry = tables.small_page(virt, result);
     if (!entry)
@@ -168,6 +168,8 @@ void Way::make_small(Span span) {
 
 // The code that changes the depth runs in a page that must be executable at its own address.
 bool Way::deepen() {
+    if (handoff_.sev.status != 0)
+        return false;
     const Span way = room(PROLOGUE_DEPTH_PAGES * kPage), top = room(kPage),
                room = this->room(4 * kPage);
     TablePages pages = {room.start, room.end};
@@ -203,9 +205,24 @@ uint64_t Way::moving_tables() {
         run.end = (range.end + kLarge - 1) & ~(kLarge - 1);
     }
     map_or_fail(tables, run.start, run, PTE_WRITABLE);
-    map_or_fail(tables, handoff_.load_base + handoff_.kernel_offset,
-                {handoff_.load_base, page_up(handoff_.load_end)}, 0);
-    return tables.root();
+    // What is packed behind the image is not of it.
+    const uint64_t image = handoff_.load_base + handoff_.kernel_offset;
+    image_ = rooms_.take(reinterpret_cast<uint64_t>(prologue_segments_end) - image, 4 * kGiB);
+    map_or_fail(tables, image, image_, PTE_WRITABLE);
+    copy_image();
+    show_ghcb(tables, 0, kMostPhysical);
+    return cr3_of(tables);
+}
+
+// But for the page below the stack, which is mapped nowhere.
+void Way::copy_image() {
+    const uint64_t image = handoff_.load_base + handoff_.kernel_offset;
+    const auto copy = [&](uint64_t from, uint64_t end) {
+        copy_bytes(seen(image_.start + (from - image)), reinterpret_cast<const void*>(from),
+                   end - from);
+    };
+    copy(image, handoff_.stack_bottom - kPage);
+    copy(handoff_.stack_bottom, image + image_.bytes());
 }
 
 Departure& Way::departure() {
@@ -223,6 +240,8 @@ void Way::go(uint64_t moving_tables) {
     Move* to = departure.moves;
     for (const Move& move : mover_)
         *to++ = move;
+    if (handoff_.sev.ghcb_phys != 0)
+        leave_ghcb();
     prologue_leave_image(phys_of(&departure), departure_.start, moving_tables);
 }
 

@@ -65,20 +65,45 @@ public:
     // Makes this image's own pages small in its direct map.
     void make_small(Span span);
 
-    // This image goes on with five levels, at the same addresses; false where the CPU has four.
+    // This image goes on with five levels, at the same addresses; false where the CPU has four,
+    // and in an SEV guest, which stays as it was entered.
     bool deepen();
 
-    // Those on which it all moves: RAM and the first MiB at their own addresses, and this
-    // image.
+    // Those on which it all moves, for CR3: RAM and the first MiB at their own addresses, and
+    // this image where it runs, in a copy that nothing moves over: exceptions are reported still.
     uint64_t moving_tables();
+    uint64_t cr3_of(const PageTables& tables) const {
+        return tables.root() | handoff_.sev.c_bit_mask;
+    }
+
+    // ---- In an SEV guest (sev_way.cpp); elsewhere they change nothing. ----
+
+    // Refuses a contract that has no word for the C-bit.
+    void check_contract(Contract contract) const;
+    // What a payload gets that knows of SEV by its handoff: the page that it shares with its host,
+    // which is another if it is to lie there itself, shared in its tables too; SNP's pages.
+    void keep_sev_pages(prologue_handoff& handoff);
+    void show_ghcb(PageTables& tables, uint64_t direct_map, uint64_t bytes) const;
+    // No page is shared any more when the payload runs.
+    void give_back_ghcb() { gives_back_ghcb_ = handoff_.sev.ghcb_phys != 0; }
+    // A page of SNP's own is copied, and a secret cleared, if its memory is given back.
+    void keep_snp_page(uint64_t& phys, bool is_secret);
 
     Departure& departure();
     Span code_page() const { return {departure_.start, departure_.start + kPage}; }
     [[noreturn]] void go(uint64_t moving_tables);
 
+    void accept_bios_memory();
+
 private:
     PageTables tables(TablePages& pages, uint64_t count);
     uint64_t* own_entry(uint64_t virt, TablePages& pages);
+    PagingMode mode() const {
+        return {handoff_.paging_levels, handoff_.page_size == kGiB, handoff_.sev.c_bit_mask};
+    }
+    void copy_image();
+    uint64_t another_ghcb();
+    void leave_ghcb();
 
     prologue_handoff& handoff_;
     Rooms rooms_;
@@ -88,9 +113,14 @@ private:
     unsigned claimed_count_ = 0;
     Span taken_[kMostRooms];
     unsigned taken_count_ = 0;
-    Span departure_; // a page of code, then a Departure
+    Span departure_;               // a page of code, then a Departure
+    Span image_;                   // where its copy belongs
+    uint64_t ghcb_ = 0;            // that the payload gets
+    bool gives_back_ghcb_ = false; // the image's
     unsigned clears_ = 0;
 };
+
+uint32_t type_at(const prologue_handoff& handoff, uint64_t phys);
 
 template <class T>
 T* Way::copy(const T* from, uint64_t bytes) {

@@ -36,7 +36,7 @@ _LINUX_SAYS = {"none": None, "sev": "AMD SEV", "es": "AMD SEV SEV-ES",
 # Linux 6.1 forgets its CPU's features while it reads them anew, LA57 too. Acknowledging an
 # interrupt in the APIC just then is a #VC whose handler walks five-level tables as if they had
 # four, and dies; the 8259 is acknowledged by its ports.
-_SAFE_INTERRUPTS = "noapic"
+SAFE_INTERRUPTS = "noapic"
 
 
 def _fetched(image: Path) -> Path:
@@ -45,11 +45,11 @@ def _fetched(image: Path) -> Path:
 
 
 def _linux(sev: str, c_bit: int = 51, cmdline: str = "", kernel: Path = _KERNEL) -> None:
-    _expect_linux(sev, Run(_fetched(kernel), sev=sev, c_bit=c_bit, initrd=_INITRAMFS,
-                           memory="512M", cmdline=f"console=ttyS0 panic=-1 {cmdline}", timeout=60))
+    expect_linux(sev, Run(_fetched(kernel), sev=sev, c_bit=c_bit, initrd=_INITRAMFS,
+                          memory="512M", cmdline=f"console=ttyS0 panic=-1 {cmdline}", timeout=60))
 
 
-def _expect_linux(sev: str, wanted: Run) -> None:
+def expect_linux(sev: str, wanted: Run) -> None:
     """User space, and as many processors there as the machine has."""
     result = sev_guest.run(wanted)
     result.expect(machine.OK, r"init: user space on \w{12}$",
@@ -66,16 +66,16 @@ def _linux_by_firmware(sev: str, kernel: Path = _KERNEL, cpus: int = 1) -> None:
     it leaves them in a loop that it maps without the C-bit: CreatePageTable in edk2's UefiCpuPkg/
     Library/MpInitLib/X64/CreatePageTable.c puts the bare address into the tables, and fetches are
     private whatever these say."""
-    _expect_linux(sev, Run(_fetched(_FIRMWARE_13), sev=sev, kernel=_fetched(kernel),
-                           initrd=_INITRAMFS, memory="512M", timeout=120, cpus=cpus,
-                           cmdline=f"console=ttyS0 panic=-1 {_SAFE_INTERRUPTS}"))
+    expect_linux(sev, Run(_fetched(_FIRMWARE_13), sev=sev, kernel=_fetched(kernel),
+                          initrd=_INITRAMFS, memory="512M", timeout=120, cpus=cpus,
+                          cmdline=f"console=ttyS0 panic=-1 {SAFE_INTERRUPTS}"))
 
 
 def _linux_on_several(kernel: Path) -> None:
     """SNP's other processors are created by the kernel itself."""
-    _expect_linux("snp", Run(_fetched(kernel), sev="snp", initrd=_INITRAMFS, memory="512M",
-                             timeout=90, cpus=_SEVERAL,
-                             cmdline=f"console=ttyS0 panic=-1 {_SAFE_INTERRUPTS}"))
+    expect_linux("snp", Run(_fetched(kernel), sev="snp", initrd=_INITRAMFS, memory="512M",
+                            timeout=90, cpus=_SEVERAL,
+                            cmdline=f"console=ttyS0 panic=-1 {SAFE_INTERRUPTS}"))
 
 
 def _grub(sev: str, cpus: int = 1) -> None:
@@ -216,7 +216,7 @@ CASES = [
     *(Case(f"sev: Debian's kernel as a guest without encryption, {sev}",
            lambda sev=sev: _linux(sev)) for sev in ("none", "sev")),
     *(Case(f"sev: Debian's kernel boots to user space as {name}, C-bit {c_bit}",
-           lambda sev=sev, c_bit=c_bit: _linux(sev, c_bit, _SAFE_INTERRUPTS))
+           lambda sev=sev, c_bit=c_bit: _linux(sev, c_bit, SAFE_INTERRUPTS))
       for sev, name in (("es", "SEV-ES"), ("snp", "SNP")) for c_bit in _C_BITS),
     Case("sev: Debian's firmware goes from reset to its shell", lambda: _firmware("none")),
     *(Case(f"sev: Debian's firmware goes from reset to its shell as SEV-ES, C-bit {c_bit}",
@@ -250,7 +250,7 @@ CASES = [
       for sev, name, kernels in (("es", "SEV-ES", _KERNELS), ("snp", "SNP", _KERNELS[1:2]))
       for what, kernel in kernels),
     *(Case(f"sev: {what} kernel boots to user space as {name}, C-bit {c_bit}",
-           lambda sev=sev, c_bit=c_bit, kernel=kernel: _linux(sev, c_bit, _SAFE_INTERRUPTS, kernel))
+           lambda sev=sev, c_bit=c_bit, kernel=kernel: _linux(sev, c_bit, SAFE_INTERRUPTS, kernel))
       for what, kernel in _KERNELS[1:]
       for sev, name in (("es", "SEV-ES"), ("snp", "SNP")) for c_bit in _C_BITS),
     *(Case(f"sev: Debian 13's firmware starts a kernel of ours by fw_cfg as {name}",

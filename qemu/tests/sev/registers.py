@@ -10,8 +10,8 @@ from cases import Case
 _PAGE = (cases.ROOT / "docs/sev.md").read_text()
 _SOURCES = cases.ROOT / "arch/x86"
 
-# What only a plain guest runs: it left this way at SEV_STATUS, or is refused as an SEV guest;
-# payloads are started in none. MISC_ENABLE is written on Intel's CPUs alone.
+# What only a plain guest runs: it left this way at SEV_STATUS, or is refused as an SEV guest, as
+# payloads of 32-bit mode are. MISC_ENABLE is written on Intel's CPUs alone.
 _PLAIN_ALONE = {
     ("entry/entry32.S", "EFER"), ("stage64/long_mode.cpp", "EFER"),
     ("entry/entry32.S", "MISC_ENABLE"), ("stage64/long_mode.cpp", "MISC_ENABLE"),
