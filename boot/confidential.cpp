@@ -23,8 +23,9 @@ struct ConfigurationTable {
 
 // 067b1f5f-cf26-44c5-8554-93d777912d42
 constexpr uint64_t kGuidLow = 0x44c5cf26067b1f5f, kGuidHigh = 0x422d9177d7935485;
-constexpr uint32_t kEfi64Signature = 0x34364c45;            // "EL64", in boot_params
-constexpr uint64_t kMostTables = 1024, kMostSetupData = 64; // a list that never ends is no list
+constexpr uint32_t kEfi64Signature = 0x34364c45; // "EL64", in boot_params
+constexpr uint64_t kMostTables = 1024;           // a list that never ends is no list
+constexpr uint64_t kMostSetupData = 64;          // as linux.cpp has it
 
 struct Multiboot2Header {
     uint32_t bytes, reserved;

@@ -112,6 +112,20 @@ TEST_F(Confidential, AnotherGuidIsAnotherTable) {
     }
 }
 
+TEST_F(Confidential, IsTheLastOfAsManyTablesAsAreBelieved) {
+    constexpr uint64_t kList = 0x8000, kMost = 1024;
+    FakeMemory large(0x10000);
+    put_blob(large);
+    put_multiboot2(large);
+    put_efi(large, 1);
+    large.put_bytes(kList + (kMost - 1) * kTableBytes, large.at(kTables), kTableBytes);
+    large.put<uint64_t>(kSystemTable + kTableList, kList);
+    large.put<uint64_t>(kSystemTable + kTableCount, kMost);
+    expect_found(find_confidential_pages(large.seen, MULTIBOOT2_MAGIC, kInfo));
+    large.put<uint64_t>(kSystemTable + kTableCount, kMost + 1);
+    EXPECT_TRUE(find_confidential_pages(large.seen, MULTIBOOT2_MAGIC, kInfo).wrong);
+}
+
 // What is told and makes no sense must not leave CPUID to the host.
 TEST_F(Confidential, ALieIsWrongAndNotNothing) {
     const auto wrong_with = [&](uint64_t at, uint64_t value, unsigned bytes) {

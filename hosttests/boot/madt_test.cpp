@@ -283,6 +283,22 @@ TEST_F(Madt, IsRefusedWhereItLies) {
     }
 }
 
+TEST_F(Madt, HasOneMebibyteAndNoMore) {
+    constexpr uint64_t kMost = 1 << 20, kHead = 44, kOdd = 12, kEntry = 8;
+    memory.resize(kMadt + kMost + 1);
+    add(std::vector<uint8_t>(kOdd)); // of a type that nobody knows
+    entries[0] = 0x80, entries[1] = kOdd;
+    apic(0);
+    while (kHead + entries.size() != kMost - kEntry)
+        apic(3, 0);
+    apic(1);
+    EXPECT_EQ(read(), PROLOGUE_CPUS_DONE);
+    EXPECT_EQ(ids(), (std::vector<uint32_t>{0, 1}));
+    put_header(kMadt, "APIC", kMost + 1);
+    EXPECT_EQ(read_as_it_is(), PROLOGUE_CPUS_BAD_TABLE);
+    EXPECT_EQ(cpus.refused_phys, kMadt);
+}
+
 // Cut off anywhere, it is refused, or is what it was up to there; nothing beyond is read.
 TEST_F(Madt, MayEndAnywhere) {
     apic(0), x2apic(1), apic(2);

@@ -373,6 +373,17 @@ TEST_F(Multiboot1, SectionsThatAreNoPartOfTheImageAreOccupied) {
     EXPECT_EQ(loader.left_out, uint32_t{PROLOGUE_LEFT_OUT_SYMBOLS});
 }
 
+TEST_F(Multiboot1, AsManyModulesAsAreBelieved) {
+    constexpr uint32_t kList = 0x10000, kMost = 4096;
+    FakeMemory large(kList + uint64_t{kMost} * kModuleBytes);
+    info = put_multiboot1(large, {.modules = {{1, 2, std::nullopt}}});
+    large.put<uint32_t>(info + kModuleList, kList);
+    large.put<uint32_t>(info + kModuleCount, kMost);
+    prologue_parse_multiboot1(large.seen, info, loader);
+    EXPECT_EQ(loader.module_count, uint64_t{kMost});
+    EXPECT_EQ(modules_of(large, prologue_next_multiboot1_module, loader.modules).size(), kMost);
+}
+
 TEST_F(Multiboot1, ACountThatCannotBeTrueIsNamed) {
     put({.modules = kThreeModules});
     poke(kModuleCount, 4097);
