@@ -27,7 +27,7 @@ _LLVM = 21
 _LLVM_PACKAGES = tuple(f"{name}-{_LLVM}" for name in ("clang", "lld", "llvm")) + (
     f"libclang-rt-{_LLVM}-dev",)
 _LLVM_PROGRAMS = ("clang", "clang++", "ld.lld", "llvm-ar", "llvm-objcopy", "llvm-symbolizer",
-                  "llvm-nm", "llvm-readelf", "llvm-objdump")
+                  "llvm-nm", "llvm-readelf", "llvm-objdump", "llvm-strip")
 _SHARED = ("proc", "sys", "dev", "dev/pts")
 
 
