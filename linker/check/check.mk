@@ -8,7 +8,7 @@ CHECK_SANITIZED := $(BUILD)/prologue-check-sanitized
 CHECK_SOURCES := $(wildcard linker/check/*.cpp)
 CHECK_OBJECTS := $(CHECK_SOURCES:%.cpp=$(BUILD)/check/%.o)
 CHECK_SANITIZED_OBJECTS := $(CHECK_SOURCES:%.cpp=$(BUILD)/check-sanitized/%.o)
-CHECK_FLAGS = -std=c++20 -O2 -g -Wall -Wextra -Werror $(addprefix -iquote ,boot boot/include \
+CHECK_FLAGS = -std=c++20 -O2 -g -Wall -Wextra -Wno-missing-field-initializers -Werror $(addprefix -iquote ,boot boot/include \
 	arch/x86/cpu arch/x86/efi arch/x86/entry arch/x86/paging arch/x86/stage64) $(shell pkg-config --cflags libelf)
 
 define CHECK_COMPILE
