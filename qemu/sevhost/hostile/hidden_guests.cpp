@@ -63,6 +63,16 @@ void early_report(Guest& guest) {
     point_to_secret(guest);
 }
 
+// ... with an EIP that the occasion says: as if that code had been interrupted.
+void forge_eip(Guest& guest) {
+    constexpr uint32_t kIdtOf32Bits = 0xff;
+    if (guest.save().idtr.limit != kIdtOf32Bits)
+        return;
+    hostile_acted(guest);
+    step(guest, false);
+    send_exception(guest, kVectorUd, static_cast<uint32_t>(occasion()));
+}
+
 // #GP at the read of SEV_STATUS, as a CPU has it that lacks it. The occasion says what comes
 // then: at 1 nothing, at n behind n - 1 instructions more an exception whose report would tell.
 // CPUID is not intercepted either: it is the CPU's own.
@@ -133,6 +143,9 @@ constexpr Hostile kEntries[] = {
      .right_guest = "has the C-bit in all of its tables", .at_launch = share_image_in_silence},
     {.name = "early-report", .kind = detected, .guests = kOnBoth, .right_guest = kPlain,
      .at_launch = from_first_instruction, .after_step = early_report},
+    {.name = "forged-eip", .kind = detected, .guests = kOnBoth,
+     .right_guest = "terminates by a code of its own", .at_launch = from_first_instruction,
+     .after_step = forge_eip},
     {.name = "gp-hides-sev", .kind = detected, .guests = kOnBoth, .right_guest = kPlain,
      .at_launch = from_first_instruction, .at_exit = cpuid_of_the_cpu, .after_step = hide_sev},
     {.name = "gp-hides-sev-and-shares", .kind = detected, .guests = kOnBoth,

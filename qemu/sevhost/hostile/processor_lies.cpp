@@ -1,8 +1,14 @@
 // Lies about the other processors: which of them are started, when, and as what. What a processor
 // is in is encrypted, and on SNP nobody's to change; whether it runs is the host's.
+#include "exits.h"
 #include "hostile.h"
+#include "intercepts.h"
+#include "platform.h"
 #include "processor_start.h"
 #include "processors.h"
+#include "svm_exits.h"
+#include "vc.h"
+#include "vmcb.h"
 
 namespace sevhost {
 namespace {
@@ -95,6 +101,89 @@ bool start_another(Guest& sender, Guest& other) {
     return true;
 }
 
+// One is asked for, and two come to one door.
+bool start_both(Guest& sender, Guest& other) {
+    Guest* const another = third(sender, other);
+    if (is_destruction(other) || another == nullptr || !is_occasion())
+        return false;
+    hostile_acted(sender);
+    start_as_asked(*another);
+    start_as_asked(other);
+    return true;
+}
+
+// As SEV-ES: one that has been told who it is, and is about to say so, is kept there. When it is
+// asked for again another comes in its place; and then it goes on.
+bool frozen;
+void intercept_cstar(Guest&) {
+    intercept_msr(kMsrCstar);
+}
+bool freeze_behind_door(Guest& guest) {
+    if (exit_code_of(guest) != exit::kMsr || static_cast<uint32_t>(guest.gprs[rcx]) != kMsrCstar)
+        return false;
+    uint64_t& cstar = guest.save().cstar;
+    const bool write = (guest.vmcb->control.exit_info1 & 1) != 0;
+    if (write && guest.standing.index != 0 && awaited == nullptr) {
+        awaited = &guest;
+        frozen = true;
+        guest.standing.activity = Activity::waits_for_init;
+        return true;
+    }
+    if (write) {
+        cstar = guest.gprs[rdx] << 32 | static_cast<uint32_t>(guest.gprs[rax]);
+    } else {
+        guest.gprs[rax] = cstar & 0xffffffff;
+        guest.gprs[rdx] = cstar >> 32;
+    }
+    skip_instruction(guest, write ? Op::wrmsr : Op::rdmsr);
+    return true;
+}
+bool start_another_for_frozen(Guest& sender, Guest& other) {
+    Guest* const another = third(sender, other);
+    if (!frozen || &other != awaited || another == nullptr)
+        return false;
+    hostile_acted(sender);
+    frozen = false;
+    entries = 0;
+    start_as_asked(*another);
+    return true;
+}
+void thaw(Guest&) {
+    if (hostile_has_acted() && !frozen && is_later())
+        awaited->standing.activity = Activity::runs;
+}
+
+// In real mode another processor comes by EFER: an NMI there, or a #VC of what the processor has
+// for it.
+bool is_at_efer(const Guest& guest) {
+    return guest.standing.index != 0 && exit_code_of(guest) == exit::kMsr &&
+           static_cast<uint32_t>(guest.gprs[rcx]) == kMsrEfer;
+}
+bool nmi_at_efer(Guest& guest) {
+    if (is_at_efer(guest)) {
+        hostile_acted(guest);
+        guest.standing.nmi = true;
+    }
+    return false;
+}
+bool intercept_efer(Guest& guest) {
+    if (!is_at_efer(guest))
+        return false;
+    hostile_acted(guest);
+    raise_vc(guest, exit::kMsr);
+    return true;
+}
+
+// What is refused is done all the same.
+void refuse_creation(Guest& guest, uint64_t code, GhcbPage& page) {
+    constexpr uint64_t kMalformed = 2, kInvalidInput = 5;
+    if (code != nae::kApCreation || !is_occasion())
+        return;
+    page.set(ghcb_at::kExitInfo1, kMalformed);
+    page.set(ghcb_at::kExitInfo2, kInvalidInput);
+    hostile_acted(guest);
+}
+
 bool swap_two(Guest& sender, Guest& other) {
     if (awaited == nullptr)
         return put_off(sender, other);
@@ -158,6 +247,19 @@ constexpr Hostile kEntries[] = {
     {.name = "processor-started-elsewhere", .kind = harmless, .guests = kOnBoth,
      .right_guest = "asks who has come, or knows it by the VMSA, and not by its own request",
      .at_start = start_another},
+    {.name = "processors-at-one-door", .kind = harmless, .guests = kOnEs,
+     .right_guest = "lets one through, and has the other hold again", .at_start = start_both},
+    {.name = "processor-frozen-at-door", .kind = harmless, .guests = kOnEs,
+     .right_guest = "gives nobody the stack of one that may come yet",
+     .at_launch = intercept_cstar, .at_exit = freeze_behind_door, .before_entry = thaw,
+     .at_start = start_another_for_frozen},
+    {.name = "processor-nmi-in-real-mode", .kind = detected, .guests = kOnEs,
+     .right_guest = "shuts down: it has no gate in real mode", .at_exit = nmi_at_efer},
+    {.name = "processor-efer-intercepted", .kind = detected, .guests = kOnEs,
+     .right_guest = "shuts down: it has no gate in real mode", .at_exit = intercept_efer},
+    {.name = "creation-refused-and-done", .kind = harmless, .guests = kOnSnp,
+     .right_guest = "takes who has come, and forgets nobody's save area",
+     .ghcb_response = refuse_creation},
     {.name = "processors-swapped", .kind = harmless, .guests = kOnSnp,
      .right_guest = "knows a processor by its VMSA", .at_start = swap_two},
     {.name = "processor-outlives-destruction", .kind = harmless, .guests = kOnSnp,

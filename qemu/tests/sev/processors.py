@@ -45,6 +45,15 @@ def _hostile(behaviour: str, sev: str, words: str) -> None:
     result.expect(machine.OK, f"^sevhost: hostile: {behaviour} acts", "^wrong: 0x0$")
 
 
+def _has_no_gate_yet(behaviour: str) -> None:
+    """In real mode another processor has no IDT: neither the firmware's, whose handlers would run
+    on its stack, nor one of ours."""
+    result = _run("cpus_sev", "es", 4, hostile=behaviour)
+    assert result.lines(f"^sevhost: hostile: {behaviour} acts"), "it does not act"
+    assert result.outcome == sev_guest.SHUTDOWN, result.outcome
+    assert result.lines(r"^sevhost: shutdown at 0x[0-9a-f]{1,3}:"), "not in real mode"
+
+
 def _jump_table_in_the_kernel() -> None:
     """It would be written to: refused, with its address."""
     result = _run("cpus_sev", "es", 4, hostile="jump-table-elsewhere")
@@ -78,10 +87,11 @@ def _on_one_processor(sev: str) -> None:
 _HOSTILE = {
     "es": (("processor-never-started", ""), ("processor-started-late", "again"),
            ("processor-started-twice", "again"), ("processor-started-elsewhere", "again"),
+           ("processors-at-one-door", "again"), ("processor-frozen-at-door", "again"),
            ("hold-ends-without-sipi", "again"), ("hold-ends-unasked", "again")),
     "snp": (("processor-never-started", ""), ("processor-started-late", "again"),
             ("processor-started-elsewhere", "few"), ("processors-swapped", ""),
-            ("processor-outlives-destruction", "again")),
+            ("processor-outlives-destruction", "again"), ("creation-refused-and-done", "again")),
 }
 
 
@@ -89,6 +99,9 @@ CASES = [
     *(Case(f"sev: guest withstands a host: {behaviour}, its processors, {sev}",
            lambda *a, b=behaviour, s=sev, w=words: _hostile(b, s, w))
       for sev, rows in _HOSTILE.items() for behaviour, words in rows),
+    *(Case(f"sev: guest withstands a host: {behaviour}, its processors, es",
+           lambda *a, b=behaviour: _has_no_gate_yet(b))
+      for behaviour in ("processor-nmi-in-real-mode", "processor-efer-intercepted")),
     Case("sev: guest withstands a host: jump-table-elsewhere, its processors, es",
          _jump_table_in_the_kernel),
     *(Case(f"sev: guest starts its processors: {cpus}, {sev}",

@@ -172,7 +172,19 @@ def _asks_no_host_for_its_status(entry: str, sev: str) -> None:
     terminated(result, CODES["STATUS_READ"])
 
 
+def _takes_no_eip_for_its_own(sev: str) -> None:
+    """An event whose EIP is where the boot ends itself: no register becomes the code."""
+    image = Image(elf("demo"))
+    asked = image.physical("sev_end_asked") - image.physical("prologue_entry_base")
+    result = sev_guest.run(Run(image.path, sev=sev, memory="64M", hostile=f"forged-eip:{asked}",
+                               canary=CANARY))
+    keeps_the_canary(result)
+    terminated(result, CODES["VC_EARLY"])
+
+
 CASES = [
+    *(Case(f"sev: guest takes no forged EIP for its own, {sev}",
+           lambda s=sev: _takes_no_eip_for_its_own(s)) for sev in ES),
     *(Case(f"sev: guest withstands a host that turns hostile later: {name}, {sev}",
            lambda n=name, s=sev: _at_steps(n, s)) for name in _SENT for sev in ES),
     *(Case(f"sev: guest withstands a host that turns hostile on its way to 32-bit mode: {name}",
