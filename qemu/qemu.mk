@@ -4,7 +4,7 @@ RUN_SETTINGS := LOADER FIRMWARE LA57 SEV MEM CPU CMDLINE INITRD ACCEL PICTURE
 export $(RUN_SETTINGS)
 
 .PHONY: run
-run: demos $(FEEDERS) $(if $(filter-out none,$(SEV))$(filter igvm,$(LOADER)),$(SEVHOST))
+run: demos $(if $(CPUS),demos-cpus) $(FEEDERS) $(if $(filter-out none,$(SEV))$(filter igvm,$(LOADER)),$(SEVHOST))
 	@$(PYTHON) qemu/run.py
 
 .PHONY: iso

@@ -29,6 +29,7 @@ _LINUX64, _UEFI, _IGVM = "linux64", "efi", "igvm"
 _LOADERS = ("pvh", "multiboot1", "multiboot2", "multiboot2-efi", "linux32", _LINUX64, _UEFI, _IGVM,
             *_FED)
 _MODULE_AT = 0x1000000
+_MOST_CPUS = 64  # as the kernel has room for
 # What the SEV host starts with FIRMWARE=ovmf: it loads nothing but what the hashes name.
 _MEASURED_FIRMWARE = cases.BUILD / "debian/sid/OVMF.amdsev.fd"
 
@@ -43,11 +44,24 @@ def setting(name: str, default: str, allowed=None) -> str:
     return value
 
 
+def demo() -> str:
+    """By the depth of paging, and whether there are others for it to start."""
+    several = "-cpus" if os.environ.get("CPUS") else ""
+    return _KERNELS[setting("LA57", "auto", tuple(_KERNELS))] + several
+
+
+def cpus() -> int:
+    count = os.environ.get("CPUS") or "1"
+    if not count.isdecimal() or not 1 <= int(count) <= _MOST_CPUS:
+        sys.exit(f"CPUS={count} is not served: 1 to {_MOST_CPUS} are")
+    return int(count)
+
+
 def kernel_of(loader: str) -> Path:
     """The demonstration kernel, with the headers that the loader wants."""
     carries = {"multiboot1": "-multiboot1",
                **dict.fromkeys((*_FED, _LINUX64, "linux32", _UEFI), "-every")}.get(loader, "")
-    return cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}{carries}.elf"
+    return cases.BUILD / f"{demo()}{carries}.elf"
 
 
 def boot() -> machine.Boot:
@@ -64,6 +78,7 @@ def boot() -> machine.Boot:
         "memory": setting("MEM", "1G"),
         "cpu": setting("CPU", "max" if accel == "tcg" else "host"),
         "accel": accel,
+        "extra": ["-smp", str(cpus())],
         "timeout": 60,
     }
     if loader.startswith("multiboot2"):
@@ -78,7 +93,7 @@ def boot() -> machine.Boot:
         return feeding.feed(*played, **common)
     if loader == _UEFI:
         common["firmware"] = iso.OVMF
-        common["extra"] = ["-vga", "std"]
+        common["extra"] += ["-vga", "std"]
     return machine.Boot(
         kernel=kernel, append=cmdline, initrd=[initrd] if initrd else [], **common)
 
@@ -111,21 +126,21 @@ def modules_of(initrd: str, string: Optional[str] = None) -> list:
 def guest_by_pvh() -> dict:
     setting("LOADER", "pvh", ("pvh",))
     setting("FIRMWARE", "none", ("none",))
-    return {"image": cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}.elf"}
+    return {"image": cases.BUILD / f"{demo()}.elf"}
 
 
 def guest_by_firmware() -> dict:
     setting("LOADER", _UEFI, (_UEFI,))
     if not _MEASURED_FIRMWARE.exists():
         sys.exit(f"{_MEASURED_FIRMWARE} is not there: make debian-guests fetches it")
-    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}-every.bzImage"
+    kernel = cases.BUILD / f"{demo()}-every.bzImage"
     return {"image": _MEASURED_FIRMWARE, "kernel": kernel}
 
 
 def guest_by_igvm() -> dict:
     """Command line and initrd are the file's: the host's own are nobody's."""
     setting("FIRMWARE", "none", ("none",))
-    kernel = cases.BUILD / f"{_KERNELS[setting('LA57', 'auto', tuple(_KERNELS))]}-every.elf"
+    kernel = cases.BUILD / f"{demo()}-every.elf"
     initrd = os.environ.get("INITRD")
     return {"image": igvm_image.igvm(kernel, "--cmdline", os.environ.get("CMDLINE", ""),
                                      *(["--initrd", initrd] if initrd else []))}
@@ -141,7 +156,7 @@ def run_under_sev_host(sev: str) -> int:
     result = sev_guest.run(sev_guest.Run(
         **images, sev=sev, cmdline=os.environ.get("CMDLINE", ""),
         initrd=os.environ.get("INITRD") or None, memory=setting("MEM", "512M"),
-        c_bit=int(setting("CBIT", "51")), timeout=60))
+        c_bit=int(setting("CBIT", "51")), cpus=cpus(), timeout=60))
     report = result.serial[max(result.serial.find("loader: "), 0):]
     if result.outcome == machine.OK:
         print(report.partition("sevhost: ")[0], end="")

@@ -30,6 +30,11 @@ PROLOGUE_WISH_SEV(KERNEL_SEV);
 PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd, igvm);
 #endif
 
+namespace kernel {
+// processors.cpp, in a kernel that it is linked into.
+[[gnu::weak]] void report_processors(const prologue_handoff&) {}
+} // namespace kernel
+
 #ifdef KERNEL_BOOT_SERVICES
 namespace kernel {
 void use_boot_services(const prologue_handoff* handoff); // services.cpp
@@ -279,6 +284,7 @@ void kernel_main(const prologue_handoff* handoff) {
         kernel::finish(PROLOGUE_EXIT_FATAL);
     }
     report(*handoff);
+    kernel::report_processors(*handoff);
 #ifdef KERNEL_BOOT_SERVICES
     kernel::use_boot_services(handoff);
 #endif

@@ -14,6 +14,15 @@ KERNEL_LINK = $(LLD) -static -z max-page-size=4096 $(KERNEL_SYMBOLS) -L linker -
 demo := demo console
 demo-best := demo-best console
 demo-five := demo-five console
+demo-cpus := demo console processors
+demo-best-cpus := demo-best console processors
+demo-five-cpus := demo-five console processors
+demo-cpus-multiboot1 := demo console processors
+demo-best-cpus-multiboot1 := demo-best console processors
+demo-five-cpus-multiboot1 := demo-five console processors
+demo-cpus-every := demo-every console processors
+demo-best-cpus-every := demo-best-every console processors
+demo-five-cpus-every := demo-five-every console processors
 demo-services := demo-services console services
 demo-services-every := demo-services-every console services
 demo-multiboot1 := demo console
@@ -70,7 +79,9 @@ cpus-five := cpus-five
 cpus_mailbox := cpus_mailbox
 cpus_sev := cpus_sev
 cpus_shootdown := cpus_shootdown
-KERNEL_NAMES := own_parser first_header cpus-four cpus-five cpus_mailbox cpus_sev cpus_shootdown \
+CPUS_NAMES := $(foreach depth,demo demo-best demo-five,$(depth)-cpus \
+	$(depth)-cpus-multiboot1 $(depth)-cpus-every)
+KERNEL_NAMES := $(CPUS_NAMES) own_parser first_header cpus-four cpus-five cpus_mailbox cpus_sev cpus_shootdown \
 	low_memory-four low_memory-five depth-four depth-five forms forms-five \
 	sev_calls sev_calls-every doorbell helpers helpers-five helpers-multiboot1 demo demo-services \
 	demo-services-every demo-mark \
@@ -189,12 +200,16 @@ $(BUILD)/payload-$(1).elf: $(call payload_objects,payload-$(1)) qemu/kernels/pay
 endef
 $(foreach name,$(PAYLOAD_NAMES),$(eval $(call PAYLOAD_RULE,$(name))))
 
-# What `make run` boots: each depth of paging, with the headers that its loader wants.
-DEMOS := $(foreach depth,demo demo-best demo-five,$(addprefix $(BUILD)/$(depth),\
-	.elf -multiboot1.elf -every.elf -every.bzImage))
+# What `make run` boots: each depth of paging, with the headers that its loader wants; and where
+# CPUS= is given.
+demos_of = $(foreach depth,demo demo-best demo-five,$(addprefix $(BUILD)/$(depth),\
+	$(addprefix $(1),.elf -multiboot1.elf -every.elf -every.bzImage)))
+DEMOS := $(call demos_of)
+DEMOS_CPUS := $(call demos_of,-cpus)
 
-.PHONY: demos kernels
+.PHONY: demos demos-cpus kernels
 demos: $(DEMOS)
+demos-cpus: $(DEMOS_CPUS)
 kernels: $(KERNELS) $(BZIMAGES) $(LOADER_IMAGES) $(PAYLOADS)
 
 -include $(KERNEL_OBJECTS:.o=.d)

@@ -169,6 +169,8 @@ def run_prints_the_report() -> None:
             ({"LA57": "off", "CPU": "qemu64"}, ("paging: 4-level", "page-size: 2M")),
             ({"LOADER": "multiboot1", "LA57": "on", "INITRD": "README.md"},
              ("loader: multiboot1", "paging: 5-level", "README.md")),
+            ({"CPUS": "4"}, ("loader: pvh", "cpus: 4")),
+            ({"CPUS": "2", "LOADER": "linux64", "LA57": "off"}, ("loader: linux", "cpus: 2")),
             ({"LOADER": "multiboot2", "MEM": "64M"}, ("loader: multiboot2", "load-base: 0x100000")),
             ({"LOADER": "multiboot2-efi"}, ("loader: multiboot2", "efi: 64")),
             ({"LOADER": "vmd"}, ("loader: vmd", "entry-mode: protected32")),
@@ -183,7 +185,8 @@ def run_prints_the_report() -> None:
 
 
 def run_refuses_what_it_cannot() -> None:
-    for settings in ({"LOADER": "lilo"}, {"SEV": "tdx"}, {"LA57": "perhaps"}):
+    for settings in ({"LOADER": "lilo"}, {"SEV": "tdx"}, {"LA57": "perhaps"}, {"CPUS": "0"},
+                     {"CPUS": "65"}):
         result = run(sys.executable, "qemu/run.py", **settings)
         assert result.returncode == 1 and "is not served" in result.stderr, result.stderr
     result = run(sys.executable, "qemu/run.py", LA57="on", CPU="qemu64")
