@@ -92,7 +92,8 @@ def command_line(guest: Path, directory: Path) -> list:
     words = [f"sev={sev}", f"mem={memory}", f"cbit={setting('CBIT', '51')}"]
     words += [f"{name.lower()}={os.environ[name]}"
               for name in ("HOST", "HOSTILE", "TRACE", "ACCEPT", "RMP", "SEED", "INTERCEPT",
-                           "INJECTION", "CANARY", "STACKS", "SWEEP", "STRIDE", "CPUS", "SCHEDULE")
+                           "INJECTION", "CANARY", "STACKS", "SWEEP", "FROM", "STRIDE", "CPUS",
+                           "SCHEDULE")
               if os.environ.get(name)]
     words += [f"high={high}"] if high else []
     copies = 1 if sev == "none" else 2

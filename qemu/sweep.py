@@ -12,7 +12,7 @@ import sys
 import rooms  # noqa: F401, the harness's folders
 import sev_sweeps
 
-_ENTRIES = "pvh,pvh64,linux32,linux64"
+_ENTRIES = "pvh,pvh64,linux32,linux64,ovmf"
 
 
 def main() -> int:
@@ -26,6 +26,8 @@ def main() -> int:
     for entry in options.entry.split(","):
         for sev in options.sev.split(","):
             for what in options.what.split(","):
+                if entry == sev_sweeps.BY_FIRMWARE and what != "behaviours":
+                    continue
                 result = sev_sweeps.sweep(entry, sev, what, stride=options.stride)
                 print(f"{entry}, {sev}, {what}: {sev_sweeps.counts(result)}", flush=True)
                 for finding in sev_sweeps.findings(result):

@@ -44,6 +44,7 @@ class Run:
     canary: int = 0
     stacks: str = ""
     sweep: str = ""
+    sweep_from: str = ""
     stride: int = 0
     state: Optional[Path] = None
     accept: str = ""
@@ -66,7 +67,8 @@ class Run:
                 "STATE": self.state or "", "ACCEPT": self.accept, "RMP": self.rmp,
                 "KERNEL": self.kernel or "", "HASHES": self.hashes or "", "DISK": self.disk or "",
                 "SEED": self.seed, "CANARY": hex(self.canary) if self.canary else "",
-                "STACKS": self.stacks, "SWEEP": self.sweep, "STRIDE": self.stride or "",
+                "STACKS": self.stacks, "SWEEP": self.sweep,
+                "FROM": self.sweep_from, "STRIDE": self.stride or "",
                 "CPUS": self.cpus, "SCHEDULE": self.schedule}
 
 

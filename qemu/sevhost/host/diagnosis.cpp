@@ -103,7 +103,14 @@ void record_exit(Guest& guest) {
     say(" information ", hex(control.exit_info1), " ", hex(control.exit_info2), "\n");
 }
 
+static bool marked;
+
+bool was_marked() {
+    return marked;
+}
+
 void mark(Guest& guest) {
+    marked = true;
     say("sevhost: marker ", hex(guest.gprs[rbx]), ": ", decimal(exits_so_far()),
         " exits since the guest's entry\n");
 }

@@ -15,6 +15,7 @@ void record_exit(Guest& guest);
 
 // The guest's marker: how many exits it took to come here.
 void mark(Guest& guest);
+bool was_marked();
 
 // Who goes on at the guest's end, and so does not return; nullptr: it is the run's end.
 extern void (*at_end)(Outcome outcome);

@@ -129,6 +129,12 @@ Sweep parse_sweep(Text key, Text value) {
     refuse(key, value, "is none of events, all-events, behaviours");
 }
 
+bool parse_from(Text key, Text value) {
+    if (value != "mark")
+        refuse(key, value, "is not mark");
+    return true;
+}
+
 uint64_t parse_stride(Text key, Text value) {
     const uint64_t stride = parse_value(key, value);
     if (stride == 0)
@@ -231,6 +237,8 @@ Settings parse_settings(const char* cmdline) {
             settings.processors = parse_processors(key, value);
         else if (key == "schedule")
             settings.schedule = parse_value(key, value);
+        else if (key == "from")
+            settings.sweeps_from_mark = parse_from(key, value);
         else if (key == "stride")
             settings.stride = parse_stride(key, value);
         else if (key == "trace")

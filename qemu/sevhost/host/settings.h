@@ -71,7 +71,8 @@ struct Settings {
     Intercepted intercepted;
     Injection injection = Injection::any;
     Sweep sweep = Sweep::none;
-    uint64_t stride = 1; // of a sweep's steps, or occasions, each so manieth is tried
+    bool sweeps_from_mark = false; // and what is before, a firmware's boot say, is not attacked
+    uint64_t stride = 1;           // of a sweep's steps, or behaviours, each so manieth is tried
     unsigned processors = 1;
     uint64_t schedule = 0; // a seed of the order in which they go on; 0: one after the other
 };

@@ -15,6 +15,7 @@ constexpr const HostileTable* kTables[] = {
 
 uint64_t wanted_occasion, occasions;
 bool has_acted;
+uint64_t idt_at_act; // whose handlers got what came first
 
 template <typename Function>
 void for_each_behaviour(Function function) {
@@ -107,6 +108,10 @@ bool hostile_has_acted() {
     return has_acted;
 }
 
+uint64_t idt_at_hostile_act() {
+    return idt_at_act;
+}
+
 bool hostile_counts_occasions() {
     return occasions != 0;
 }
@@ -152,6 +157,8 @@ bool is_occasions_instruction(const Guest& guest) {
 void hostile_acted(const Guest& guest) {
     if (!has_acted)
         say("sevhost: hostile: ", guest.hostile->name, " acts at ", hex(guest.save().rip), "\n");
+    if (!has_acted)
+        idt_at_act = guest.save().idtr.base;
     has_acted = true;
 }
 

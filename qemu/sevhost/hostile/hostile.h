@@ -92,6 +92,7 @@ const Hostile* find_hostile(const Settings& settings);
 // Has the guest's host behave so from its launch on, at that occasion, as if nothing had acted yet.
 void set_hostile(Guest& guest, const Hostile& behaviour, uint64_t at_occasion);
 bool hostile_has_acted();
+uint64_t idt_at_hostile_act();   // the guest's, the first time
 bool hostile_counts_occasions(); // it acts at one that was asked for
 
 unsigned hostile_count();

@@ -1,5 +1,8 @@
 #include "sweep.h"
 
+#include "diagnosis.h"
+#include "exits.h"
+#include "processors.h"
 #include "trial.h"
 #include "verdicts.h"
 
@@ -11,6 +14,10 @@ constexpr unsigned kExitsOfBoot = 1 << 20;
 } // namespace
 
 void sweep(Guest& guest) {
+    while (guest.settings.sweeps_from_mark && !was_marked()) {
+        wait_to_run(guest);
+        run_to_next_exit(guest);
+    }
     muted = true;
     prepare_trials(guest);
     keep_state(guest);

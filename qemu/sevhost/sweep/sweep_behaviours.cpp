@@ -83,13 +83,16 @@ bool try_behaviour(Guest& guest) {
     const TrialResult result = attempt(guest, act, kExits);
     const bool has_acted = hostile_has_acted() && !injection_was_refused();
     const bool counts = hostile_counts_occasions();
+    // What came then the firmware's handlers got: whatever they do.
+    const bool is_firmwares = guest.settings.sweeps_from_mark && has_acted &&
+                              idt_at_hostile_act() == guest.save().idtr.base;
     state.take_back();
     acted += has_acted;
     Words words;
     const Text what = words.join(now->name, ":", decimal(now_occasion));
     count_try(result);
     judge_secrets(result, what);
-    if (!is_right(result, has_acted))
+    if (!is_firmwares && !is_right(result, has_acted))
         tell_finding("not as a right guest", result, what);
     return has_acted && counts;
 }
@@ -105,9 +108,11 @@ void sweep_behaviours(Guest& guest) {
     state.keep(guest);
     for (unsigned i = 0; i != hostile_count(); ++i) {
         now = &hostile(i);
-        if (!is_behaviour_of(*now, guest.settings))
+        if (!is_behaviour_of(*now, guest.settings) || i % guest.settings.stride != 0)
             continue;
-        if (now->memory_map != nullptr) { // which is placed already
+        // The map is placed already, and behind a firmware what was launched is.
+        if (now->memory_map != nullptr ||
+            (guest.settings.sweeps_from_mark && now->at_launch != nullptr)) {
             tell_untried();
             continue;
         }

@@ -209,6 +209,9 @@ void prepare_trials(Guest& guest) {
         kept_seen[i] = guest.host.at(guest.host.take(pages, kPageBytes, "what pages hold"));
     }
     guest.memory.on_access = note_access;
+    guest.by_c_bit.clear(); // what is mapped to be written to
+    guest.all_private.clear();
+    guest.vmcb->control.tlb_control = kTlbFlushAll;
     start_watchdog(guest);
 }
 

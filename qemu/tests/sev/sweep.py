@@ -19,6 +19,7 @@ _HOST_RAN_CODE = "ran host's code"
 
 # Of each way in a part of the steps; `make sweep` takes all of them.
 _STRIDE = 12
+_FEW = 8
 _ENTRIES = ("pvh", "pvh64", "linux32", "linux64")
 _SWEPT = tuple((entry, sev) for entry in _ENTRIES for sev in ("es", "snp"))
 _MIB, _LITTLE, _ENOUGH = 1 << 20, 8 << 20, 32 << 20
@@ -49,6 +50,16 @@ def _behaviours(entry: str, sev: str, host: str, memory: int) -> None:
     assert len(untried) > 4, untried
     for name, kind in untried:
         _lie_of_the_map(name, kind, sev, host)
+
+
+def _behind_firmware(sev: str) -> None:
+    """From the stub's last instruction on, some of the behaviours; `make sweep ENTRY=ovmf` tries
+    all."""
+    result = sev_sweeps.sweep(sev_sweeps.BY_FIRMWARE, sev, "behaviours", stride=_FEW)
+    count, acted = map(int, result.lines(
+        r"^sevhost: sweep: (\d+) behaviours, (\d+) times acted$")[0])
+    assert count >= 6 and acted > count, (count, acted)
+    assert not sev_sweeps.findings(result), sev_sweeps.findings(result)
 
 
 def _lie_of_the_map(name: str, kind: str, sev: str, host: str) -> None:
@@ -82,6 +93,8 @@ CASES = [
     *(Case(f"sev sweep: every behaviour at many of its occasions, {entry}, {sev}, HOST={host}",
            lambda e=entry, s=sev, h=host, m=memory: _behaviours(e, s, h, m))
       for entry, sev, host, memory in _BEHAVING),
+    *(Case(f"sev sweep: behaviours from the kernel's entry on, behind OVMF, {sev}",
+           lambda s=sev: _behind_firmware(s)) for sev in ("es", "snp")),
     Case("sev sweep: a guest that shows its secret is found",
          lambda: _finds("canary seen", "behaviours", "es", kernel="sev_calls",
                         cmdline="leak-page", stacks="")),
