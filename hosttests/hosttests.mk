@@ -90,7 +90,7 @@ $(BUILD)/hosttests-sev: $(QUICK_OBJECTS)
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= 30000
 FUZZ_LOADER_NAMES := pvh multiboot1 multiboot2 linux vmd freebsd igvm memory_map confidential \
-	madt mover payload
+	madt mover payload unpack
 FUZZ_SEV_NAMES := sev_instruction sev_ghcb sev_igvm
 FUZZ_GUEST_NAMES := guest_vc
 FUZZ_EFI_NAMES := efi

@@ -37,6 +37,7 @@ syslinux syslinux
 /usr/lib/u-boot/qemu-x86/u-boot.rom u-boot-qemu
 mke2fs e2fsprogs
 mformat mtools
+lz4 lz4
 bochs-bin bochs
 /usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so bochs-term
 /usr/share/bochs/BIOS-bochs-latest bochsbios

@@ -30,6 +30,8 @@
     X(linux_cut, "payload: linux: %s ends at %x, the file at %x")                                  \
     X(linux_header, "payload: linux: %s (%x, %x)")                                                 \
     X(packed, "payload: packed: %s does not fit (%x, %x)")                                         \
+    X(gzip, "payload: gzip: %s (%x, %x)")                                                          \
+    X(lz4, "payload: lz4: %s (%x, %x)")                                                            \
     X(too_many_moves, "payload: more than %u pieces must be moved")                                \
     X(same_place, "payload: %x to %x and %x to %x belong at one place")                            \
     X(no_scratch,                                                                                  \

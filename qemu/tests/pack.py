@@ -13,11 +13,15 @@ from any_loader import VMD, Load, fed
 from cases import Case
 from handoff_report import expect_report
 from iso import OVMF, grub_iso, run_iso
-from tests.payload import LINUX, LINUX_CMDLINE, INITRAMFS, PC_256M, expect_user_space
+from refusals import expect_fatal
+from tests.payload import (
+    INITRAMFS, LINUX, LINUX_CMDLINE, PC_256M, expect_user_space, fnv, loader, noise)
 from tests.random_places import expect_random, place
 
 _TOOLS = cases.ROOT / "linker"
 _HIGH = cases.BUILD / "payload-high.elf"
+_SUMS = cases.BUILD / "payload-sums.elf"
+_UNPACKING = cases.BUILD / "prologue-unpack.elf"
 _LOADER_1 = cases.BUILD / "prologue-multiboot1.elf"
 
 
@@ -90,6 +94,55 @@ def at_random() -> None:
                    for _ in range(3)], (None, 0xFFFFFFFF80200000, None))
 
 
+# ---- Compressed ----
+
+
+def compressed(method: str) -> Case:
+    """All bytes of the kernel and its module are there, and the file is smaller."""
+
+    def function() -> None:
+        module = noise(5000, 1)
+        file = packed("--compress", method, "--initrd", cases.scratch_file(module),
+                      kernel=_SUMS)
+        whole = packed("--loader", _UNPACKING, kernel=_SUMS)
+        assert file.stat().st_size < whole.stat().st_size
+        result = machine.run(machine.Boot(kernel=file)).expect(machine.OK, "^image: whole\r?$")
+        assert f"sum: {fnv(module):#x}" in result.serial
+
+    return Case(f"pack: compressed by {method}", function)
+
+
+def a_compressed_module(method: str) -> Case:
+    def function() -> None:
+        result = machine.run(machine.Boot(kernel=_UNPACKING, initrd=[squeezed(method)]))
+        result.expect(machine.OK, "^image: whole\r?$")
+
+    return Case(f"pack: a module that {method} has compressed", function)
+
+
+def squeezed(method: str) -> Path:
+    program = {"gzip": ("gzip", "-c"), "lz4": ("lz4", "-q", "--content-size", "-c")}[method]
+    return cases.scratch_file(subprocess.run([*program, _SUMS], capture_output=True,
+                                             check=True).stdout)
+
+
+def damaged(method: str, at: int, says: str) -> Case:
+    """A byte of the size, or of the checksum, is another."""
+
+    def function() -> None:
+        file = bytearray(squeezed(method).read_bytes())
+        file[at] ^= 1
+        expect_fatal(machine.run(machine.Boot(kernel=loader(_UNPACKING),
+                                              initrd=[cases.scratch_file(bytes(file))])), says)
+
+    return Case(f"pack: refused, a file of {method}'s that is damaged", function)
+
+
+def without_decoders() -> None:
+    expect_fatal(machine.run(machine.Boot(kernel=loader(), initrd=[squeezed("gzip")])),
+                 "payload: <*> bytes at <*> are no ELF file and no bzImage (<*>, <*>)")
+
+
 # ---- Linux to user space ----
 
 
@@ -148,5 +201,11 @@ CASES = [
     linux_by("UEFI", by_uefi),
     refused("another kernel for the loader image", "its last segment is not its .bss",
             "--loader", _HIGH, _HIGH),
+    *map(compressed, ("gzip", "lz4")),
+    *map(a_compressed_module, ("gzip", "lz4")),
+    damaged("gzip", -4, "payload: gzip: it does not end where it should (<*>, <*>)"),
+    damaged("lz4", -1, "payload: lz4: its checksum is another (<*>, <*>)"),
+    Case("pack: refused, a compressed module without decoders", without_decoders),
+    refused("zstd", "invalid choice: 'zstd'", "--compress", "zstd", _HIGH),
     refused("no file", "No such file", "/nowhere"),
 ]

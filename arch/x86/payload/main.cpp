@@ -74,9 +74,10 @@ void kernel_main(const prologue_handoff* given) {
     add_packed(handoff);
     if (handoff.module_count == 0)
         refuse(Refusal::no_module);
-    const prologue_module& file = handoff.modules[0];
+    prologue_module file = handoff.modules[0];
     static Way way(handoff); // most of the stack, otherwise
     const Contract wished = wished_contract(handoff);
+    unpack_payload(way, file);
     const uint8_t* const bytes = way.seen(file.start);
     if (is_elf(bytes, file.bytes))
         start_elf(way, file, read_elf(bytes, file.bytes, wished));

@@ -129,6 +129,9 @@ T* Way::copy(const T* from, uint64_t bytes) {
     return to;
 }
 
+// A payload that is compressed is another module then, in an image that has decoders.
+void unpack_payload(Way& way, prologue_module& file);
+
 // Each starts the payload, or refuses it.
 [[noreturn]] void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf);
 [[noreturn]] void start_32(Way& way, const prologue_module& file, ElfPayload& elf);
