@@ -1,5 +1,5 @@
-"""A bzImage whose EFI stub tells the SEV host that it is about to enter the kernel: the last of what
-is before that, a firmware's boot, is not what a test is about."""
+"""A bzImage whose EFI stub tells the SEV host that it is about to enter the kernel: what is before
+that, a firmware's boot, is not what a test is about."""
 
 import struct
 from pathlib import Path
