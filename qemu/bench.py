@@ -71,8 +71,8 @@ PAGES = "pages of memory touched first, to kernel_main"
 SINCE_EXIT = "from ExitBootServices' return to kernel_main"
 ABOVE_4_GIB = "to the 64-bit stage: Linux, 64-bit, above 4 GiB"
 # Where these are over their limits, they must not grow further.
-NEVER_MORE = {TEN_SORTED: 7580, EACH_FURTHER: 65, BYTES_ADDED: 31140, BYTES_WITH_SEV: 48830,
-              BYTES_OF_CPUS: 7910, BYTES_OF_SEV: 17700, BYTES_WITH_CONTRACTS: 39450,
+NEVER_MORE = {TEN_SORTED: 7580, EACH_FURTHER: 65, BYTES_ADDED: 31140, BYTES_WITH_SEV: 49200,
+              BYTES_OF_CPUS: 7910, BYTES_OF_SEV: 18050, BYTES_WITH_CONTRACTS: 39450,
               ABOVE_4_GIB: 292}
 
 
