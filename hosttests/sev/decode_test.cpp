@@ -136,6 +136,10 @@ TEST(Decode, OperandsAreThoseOfTheManual) {
     EXPECT_EQ(i.memory.base, kRipRegister);
     EXPECT_EQ(i.segment, SegmentBase::fs);
     EXPECT_EQ(i.address_bytes, 4);
+    i = decoded({0xa1, 0, 0, 0, 0xc0, 0xff, 0xff, 0xff, 0xff});
+    EXPECT_TRUE(i.has_memory);
+    EXPECT_EQ(i.reg, 0);
+    EXPECT_EQ(i.memory.displacement, -0x40000000);
     i = decoded({0x48, 0x66, 0x89, 0x0f}); // REX counts only right before the opcode
     EXPECT_EQ(i.bytes, 2);
 }
@@ -159,6 +163,7 @@ TEST(Decode, EveryModRmAndSibIsThatOfTheManual) {
                 const Instruction i = decoded(bytes);
                 ASSERT_EQ(i.op, Op::load);
                 ASSERT_EQ(i.length, bytes.size());
+                ASSERT_EQ(i.bytes, with(8, 0) == 8 ? 8 : 4);
                 ASSERT_EQ(i.reg, with(4, reg));
                 ASSERT_EQ(i.memory.base, !no_base  ? with(1, low)
                                          : rm == 4 ? unsigned{kNoRegister}

@@ -42,6 +42,7 @@ _FIRST_64 = (_sev("sev: guest boots: pvh64, 4 levels, es, C-bit 51"),
 _FIRST_OF = {"isr32.inc": _FIRST_32, "long_mode.S": _FIRST_64, "leave_long_mode.S": _FIRST_64}
 _BACK = ("sev: guest boots: pvh64, 5 levels, es, C-bit 51",
          "sev proof: an image above 4 GiB .*, (es|sev)",
+         "sev proof: an entry in 64-bit mode goes back with paging off, es",
          "sev: guest boots: linux64, 4 levels, snp, C-bit 47",
          "sev proof: information above 4 GiB .*, es", "sev: guest has no gate .* pvh64, vector 4$",
          "sev: guest withstands a host that turns hostile on its way to 32-bit mode: nmi",

@@ -29,6 +29,7 @@ _NOP_OF_7 = b"\x0f\x1f\x80\0\0\0\0"
 _HLT = b"\xf4"
 _LEA_TO_RCX, _ONES_TO_RCX = b"\x48\x8d\x0d", b"\x48\xc7\xc1\xff\xff\xff\xff"
 _PAGING = 1 << 31
+_PROTECTED_MODE = 0x10033  # of CR0: PE, MP, ET, NE, WP
 
 
 def _patched(code: bytes, replacement: bytes) -> Path:
@@ -96,6 +97,16 @@ def _image_too_high(sev: str) -> None:
               state=sev_states.pvh64(Path(directory) / "state"))
 
 
+def _goes_back_with_paging_off(sev: str) -> None:
+    """Only then is all memory private, whatever the loader's tables show."""
+    path = cases.BUILD / "demo-every.elf"
+    with tempfile.TemporaryDirectory() as directory:
+        result = sev_guest.run(Run(images.patch(path, _PROOF, _HLT), sev=sev, memory="64M",
+                                   state=sev_states.pvh64(Path(directory) / "state")))
+    assert result.outcome == sev_guest.HALTED, result.outcome
+    assert _register(result, "cr0") == _PROTECTED_MODE, hex(_register(result, "cr0"))
+
+
 @functools.lru_cache(None)
 def _calls_of() -> dict:
     """What each function of a kernel calls, in order; and cache lines that are flushed."""
@@ -139,5 +150,7 @@ CASES = [
            lambda s=sev: _image_too_high(s)) for sev in ES),
     Case("sev proof: an image above 4 GiB ends an entry in 64-bit mode, sev",
          _too_high_without_a_protocol),
+    *(Case(f"sev proof: an entry in 64-bit mode goes back with paging off, {sev}",
+           lambda s=sev: _goes_back_with_paging_off(s)) for sev in ES),
     Case("sev proof: pages are flushed before they change hands", _flushes),
 ]
