@@ -1,9 +1,9 @@
 """prologue-pack: one file of a kernel that was not built for Prologue, its modules and its command
 line, started by every kind of loader, and made into what the other tools make."""
 
+import struct
 import subprocess
 from dataclasses import replace
-import struct
 from pathlib import Path
 from typing import Callable
 
