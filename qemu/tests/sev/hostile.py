@@ -120,7 +120,7 @@ _LIES = {
     "ghcb-ones": Lie(f"p-[^.]+ p-.*.usage p-.*.versio p-.*.{_REGISTERS} (p-.*)"),
     "ghcb-scratch-moved": Lie("p-.*.valid1 p-.*.scratc"),
     "ghcb-scratch-outside": Lie("p-.*.valid1 p-.*.scratc"),
-    "ghcb-request-changed": Lie("p-.*.valid1 p-.*.code p-.*.rcx"),
+    "ghcb-request-changed": Lie("p-.*.valid1 p-.*.code p-.*.rcx p-tsc2.who"),
     "ghcb-version-changed": Lie("p-.*.versio p-.*.usage"),
     "ghcb-cpuid-upper-halves": Lie(f"p-cpuid..{_REGISTERS}"),
     "ghcb-io-upper-bits": Lie("p-in.rax p-in8.rax"),
