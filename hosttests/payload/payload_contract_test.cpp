@@ -262,8 +262,10 @@ TEST(MultibootHeader, LiesInAddressesAreRefused) {
     EXPECT_EQ(refusal_of_flat(flat_file({0x8300, 0x8200, 0, 0, 0xb200})),
               refused(Refusal::elf_entry, {0xb200}));
     EXPECT_EQ(refusal_of_flat(flat_file({}, 3)), refused(Refusal::multiboot_flat, {0x3000}));
-    EXPECT_EQ(refusal_of_flat(flat_file({}, 4)),
-              refused(Refusal::elf_header, {4, 3}, "the Multiboot header's flags"));
+    EXPECT_EQ(refusal_of_flat(flat_file({}, 4)), refused(Refusal::multiboot_flat, {0x3000}))
+        << "a screen is told of where there is one";
+    EXPECT_EQ(refusal_of_flat(flat_file({}, 8)),
+              refused(Refusal::elf_header, {8, 7}, "the Multiboot header's flags"));
     EXPECT_EQ(refusal_of_flat(flat_file({0x8300, 0x8200, 0, 0, 0x8240}), Contract::pvh),
               refused(Refusal::contract, {}, "pvh"));
     EXPECT_EQ(refusal_of_flat(flat_file({0x8300, 0x8200, 0, 0, 0x8240}), Contract::handoff),
