@@ -12,7 +12,7 @@ struct Header1 {
 constexpr uint32_t kMagic1 = 0x1badb002;
 constexpr uint64_t kReach1 = 8192;
 constexpr uint32_t kAlignsModules = 1, kKnown1 = 7; // memory, and a screen if there is one
-constexpr uint32_t kNeeds1 = 0xffff; // what a loader must know or give up
+constexpr uint32_t kNeeds1 = 0xffff;                // what a loader must know or give up
 constexpr uint32_t kAddressFields = 1 << 16;
 
 struct Addresses {

@@ -238,8 +238,8 @@ void start_mapped(Way& way, const prologue_module& file, ElfPayload& elf) {
     const Image image = image_of(elf);
     KernelMap map = {from.direct_map, from.direct_map_bytes};
     map.addressable = kMostPhysical;
-    if (from.paging_levels ==
-        5) // the direct map stays, inside of a top-level entry: nothing to share
+    // With five levels the direct map stays, inside of a top-level entry: nothing to share.
+    if (from.paging_levels == 5)
         map.identity.end = 4 * kGiB;
     if (is_random)
         place_direct_map(way, image, random, map);
