@@ -97,7 +97,7 @@ FUZZ_EFI_NAMES := efi
 FUZZ_CHECK_NAMES := pe
 FUZZ_NAMES := $(FUZZ_LOADER_NAMES) $(FUZZ_SEV_NAMES) $(FUZZ_GUEST_NAMES) $(FUZZ_EFI_NAMES) \
 	$(FUZZ_CHECK_NAMES)
-FUZZ_FLAGS := -max_len=8192 -timeout=20 -print_funcs=0
+FUZZ_FLAGS := -max_len=12288 -timeout=20 -print_funcs=0
 FUZZ_SHARED := hosttests/seams.cpp arch/x86/report/vector_names.cpp hosttests/boot/range_model.cpp \
 	hosttests/boot/loader_images.cpp hosttests/boot/bsd_images.cpp hosttests/boot/linux_images.cpp \
 	hosttests/boot/confidential_images.cpp \

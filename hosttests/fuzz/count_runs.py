@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _BUILD = Path(os.environ.get("BUILD", "build"))
-_LONGEST = {"guest_vc": 256, "sev_instruction": 32, "sev_ghcb": 4096, "sev_igvm": 8192}
-_LONGEST_OTHER = 1024
+_LONGEST = {"guest_vc": 256, "sev_instruction": 32}  # where more bytes mean nothing further
+_LONGEST_OTHER = 1024  # or what the longest of its seeds has: a part of one leads nowhere
 _FIRST = 5000
 _LEAST_PART = 50
 _FLAGS = ("-timeout=20", "-print_funcs=0", "-print_final_stats=1")
@@ -53,10 +53,12 @@ def run(name: str, runs: int) -> tuple:
     fast, sanitized = _BUILD / "fuzz-fast" / name, _BUILD / "fuzz" / name
     corpus = Path(f"{fast}.corpus")
     corpus.mkdir(exist_ok=True)
-    longest = _LONGEST.get(name, _LONGEST_OTHER)
+    seeds = Path(f"{sanitized}.seeds")
+    longest = _LONGEST.get(name) or max(_LONGEST_OTHER,
+                                        *(seed.stat().st_size for seed in seeds.iterdir()))
     start = time.monotonic()
     words = call(fast, f"-runs={runs}", f"-max_len={longest}", f"-seed={time.time_ns() % 2**31}",
-                 corpus, f"{sanitized}.seeds")
+                 corpus, seeds)
     took = time.monotonic() - start
     call(sanitized, "-runs=0", f"-max_len={longest}", corpus)
     return int(re.search(r"stat::number_of_executed_units: (\d+)", words)[1]), took

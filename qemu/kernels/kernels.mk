@@ -207,9 +207,11 @@ demos_of = $(foreach depth,demo demo-best demo-five,$(addprefix $(BUILD)/$(depth
 DEMOS := $(call demos_of)
 DEMOS_CPUS := $(call demos_of,-cpus)
 
-.PHONY: demos demos-cpus kernels
+.PHONY: demos demos-cpus kernels kernel-names
 demos: $(DEMOS)
 demos-cpus: $(DEMOS_CPUS)
+kernel-names:
+	@printf '%s\n' $(KERNEL_NAMES)
 kernels: $(KERNELS) $(BZIMAGES) $(LOADER_IMAGES) $(PAYLOADS)
 
 -include $(KERNEL_OBJECTS:.o=.d)

@@ -5,6 +5,7 @@ import functools
 import json
 import random
 import re
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +21,6 @@ from elf_edit import Elf
 from prologue_check import REFUSED, TAKEN, UNUSABLE, Said, asking, check, report_on, rules
 from tests.uefi import signed
 from wrong_kernels import Wrong
-
-_KERNELS_MK = (cases.ROOT / "qemu/kernels/kernels.mk").read_text()
 
 
 _WRONG = [*wrong_kernels.ALL, *wrong_pe.ALL]
@@ -72,8 +71,8 @@ _NOT_RIGHT = {"demo-low", "state-window"}
 
 
 def _all_kernels_of_ours() -> list:
-    names = re.search(r"^KERNEL_NAMES := ((?:.*\\\n)*.*)", _KERNELS_MK, re.MULTILINE)[1]
-    return names.replace("\\\n", " ").split()
+    return subprocess.run(["make", "-s", "kernel-names"], cwd=cases.ROOT, stdout=subprocess.PIPE,
+                          text=True, check=True).stdout.split()
 
 
 def _kernels_of_ours() -> list:
