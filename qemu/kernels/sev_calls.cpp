@@ -12,7 +12,7 @@ PROLOGUE_WISH_QEMU_EXIT;
 PROLOGUE_WISH_SNP_ACCEPT(MARK);
 PROLOGUE_WISH_IDENTITY_MAP(MARK, PROLOGUE_FROM_PAGE_1 | PROLOGUE_WITH_DEVICES);
 #ifdef KERNEL_EVERY_HEADER
-PROLOGUE_WISH_HEADERS(pvh, linux);
+PROLOGUE_WISH_HEADERS(pvh, multiboot1, multiboot2, linux, vmd, freebsd, igvm);
 #endif
 
 // A device's, if nothing of SNP's is there: by Linux's protocol the SEV host has its secrets there.
