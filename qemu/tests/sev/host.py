@@ -72,7 +72,7 @@ def _c_bit(bit: int, width: int, sev: str) -> None:
 
 def _last_words() -> None:
     """Of a termination: the reason in words, the exits, the registers, the walks."""
-    result = _run("termination-by-reason")
+    result = _run("termination-by-reason", guest="page_events")
     result.expect(
         sev_guest.TERMINATED,
         r"^sevhost: the guest terminated at 0x\w+: reason set 0, reason 1: "
@@ -138,7 +138,7 @@ def _orders(sev: str) -> None:
     differ."""
     def order(schedule: str) -> list:
         host = "firmware" if sev == "es" else ""
-        result = _run("others", guest="processors", sev=sev, host=host, cpus=3, trace="exits",
+        result = _run("others", guest="others", sev=sev, host=host, cpus=3, trace="exits",
                       schedule=schedule)
         exits = result.lines(r"^([012]): exit: (.+?) \(.*?\) at (0x\w+)")
         assert {number for number, _, _ in exits} == {"0", "1", "2"}
