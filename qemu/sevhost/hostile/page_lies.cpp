@@ -146,6 +146,12 @@ void tsc_backwards(Guest&, uint64_t code, GhcbPage& page) {
     put(page, ghcb_at::kRdx, tsc >> 32);
 }
 
+// vmm serves neither, and ends the VM at such a request.
+void intercept_served_tsc(Guest& guest) {
+    if (guest.profile.page_events.has(exit::kRdtsc))
+        intercept_tsc(guest);
+}
+
 void another_processor(Guest&, uint64_t code, GhcbPage& page) {
     if (code == exit::kRdtscp)
         put(page, ghcb_at::kRcx, page.get(ghcb_at::kRcx) ^ 0x5a);
@@ -224,10 +230,10 @@ constexpr Hostile kEntries[] = {
      .ghcb_response = msr_garbage},
     {.name = "tsc-backwards", .kind = not_detectable, .guests = kOnBoth,
      .right_guest = "believes it: without Secure TSC time is the host's",
-     .at_launch = intercept_tsc, .ghcb_response = tsc_backwards},
+     .at_launch = intercept_served_tsc, .ghcb_response = tsc_backwards},
     {.name = "tsc-of-another-processor", .kind = harmless, .guests = kOnBoth,
-     .right_guest = "knows TSC_AUX, which the processor keeps", .at_launch = intercept_tsc,
-     .ghcb_response = another_processor},
+     .right_guest = "knows TSC_AUX, which the processor keeps",
+     .at_launch = intercept_served_tsc, .ghcb_response = another_processor},
     {.name = "jump-table-elsewhere", .kind = harmless, .guests = kOnEs,
      .right_guest = "does not ask, or checks where it is",
      .ghcb_response = jump_table_elsewhere},
