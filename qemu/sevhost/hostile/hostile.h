@@ -31,6 +31,7 @@ struct Hostile {
     HostileGuests guests;
     const char* right_guest; // what a right guest does, in a few words
     bool may_be_missed;      // by one that never comes to what it acts on, later than at first
+    bool replaces_memory;    // and no guest can know: it may execute anything then
 
     // Before the first instruction: the GHCB MSR, memory, SNP's pages.
     void (*at_launch)(Guest& guest);

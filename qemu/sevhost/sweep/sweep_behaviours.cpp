@@ -92,6 +92,8 @@ bool try_behaviour(Guest& guest) {
     const Text what = words.join(now->name, ":", decimal(now_occasion));
     count_try(result);
     judge_secrets(result, what);
+    if (!now->replaces_memory)
+        judge_code(result, what);
     if (!is_firmwares && !is_right(result, has_acted))
         tell_finding("not as a right guest", result, what);
     return has_acted && counts;

@@ -110,6 +110,7 @@ void judge(const TrialResult& result, bool due) {
                                  hex(step_rip));
     count_try(result);
     judge_secrets(result, what);
+    judge_code(result, what);
     const bool ended = result.how == TrialEnd::ended && result.outcome != Outcome::success;
     if (result.writes_code)
         tell_finding("code is written to", result, what);

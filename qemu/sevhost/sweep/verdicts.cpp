@@ -98,6 +98,9 @@ void tell_finding(const char* finding, const TrialResult& result, Text what) {
 void judge_secrets(const TrialResult& result, Text what) {
     if (result.shows_canary)
         tell_finding("canary seen", result, what);
+}
+
+void judge_code(const TrialResult& result, Text what) {
     if (result.how == TrialEnd::ended && result.outcome == Outcome::ran_hosts_code)
         tell_finding("host ran code", result, what);
 }

@@ -8,8 +8,10 @@ namespace sevhost {
 
 void count_try(const TrialResult& result);
 
-// Nothing that is secret shows, and nothing runs that was not launched, whatever was tried.
+// Nothing that is secret shows, whatever was tried.
 void judge_secrets(const TrialResult& result, Text what);
+// And nothing runs that was not launched.
+void judge_code(const TrialResult& result, Text what);
 
 // A finding. Of one kind at one place, the first is told.
 void tell_finding(const char* finding, const TrialResult& result, Text what);
