@@ -147,7 +147,7 @@ no_sev: movl    %ebx, %edi
         cpuid
 
         // None: whatever faults from here on is reported.
-sev_known:
+.Lsev_known:
         movl    $SELECTOR_DATA, %ecx
         movl    %ecx, %ss
         .globl  prologue_reports32
