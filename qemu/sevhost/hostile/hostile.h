@@ -13,6 +13,8 @@
 
 namespace sevhost {
 
+struct CcBlob; // snp_pages.h
+
 enum class HostileClass : uint8_t {
     detected,       // the guest terminates, with a reason
     harmless,       // it boots: the lie decided nothing
@@ -112,6 +114,8 @@ uint64_t occasion();
 // Behind each of the guest's instructions: whether this one is the occasion. A REP counts once.
 bool is_occasions_instruction(const Guest& guest);
 void hostile_acted(const Guest& guest);
+// ... and what leads to SNP's pages, for one that changes it; null where nothing does.
+CcBlob* changed_blob(Guest& guest); // launch_lies.cpp
 
 void hostile_launch(Guest& guest);
 void hostile_memory_map(Guest& guest, MemoryMap& map);

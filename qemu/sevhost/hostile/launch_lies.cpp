@@ -102,25 +102,18 @@ void other_secrets(Guest& guest) {
     hostile_acted(guest);
 }
 
-CcBlob* blob(Guest& guest) {
-    if (guest.snp_pages.blob == 0)
-        return nullptr;
-    hostile_acted(guest);
-    return reinterpret_cast<CcBlob*>(
-        guest.memory.at(guest.snp_pages.blob, sizeof(CcBlob), Backing::private_));
-}
 void blob_without_magic(Guest& guest) {
-    if (CcBlob* found = blob(guest))
+    if (CcBlob* found = changed_blob(guest))
         found->magic = 0;
 }
 template <int pages_behind_memory>
 void blob_elsewhere(Guest& guest) {
-    if (CcBlob* found = blob(guest))
+    if (CcBlob* found = changed_blob(guest))
         found->cpuid = found->secrets = guest.settings.memory_bytes +
                                         pages_behind_memory * int64_t{kPageBytes};
 }
 void blob_sizes(Guest& guest) {
-    if (CcBlob* found = blob(guest))
+    if (CcBlob* found = changed_blob(guest))
         found->cpuid_bytes = found->secrets_bytes = 16;
 }
 
@@ -219,6 +212,14 @@ constexpr Hostile kEntries[] = {
 // clang-format on
 
 } // namespace
+
+CcBlob* changed_blob(Guest& guest) {
+    if (guest.snp_pages.blob == 0)
+        return nullptr;
+    hostile_acted(guest);
+    return reinterpret_cast<CcBlob*>(
+        guest.memory.at(guest.snp_pages.blob, sizeof(CcBlob), Backing::private_));
+}
 
 const HostileTable kLiesAtLaunch = hostile_table(kEntries);
 

@@ -59,16 +59,9 @@ void secrets_are_usable(Guest& guest, MemoryMap& map) {
 }
 
 // What the blob says of the two pages. In length, they reach over all that there is.
-CcBlob* blob(Guest& guest) {
-    if (guest.snp_pages.blob == 0)
-        return nullptr;
-    hostile_acted(guest);
-    return reinterpret_cast<CcBlob*>(
-        guest.memory.at(guest.snp_pages.blob, sizeof(CcBlob), Backing::private_));
-}
 void pages_are_long(Guest& guest) {
     constexpr uint32_t kAlmostOneGib = (1 << 30) - kPageBytes;
-    if (CcBlob* found = blob(guest))
+    if (CcBlob* found = changed_blob(guest))
         found->cpuid_bytes = found->secrets_bytes = kAlmostOneGib;
 }
 
@@ -87,7 +80,7 @@ GuestPhys information_page(const Guest& guest) {
 }
 template <GuestPhys (*page)(const Guest&)>
 void secrets_lie_on(Guest& guest) {
-    if (CcBlob* found = blob(guest))
+    if (CcBlob* found = changed_blob(guest))
         found->secrets = page(guest);
 }
 
